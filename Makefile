@@ -1,0 +1,39 @@
+# Everything runs in .venv, made on first use from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test check lint bench wheel-smoke clean
+
+run: .venv/run.stamp            ## the whole job on the bundled model
+	$(BIN)/svt
+
+test: .venv/dev.stamp           ## the test suite
+	$(BIN)/python -m pytest
+
+check: lint test wheel-smoke    ## what CI runs
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev.stamp          ## speed and memory, as ratios within one run
+	$(BIN)/python -m svt.bench
+
+wheel-smoke: .venv/dev.stamp    ## build the wheel, install it elsewhere, run it there
+	$(BIN)/python tests/wheel_smoke.py
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+.venv/dev.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
+	$(PIP) --editable ".[dev]"
+	touch .venv/run.stamp $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

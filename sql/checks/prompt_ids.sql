@@ -1,0 +1,2 @@
+-- no prompt stands twice
+SELECT prompt_id, count(*) AS n FROM prompts GROUP BY prompt_id HAVING count(*) > 1;

@@ -1,0 +1,6 @@
+-- shown_count: the count from which an edge is shown: min_count, or min_share of the prompts
+CREATE OR REPLACE TEMP MACRO shown_count(min_share, min_count) AS
+    coalesce(
+        min_count::BIGINT,
+        greatest(ceil(min_share * (SELECT count(*) FROM prompts) - 1e-9), 1)::BIGINT
+    );

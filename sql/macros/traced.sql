@@ -1,0 +1,57 @@
+-- traced: Algorithm 1 from every root pair of every prompt, without walking its paths one by one
+-- grain: [root, reached pair, side, upstream]; a pair that keeps no edge has one row with side null
+-- A pair is reached at each path length by the summed visits of the pairs that lead to it, each as often
+-- as it has significant edges there (a head attending from a token to itself has them on two sides).
+CREATE OR REPLACE TEMP MACRO traced(
+    roots, root_dest, root_src,
+    firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+) AS TABLE
+WITH RECURSIVE firing AS (
+    SELECT pair_id, prompt_id, layer, head, dest, src
+    FROM pairs
+    WHERE eligible AND weight >= firing_weight
+),
+edges AS MATERIALIZED (
+    FROM significant_edges(
+        firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+    )
+),
+root_pairs AS (
+    SELECT DISTINCT f.layer AS root_layer, f.head AS root_head, f.pair_id
+    FROM (SELECT unnest(roots) AS root) AS r
+    JOIN firing AS f ON f.layer = r.root[1] AND f.head = r.root[2]
+    JOIN roles AS d ON d.prompt_id = f.prompt_id AND d.pos = f.dest AND d.role = root_dest
+    LEFT JOIN roles AS s ON s.prompt_id = f.prompt_id AND s.pos = f.src
+    WHERE root_src = 'any' OR s.role = root_src
+),
+links AS MATERIALIZED (
+    SELECT e.pair_id, f.pair_id AS next_pair_id, count(*) AS n_edges
+    FROM edges AS e
+    JOIN firing AS f
+        ON f.prompt_id = e.prompt_id AND f.layer = e.up_layer AND f.head = e.up_head
+        AND f.dest = e.pos
+    WHERE e.component = 'head'
+    GROUP BY ALL
+),
+steps AS (
+    SELECT root_layer, root_head, pair_id, 0 AS depth, 1::DOUBLE AS visits
+    FROM root_pairs
+    UNION ALL
+    SELECT s.root_layer, s.root_head, l.next_pair_id, s.depth + 1, sum(s.visits * l.n_edges)
+    FROM steps AS s
+    JOIN links AS l USING (pair_id)
+    GROUP BY s.root_layer, s.root_head, l.next_pair_id, s.depth
+),
+reached AS (
+    SELECT
+        root_layer, root_head, pair_id, min(depth) AS depth,
+        least(sum(visits), 9e18)::BIGINT AS visits
+    FROM steps
+    GROUP BY ALL
+)
+SELECT
+    r.root_layer, r.root_head, f.prompt_id, r.pair_id, f.layer, f.head, f.dest, f.src,
+    r.depth, r.visits, e.side, e.pos, e.component, e.up_layer, e.up_head, e.contribution
+FROM reached AS r
+JOIN firing AS f USING (pair_id)
+LEFT JOIN edges AS e USING (pair_id);

@@ -1,0 +1,72 @@
+-- purpose: the trace over signal slices beside the same trace over all slices, which needs no SVD
+-- params: reference VARCHAR only this reference [= null]
+--         count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+--         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
+--         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+--         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
+--         nonpositive VARCHAR what a total that is not positive keeps: none or top [= the run's trace.nonpositive, else none]
+--         components VARCHAR head, or all that the store holds [= the run's trace.components, else head]
+--         offset VARCHAR exclude or include the constant of the bias coordinate [= the run's trace.offset, else exclude]
+--         root_dest VARCHAR role of the token that roots attend from [= the run's trace.root_dest, else end]
+--         root_src VARCHAR role of the token they attend to, or any [= the run's trace.root_src, else any]
+-- grain: [reference, slices]
+-- columns: reference, slices, min_count, n_edges, n_heads, tp, precision, recall, recall_reachable, f1, best_f1
+-- Both traces start from the run's roots. `best_f1` is the best over all thresholds.
+WITH root_list AS (
+    SELECT list(DISTINCT [root_layer, root_head]) AS roots FROM trace_pairs
+),
+signal_edges AS (
+    FROM traced(
+        (SELECT roots FROM root_list), $root_dest, $root_src,
+        $firing_weight, $coverage, 'signal', $nonpositive, $components, $offset
+    )
+    WHERE side IS NOT NULL
+),
+all_edges AS (
+    FROM traced(
+        (SELECT roots FROM root_list), $root_dest, $root_src,
+        $firing_weight, $coverage, 'all', $nonpositive, $components, $offset
+    )
+    WHERE side IS NOT NULL
+),
+signal_graph AS MATERIALIZED (
+    FROM graph('signal_edges')
+),
+all_graph AS MATERIALIZED (
+    FROM graph('all_edges')
+),
+evaluations AS (
+    SELECT 'signal' AS slices, *
+    FROM evaluated('signal_graph', (SELECT roots FROM root_list), 'reference_heads')
+    UNION ALL
+    SELECT 'all', *
+    FROM evaluated('all_graph', (SELECT roots FROM root_list), 'reference_heads')
+),
+chosen AS (
+    SELECT *, shown_count($min_share, $min_count) AS shown_from
+    FROM evaluations
+    WHERE count = $count AND reference = coalesce($reference::VARCHAR, reference)
+),
+at_threshold AS (
+    SELECT *, max(f1) OVER (PARTITION BY reference, slices) AS best_f1
+    FROM chosen
+    QUALIFY row_number() OVER (
+        PARTITION BY reference, slices
+        ORDER BY min_count < shown_from, CASE WHEN min_count < shown_from THEN -min_count ELSE min_count END
+    ) = 1
+),
+shown_edges AS (
+    SELECT 'signal' AS slices, count_of($count, n_prompts, n_firings, n_visits) AS n FROM signal_graph
+    UNION ALL
+    SELECT 'all', count_of($count, n_prompts, n_firings, n_visits) FROM all_graph
+)
+SELECT
+    reference, slices, shown_from AS min_count,
+    (
+        SELECT count(*) FROM shown_edges AS e
+        WHERE e.slices = t.slices AND e.n >= t.shown_from
+    ) AS n_edges,
+    n_heads, tp, precision, recall, recall_reachable, f1, best_f1
+FROM at_threshold AS t
+ORDER BY reference, slices DESC;

@@ -1,0 +1,14 @@
+-- purpose: the edges of the graph that are shown: those with at least the count asked for
+-- params: count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+--         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
+--         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+-- grain: [upstream, downstream, side, token role]
+-- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean
+SELECT
+    up_layer, up_head, component, layer, head, side, role,
+    n_prompts, n_firings, n_visits, total, mean
+FROM graph_edges
+WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
+ORDER BY
+    count_of($count, n_prompts, n_firings, n_visits) DESC, total DESC,
+    layer, head, side, role, component, up_layer, up_head;

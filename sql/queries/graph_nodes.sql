@@ -1,0 +1,48 @@
+-- purpose: the heads of the graph that is shown, how often the trace met them firing, and who knows them
+-- params: count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+--         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
+--         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+-- grain: [head at an end of a shown edge, or root]
+-- columns: layer, head, is_root, n_prompts, n_firings, n_in, n_out, in_reference, class
+WITH shown AS (
+    SELECT layer, head, up_layer, up_head, component
+    FROM graph_edges
+    WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
+),
+ends AS (
+    SELECT layer, head, 1 AS edge_in, 0 AS edge_out FROM shown
+    UNION ALL
+    SELECT up_layer, up_head, 0, 1 FROM shown WHERE component = 'head'
+    UNION ALL
+    SELECT DISTINCT root_layer, root_head, 0, 0 FROM trace_pairs
+),
+heads AS (
+    SELECT layer, head, sum(edge_in)::BIGINT AS n_in, sum(edge_out)::BIGINT AS n_out
+    FROM ends
+    GROUP BY layer, head
+),
+fired AS (
+    SELECT
+        p.layer, p.head,
+        count(DISTINCT p.prompt_id) AS n_prompts,
+        count(DISTINCT p.pair_id) AS n_firings,
+        bool_or(p.layer = t.root_layer AND p.head = t.root_head) AS is_root
+    FROM trace_pairs AS t
+    JOIN pairs AS p USING (pair_id)
+    GROUP BY p.layer, p.head
+),
+known AS (
+    SELECT layer, head, any_value(class) AS class FROM reference_heads GROUP BY layer, head
+)
+SELECT
+    h.layer, h.head,
+    coalesce(f.is_root, false) AS is_root,
+    coalesce(f.n_prompts, 0) AS n_prompts,
+    coalesce(f.n_firings, 0) AS n_firings,
+    h.n_in, h.n_out,
+    k.layer IS NOT NULL AS in_reference,
+    k.class
+FROM heads AS h
+LEFT JOIN fired AS f USING (layer, head)
+LEFT JOIN known AS k USING (layer, head)
+ORDER BY h.layer, h.head;

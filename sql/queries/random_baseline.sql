@@ -1,0 +1,96 @@
+-- purpose: the traced circuit beside random head sets of the same size
+-- params: reference VARCHAR only this reference [= null]
+--         count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+--         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
+--         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+--         draws INTEGER head sets drawn [= 1000]
+--         seed INTEGER of the draws [= 0]
+--         among VARCHAR heads drawn from: all, or reachable, the roots and the layers below them [= all]
+-- grain: [reference, metric]
+-- columns: reference, metric, n_heads, traced, mean, low, high, quantile_95, share_as_good
+-- `low` and `high` are the 2.5% and 97.5% quantiles of the draws; `share_as_good` is the share of draws that
+-- reach at least the traced value. A draw is the first n_heads of the heads in the order of a hash of
+-- (seed, draw, head), so the same seed gives the same sets anywhere.
+WITH root_heads AS (
+    SELECT DISTINCT root_layer AS layer, root_head AS head FROM trace_pairs
+),
+shown AS (
+    SELECT layer, head, up_layer, up_head, component
+    FROM graph_edges
+    WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
+),
+circuit AS (
+    SELECT layer, head FROM root_heads
+    UNION
+    SELECT layer, head FROM shown
+    UNION
+    SELECT up_layer, up_head FROM shown WHERE component = 'head'
+),
+candidates AS (
+    SELECT layer, head
+    FROM dump, range(n_layers) AS l(layer), range(n_heads) AS h(head)
+    WHERE CASE $among
+        WHEN 'all' THEN true
+        WHEN 'reachable' THEN
+            layer < (SELECT min(layer) FROM root_heads) OR (layer, head) IN (FROM root_heads)
+        ELSE error('among is ' || $among || '; it must be all or reachable')
+    END
+),
+draws AS (
+    SELECT d.draw, c.layer, c.head
+    FROM range($draws) AS d(draw), candidates AS c
+    QUALIFY row_number() OVER (
+        PARTITION BY d.draw
+        ORDER BY md5(concat_ws(',', $seed, d.draw, c.layer, c.head)), c.layer, c.head
+    ) <= (SELECT count(*) FROM circuit)
+),
+sets AS (
+    SELECT -1 AS draw, layer, head FROM circuit
+    UNION ALL
+    FROM draws
+),
+reference_sizes AS (
+    SELECT
+        reference, count(*) AS n_reference, count(*) FILTER (WHERE reachable) AS n_reachable
+    FROM reference_heads
+    WHERE reference = coalesce($reference::VARCHAR, reference)
+    GROUP BY reference
+),
+counted AS (
+    SELECT
+        r.reference, s.draw, r.n_reference, r.n_reachable,
+        count(*) AS n_heads,
+        count(h.layer) AS tp,
+        count(h.layer) FILTER (WHERE h.reachable) AS tp_reachable
+    FROM sets AS s
+    CROSS JOIN reference_sizes AS r
+    LEFT JOIN reference_heads AS h
+        ON h.reference = r.reference AND h.layer = s.layer AND h.head = s.head
+    GROUP BY ALL
+),
+measured AS (
+    SELECT
+        reference, draw, n_heads,
+        unnest(['precision', 'recall', 'recall_reachable', 'f1']) AS metric,
+        unnest([
+            tp / nullif(n_heads, 0),
+            tp / nullif(n_reference, 0),
+            tp_reachable / nullif(n_reachable, 0),
+            2 * tp / nullif(n_heads + n_reference, 0)
+        ]) AS value
+    FROM counted
+),
+traced AS (
+    SELECT reference, metric, n_heads, value FROM measured WHERE draw = -1
+)
+SELECT
+    t.reference, t.metric, t.n_heads, t.value AS traced,
+    avg(m.value) AS mean,
+    quantile_cont(m.value, 0.025) AS low,
+    quantile_cont(m.value, 0.975) AS high,
+    quantile_cont(m.value, 0.95) AS quantile_95,
+    avg((m.value >= t.value)::INTEGER) AS share_as_good
+FROM traced AS t
+JOIN measured AS m ON m.reference = t.reference AND m.metric = t.metric AND m.draw >= 0
+GROUP BY t.reference, t.metric, t.n_heads, t.value
+ORDER BY t.reference, list_position(['precision', 'recall', 'recall_reachable', 'f1'], t.metric);

@@ -1,0 +1,16 @@
+-- purpose: the significant upstream components of every firing pair, for any coverage
+-- params: coverage DOUBLE share of the total contribution that they exceed [= the run's trace.coverage, else 0.7]
+--         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         slices VARCHAR signal, or all [= the run's trace.slices, else signal]
+--         nonpositive VARCHAR what a total that is not positive keeps: none or top [= the run's trace.nonpositive, else none]
+--         components VARCHAR head, or all that the store holds [= the run's trace.components, else head]
+--         offset VARCHAR exclude or include the constant of the bias coordinate [= the run's trace.offset, else exclude]
+--         layer INTEGER only pairs of this layer [= null]
+--         head INTEGER only pairs of this head [= null]
+-- grain: [firing pair, side, upstream]
+-- columns: pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution
+SELECT
+    pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution
+FROM significant_edges($firing_weight, $coverage, $slices, $nonpositive, $components, $offset)
+WHERE layer = coalesce($layer::INTEGER, layer) AND head = coalesce($head::INTEGER, head)
+ORDER BY pair_id, side, contribution DESC, component, up_layer, up_head;

@@ -1,0 +1,15 @@
+-- reference_heads: the heads that a circuit is held against
+-- grain: [reference, head]
+CREATE TABLE reference_heads (
+    reference VARCHAR NOT NULL,
+    layer     UTINYINT NOT NULL,
+    head      UTINYINT NOT NULL,
+    class     VARCHAR,
+    reachable BOOLEAN NOT NULL
+);
+COMMENT ON TABLE reference_heads IS 'the heads that a circuit is held against; grain: [reference, head]';
+COMMENT ON COLUMN reference_heads.reference IS 'name of the reference';
+COMMENT ON COLUMN reference_heads.layer IS 'layer of the head, from 0';
+COMMENT ON COLUMN reference_heads.head IS 'head within its layer, from 0';
+COMMENT ON COLUMN reference_heads.class IS 'what the head does, in the reference''s words';
+COMMENT ON COLUMN reference_heads.reachable IS 'a root, or below the lowest root''s layer';

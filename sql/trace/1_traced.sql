@@ -1,0 +1,6 @@
+-- Steps 1 to 4 of svt.query.trace: everything that is reached, kept for the inserts that follow
+CREATE OR REPLACE TEMP TABLE traced AS
+FROM traced(
+    $roots, $root_dest, $root_src,
+    $firing_weight, $coverage, $slices, $nonpositive, $components, $offset
+);

@@ -1,0 +1,4 @@
+INSERT INTO results.trace_pairs BY NAME
+SELECT DISTINCT root_layer, root_head, prompt_id, pair_id, depth, visits
+FROM traced
+ORDER BY root_layer, root_head, pair_id;

@@ -1,0 +1,31 @@
+"""Charts: functions from Polars frames to Altair charts, their files and the report page.
+
+A figure of `FIGURES` knows which named queries it needs. `draw` asks for them and keeps what was
+asked, so that the report can show the SQL:
+
+    figure = draw("graph", lambda query, **params: run(con, query, **params), context)
+    export(figure.chart, folder, figure.name, ("svg", "png"))
+"""
+
+from svt.charts.export import export
+from svt.charts.figure import Ask, Asked, Context, Figure
+from svt.charts.registry import DEFAULT_FIGURES, FIGURES, draw, known_figures
+from svt.charts.report import Fact, Report, Table, write_report
+from svt.charts.sweep import sweep
+
+__all__ = [
+    "DEFAULT_FIGURES",
+    "FIGURES",
+    "Ask",
+    "Asked",
+    "Context",
+    "Fact",
+    "Figure",
+    "Report",
+    "Table",
+    "draw",
+    "export",
+    "known_figures",
+    "sweep",
+    "write_report",
+]

@@ -1,0 +1,125 @@
+"""How every chart looks: one Vega-Lite configuration, in fixed colours or in the page's own.
+
+The chart functions name styles (`style="quiet"`), never colours of text, axes or paper: one chart
+serves a PNG on white and a report page that may be dark. Colours that carry meaning are constants
+here, from the colour-blind-safe palette of Okabe and Ito (its blue a little lighter), dark enough
+for white and light enough for black.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#8A8F98"
+CATEGORY = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8860B", GREY)
+SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
+"""What the chart functions return."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of what is not data: text and axes, lesser text and lines, bands, paper."""
+
+    ink: str
+    quiet: str
+    faint: str
+    paper: str
+
+
+LIGHT = Palette(ink="#1f2328", quiet="#656d76", faint="#e4e7eb", paper="#ffffff")
+PAGE = Palette(ink="var(--ink)", quiet="var(--quiet)", faint="var(--faint)", paper="var(--paper)")
+"""Follows the page's style sheet, so that dark mode and print need no second drawing."""
+
+
+def config(palette: Palette) -> dict[str, Any]:
+    """The Vega-Lite `config` in the colours of `palette`."""
+    font = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+    return {
+        "font": font,
+        "background": palette.paper,
+        "padding": 12,
+        "view": {"stroke": None, "continuousWidth": 480, "continuousHeight": 260},
+        "title": {
+            "anchor": "start",
+            "color": palette.ink,
+            "subtitleColor": palette.quiet,
+            "fontSize": 15,
+            "subtitleFontSize": 12,
+            "subtitlePadding": 5,
+            "offset": 12,
+        },
+        "axis": {
+            "labelColor": palette.quiet,
+            "titleColor": palette.ink,
+            "titleFontWeight": "normal",
+            "titleFontSize": 12,
+            "labelFontSize": 11,
+            "gridColor": palette.faint,
+            "domainColor": palette.quiet,
+            "tickColor": palette.quiet,
+        },
+        "header": {"labelColor": palette.ink, "titleColor": palette.ink, "labelFontSize": 12},
+        "legend": {
+            "labelColor": palette.ink,
+            "titleColor": palette.ink,
+            "titleFontWeight": "normal",
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "labelLimit": 320,
+        },
+        "range": {"category": list(CATEGORY), "diverging": [BLUE, "#f5f5f3", ORANGE]},
+        "text": {"color": palette.ink},
+        "style": {
+            "band": {"color": palette.faint, "opacity": 0.45},
+            "node": {"color": palette.paper, "stroke": palette.quiet, "opacity": 1},
+            "root": {"color": palette.ink, "stroke": palette.ink, "opacity": 1},
+            "label": {"color": palette.ink, "fontSize": 11},
+            "root_label": {"color": palette.paper, "fontSize": 11, "fontWeight": "bold"},
+            "quiet": {"color": palette.quiet, "fontSize": 11},
+            "role": {"color": palette.ink, "fontSize": 12, "fontWeight": "bold"},
+            "ring": {"color": palette.paper, "stroke": GREEN, "strokeWidth": 3.5, "opacity": 1},
+            "threshold": {"color": palette.ink, "strokeDash": [4, 3]},
+        },
+    }
+
+
+def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, Any]:
+    """The chart as Vega-Lite; no configuration if `palette` is None, as the page brings its own."""
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec: dict[str, Any] = chart.to_dict()
+    spec.pop("config", None)
+    return spec if palette is None else spec | {"config": config(palette)}
+
+
+def title(text: str, *subtitle: str) -> alt.TitleParams:
+    """A title, and below it what was counted and what was left out; empty lines are dropped."""
+    return alt.TitleParams(text, subtitle=[line for line in subtitle if line])
+
+
+def message(heading: str, text: str) -> alt.Chart:
+    """A chart that says why there is nothing to draw."""
+    chart: alt.Chart = (
+        alt.Chart(inline([{"message": text}]), title=title(heading))
+        .mark_text(style="quiet", align="left", fontSize=13)
+        .encode(x=alt.value(0), text="message:N")
+        .properties(width=480, height=40)
+    )
+    return chart
+
+
+def inline(rows: list[dict[str, Any]]) -> alt.Data:
+    """Rows as the chart's own data."""
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def head_name(layer: int, head: int) -> str:
+    """`layer.head`, as the papers write it."""
+    return f"{layer}.{head}"
+
+
+def plural(n: int, noun: str) -> str:
+    """`1 edge`, `2 edges`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

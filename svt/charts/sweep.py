@@ -1,0 +1,102 @@
+"""What a sweep found: precision, recall, heads and edges of every job against the swept keys.
+
+1. Jobs without results (they failed) are left out; the subtitle says how many.
+2. x is the swept key with the most distinct numbers, or else with the most distinct values. The
+   other swept keys together are the colour.
+3. Four panels share x; each has its own y.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from svt.charts.style import BLUE, Chart, message, plural, title
+
+MEASURES = {
+    "precision": "precision",
+    "recall": "recall",
+    "n_heads": "heads",
+    "n_edges": "edges",
+}
+HEADING = "Sweep"
+MOST_TICKS = 8
+
+
+def sweep(jobs: pl.DataFrame, *, keys: Sequence[str], heading: str = HEADING) -> Chart:
+    """Small multiples over the jobs of a sweep.
+
+    jobs: job precision recall n_heads n_edges and one column for each of `keys` (dots as
+    underscores), one row a job; n_heads is null where the job failed.
+    """
+    done = jobs.drop_nulls("n_heads")
+    n_failed = jobs.height - done.height
+    if done.is_empty() or not keys:
+        why = f"{plural(n_failed, 'job')} failed" if keys else "no key was swept"
+        return message(heading, f"Nothing to compare: {why}.")
+    x = max(keys, key=lambda key: (_is_number(done[key]), done[key].n_unique()))  # 2
+    others = [key for key in keys if key != x]
+    settings = [
+        pl.format("{}={}", pl.lit(key_name(key)), pl.col(key).cast(pl.String).fill_null("null"))
+        for key in others
+    ]
+    values = done.with_columns(
+        others=pl.concat_str(settings, separator=" ") if others else pl.lit("")
+    )
+    return alt.concat(
+        *(_panel(values, x, measure, bool(others)) for measure in MEASURES),
+        columns=2,
+        title=title(
+            heading,
+            plural(done.height, "job")
+            + (f"; {n_failed} failed and not shown." if n_failed else "."),
+        ),
+    )
+
+
+def key_name(column: str) -> str:
+    """`trace_min_share` as it is typed: `trace.min_share`."""
+    return column.replace("_", ".", 1)
+
+
+def _panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Chart:
+    numeric = _is_number(values[x])
+    share = measure in ("precision", "recall")
+    chart: alt.Chart = (
+        alt.Chart(values.drop_nulls(measure).select("job", x, "others", measure))
+        .mark_line(point=alt.OverlayMarkDef(size=50, filled=True), strokeWidth=2)
+        .encode(
+            _numbers(values[x])
+            if numeric
+            else alt.X(f"{x}:N").title(key_name(x)).axis(labelAngle=0),
+            alt.Y(f"{measure}:Q", title=MEASURES[measure]).scale(
+                **({"domain": [0, 1]} if share else {"zero": True})
+            ),
+            color=alt.Color("others:N", title=None) if coloured else alt.value(BLUE),
+            tooltip=[
+                alt.Tooltip("job:N"),
+                alt.Tooltip(f"{x}:{'Q' if numeric else 'N'}", title=key_name(x)),
+                *([alt.Tooltip("others:N", title="and")] if coloured else []),
+                alt.Tooltip(f"{measure}:Q", title=MEASURES[measure], format=".3~f"),
+            ],
+        )
+        .properties(width=270, height=170)
+    )
+    return chart
+
+
+def _is_number(values: pl.Series) -> bool:
+    """Whether every value has a place on a numeric axis."""
+    return values.dtype.is_numeric() and values.null_count() == 0
+
+
+def _numbers(values: pl.Series) -> alt.X:
+    """A numeric axis, with a tick at each value if they are few."""
+    distinct = values.unique().sort().to_list()
+    ticks = alt.Axis(values=distinct) if len(distinct) <= MOST_TICKS else alt.Axis()
+    return alt.X(
+        f"{values.name}:Q",
+        title=key_name(values.name),
+        scale=alt.Scale(zero=False, nice=False, padding=14),
+        axis=ticks,
+    )

@@ -1,0 +1,158 @@
+"""`svt`: the Hydra application.
+
+1. Hydra composes the configuration; with `run.path` the run's own configuration is loaded instead
+   and only what the command line names is laid over it.
+2. It becomes a frozen Config, or is refused by name before any work.
+3. The pipeline runs in the run's folder; what it found and left is told at the end. An error is one
+   message and exit code 1.
+4. After a multirun the jobs' results are collected, also when some job failed.
+"""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from svt import pipeline, summary, sweep
+from svt.config import Config, from_mapping
+from svt.errors import SvtError
+from svt.paths import conf_dir
+from svt.progress import say
+
+failures: list[str] = []
+
+
+def main() -> None:
+    """The console script `svt`."""
+    _quiet()
+    register_resolvers()
+    run = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
+    try:
+        run()
+        failed = bool(failures)
+    except KeyboardInterrupt:
+        say("stopped; what was finished is kept, nothing half-written was left")
+        sys.exit(130)
+    finally:
+        if sweep.folder is not None:
+            failed = not sweep.collect(sweep.folder)  # 4
+    if failed:
+        sys.exit(1)
+
+
+def task(composed: DictConfig) -> None:
+    """One run, alone or as a job of a sweep."""
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir)
+    overrides = [str(o) for o in settings.overrides.task]
+    in_sweep = settings.mode is not None and settings.mode.name == "MULTIRUN"
+    job = sweep.Job(folder, overrides, settings.runtime.choices) if in_sweep else None
+    if job is not None:
+        say(f"\njob {settings.job.num}: {' '.join(overrides)}")
+    try:
+        with _only_run_in(folder):
+            config = _config(composed, overrides)  # 1, 2
+            store = pipeline.run(config, folder)  # 3
+        print(("" if job else "\n") + summary.found(config, folder, store))
+        if job is None:
+            print(f"\n{summary.where(folder, store)}")
+    except SvtError as error:
+        failures.append(str(error))
+        say(f"svt: {error}")
+        if job is not None:
+            job.failed(str(error))
+        else:
+            _remove_if_empty(folder)
+    else:
+        if job is not None:
+            job.done()
+
+
+def _config(composed: DictConfig, overrides: list[str]) -> Config:
+    missing = OmegaConf.missing_keys(composed)
+    if missing:
+        key = sorted(missing)[0]
+        raise SvtError(f"{key} has no value yet: add {key}=...")
+    tree: Any = OmegaConf.to_container(composed, resolve=True)
+    path = tree["run"]["path"]
+    if path is None:
+        return from_mapping(tree)
+    from svt.results import load_config
+
+    stored = load_config(Path(path))
+    stored["run"], stored["stages"] = tree["run"], tree["stages"]
+    for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
+        group = key.split(".")[0]
+        if group in ("model", "dataset", "dump", "store", "experiment"):
+            raise SvtError(
+                f"{key}: run.path works on the store that the run has; "
+                f"start a new run without run.path to change {group}"
+            )
+        if group in ("trace", "evaluate") and group not in stored["stages"]:
+            raise SvtError(f"{key}: changes nothing unless you add {group} to the stages")
+        _lay_over(stored, tree, key.split("."))
+    return from_mapping(stored)
+
+
+def _lay_over(stored: dict[str, Any], composed: dict[str, Any], key: list[str]) -> None:
+    for part in key[:-1]:
+        stored, composed = stored[part], composed[part]
+    stored[key[-1]] = composed[key[-1]]
+
+
+class _only_run_in:
+    """Holds a run folder for this process; SvtError when another run has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = FileLock(folder / ".lock")
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise SvtError(
+                f"another run is writing in {Path(self._lock.lock_file).parent}; "
+                "wait for it, or start a run of your own without run.path"
+            ) from error
+        except OSError as error:
+            raise SvtError(
+                f"cannot write in {Path(self._lock.lock_file).parent} ({error.strerror}); "
+                "choose another folder with hydra.run.dir=DIR"
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def register_resolvers() -> None:
+    package = Path(__file__).resolve().parent
+    OmegaConf.register_new_resolver("svt.bundled", lambda name: str(package / name), replace=True)
+    OmegaConf.register_new_resolver(
+        "svt.run_dir", lambda path, fresh: path if _is_run(path) else fresh, replace=True
+    )
+
+
+def _is_run(path: str | None) -> bool:
+    return path is not None and (Path(path) / "results.duckdb").is_file()
+
+
+def _quiet() -> None:
+    """Libraries' chatter is not the reader's business; errors still are."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What the model says at the last token, and what each head adds to it directly.
+
+1. logit_diff = logit(answer) - logit(distractor) at `end`. `correct`: logit_diff > 0, or, for a
+   prompt without a distractor, whether the answer has the largest logit.
+2. A head's direct effect is its output at `end`, divided by the final LayerNorm's scale of that
+   prompt, along W_U[answer] - W_U[distractor] (final LayerNorm folded into W_U).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svt.compute.columns import Columns
+from svt.compute.forward import Activations, Layout
+from svt.compute.model import Model
+
+if TYPE_CHECKING:
+    from svt.dataset.prompt import Prompt
+
+
+def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
+    """prompt_id, logit_diff (NaN without a distractor), correct (masked without an answer)."""
+    w_u, b_u = model.weight("W_U"), model.weight("b_U")
+    logit_diff = np.full(len(batch.prompts), np.nan, np.float32)
+    correct = np.ma.array(np.zeros(len(batch.prompts), bool), mask=True)
+    for row, prompt in enumerate(batch.prompts):
+        x = acts.end_x[row]  # [d_model]
+        if prompt.answer is None:
+            continue
+        if prompt.distractor is None:
+            correct[row] = int((x @ w_u + b_u).argmax()) == prompt.answer
+        else:
+            both = [prompt.answer, prompt.distractor]
+            answer, distractor = (x @ w_u[:, both] + b_u[both]).tolist()
+            logit_diff[row] = answer - distractor
+            correct[row] = answer > distractor
+    ids = np.array([p.prompt_id for p in batch.prompts], np.int64)
+    return {"prompt_id": ids, "logit_diff": logit_diff, "correct": correct}
+
+
+def head_effects(w_o: Tensor, w_u: Tensor, batch: Layout, acts: Activations) -> Columns:
+    """Step 2 for the prompts with answer and distractor, one row a (prompt, layer, head).
+
+    w_o: [layer, head, r, d_model]; w_u: [d_model, vocabulary].
+    """
+    rows = [i for i, p in enumerate(batch.prompts) if asked(p)]
+    answers = [batch.prompts[i].answer for i in rows]
+    distractors = [batch.prompts[i].distractor for i in rows]
+    wanted = (w_u[:, answers] - w_u[:, distractors]).T / acts.end_scale[
+        rows, None
+    ]  # [row, d_model]
+    ends = torch.as_tensor((batch.starts + batch.lengths - 1)[rows], device=w_o.device)
+    z = torch.stack([layer[ends] for layer in acts.z], dim=1)  # [row, layer, head, r]
+    effect = torch.einsum("nlhr,lhrn->nlh", z, w_o @ wanted.T)
+    row, layer, head = (index.ravel() for index in np.indices(effect.shape))
+    ids = np.array([batch.prompts[i].prompt_id for i in rows], np.int64)
+    return {
+        "prompt_id": ids[row],
+        "layer": layer.astype(np.uint8),
+        "head": head.astype(np.uint8),
+        "logit_diff_effect": effect.cpu().numpy().ravel().astype(np.float32),
+    }
+
+
+def asked(prompt: "Prompt") -> bool:
+    """Whether a prompt has both an answer and a distractor."""
+    return prompt.answer is not None and prompt.distractor is not None

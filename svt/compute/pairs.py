@@ -1,0 +1,114 @@
+"""Which attention pairs are stored.
+
+1. Candidates are all pairs of real tokens with src <= dest, the first token included.
+2. A pair is stored when its weight reaches dump.min_weight, or else when its hash falls below
+   dump.sample. The hash is splitmix64 of pair_id and dump.seed, so that neither batches nor
+   shards change the choice.
+3. pair_id counts (prompt, layer, head, dest, src) in that order, so sorting by it sorts by them.
+"""
+
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svt.compute.forward import Layout
+from svt.compute.model import Model
+from svt.config import DumpConfig
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Stored pairs, one entry each, sorted by pair_id."""
+
+    pair_id: Integers
+    row: Integers  # index of the prompt in its batch
+    layer: Integers
+    head: Integers
+    dest: Integers
+    src: Integers
+    weight: NDArray[np.float32]
+    score: NDArray[np.float32]
+    sampled: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
+
+
+T = TypeVar("T")
+
+
+def take(table: T, index: NDArray[np.generic] | slice) -> T:
+    """A dataclass of arrays, each with one entry a pair, at `index`."""
+    columns = (getattr(table, field.name)[index] for field in fields(table))  # type: ignore[arg-type]
+    return type(table)(*columns)
+
+
+class Chooser:
+    """Collects the pairs to store, layer by layer of a forward pass."""
+
+    def __init__(self, model: Model, batch: Layout, dump: DumpConfig) -> None:
+        self._model, self._dump = model, dump
+        self._prompt_ids = np.array([p.prompt_id for p in batch.prompts], np.int64)
+        position = np.arange(batch.tokens.shape[1])
+        real = position < batch.lengths[:, None, None]  # [prompt, 1, dest]
+        self._candidates = real[..., None] & (position <= position[:, None])  # 1
+        self._found: list[Pairs] = []
+
+    def __call__(
+        self, layer: int, weights: NDArray[np.floating], scores: NDArray[np.floating]
+    ) -> None:
+        """weights, scores: [prompt, head, dest, src] of one layer."""
+        strong = self._candidates & (weights >= np.float64(self._dump.min_weight))  # 2
+        index = np.stack(strong.nonzero())
+        sampled = np.zeros(index.shape[1], bool)
+        if self._dump.sample > 0:
+            rest = np.stack((self._candidates & ~strong).nonzero())
+            drawn = draw(self._pair_id(layer, rest), self._dump.seed) < self._dump.sample
+            index = np.concatenate([index, rest[:, drawn]], axis=1)
+            sampled = np.arange(index.shape[1]) >= len(sampled)
+        row, head, dest, src = index
+        self._found.append(
+            Pairs(
+                pair_id=self._pair_id(layer, index),
+                row=row,
+                layer=np.full(len(row), layer, np.int64),
+                head=head,
+                dest=dest,
+                src=src,
+                weight=weights[row, head, dest, src].astype(np.float32),
+                score=scores[row, head, dest, src].astype(np.float32),
+                sampled=sampled,
+            )
+        )
+
+    def pairs(self) -> Pairs:
+        """All pairs found, sorted by pair_id."""
+        columns = [
+            np.concatenate([getattr(pairs, field.name) for pairs in self._found])
+            for field in fields(Pairs)
+        ]
+        return take(Pairs(*columns), np.argsort(columns[0]))
+
+    def _pair_id(self, layer: int, index: Integers) -> Integers:
+        row, head, dest, src = index
+        model = self._model
+        ids = (self._prompt_ids[row] * model.n_layers + layer) * model.n_heads + head  # 3
+        pair_id: Integers = (ids * model.n_ctx + dest) * model.n_ctx + src
+        return pair_id
+
+
+def draw(pair_id: Integers, seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for every pair, a function of pair and seed alone."""
+    start = _splitmix64(np.array([seed], np.uint64))
+    return _splitmix64(pair_id.astype(np.uint64) ^ start) / 2.0**64
+
+
+def _splitmix64(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

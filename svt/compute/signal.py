@@ -1,0 +1,41 @@
+"""Signal sets: which slices of a head make the score of one token pair (paper section 4.1).
+
+1. Contributions within 1e-12 of the sum of magnitudes of a pair count as 0.
+2. Sort descending (ties by k) and sum up, in float64. For a negative total the rule is mirrored.
+3. The signal is the shortest prefix that reaches the last value of that same cumulative sum: what
+   is left, the noise, is then the largest set whose sum is at most zero.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+NEGLIGIBLE = 1e-12
+
+
+def signal_sets(
+    contributions: NDArray[np.float64],
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """Rank of every slice (from 1, in the order of step 2) and whether it belongs to the signal.
+
+    contributions, rank and in_signal: [pair, slice]. A total of zero leaves the signal empty.
+    """
+    magnitude = np.abs(contributions)
+    small = magnitude <= NEGLIGIBLE * magnitude.sum(axis=1, keepdims=True)
+    values = np.where(small, 0.0, contributions)  # 1
+    order, running = _descending(values)  # 2
+    negative = running[:, -1] < 0
+    if negative.any():
+        order[negative], running[negative] = _descending(-values[negative])
+    total = running[:, -1:]
+    size = np.where(total[:, 0] > 0, (running >= total).argmax(axis=1) + 1, 0)  # 3
+    rank = np.empty(values.shape, np.uint16)
+    places = np.arange(1, values.shape[1] + 1, dtype=np.uint16)
+    np.put_along_axis(rank, order, np.broadcast_to(places, values.shape), axis=1)
+    return rank, rank <= size[:, None]
+
+
+def _descending(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    order = np.argsort(-values, axis=1, kind="stable")
+    return order, np.cumsum(np.take_along_axis(values, order, axis=1), axis=1)

@@ -1,0 +1,89 @@
+"""Prompts: generated, or read from files; tokens, roles and answers, without torch.
+
+1. Build the whole dataset (ioi, file or text).
+2. Cut out the shard asked for: consecutive prompts, which keep their prompt_id.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from svt.config import DatasetConfig
+from svt.dataset.ioi import ioi_files, ioi_prompts
+from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, role_labels
+from svt.dataset.prompt_file import file_prompts
+from svt.dataset.rows import prompt_rows
+from svt.dataset.text import text_file, text_prompts
+from svt.dataset.tokenizer import Tokenizer, load_tokenizer
+from svt.errors import SvtError
+
+__all__ = [
+    "ROLE_PRECEDENCE",
+    "Dataset",
+    "Prompt",
+    "Tokenizer",
+    "check_fits",
+    "dataset_files",
+    "load_prompts",
+    "load_tokenizer",
+    "prompt_rows",
+    "role_labels",
+]
+
+_BUILDERS = {"ioi": ioi_prompts, "file": file_prompts, "text": text_prompts}
+
+
+def load_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+    """The prompts of this shard by ascending prompt_id; SvtError if a file of it is wrong."""
+    whole = _BUILDERS[config.name](config, tokenizer)  # 1
+    n = len(whole.prompts)
+    first, last = (n * shard // config.n_shards for shard in (config.shard, config.shard + 1))
+    prompts = whole.prompts[first:last]  # 2
+    if not prompts:
+        raise SvtError(
+            f"dataset.shard={config.shard} of dataset.n_shards={config.n_shards} is empty: "
+            f"there are {n} prompts"
+        )
+    return Dataset(prompts, whole.notes + _unknown_words(prompts, tokenizer))
+
+
+def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
+    """The files that, with the settings and the tokenizer, determine the prompts."""
+    if config.name == "ioi":
+        return ioi_files(config)
+    if config.name == "text":
+        return (text_file(config),)
+    return (Path(config.path or "").expanduser(),)
+
+
+def check_fits(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
+    """SvtError if a prompt is longer than the model's context or has tokens the model lacks."""
+    long = [prompt for prompt in prompts if len(prompt.tokens) > n_ctx]
+    if long:
+        most = max(len(prompt.tokens) for prompt in long)
+        raise SvtError(
+            f"{_told(long)} longer than the model's context of {n_ctx} tokens (up to {most}); "
+            "shorten the prompts or, for texts, lower dataset.n_tokens"
+        )
+    foreign = [
+        prompt
+        for prompt in prompts
+        if max(*prompt.tokens, prompt.answer or 0, prompt.distractor or 0) >= d_vocab
+    ]
+    if foreign:
+        raise SvtError(
+            f"{_told(foreign)} not all in the model's vocabulary of {d_vocab} tokens: "
+            "tokenizer and model do not belong together"
+        )
+
+
+def _told(prompts: Sequence[Prompt]) -> str:
+    ids = ", ".join(str(prompt.prompt_id) for prompt in prompts[:10])
+    rest = f" and {len(prompts) - 10} more" if len(prompts) > 10 else ""
+    return f"prompts {ids}{rest} are" if len(prompts) > 1 else f"prompt {ids} is"
+
+
+def _unknown_words(prompts: Sequence[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
+    unknown = sum(tokenizer.unknown_id in prompt.tokens for prompt in prompts)
+    if not unknown:
+        return ()
+    return (f"{unknown} of {len(prompts)} prompts have words that the tokenizer does not know",)

@@ -1,0 +1,33 @@
+"""Reading the text files that a user names, with errors that say which."""
+
+from pathlib import Path
+
+from svt.errors import SvtError
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """The file's content; SvtError names `what` and the file."""
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SvtError(f"cannot read {what} {path}: {reason}") from error
+
+
+def read_text(path: Path, what: str) -> str:
+    """The file's text (UTF-8, a byte order mark is dropped); SvtError names `what` and the file."""
+    try:
+        return read_bytes(path, what).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SvtError(f"{what} {path} is not UTF-8 text (byte {error.start})") from error
+
+
+def numbered_lines(text: str) -> list[tuple[int, str]]:
+    """(line number from 1, stripped line) of every line that is not blank."""
+    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
+    return [(number, line) for number, line in lines if line]
+
+
+def listed_lines(path: Path, what: str) -> list[tuple[int, str]]:
+    """The lines of a list file: neither blank nor a comment (#)."""
+    return [(n, line) for n, line in numbered_lines(read_text(path, what)) if line[0] != "#"]

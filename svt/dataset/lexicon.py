@@ -1,0 +1,84 @@
+"""The names and nouns that fill templates, as far as the model's tokenizer can say them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from svt.dataset.files import listed_lines, read_text
+from svt.dataset.tokenizer import Tokenizer
+from svt.errors import SvtError
+
+
+def read_nouns(path: Path) -> dict[str, list[str]]:
+    """Kind of noun -> words; each kind is a placeholder of the templates."""
+    try:
+        tree = yaml.safe_load(read_text(path, "dataset.nouns"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SvtError(f"dataset.nouns {path} is not YAML: {error}") from error
+    if not isinstance(tree, dict) or not tree:
+        raise SvtError(f"dataset.nouns {path} must map each kind of noun to a list of words")
+    for kind, words in tree.items():
+        if not isinstance(kind, str) or not kind or set(kind) & set("{}<>") or kind in ("A", "B"):
+            raise SvtError(f"dataset.nouns {path}: {kind!r} cannot be a placeholder")
+        if not isinstance(words, list) or not words:
+            raise SvtError(f"dataset.nouns {path}: {kind} must be a list of words")
+        for word in words:
+            if not isinstance(word, str) or not word or word != word.strip():
+                raise SvtError(f"dataset.nouns {path}: {kind} has {word!r}, which is not a word")
+            if words.count(word) > 1:
+                raise SvtError(f"dataset.nouns {path}: {kind} has {word} twice")
+    return tree
+
+
+def usable_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Name -> token id of the names that are one token of their own, and a note on the others."""
+    listed: dict[str, None] = {}
+    usable: dict[str, int] = {}
+    for number, name in listed_lines(path, "dataset.names"):
+        if name in listed:
+            raise SvtError(f"{path}:{number}: the name {name} was there before")
+        listed[name] = None
+        ids = _ids_within_text(name, tokenizer)
+        if len(ids) == 1 and ids[0] not in (tokenizer.unknown_id, *usable.values()):
+            usable[name] = ids[0]
+    if len(usable) < 2:
+        raise SvtError(
+            f"dataset.names {path}: {len(usable)} of {len(listed)} names are single tokens of this "
+            "model, two are needed; give dataset.names=FILE with names from its vocabulary"
+        )
+    return usable, _left_out(list(listed), usable, "names", "not one token of this model")
+
+
+def usable_nouns(
+    path: Path, nouns: Mapping[str, Sequence[str]], kinds: Iterable[str], tokenizer: Tokenizer
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """The words of the kinds that are needed, without unknown ones, and notes on those.
+
+    A noun may be several tokens.
+    """
+    usable: dict[str, list[str]] = {}
+    notes: tuple[str, ...] = ()
+    for kind in dict.fromkeys(kinds):
+        words = nouns[kind]
+        known = [w for w in words if tokenizer.unknown_id not in _ids_within_text(w, tokenizer)]
+        if not known:
+            raise SvtError(f"dataset.nouns {path}: this model knows no word of {kind}")
+        usable[kind] = known
+        notes += _left_out(words, known, f"nouns ({kind})", "unknown to this model's tokenizer")
+    return usable, notes
+
+
+def _ids_within_text(word: str, tokenizer: Tokenizer) -> list[int]:
+    """The ids that a word has after another word and a space."""
+    encoding = tokenizer.encode_spans(f"and {word}")
+    start = len("and ")
+    return [encoding.ids[i] for i in encoding.covering(start, start + len(word))]
+
+
+def _left_out(
+    listed: Sequence[str], usable: Collection[str], what: str, why: str
+) -> tuple[str, ...]:
+    out = [word for word in listed if word not in usable]
+    shown = ", ".join(out[:5]) + (", ..." if len(out) > 5 else "")
+    return (f"{len(out)} of {len(listed)} {what} left out, {why}: {shown}",) if out else ()

@@ -1,0 +1,210 @@
+"""Prompts from a file: JSONL, CSV or Parquet, one row a prompt.
+
+1. Read the rows. A column is one of COLUMNS; a null is the same as no value.
+2. Check every row and make its prompt:
+   - `tokens` are the prompt, or else `text` as the tokenizer encodes it;
+   - `prompt_id` is the row's number from 0 where it is not given;
+   - `roles` are positions in the prompt; `end` is the last one where it is not given;
+   - `answer` and `distractor` are one token each, as written or else after a space.
+3. If any row is wrong, none counts: the error lists what is wrong with which row.
+4. Keep the first dataset.n_prompts rows and sort them by prompt_id.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from svt.config import DatasetConfig
+from svt.dataset.prompt import Dataset, Prompt
+from svt.dataset.table import Row, read_rows
+from svt.dataset.tokenizer import Tokenizer
+from svt.errors import SvtError
+
+COLUMNS = (
+    "prompt_id",
+    "text",
+    "tokens",
+    "roles",
+    "answer",
+    "distractor",
+    "template",
+    "pattern",
+)
+TEXT_COLUMNS = ("text", "answer", "distractor", "template", "pattern")
+LAST_PROMPT_ID = 2**31 - 1
+SHOWN = 10
+
+
+class _Wrong(Exception):
+    """What is wrong with a row."""
+
+
+def file_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+    """The prompts of dataset.path; SvtError lists every row that is wrong."""
+    if config.path is None:
+        raise SvtError("dataset=file needs a file: add dataset.path=FILE")
+    path = Path(config.path).expanduser()
+    rows = read_rows(path)  # 1
+    if not rows:
+        raise SvtError(f"dataset.path {path} is empty: it has no prompts")
+    prompts: list[Prompt] = []
+    problems: dict[str, list[str]] = {}  # what is wrong -> where
+    first_with: dict[int, str] = {}
+    for index, row in enumerate(rows):  # 2
+        try:
+            prompt = _prompt(row, index, tokenizer)
+            earlier = first_with.setdefault(prompt.prompt_id, row.where)
+            if earlier != row.where:
+                raise _Wrong(f"prompt_id {prompt.prompt_id} is that of {earlier} already")
+            prompts.append(prompt)
+        except _Wrong as wrong:
+            problems.setdefault(str(wrong), []).append(row.where)
+    if problems:  # 3
+        raise SvtError(_told(path, problems, len(rows)))
+    kept = prompts[: config.n_prompts]  # 4
+    notes = _notes(kept, tokenizer)
+    if config.n_prompts is not None and len(kept) < config.n_prompts:
+        notes += (f"{path} has {len(kept)} prompts, fewer than n_prompts={config.n_prompts}",)
+    return Dataset(tuple(sorted(kept, key=lambda prompt: prompt.prompt_id)), notes)
+
+
+def _told(path: Path, problems: Mapping[str, list[str]], n_rows: int) -> str:
+    """Every problem with the rows that have it, as far as a reader would read on."""
+    n_wrong = sum(len(rows) for rows in problems.values())
+    lines = [f"dataset.path {path}: {n_wrong} of {n_rows} rows are wrong, nothing was done:"]
+    for problem, rows in list(problems.items())[:SHOWN]:
+        more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+        lines.append(f"{', '.join(rows[:3])}{more}: {problem}")
+    if len(problems) > SHOWN:
+        lines.append(f"and {len(problems) - SHOWN} problems more")
+    return "\n  ".join(lines)
+
+
+def _prompt(row: Row, index: int, tokenizer: Tokenizer) -> Prompt:
+    """Step 2; _Wrong says the first thing that is wrong with the row."""
+    if row.problem:
+        raise _Wrong(row.problem)
+    values = row.values
+    for name in values:
+        if name not in COLUMNS:
+            raise _Wrong(f"unknown column {name!r}; known: {', '.join(COLUMNS)}")
+    for name in TEXT_COLUMNS:
+        if name in values:
+            _check_text(name, values[name])
+    text, tokens = _tokens(values, tokenizer)
+    answer, distractor = (_token_id(values, name, tokenizer) for name in ("answer", "distractor"))
+    if distractor is not None and answer is None:
+        raise _Wrong("a distractor without an answer")
+    if distractor is not None and distractor == answer:
+        raise _Wrong("answer and distractor are the same token")
+    return Prompt(
+        _prompt_id(values.get("prompt_id", index)),
+        text,
+        tokens,
+        tokenizer.texts(tokens),
+        _roles(values.get("roles", {}), len(tokens)),
+        answer,
+        distractor,
+        None if answer is None else tokenizer.token_text(answer),
+        None if distractor is None else tokenizer.token_text(distractor),
+        values.get("template"),
+        values.get("pattern"),
+    )
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise _Wrong(f"{name} must be a text, not {value!r:.80}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise _Wrong(f"{name} has a lone surrogate, which is no character") from error
+
+
+def _prompt_id(value: Any) -> int:
+    if not _is_int(value) or not 0 <= value <= LAST_PROMPT_ID:
+        raise _Wrong(f"prompt_id must be an integer from 0 to {LAST_PROMPT_ID}, not {value!r:.80}")
+    return int(value)
+
+
+def _tokens(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple[int, ...]]:
+    """The prompt's text and token ids; `tokens` wins over `text`."""
+    text = values.get("text")
+    if "tokens" not in values:
+        if not text:
+            raise _Wrong("there is no text and there are no tokens")
+        try:
+            tokens = tuple(tokenizer.encode(text))
+        except SvtError as error:
+            raise _Wrong(str(error)) from error
+        if not tokens:
+            raise _Wrong(f"the text {text!r:.80} has no tokens")
+        return text, tokens
+    given = values["tokens"]
+    if not isinstance(given, list) or not given or not all(_is_int(token) for token in given):
+        raise _Wrong(f"tokens must be a list of token ids (integers), not {given!r:.80}")
+    for position, token in enumerate(given):
+        if not tokenizer.has(token):
+            raise _Wrong(
+                f"token id {token} at position {position} is outside the vocabulary of "
+                f"{tokenizer.vocab_size} tokens"
+            )
+    return tokenizer.decode(given), tuple(given)
+
+
+def _roles(given: Any, n_tokens: int) -> dict[str, int]:
+    """Role -> position, with `end`."""
+    if not isinstance(given, dict):
+        raise _Wrong(f"roles must map role names to positions, not {given!r:.80}")
+    for role, position in given.items():
+        _check_text("a role's name", role)
+        if not role or role != role.strip() or not role.isprintable():
+            raise _Wrong(f"{role!r:.80} is no name for a role")
+        if role == "any":
+            raise _Wrong("a role cannot be named any, which trace.root_src uses for every token")
+        if not _is_int(position):
+            raise _Wrong(f"role {role} must be at a position (an integer), not {position!r:.80}")
+        if not 0 <= position < n_tokens:
+            raise _Wrong(
+                f"role {role} is at position {position}, but the prompt has {n_tokens} tokens "
+                f"(positions 0 to {n_tokens - 1})"
+            )
+    return {"end": n_tokens - 1} | given
+
+
+def _token_id(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) -> int | None:
+    """The id of the answer or distractor, if there is one."""
+    if name not in values:
+        return None
+    word = values[name]
+    if not word:
+        raise _Wrong(f"{name} is an empty text")
+    try:
+        for written in (word, f" {word}"):
+            token_id = tokenizer.encode_one(written)
+            if token_id is not None:
+                return token_id
+        n_tokens = len(tokenizer.encode(word))
+    except SvtError as error:
+        raise _Wrong(str(error)) from error
+    how = "is not a token it knows" if n_tokens < 2 else f"has {n_tokens} of its tokens"
+    raise _Wrong(f"{name} {word!r:.80} must be one token of the model, but {how}")
+
+
+def _notes(prompts: list[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
+    """A word written without its space is often another token than the one that follows a text."""
+    inside = 0
+    for prompt in prompts:
+        answer = prompt.answer_text or " "
+        spaced = None if answer[0].isspace() else tokenizer.encode_one(f" {answer}")
+        inside += spaced not in (None, prompt.answer) and not prompt.text[-1:].isspace()
+    if not inside:
+        return ()
+    return (
+        f"{inside} of {len(prompts)} answers are tokens without a leading space; "
+        'if a word follows, write it as " word"',
+    )
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

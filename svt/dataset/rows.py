@@ -1,0 +1,45 @@
+"""Prompts as columns of the store's tables `prompts`, `tokens` and `roles`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from svt.dataset.prompt import Prompt, role_labels
+
+Columns = dict[
+    str, Any
+]  # column -> numpy array (numbers) or list (texts, None where there is none)
+
+
+def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
+    """Table -> columns of equal length. Rows are sorted by prompt_id as given, then by position.
+
+    `prompts` lacks logit_diff and correct, which the forward pass finds out. `roles` has one
+    label a position (see ROLE_PRECEDENCE).
+    """
+    labels = [sorted(role_labels(prompt).items()) for prompt in prompts]
+    lengths = [len(prompt.tokens) for prompt in prompts]
+    ids = np.array([prompt.prompt_id for prompt in prompts], np.int32)
+    return {
+        "prompts": {
+            "prompt_id": ids,
+            "text": [prompt.text for prompt in prompts],
+            "n_tokens": np.array(lengths, np.uint16),
+            "template": [prompt.template for prompt in prompts],
+            "pattern": [prompt.pattern for prompt in prompts],
+            "answer": [prompt.answer_text for prompt in prompts],
+            "distractor": [prompt.distractor_text for prompt in prompts],
+        },
+        "tokens": {
+            "prompt_id": np.repeat(ids, lengths),
+            "pos": np.array([pos for n in lengths for pos in range(n)], np.uint16),
+            "token_id": np.array([t for prompt in prompts for t in prompt.tokens], np.int32),
+            "token": [text for prompt in prompts for text in prompt.token_texts],
+        },
+        "roles": {
+            "prompt_id": np.repeat(ids, [len(rows) for rows in labels]),
+            "role": [role for rows in labels for _, role in rows],
+            "pos": np.array([pos for rows in labels for pos, _ in rows], np.uint16),
+        },
+    }

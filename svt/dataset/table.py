@@ -1,0 +1,129 @@
+"""The rows of a JSONL, CSV or Parquet file as Python values, each with where it stands.
+
+In CSV every cell is text: an empty one is no value, `tokens` and `roles` are JSON (a list, an
+object) and `prompt_id` is an integer. Parquet may have lists, structs and maps, or the same
+JSON.
+"""
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from svt.dataset.files import numbered_lines, read_bytes, read_text
+from svt.errors import SvtError
+
+JSON_COLUMNS = ("tokens", "roles")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; `problem` says why `values` could not be read whole."""
+
+    where: str
+    values: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows in the file's order; SvtError if it is no file of the three kinds."""
+    readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise SvtError(
+            f"dataset.path {path}: unknown kind of file; "
+            "a prompt file ends in .jsonl, .csv or .parquet"
+        )
+    return reader(path)
+
+
+def _jsonl(path: Path) -> list[Row]:
+    rows = []
+    for number, line in numbered_lines(read_text(path, "dataset.path")):
+        where = f"line {number}"
+        try:
+            values = load_json(line)
+        except ValueError as error:
+            rows.append(Row(where, problem=str(error)))
+            continue
+        if isinstance(values, dict):
+            rows.append(Row(where, _given(values)))
+        else:
+            rows.append(Row(where, problem="a row must be a JSON object"))
+    return rows
+
+
+def _csv(path: Path) -> list[Row]:
+    source = io.StringIO(read_text(path, "dataset.path"), newline="")
+    rows: list[Row] = []
+    reader = csv.reader(source, strict=True)
+    try:
+        header = next(reader, [])
+        repeated = {name for name in header if header.count(name) > 1}
+        if repeated:
+            raise SvtError(f"dataset.path {path}: column {min(repeated)!r} is there more than once")
+        for cells in reader:
+            where = f"line {reader.line_num}"
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                problem = f"{len(cells)} cells, but the header names {len(header)}"
+                rows.append(Row(where, problem=problem))
+                continue
+            rows.append(_parsed(where, dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        raise SvtError(f"dataset.path {path}: line {reader.line_num}: {error}") from error
+    return rows
+
+
+def _parquet(path: Path) -> list[Row]:
+    from pyarrow import parquet
+
+    content = io.BytesIO(read_bytes(path, "dataset.path"))
+    try:
+        records = parquet.read_table(content).to_pylist(maps_as_pydicts="strict")
+    except Exception as error:  # what a damaged file makes it raise has no common base
+        raise SvtError(f"dataset.path {path} is not a sound Parquet file: {error}") from error
+    return [_parsed(f"row {i}", record) for i, record in enumerate(records, 1)]
+
+
+def _parsed(where: str, values: dict[str, Any]) -> Row:
+    """The row with JSON and integer texts read."""
+    parsed = _given({name: None if value == "" else value for name, value in values.items()})
+    for name in JSON_COLUMNS:
+        if isinstance(parsed.get(name), str):
+            try:
+                parsed[name] = load_json(parsed[name])
+            except ValueError as error:
+                return Row(where, problem=f"{name}: {error}")
+    if isinstance(parsed.get("roles"), dict):  # a struct has a field for every role of the file
+        parsed["roles"] = _given(parsed["roles"])
+    prompt_id = parsed.get("prompt_id")
+    if isinstance(prompt_id, str) and re.fullmatch("[0-9]{1,20}", prompt_id):
+        parsed["prompt_id"] = int(prompt_id)
+    return Row(where, parsed)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def load_json(text: str) -> Any:
+    """The value; ValueError, with a reason to show, also for a key that is there twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
+    except RecursionError as error:
+        raise ValueError("not JSON: too deep") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {max(names, key=names.count)!r} is there more than once")
+    return values

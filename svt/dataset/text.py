@@ -1,0 +1,72 @@
+"""Texts without roles or answers, for the comparison with non-specific input.
+
+1. A document is a line of a text file, or the `text` of a line of a JSONL file. Blank lines are
+   skipped.
+2. Each is cut to its first dataset.n_tokens tokens. One shorter than that is kept whole, unless it
+   has fewer than two tokens, among which there is nothing to attend to.
+3. The first dataset.n_prompts documents that were kept are the prompts, numbered from 0.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from svt.config import DatasetConfig
+from svt.dataset.files import numbered_lines, read_text
+from svt.dataset.prompt import Dataset, Prompt
+from svt.dataset.tokenizer import Tokenizer
+from svt.errors import SvtError
+from svt.paths import conf_dir
+
+
+def text_file(config: DatasetConfig) -> Path:
+    """dataset.path; null means the text in the bundled model's language that svt ships."""
+    if config.path is not None:
+        return Path(config.path).expanduser()
+    return conf_dir() / "dataset" / "text" / "ioi-mini.txt"
+
+
+def text_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+    """Prompts of at most dataset.n_tokens tokens, without roles; notes count the shorter ones."""
+    path = text_file(config)
+    prompts: list[Prompt] = []
+    skipped = 0
+    for document in _documents(path):
+        if len(prompts) == config.n_prompts:
+            break
+        encoding = tokenizer.encode_spans(document)  # 2
+        tokens = encoding.ids[: config.n_tokens]
+        if len(tokens) < 2:
+            skipped += 1
+            continue
+        text = document[: encoding.spans[len(tokens) - 1][1]]
+        prompts.append(Prompt(len(prompts), text, tokens, tokenizer.texts(tokens)))  # 3
+    if not prompts:
+        raise SvtError(f"dataset.path {path} has no text of two tokens or more")
+    short = sum(len(prompt.tokens) < config.n_tokens for prompt in prompts)
+    notes = []
+    if skipped:
+        notes.append(f"{skipped} texts of fewer than two tokens were skipped")
+    if short:
+        notes.append(f"{short} of {len(prompts)} texts have fewer than {config.n_tokens} tokens")
+    if config.n_prompts is not None and len(prompts) < config.n_prompts:
+        notes.append(f"{path} has {len(prompts)} texts, fewer than n_prompts={config.n_prompts}")
+    return Dataset(tuple(prompts), tuple(notes))
+
+
+def _documents(path: Path) -> Iterator[str]:
+    """Step 1."""
+    json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
+    for number, line in numbered_lines(read_text(path, "dataset.path")):
+        yield _json_text(line, f"{path}:{number}") if json_lines else line
+
+
+def _json_text(line: str, where: str) -> str:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SvtError(f"{where}: not JSON: {error}") from error
+    text = row.get("text") if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise SvtError(f'{where}: each line must be an object with a text, as {{"text": "..."}}')
+    return text

@@ -1,0 +1,53 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere; everything goes to stderr."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(line: str) -> None:
+    """One line for the person who waits."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Counts finished units of `total`; shows rate and remaining time."""
+
+    def __init__(self, what: str, total: int, unit: str) -> None:
+        self._what, self._total, self._unit = what, total, unit
+        self._done = 0
+        self._start = self._last = time.monotonic()
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}") if sys.stderr.isatty() else None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def advance(self, n: int) -> None:
+        self._done += n
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(n)
+        elif now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = now
+            rate = self._done / (now - self._start)
+            left = (self._total - self._done) / rate
+            say(
+                f"{self._what}: {self._done} of {self._total} {self._unit}, "
+                f"{rate:.1f} a second, {left:.0f} s left"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def counted(items: Iterable[T], progress: Progress, size: int = 1) -> Iterator[T]:
+    for item in items:
+        yield item
+        progress.advance(size)

@@ -1,0 +1,1 @@
+"""Reading stores and results: named queries, the trace, the evaluation."""

@@ -1,0 +1,106 @@
+"""The graph that is shown, as GraphML: any graph tool opens it.
+
+The scheme is that of the graph which the authors published:
+
+1. A head is a node `(9, 6)`; a head at the token it writes to or reads from is a node `(9, 6, 'IO')`.
+2. A communication edge goes from a head to a head-and-role node: type s (source) or d (destination), count,
+   total and weight = total / firings. A component that is no head is a node of its name, `mlp 3`.
+3. An attention edge goes from each head-and-role node to its head; it only draws the attention.
+"""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import polars as pl
+
+from svt.files import write_atomically
+
+_NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
+_KEYS = {
+    ("node", "nfiring"): "long",
+    ("node", "reference"): "boolean",
+    ("edge", "type"): "string",
+    ("edge", "count"): "long",
+    ("edge", "total"): "double",
+    ("edge", "weight"): "double",
+}
+
+
+def write_graphml(path: Path, edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> None:
+    """Writes the rows of the queries `graph_edges` and `graph_nodes`, atomically.
+
+    `count` is prompts, firings or visits: which of the edges' counts becomes `count`.
+    """
+    write_atomically(path, to_graphml(edges, nodes, count))
+
+
+def to_graphml(edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> bytes:
+    """The same as the file's content, UTF-8."""
+    root = ElementTree.Element("graphml", xmlns=_NAMESPACE)
+    for kind, name in _KEYS:
+        ElementTree.SubElement(
+            root,
+            "key",
+            {
+                "id": f"{kind}_{name}",
+                "for": kind,
+                "attr.name": name,
+                "attr.type": _KEYS[kind, name],
+            },
+        )
+    graph = ElementTree.SubElement(root, "graph", edgedefault="directed")
+    rows = edges.to_dicts()
+    known = {_head(row): row for row in nodes.to_dicts()}
+    written = {(_at_role(row), _head(row)) for row in rows}  # 3
+    names = {*known, *(_upstream(row) for row in rows), *(head for _, head in written)}
+    for name in sorted(names):
+        _node(graph, name, known.get(name, {}))
+    for name, head in sorted(written):
+        _node(graph, name, known.get(head, {}))
+    for row in rows:
+        _edge(
+            graph,
+            _upstream(row),
+            _at_role(row),
+            type="s" if row["side"] == "src" else "d",
+            count=row[f"n_{count}"],
+            total=row["total"],
+            weight=row["mean"],
+        )
+    for name, head in sorted(written):
+        _edge(graph, name, head, type="attention")
+    ElementTree.indent(root)
+    content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content
+
+
+def _head(row: dict[str, object]) -> str:
+    return f"({row['layer']}, {row['head']})"
+
+
+def _at_role(row: dict[str, object]) -> str:
+    return f"({row['layer']}, {row['head']}, '{row['role']}')"
+
+
+def _upstream(row: dict[str, object]) -> str:
+    if row["component"] == "head":
+        return f"({row['up_layer']}, {row['up_head']})"
+    layer = row["up_layer"]
+    return str(row["component"]) if layer is None else f"{row['component']} {layer}"
+
+
+def _node(graph: ElementTree.Element, name: str, row: dict[str, object]) -> None:
+    node = ElementTree.SubElement(graph, "node", id=name)
+    if row:
+        _data(node, "node", nfiring=row["n_firings"], reference=row["in_reference"])
+
+
+def _edge(graph: ElementTree.Element, source: str, target: str, **values: object) -> None:
+    edge = ElementTree.SubElement(graph, "edge", source=source, target=target)
+    _data(edge, "edge", **values)
+
+
+def _data(element: ElementTree.Element, kind: str, **values: object) -> None:
+    for name, value in values.items():
+        data = ElementTree.SubElement(element, "data", key=f"{kind}_{name}")
+        data.text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,232 @@
+"""Named queries: one statement a file of sql/queries, with a header that says what it takes and gives.
+
+    -- purpose: what the rows tell
+    -- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
+    --         layer INTEGER layer of the head
+    -- grain: [pair, side, upstream]
+    -- columns: pair_id, side, up_layer, up_head
+
+1. A parameter with a default may be left out; `the run's KEY` is looked up in the run's own settings.
+2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type.
+3. Values are bound to the statement's `$name`, never pasted into it.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from svt.errors import SvtError
+from svt.paths import sql_dir
+from svt.query.connect import has_table
+
+_FIELD = re.compile(r"^-- (purpose|params|grain|columns): (.*)$")
+_CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
+_PARAM = re.compile(
+    r"^(?P<name>\w+) (?P<type>[A-Z]+(?:\[\])*) (?P<meaning>.*?)(?: \[= (?P<default>.*)\])?$"
+)
+_OF_THE_RUN = re.compile(r"^the run's (?P<key>[\w.]+), else (?P<value>.*)$")
+
+
+@dataclass(frozen=True)
+class Param:
+    """One declared parameter; `default` is text as in the header, None when it must be given."""
+
+    name: str
+    type: str
+    meaning: str
+    default: str | None
+
+
+@dataclass(frozen=True)
+class Query:
+    """One named query as its file declares it."""
+
+    name: str
+    purpose: str
+    params: tuple[Param, ...]
+    grain: str
+    columns: tuple[str, ...]
+    text: str
+
+
+def query_names() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in _folder().glob("*.sql")))
+
+
+def list_queries() -> tuple[Query, ...]:
+    """Every named query, by name."""
+    return tuple(load_query(name) for name in query_names())
+
+
+def load_query(name: str) -> Query:
+    """The query of that name; SvtError names the ones there are."""
+    if name not in query_names():
+        raise SvtError(f"no query {name}; there are: {', '.join(query_names())}")
+    return parse_query(name, (_folder() / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def parse_query(name: str, text: str) -> Query:
+    """A query file's text as a Query; SvtError when its header does not hold what it must."""
+    fields: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if match := _FIELD.match(line):
+            current = fields.setdefault(match[1], [])
+            current.append(match[2].strip())
+        elif match := _CONTINUED.match(line):
+            current.append(match[1].strip())
+        else:
+            break
+    missing = [
+        field for field in ("purpose", "params", "grain", "columns") if not fields.get(field)
+    ]
+    if missing:
+        raise SvtError(f"query {name}: its header lacks {', '.join(missing)}")
+    declared = () if fields["params"] == ["none"] else fields["params"]
+    return Query(
+        name=name,
+        purpose=" ".join(fields["purpose"]),
+        params=tuple(_param(name, line) for line in declared),
+        grain=" ".join(fields["grain"]),
+        columns=tuple(column.strip() for column in " ".join(fields["columns"]).split(",")),
+        text=text,
+    )
+
+
+def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFrame:
+    """The rows of a named query; enumerations come as text.
+
+    `values` are its parameters, typed or as text. SvtError for an unknown query, an unknown or
+    missing parameter, a value of another type, or results that the connection does not have.
+    """
+    query = load_query(name)
+    bound = bind(con, query, values)
+    try:
+        frame = con.sql(query.text, params=bound or None).pl()
+    except duckdb.CatalogException as error:
+        raise SvtError(f"query {name} needs what is not here: {_first_line(error)}") from error
+    except duckdb.Error as error:
+        raise SvtError(f"query {name}: {_first_line(error)}") from error
+    return frame.with_columns(pl.selectors.categorical().cast(pl.String))
+
+
+def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of the query with its value, given or by default (steps 1 and 2)."""
+    known = ", ".join(param.name for param in query.params) or "none"
+    for name in values:
+        if name not in {param.name for param in query.params}:
+            raise SvtError(f"query {query.name} has no parameter {name}; its parameters: {known}")
+    bound = {}
+    for param in query.params:
+        if param.name in values:
+            bound[param.name] = _value(query, param, values[param.name])
+        elif param.default is None:
+            raise SvtError(
+                f"query {query.name} needs {param.name} ({param.meaning}); its parameters: {known}"
+            )
+        else:
+            bound[param.name] = _default(con, query, param, param.default)
+    return bound
+
+
+def _default(con: duckdb.DuckDBPyConnection, query: Query, param: Param, default: str) -> Any:
+    match = _OF_THE_RUN.match(default)
+    if match is None:
+        return _value(query, param, default)
+    found = _of_the_run(con, match["key"])
+    return _value(query, param, match["value"] if found is None else found)
+
+
+def _of_the_run(con: duckdb.DuckDBPyConnection, key: str) -> str | None:
+    """A setting of the run, if there is one run here or all agree, as text."""
+    if not has_table(con, "results", "run"):
+        return None
+    found = con.execute("SELECT DISTINCT config->>? FROM results.run", [f"$.{key}"]).fetchall()
+    return found[0][0] if len(found) == 1 else None
+
+
+def _value(query: Query, param: Param, value: Any) -> Any:
+    if value is None or (value == "null" and (param.default or "").endswith("null")):
+        return None
+    try:
+        return _READERS[param.type](value)
+    except (ValueError, TypeError) as error:
+        raise SvtError(
+            f"query {query.name}: {param.name}={value} is not {_TYPES[param.type]} ({param.meaning})"
+        ) from error
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or (not isinstance(value, str) and int(value) != value):
+        raise ValueError(value)
+    return int(value)
+
+
+def _double(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    told = str(value).lower()
+    if told not in ("true", "false"):
+        raise ValueError(value)
+    return told == "true"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _heads(value: Any) -> list[list[int]]:
+    given = json.loads(value) if isinstance(value, str) else value
+    pairs = [[_integer(number) for number in pair] for pair in given]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(value)
+    return pairs
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "INTEGER": _integer,
+    "BIGINT": _integer,
+    "DOUBLE": _double,
+    "BOOLEAN": _boolean,
+    "VARCHAR": _text,
+    "INTEGER[][]": _heads,
+}
+_TYPES = {
+    "INTEGER": "an integer",
+    "BIGINT": "an integer",
+    "DOUBLE": "a number",
+    "BOOLEAN": "true or false",
+    "VARCHAR": "a text",
+    "INTEGER[][]": "a list of [layer, head] such as [[9,6],[10,0]]",
+}
+
+
+def _param(query: str, line: str) -> Param:
+    match = _PARAM.match(line)
+    if match is None or match["type"] not in _READERS:
+        raise SvtError(
+            f"query {query}: its header declares a parameter that cannot be read: {line}"
+        )
+    return Param(match["name"], match["type"], match["meaning"], match["default"])
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
+
+
+def _folder() -> Path:
+    return sql_dir() / "queries"

@@ -1,0 +1,76 @@
+"""A run's results.duckdb: written aside, renamed when whole, read again by later stages.
+
+1. A new file starts from the tables of sql/schema/results, or from a copy of the run's own file
+   when its trace is kept.
+2. The store is attached beside it, read-only; stages fill the tables by SQL.
+3. The row `run` is written last, the file is renamed.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from svt.errors import SvtError
+from svt.files import aside
+from svt.query.connect import connect, create_tables
+
+NAME = "results.duckdb"
+
+
+@contextmanager
+def writing_results(folder: Path, store: Path, keep: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with catalogs `results` (to be filled) and `store`; see the module."""
+    path = folder / NAME
+    try:
+        with aside(path) as temporary:
+            if keep:  # 1
+                shutil.copyfile(path, temporary)
+            con = connect(store, temporary, results_writable=True)  # 2
+            try:
+                if not keep:
+                    create_tables(con, "results", "results")
+                yield con
+            finally:
+                con.close()
+    except (OSError, duckdb.IOException) as error:
+        raise SvtError(
+            f"could not write {path}: {str(error).splitlines()[0]}; what stood there still does"
+        ) from error
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """The configuration that a run folder's results were made with, as plain values."""
+    config: dict[str, Any] = json.loads(_run_row(folder)["config"])
+    return config
+
+
+def load_store_path(folder: Path) -> Path:
+    """The store that a run folder's results name; SvtError when it is gone or another."""
+    from svt.store.find import read_identity
+
+    row = _run_row(folder)
+    path = Path(row["store_path"])
+    if not path.is_file():
+        raise SvtError(f"{folder}: its store {path} is gone; make the run anew without run.path")
+    if read_identity(path) != row["store_identity"]:
+        raise SvtError(f"{folder}: {path} is not the store it was made from any more; run anew")
+    return path
+
+
+def _run_row(folder: Path) -> dict[str, Any]:
+    path = folder / NAME
+    if not path.is_file():
+        raise SvtError(f"run.path={folder}: no {NAME} there; name the folder of a finished run")
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            rows = con.sql("FROM run").pl().to_dicts()
+    except duckdb.Error as error:
+        raise SvtError(f"{path} cannot be read ({str(error).splitlines()[0]}); run anew") from error
+    if not rows:
+        raise SvtError(f"{path} holds no finished run; run anew")
+    return rows[0]

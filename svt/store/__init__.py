@@ -1,0 +1,1 @@
+"""The immutable store of facts: its name, its writing, its checks."""

@@ -1,0 +1,28 @@
+"""A store is sound when every query of sql/checks returns no row."""
+
+import duckdb
+
+from svt.errors import SvtError
+from svt.paths import sql_dir
+from svt.query.connect import load_macros, using
+
+_ROWS_SHOWN = 3
+
+
+def run_checks(con: duckdb.DuckDBPyConnection) -> None:
+    """Runs every check on the catalog `store`; SvtError names the first that fails and its rows."""
+    with using(con, "store"):
+        load_macros(con)
+        for file in sorted((sql_dir() / "checks").glob("*.sql")):
+            result = con.execute(file.read_text(encoding="utf-8"))
+            rows = result.fetchall()[:_ROWS_SHOWN]
+            if rows:
+                names = [column[0] for column in result.description]
+                shown = "; ".join(
+                    ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True))
+                    for row in rows
+                )
+                raise SvtError(
+                    f"the store is not sound: check {file.stem} found {shown}; "
+                    "this is a fault of svt, so please report it with the command that was run"
+                )

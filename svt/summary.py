@@ -1,0 +1,80 @@
+"""The last lines of a run: what was found, where it is, what to try next."""
+
+import json
+import shlex
+from pathlib import Path
+
+import duckdb
+
+from svt.config import Config
+from svt.query.connect import connect
+from svt.query.sql import run
+from svt.results import NAME
+
+
+def found(config: Config, folder: Path, store: Path) -> str:
+    """What a run found, in a few lines."""
+    results = folder / NAME
+    with connect(store, results if results.is_file() else None) as con:
+        row = run(con, "summary").to_dicts()[0]
+        answered = "" if row["accuracy"] is None else f", {row['accuracy']:.1%} answered rightly"
+        lines = [
+            f"{row['model']}: {row['prompts']} prompts, "
+            f"{row['firing_pairs_a_prompt']:.1f} firing pairs a prompt{answered}"
+        ]
+        if results.is_file():
+            lines += _traced(config, con)
+    return "\n".join(lines)
+
+
+def where(folder: Path, store: Path) -> str:
+    """What a run left and what to try next; paths as short as the working folder allows."""
+    left = {
+        "store": store,
+        "results": folder / NAME,
+        "charts": folder / "charts",
+        "report": folder / "report.html",
+    }
+    lines = [f"{what:<8} {_short(path)}" for what, path in left.items() if path.exists()]
+    traced = left["results"].exists()
+    return "\n".join([*lines, "", "try next:", *(f"  {t}" for t in _next(folder, store, traced))])
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
+    from svt.figures import context_of
+
+    roots = json.loads(con.execute("SELECT roots FROM run").fetchall()[0][0])
+    nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
+    deepest = max(run(con, "trace_summary")["deepest"].to_list())
+    least = context_of(con, config).min_count
+    lines = [
+        f"traced from {', '.join(f'{layer}.{head}' for layer, head in roots)}: "
+        f"{nodes.height} heads, {edges.height} edges in at least {least} {config.trace.count}, "
+        f"{deepest} edges deep",
+    ]
+    rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
+    return lines + [
+        f"against {row['reference']}: precision {_ratio(row['precision'])}, "
+        f"recall {_ratio(row['recall'])}, of the reachable {_ratio(row['recall_reachable'])}"
+        for row in rows
+    ]
+
+
+def _next(folder: Path, store: Path, traced: bool) -> list[str]:
+    at = shlex.quote(str(_short(folder if traced else store)))
+    if not traced:
+        return [f"svt-sql {at} firings", "svt-sql --list"]
+    return [
+        f"svt-sql {at} graph_edges",
+        f'svt run.path={at} "stages=[trace,evaluate]" trace.coverage=0.9',
+        "svt -m trace.coverage=0.5,0.6,0.7,0.8",
+        "svt-sql --list",
+    ]
+
+
+def _ratio(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"

@@ -1,0 +1,133 @@
+"""Sweeps: many jobs' results together in one sweep.duckdb.
+
+1. Hydra says where the sweep's folder is when it starts; every job leaves `job.json` in its own
+   subfolder: number, status, the values of the swept keys.
+2. When the multirun ends, also by a job's failure, every results table of every finished job is
+   read, gets the columns `job`, `status` and one per swept key (dots as underscores), and is
+   stacked onto the others'.
+3. A failed job stands in the table `run` with its message as status and no results.
+4. The query `sweep` over all that is drawn as sweep.<format>.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from svt.charts import export
+from svt.charts import sweep as sweep_chart
+from svt.files import aside, write_atomically
+from svt.progress import say
+from svt.query.sql import run
+from svt.query.target import open_target
+from svt.results import NAME as RESULTS
+
+NAME = "sweep.duckdb"
+_JOB, _KEYS = "job.json", "keys.json"
+
+folder: Path | None = None  # of the multirun in this process, if there is one
+
+
+class SweepStart(Callback):
+    """Step 1: notes the folder of the multirun that starts."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        global folder
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        swept = [
+            override.key_or_group
+            for override in OverridesParser.create().parse_overrides(
+                [str(o) for o in config.hydra.overrides.task]
+            )
+            if override.is_sweep_override()
+        ]
+        write_atomically(folder / _KEYS, json.dumps({"keys": swept}).encode())
+
+
+class Job:
+    """What a job of a sweep says of itself."""
+
+    def __init__(self, at: Path, overrides: list[str], choices: Mapping[str, Any]) -> None:
+        self._at = at
+        self._values = {
+            o.key_or_group: choices.get(o.key_or_group, o.value())
+            for o in OverridesParser.create().parse_overrides(overrides)
+        }
+        self._write("stopped before its end")
+
+    def done(self) -> None:
+        self._write("done")
+
+    def failed(self, message: str) -> None:
+        self._write(message)
+
+    def _write(self, status: str) -> None:
+        self._at.mkdir(parents=True, exist_ok=True)
+        content = {"status": status, "values": self._values}
+        write_atomically(self._at / _JOB, json.dumps(content, default=str).encode())
+
+
+def collect(at: Path) -> bool:
+    """Writes `at`/sweep.duckdb from the jobs below; returns whether every job is done."""
+    keys = json.loads((at / _KEYS).read_text())["keys"]
+    jobs = {
+        int(path.parent.name): json.loads(path.read_text()) for path in at.glob(f"[0-9]*/{_JOB}")
+    }
+    tables: dict[str, list[pl.DataFrame]] = {"run": []}
+    for number, job in sorted(jobs.items()):  # 2
+        marks = {"job": number, "status": job["status"]} | {
+            key.replace(".", "_"): _scalar(job["values"].get(key)) for key in keys
+        }
+        if job["status"] == "done":
+            for table, rows in _read(at / str(number) / RESULTS).items():
+                own = rows.drop("status", strict=False)
+                tables.setdefault(table, []).append(
+                    own.select(*(pl.lit(value).alias(name) for name, value in marks.items()), "*")
+                )
+        else:  # 3
+            tables["run"].append(pl.DataFrame({name: [value] for name, value in marks.items()}))
+    with aside(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
+        for table, parts in tables.items():
+            if parts:
+                con.register("stacked", pl.concat(parts, how="diagonal_relaxed"))
+                con.execute(f'CREATE TABLE "{table}" AS SELECT * FROM stacked')
+                con.unregister("stacked")
+    failed = [number for number, job in sorted(jobs.items()) if job["status"] != "done"]
+    if len(failed) < len(jobs):
+        _draw(at, [key.replace(".", "_") for key in keys])  # 4
+    _tell(at, len(jobs), failed)
+    return bool(jobs) and not failed
+
+
+def _draw(at: Path, keys: list[str]) -> None:
+    with open_target(at / NAME) as con:
+        jobs = run(con, "sweep")
+        ((config,),) = con.execute(
+            "SELECT config FROM run WHERE config IS NOT NULL LIMIT 1"
+        ).fetchall()
+    export(sweep_chart(jobs, keys=keys), at, "sweep", json.loads(config)["chart"]["format"])
+
+
+def _read(path: Path) -> dict[str, pl.DataFrame]:
+    with duckdb.connect(str(path), read_only=True) as con:
+        names = [name for (name,) in con.execute("SHOW TABLES").fetchall()]
+        return {name: con.table(name).pl() for name in names}
+
+
+def _scalar(value: Any) -> Any:
+    """Lists and the like stand in their cell as JSON."""
+    return value if value is None or isinstance(value, int | float | str) else json.dumps(value)
+
+
+def _tell(at: Path, n_jobs: int, failed: list[int]) -> None:
+    say(f"\nsweep: {n_jobs - len(failed)} of {n_jobs} jobs done, together in {at / NAME}")
+    if failed:
+        say(f"failed jobs: {', '.join(map(str, failed))}; their messages are in its table run")
+    say(f"next: svt-sql {at} sweep")

@@ -1,0 +1,51 @@
+"""Dumps of small checkpoints, for tests."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from svt.compute.columns import Columns
+from svt.compute.decompose import decompose_model
+from svt.compute.dump import dump_batches
+from svt.compute.model import Model, load_model
+from svt.config import DumpConfig, ModelConfig
+from svt.dataset.prompt import Prompt
+
+
+def loaded(folder: Path, dtype: str = "float32") -> Model:
+    return load_model(ModelConfig("test", str(folder), None, "cpu", dtype))  # type: ignore[arg-type]
+
+
+def prompts_of(
+    seed: int, n_prompts: int, lengths: tuple[int, int], d_vocab: int = 100
+) -> tuple[Prompt, ...]:
+    """Random tokens, lengths between the two; every prompt asks for an answer."""
+    numbers = np.random.default_rng(seed)
+    prompts = []
+    for i in range(n_prompts):
+        n = int(numbers.integers(lengths[0], lengths[1] + 1))
+        tokens = tuple(int(token) for token in numbers.integers(d_vocab, size=n))
+        answer, distractor = (int(token) for token in numbers.choice(d_vocab, 2, replace=False))
+        roles = {"end": n - 1}
+        prompts.append(Prompt(i, "", tokens, (), roles, answer=answer, distractor=distractor))
+    return tuple(prompts)
+
+
+def dumped(
+    source: Path | Model, prompts: Sequence[Prompt], dump: DumpConfig, dtype: str = "float32"
+) -> dict[str, Columns]:
+    """All batches of a dump as one, sorted by prompt."""
+    model = source if isinstance(source, Model) else loaded(source, dtype)
+    batches = list(dump_batches(model, decompose_model(model), prompts, dump))
+    tables: dict[str, Columns] = {}
+    for name in {name for batch in batches for name in batch}:
+        parts = [batch[name] for batch in batches if name in batch]
+        columns = {c: np.ma.concatenate([part[c] for part in parts]) for c in parts[0]}
+        key = "pair_id" if "pair_id" in columns else "prompt_id"
+        order = np.argsort(columns[key], kind="stable")
+        tables[name] = {
+            c: v[order] if isinstance(parts[0][c], np.ma.MaskedArray) else np.asarray(v)[order]
+            for c, v in columns.items()
+        }
+    return tables

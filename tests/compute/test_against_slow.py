@@ -1,0 +1,66 @@
+"""The fast dump against the definitions written down slowly (tests/slow.py)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svt.compute.columns import COMPONENTS, SIDES
+from svt.config import DumpConfig
+from tests.checkpoints import tiny_gpt2
+from tests.compute.runs import dumped, prompts_of
+from tests.slow import SlowModel, slow_dump
+
+SETTINGS = {
+    "every pair, every component": DumpConfig(0.0, 0.0, 0, 4, COMPONENTS, "none"),
+    "strong pairs and a sample": DumpConfig(0.4, 0.2, 7, 3, ("head",), "none"),
+    "some components": DumpConfig(0.6, 0.0, 0, 8, ("embed", "head", "bias"), "none"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_dump_is_what_the_definitions_say(tmp_path: Path, name: str, seed: int) -> None:
+    dump = SETTINGS[name]
+    shape = {"n_layers": 3, "n_heads": 2 + seed, "d_model": 12 * (2 + seed) // 2}
+    folder = tiny_gpt2(tmp_path, **shape, seed=seed, sharp=3.0, n_ctx=16)
+    prompts = prompts_of(seed, n_prompts=3, lengths=(3, 7))
+    slow = slow_dump(folder, prompts, dump)
+    fast = dumped(folder, prompts, dump, dtype="float64")
+    assert slow["pairs"] and slow["upstream"]
+    for table, rows in slow.items():
+        assert len(fast[table]["pair_id" if table != "head_effects" else "layer"]) == len(rows)
+        for column in rows[0]:
+            wanted = [row[column] for row in rows]
+            if column == "coordinates":
+                values = fast[table]["dest_coord"].astype(float) * fast[table]["src_coord"]
+            else:
+                values = fast[table][column]
+            _agree(values, wanted, f"{table}.{column}")
+
+
+def test_the_slow_model_is_the_checkpoint(tmp_path: Path) -> None:
+    """Its logits differ from transformers' by a constant: the vocabulary is centred."""
+    import torch
+    from transformers import GPT2LMHeadModel
+
+    folder = tiny_gpt2(tmp_path, seed=5)
+    tokens = [3, 1, 4, 1, 5, 9, 2, 6]
+    with torch.no_grad():
+        whole = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float64)
+        logits = whole(torch.tensor([tokens])).logits[0, -1].numpy()
+    own = SlowModel(folder).run(tokens).logits
+    np.testing.assert_allclose(own - own.mean(), logits - logits.mean(), atol=1e-10)
+
+
+def _agree(values: np.ndarray, wanted: list, what: str) -> None:
+    names = {"side": SIDES, "component": COMPONENTS}.get(what.split(".")[1])
+    if names:
+        assert [names[code] for code in values] == wanted, what
+    elif np.ma.isMaskedArray(values) or values.dtype.kind in "biu":
+        assert values.tolist() == wanted, what
+    else:
+        expected = [np.nan if value is None else value for value in wanted]
+        np.testing.assert_allclose(
+            values, np.array(expected, float), rtol=3e-5, atol=1e-6, err_msg=what
+        )

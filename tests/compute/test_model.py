@@ -1,0 +1,173 @@
+"""Loading: GPT-2's own format, and every refusal by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import GPT2LMHeadModel
+
+from svt.compute import model as module
+from svt.compute.model import load_model
+from svt.compute.refuse import refuse_undecomposable
+from svt.config import ModelConfig
+from svt.errors import SvtError
+from tests.checkpoints import tiny_gpt2
+from tests.compute.runs import loaded
+
+GPT2 = {
+    "model_type": "gpt2",
+    "n_head": 12,
+    "scale_attn_weights": True,
+    "add_cross_attention": False,
+}
+
+
+def test_a_checkpoint_in_gpt2_format_keeps_its_logits(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_gpt2(tmp_path, n_layers=2, n_heads=4, d_model=32, seed=1)
+    model = loaded(folder)
+    assert (model.n_layers, model.n_heads, model.d_model, model.d_head) == (2, 4, 32, 8)
+    assert (model.n_ctx, model.d_vocab) == (64, 100)
+    assert capfd.readouterr() == ("", "")  # no chatter of the libraries below
+    tokens = torch.tensor([[3, 1, 4, 1, 5]])
+    with torch.no_grad():
+        own, theirs = model.bridge(tokens), GPT2LMHeadModel.from_pretrained(folder)(tokens).logits
+    theirs = theirs - theirs.mean(-1, keepdim=True)
+    torch.testing.assert_close(own - own.mean(-1, keepdim=True), theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_are_folded_and_writers_centred(tmp_path: Path) -> None:
+    model = loaded(tiny_gpt2(tmp_path))
+    for name in ("W_O", "b_O", "W_E", "W_pos"):
+        assert model.weight(name).mean(-1).abs().max() < 1e-6
+    assert model.bridge.b_V.abs().max() == 0
+    assert model.weight("W_Q").mean(-2).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_other_dtypes_load(tmp_path: Path, dtype: str) -> None:
+    model = loaded(tiny_gpt2(tmp_path), dtype)
+    assert next(model.bridge.parameters()).dtype == getattr(torch, dtype)
+    assert model.weight("W_Q").dtype == model.work_dtype
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "rotary positions": {"model_type": "llama", "rope_theta": 10000.0},
+    "rotary positions ": {"model_type": "gpt_neox", "rotary_pct": 0.25},
+    "ALiBi": {"model_type": "bloom"},
+    "relative position biases": {"model_type": "t5", "relative_attention_num_buckets": 32},
+    "QK-norm": {"model_type": "qwen3"},
+    "soft-capped": {"model_type": "gemma2", "attn_logit_softcapping": 50.0},
+    "scaled by layer": {**GPT2, "scale_attn_by_inverse_layer_idx": True},
+    "scores are not scaled": {**GPT2, "scale_attn_weights": False},
+    "RMS normalisation": {"model_type": "llama", "rms_norm_eps": 1e-6},
+    "mixture of experts": {"model_type": "mixtral", "num_local_experts": 8},
+    "quantised": {**GPT2, "quantization_config": {"bits": 4}},
+    "share their keys": {"num_attention_heads": 32, "num_key_value_heads": 8},
+    "share their keys ": {"model_type": "gpt_bigcode", "multi_query": True},
+    "no causal mask": {"model_type": "bert"},
+    "no causal mask ": {"model_type": "bart", "is_encoder_decoder": True},
+    "cross-attention": {**GPT2, "add_cross_attention": True},
+    "code of its own": {**GPT2, "auto_map": {"AutoModel": "mine.Model"}},
+    "'opt' has not been verified": {"model_type": "opt"},
+    "None has not been verified": {},
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_cannot_be_decomposed_is_refused_by_name(reason: str) -> None:
+    with pytest.raises(SvtError, match=reason.strip()) as refusal:
+        refuse_undecomposable(REFUSED[reason], "some-model")
+    assert "some-model" in str(refusal.value)
+
+
+def test_gpt2_is_not_refused() -> None:
+    refuse_undecomposable(GPT2, "gpt2")
+
+
+def test_refusal_comes_before_the_weights_are_read(tmp_path: Path) -> None:
+    folder = tiny_gpt2(tmp_path)
+    (folder / "model.safetensors").write_bytes(b"never read")
+    _change_config(folder, scale_attn_by_inverse_layer_idx=True)
+    with pytest.raises(SvtError, match="scaled by layer"):
+        loaded(folder)
+
+
+def test_a_model_whose_scores_are_not_its_weights_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the names in config.json do not tell, the self-check does."""
+    folder = tiny_gpt2(tmp_path)
+    _change_config(folder, scale_attn_by_inverse_layer_idx=True)
+    monkeypatch.setattr(module, "refuse_undecomposable", lambda *_: None)
+    with pytest.raises(SvtError, match=r"scores of head 1\.\d are not those"):
+        loaded(folder)
+
+
+BROKEN = {
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:1000]),
+    "no safetensors at all": lambda file: file.write_bytes(b"x" * 50),
+    "empty": lambda file: file.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_corrupt_weights_are_one_clear_message(tmp_path: Path, how: str) -> None:
+    folder = tiny_gpt2(tmp_path)
+    BROKEN[how](folder / "model.safetensors")
+    with pytest.raises(SvtError, match=f"model.path={folder}: the weights cannot be loaded"):
+        loaded(folder)
+
+
+def test_a_missing_tensor_is_an_error_and_not_random_numbers(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = tiny_gpt2(tmp_path) / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["transformer.h.1.attn.c_proj.weight"]
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(SvtError, match=r"h\.1\.attn\.c_proj\.weight"):
+        loaded(tmp_path)
+
+
+def test_weights_of_another_shape_than_the_config_says(tmp_path: Path) -> None:
+    _change_config(tiny_gpt2(tmp_path), n_positions=32)
+    with pytest.raises(SvtError, match=r"transformer\.wpe\.weight"):
+        loaded(tmp_path)
+
+
+def test_other_unreadable_folders(tmp_path: Path) -> None:
+    with pytest.raises(SvtError, match="no such folder"):
+        loaded(tmp_path / "nowhere")
+    folder = tiny_gpt2(tmp_path / "model")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(SvtError, match="cannot be read as JSON"):
+        loaded(folder)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(SvtError, match="one JSON object"):
+        loaded(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(SvtError, match=r"no config\.json"):
+        loaded(folder)
+
+
+def test_pickled_weights_are_never_read(tmp_path: Path) -> None:
+    folder = tiny_gpt2(tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(SvtError, match="safetensors"):
+        loaded(folder)
+
+
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    folder = tiny_gpt2(tmp_path)
+    for device in ("nowhere", "cuda:99"):
+        with pytest.raises(SvtError, match=f"model.device={device} cannot be used"):
+            load_model(ModelConfig("test", str(folder), None, device, "float32"))
+
+
+def _change_config(folder: Path, **changes: object) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))

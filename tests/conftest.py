@@ -1,0 +1,72 @@
+"""One run of the bundled model for all tests that look at a finished run; `svt` in this process."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SMALL = ("dataset.n_prompts=16", "chart.format=[json]")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: its exit code and the folder it ran in."""
+
+    code: int
+    cwd: Path
+
+    @property
+    def runs(self) -> list[Path]:
+        return sorted((self.cwd / "outputs" / "runs").glob("*"))
+
+    @property
+    def stores(self) -> list[Path]:
+        return sorted((self.cwd / "outputs" / "stores").glob("*.duckdb"))
+
+    @property
+    def sweeps(self) -> list[Path]:
+        return sorted((self.cwd / "outputs" / "sweeps").glob("*"))
+
+
+Svt = Callable[..., Finished]
+
+
+def svt_in(cwd: Path, *args: str) -> Finished:
+    """`svt ARGS` in the folder `cwd`, in this process."""
+    from svt import cli, sweep
+
+    cli.failures.clear()
+    sweep.folder = None
+    GlobalHydra.instance().clear()
+    before, argv = Path.cwd(), sys.argv
+    os.chdir(cwd)
+    sys.argv = ["svt", *args]
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = argv
+        os.chdir(before)
+    return Finished(code, cwd)
+
+
+@pytest.fixture
+def svt(tmp_path: Path) -> Svt:
+    """`svt(*args)` in a folder of the test's own."""
+    return lambda *args: svt_in(tmp_path, *args)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A finished run of the whole job on 16 prompts; tests read it and leave it as it is."""
+    done = svt_in(tmp_path_factory.mktemp("finished"), *SMALL)
+    assert done.code == 0
+    return done

@@ -1,0 +1,116 @@
+"""Loading tokenizers from folders and the hub; token texts."""
+
+from pathlib import Path
+
+import pytest
+import tokenizers
+from tokenizers import models
+
+from svt.config import ModelConfig
+from svt.dataset import Tokenizer, load_tokenizer
+from svt.errors import SvtError
+from tests.dataset.samples import KINDS, byte_level, word_level
+
+MODEL = ModelConfig("local", None, None, "cpu", "float32")
+TEXT = "When Mary gave a ring to John, Xqzwvyk left"
+
+
+def test_a_folder_with_tokenizer_json(tmp_path: Path) -> None:
+    for kind, make in KINDS.items():
+        (tmp_path / kind).mkdir()
+        inner = make()
+        inner.save(str(tmp_path / kind / "tokenizer.json"))
+        loaded = load_tokenizer(tmp_path / kind)
+        assert loaded.encode(TEXT) == Tokenizer(inner).encode(TEXT)
+        assert loaded.files == (tmp_path / kind / "tokenizer.json",)
+
+
+def test_an_old_gpt2_folder_with_vocab_and_merges(tmp_path: Path) -> None:
+    inner = byte_level()
+    inner.model.save(str(tmp_path))
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.files == (tmp_path / "vocab.json", tmp_path / "merges.txt")
+    assert loaded.encode(TEXT) == Tokenizer(inner).encode(TEXT)
+    assert loaded.decode(loaded.encode(TEXT)) == TEXT
+    assert loaded.vocab_size == inner.get_vocab_size()
+    assert loaded.texts(loaded.encode("Mary Mary")[-1:]) == (" Mary",)
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(SvtError, match=r"needs tokenizer.json, or vocab.json and merges.txt"):
+        load_tokenizer(tmp_path)
+
+
+def test_token_texts_are_what_a_reader_should_see() -> None:
+    shown = {}
+    for kind, make in KINDS.items():
+        tokenizer = Tokenizer(make())
+        shown[kind] = tokenizer.texts(tokenizer.encode("When Mary, zzz"))[:4]
+    assert shown["byte_level"] == ("When", " Mary", ",", " ")
+    assert shown["metaspace"] == (" When", " Mary", ",", " ")
+    assert shown["word_level"] == ("When", "Mary", ",", "<unk>")
+    assert shown["word_piece"] == ("When", "Mary", ",", "[UNK]")
+
+
+def test_no_special_tokens_no_cutting_no_padding() -> None:
+    ids = Tokenizer(KINDS["word_piece"]()).encode("When Mary went to the store and gave it to John")
+    assert len(ids) == 11
+    assert not {1, 2} & set(ids)
+
+
+def test_one_known_token_or_none(words: Tokenizer, gpt2_like: Tokenizer) -> None:
+    assert words.encode_one("Mary") == words.encode("Mary")[0]
+    assert words.encode_one("zzz") is None  # unknown
+    assert words.encode_one("Mary John") is None
+    assert words.encode_one("") is None
+    assert gpt2_like.encode_one(" Mary") is not None
+    assert gpt2_like.encode_one(" zzz") is None
+
+
+def test_the_vocabulary_ends_where_it_ends(words: Tokenizer) -> None:
+    assert [words.has(i) for i in (-1, 0, words.vocab_size - 1, words.vocab_size, 2**40)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_the_unknown_token_of_a_unigram_model() -> None:
+    inner = tokenizers.Tokenizer(models.Unigram([("a", -1.0), ("<u>", 0.0)], unk_id=1))
+    assert Tokenizer(inner).unknown_id == 1
+    assert Tokenizer(byte_level()).unknown_id is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "null", '{"model": null}', '{"model": {"type": "No"}}', "\x00"]
+)
+def test_a_broken_tokenizer_json(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(SvtError, match=r"cannot read the tokenizer .*tokenizer\.json: "):
+        load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_json_cut_short_or_altered(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    word_level().save(str(file))
+    whole = file.read_bytes()
+    for cut in range(0, len(whole) - 1, 97):
+        for broken in (whole[:cut], whole[:cut] + b"\xff" + whole[cut + 1 :]):
+            file.write_bytes(broken)
+            with pytest.raises(SvtError, match="cannot read the tokenizer"):
+                load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
+def test_broken_vocab_or_merges(tmp_path: Path, name: str) -> None:
+    byte_level().model.save(str(tmp_path))
+    (tmp_path / name).write_text("not what it should be")
+    with pytest.raises(
+        SvtError, match=r"cannot read the tokenizer .*vocab\.json and .*merges\.txt"
+    ):
+        load_tokenizer(tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SvtError, match=r"model\.path=.*none: no such folder"):
+        load_tokenizer(tmp_path / "none")

@@ -1,0 +1,73 @@
+"""The GraphML file, parsed back."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import polars as pl
+
+from svt.query.graphml import write_graphml
+
+SPACE = {"g": "http://graphml.graphdrawing.org/xmlns"}
+
+
+def edges() -> pl.DataFrame:
+    columns = (
+        "up_layer up_head component layer head side role n_prompts n_visits total mean".split()
+    )
+    rows = [
+        (8, 6, "head", 9, 6, "dest", "end", 7, 9, 14.0, 2.0),
+        (2, 2, "head", 9, 6, "src", "IO", 5, 5, 5.0, 1.0),
+        (3, None, "mlp", 8, 6, "src", "S2 <&>", 4, 4, 2.0, 0.5),
+        (None, None, "embed", 8, 6, "src", "S2 <&>", 4, 4, 2.0, 0.5),
+    ]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def nodes() -> pl.DataFrame:
+    rows = [(2, 2, 0, False), (8, 6, 11, True), (9, 6, 12, True), (10, 0, 3, False)]
+    return pl.DataFrame(rows, schema=["layer", "head", "n_firings", "in_reference"], orient="row")
+
+
+def values(element: ElementTree.Element) -> dict[str, str | None]:
+    return {data.attrib["key"].split("_", 1)[1]: data.text for data in element}
+
+
+def test_parsed_back(tmp_path: Path) -> None:
+    file = tmp_path / "graph.graphml"
+    write_graphml(file, edges(), nodes(), "visits")
+    assert [path.name for path in tmp_path.iterdir()] == ["graph.graphml"]
+    root = ElementTree.parse(file).getroot()
+    keys = {key.attrib["id"] for key in root.findall("g:key", SPACE)}
+    used = {data.attrib["key"] for data in root.iterfind(".//g:data", SPACE)}
+    assert used <= keys
+    found = {node.attrib["id"]: values(node) for node in root.iterfind(".//g:node", SPACE)}
+    assert found == {
+        "(2, 2)": {"nfiring": "0", "reference": "false"},
+        "(8, 6)": {"nfiring": "11", "reference": "true"},
+        "(9, 6)": {"nfiring": "12", "reference": "true"},
+        "(10, 0)": {"nfiring": "3", "reference": "false"},  # a root without edges
+        "mlp 3": {},
+        "embed": {},
+        "(8, 6, 'S2 <&>')": {"nfiring": "11", "reference": "true"},
+        "(9, 6, 'IO')": {"nfiring": "12", "reference": "true"},
+        "(9, 6, 'end')": {"nfiring": "12", "reference": "true"},
+    }
+    arrows = {
+        (edge.attrib["source"], edge.attrib["target"]): values(edge)
+        for edge in root.iterfind(".//g:edge", SPACE)
+    }
+    assert arrows == {
+        ("(8, 6)", "(9, 6, 'end')"): {"type": "d", "count": "9", "total": "14.0", "weight": "2.0"},
+        ("(2, 2)", "(9, 6, 'IO')"): {"type": "s", "count": "5", "total": "5.0", "weight": "1.0"},
+        ("mlp 3", "(8, 6, 'S2 <&>')"): {"type": "s", "count": "4", "total": "2.0", "weight": "0.5"},
+        ("embed", "(8, 6, 'S2 <&>')"): {"type": "s", "count": "4", "total": "2.0", "weight": "0.5"},
+        ("(9, 6, 'end')", "(9, 6)"): {"type": "attention"},
+        ("(9, 6, 'IO')", "(9, 6)"): {"type": "attention"},
+        ("(8, 6, 'S2 <&>')", "(8, 6)"): {"type": "attention"},
+    }
+
+
+def test_an_empty_graph_is_a_graph(tmp_path: Path) -> None:
+    file = tmp_path / "graph.graphml"
+    write_graphml(file, edges().head(0), nodes().head(0), "prompts")
+    assert ElementTree.parse(file).getroot().findall("g:graph", SPACE)

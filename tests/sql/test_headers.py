@@ -1,0 +1,97 @@
+"""Every query file keeps its word: parameters, columns, one statement, a test of its own."""
+
+import ast
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from svt.config import TraceConfig
+from svt.errors import SvtError
+from svt.query.sql import Query, bind, list_queries, load_query, query_names
+from tests.store_rows import connection
+
+FIRST_VALUES: dict[str, Any] = {
+    "layer": 0,
+    "head": 0,
+    "side": "dest",
+    "pair_id": 0,
+}  # for parameters that have no default
+
+QUERIES = list_queries()
+
+
+def statement(query: Query) -> duckdb.Statement:
+    (only,) = duckdb.connect().extract_statements(query.text)
+    return only
+
+
+def empty(query: Query) -> duckdb.DuckDBPyConnection:
+    con = connection()
+    if query.name == "sweep":  # a sweep's tables have the job beside every row
+        for table in ("run", "trace_pairs", "graph_edges", "evaluation"):
+            con.execute(f"ALTER TABLE results.{table} ADD COLUMN job INTEGER")
+    return con
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=query_names())
+def test_params_are_those_of_the_statement(query: Query) -> None:
+    assert statement(query).named_parameters == {param.name for param in query.params}
+    assert len({param.name for param in query.params}) == len(query.params)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=query_names())
+def test_a_query_only_reads(query: Query) -> None:
+    assert statement(query).type == duckdb.StatementType.SELECT
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=query_names())
+def test_columns_are_those_of_the_rows(query: Query) -> None:
+    con = empty(query)
+    required = {p.name: FIRST_VALUES[p.name] for p in query.params if p.default is None}
+    bound = bind(con, query, required)
+    columns = tuple(con.sql(query.text, params=bound or None).columns)
+    declared = query.columns
+    if declared[-1] == "...":
+        declared, columns = declared[:-1], columns[: len(declared) - 1]
+    assert columns == declared
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=query_names())
+def test_every_default_has_its_type(query: Query) -> None:
+    bind(connection(), query, {name: v for name, v in FIRST_VALUES.items() if _has(query, name)})
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=query_names())
+def test_a_default_of_the_run_names_a_setting(query: Query) -> None:
+    settings = {f"trace.{field.name}" for field in fields(TraceConfig)}
+    for param in query.params:
+        if param.default and (match := re.match(r"the run's (\S+),", param.default)):
+            assert match[1] in settings
+
+
+def test_every_query_has_a_test() -> None:
+    tests = {
+        node.name
+        for file in Path(__file__).parent.glob("test_*_queries.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    missing = [
+        name
+        for name in query_names()
+        if not any(re.fullmatch(rf"test_{name}(_.*)?", test) for test in tests)
+    ]
+    assert missing == []
+
+
+def test_an_unknown_query_is_not_loaded() -> None:
+    with pytest.raises(SvtError, match=r"no query nothing; there are: auto_roots, "):
+        load_query("nothing")
+
+
+def _has(query: Query, name: str) -> bool:
+    return name in {param.name for param in query.params}

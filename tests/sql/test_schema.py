@@ -1,0 +1,73 @@
+"""The tables are those of the contract, and every one and every column says what it is."""
+
+import duckdb
+import pytest
+
+from svt.paths import sql_dir
+from tests.store_rows import connection
+
+STORE = {
+    "dump": "svt_version schema_version identity model_name weights_fingerprint n_layers n_heads "
+    "d_model d_head n_ctx config library_versions notes seconds peak_bytes worst_residual "
+    "worst_closure worst_reconstruction",
+    "prompts": "prompt_id text n_tokens template pattern answer distractor logit_diff correct",
+    "tokens": "prompt_id pos token_id token",
+    "roles": "prompt_id role pos",
+    "singular_values": "layer head k sigma u_last v_last",
+    "head_effects": "prompt_id layer head logit_diff_effect",
+    "coordinates": "prompt_id pos layer head k dest_coord src_coord",
+    "pairs": "pair_id prompt_id layer head dest src weight score omega_score eligible sampled "
+    "n_slices dest_scale src_scale dest_offset src_offset dest_offset_all src_offset_all residual",
+    "slices": "pair_id k contribution dest_coord src_coord rank in_signal",
+    "upstream": "pair_id side component up_layer up_head contribution contribution_all rank "
+    "cum_before",
+    "sides": "pair_id side total total_all n_heads closure",
+}
+RESULTS = {
+    "run": "svt_version config store_path store_identity n_prompts roots warnings seconds status",
+    "trace_pairs": "root_layer root_head prompt_id pair_id depth visits",
+    "trace_edges": "root_layer root_head prompt_id pair_id layer head dest src side up_layer up_head "
+    "component contribution visits",
+    "graph_edges": "up_layer up_head component layer head side role n_prompts n_firings n_visits "
+    "total mean",
+    "reference_heads": "reference layer head class reachable",
+    "evaluation": "reference count min_count n_heads tp precision recall recall_reachable f1",
+}
+
+
+@pytest.fixture(scope="module")
+def con() -> duckdb.DuckDBPyConnection:
+    return connection()
+
+
+@pytest.mark.parametrize(("catalog", "tables"), [("store", STORE), ("results", RESULTS)])
+def test_tables_and_columns(
+    con: duckdb.DuckDBPyConnection, catalog: str, tables: dict[str, str]
+) -> None:
+    found = con.execute(
+        "SELECT table_name, string_agg(column_name, ' ' ORDER BY column_index) "
+        "FROM duckdb_columns() WHERE database_name = ? GROUP BY table_name",
+        [catalog],
+    ).fetchall()
+    assert dict(found) == tables
+    files = {file.stem for file in (sql_dir() / "schema" / catalog).glob("*.sql")}
+    assert files == {"_types", *tables}
+
+
+def test_everything_has_a_comment(con: duckdb.DuckDBPyConnection) -> None:
+    ours = "database_name IN ('store', 'results')"
+    assert (
+        con.execute(
+            f"SELECT table_name FROM duckdb_tables() WHERE {ours} AND comment IS NULL "
+            f"UNION ALL SELECT column_name FROM duckdb_columns() WHERE {ours} AND comment IS NULL"
+        ).fetchall()
+        == []
+    )
+
+
+def test_every_table_says_its_grain(con: duckdb.DuckDBPyConnection) -> None:
+    for catalog in ("store", "results"):
+        for file in (sql_dir() / "schema" / catalog).glob("[a-z]*.sql"):
+            about, grain, *_ = file.read_text(encoding="utf-8").splitlines()
+            assert about.startswith(f"-- {file.stem}: ")
+            assert grain.startswith("-- grain: [")

@@ -1,0 +1,244 @@
+"""Queries over a store: literal rows in, expected rows out."""
+
+from typing import Any
+
+import duckdb
+import pytest
+
+from svt.errors import SvtError
+from svt.query.sql import run
+from tests.store_rows import StoreRows
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str, **params: Any) -> list[tuple[Any, ...]]:
+    return run(con, query, **params).rows()
+
+
+def two_prompts() -> StoreRows:
+    """3.0 fires from end onto IO in both prompts, and once onto a token without a role; 2.1 does not."""
+    store = StoreRows(n_layers=4, n_heads=2)
+    for prompt in (0, 1):
+        store.prompt(
+            prompt, {"end": 5, "IO": 2}, n_tokens=6, text=f"text {prompt}",
+            logit_diff=1.0 + prompt, correct=prompt == 0,
+        )  # fmt: skip
+        store.pair(
+            (prompt, 3, 0, 5, 2),
+            weight=0.75 + prompt / 8,
+            score=2.0,
+            dest={(2, 0): (1.0 + prompt, 4.0), (1, 1): 0.5},
+            src={(0, 0): 2.0},
+            slices=(1.0, 3.0),
+            n_slices=1 + prompt,
+        )
+    store.pair((1, 3, 0, 4, 3), weight=0.5, dest={(2, 0): -1.0}, slices=(3.0, 0.0), n_slices=1)
+    store.pair((0, 2, 1, 5, 2), weight=0.25)  # too weak
+    store.pair((0, 2, 1, 5, 0), weight=0.9)  # onto position 0
+    store.pair((1, 2, 1, 5, 2), weight=0.9, score=-1.0)  # negative score
+    return store
+
+
+def test_summary() -> None:
+    """Two prompts of six tokens, one answered rightly, mean difference (1 + 2) / 2; six pairs are stored.
+
+    Three fire, all of 3.0: 1.5 a prompt, with 1, 2 and 1 slices in the signal. Upstream rows: 3 a
+    firing from end, 1 of the third.
+    """
+    assert rows(two_prompts().connect(), "summary") == [
+        ("m", 4, 2, 2, 12, 0.5, 1.5, 6, 3, 1.5, 1, 1.0, 7)
+    ]
+
+
+def test_summary_of_a_store_without_answers() -> None:
+    store = StoreRows()
+    store.prompt(0)
+    (row,) = run(store.connect(), "summary").to_dicts()
+    assert (row["accuracy"], row["mean_logit_diff"], row["firing_pairs"]) == (None, None, 0)
+
+
+def test_firings() -> None:
+    """Onto IO in both prompts with weights 0.75 and 0.875; once from and onto tokens without a role."""
+    con = two_prompts().connect()
+    assert rows(con, "firings") == [
+        (3, 0, "end", "IO", 2, 2, 0.8125),
+        (3, 0, None, None, 1, 1, 0.5),
+    ]
+    assert rows(con, "firings", min_prompts=2) == [(3, 0, "end", "IO", 2, 2, 0.8125)]
+    assert rows(con, "firings", firing_weight=0.875) == [(3, 0, "end", "IO", 1, 1, 0.875)]
+
+
+def test_signal_sizes() -> None:
+    """Sizes 1, 2 and 1: mean 4/3 of the 8 that a head of width 8 would have."""
+    con = two_prompts().connect()
+    con.execute("UPDATE store.dump SET d_head = 8")
+    assert rows(con, "signal_sizes") == [
+        (3, 0, 3, 1, 1.0, pytest.approx(4 / 3), 2, pytest.approx(1 / 6))
+    ]
+
+
+def test_slice_usage() -> None:
+    """Slice 1 (3.0) leads in both firings from end; slice 0 is in the second's signal of two, and is the
+    whole signal of the third firing. Contributions of slice 0: 1, 1, 3; of slice 1: 3, 3, 0.
+    """
+    store = two_prompts()
+    store.singular_values()
+    con = store.connect()
+    two_thirds, five_thirds = pytest.approx(2 / 3), pytest.approx(5 / 3)
+    expected = [
+        (3, 0, 0, 2.0, 3, 2, two_thirds, five_thirds),
+        (3, 0, 1, 1.0, 3, 2, two_thirds, 2.0),
+    ]
+    assert rows(con, "slice_usage") == expected
+    assert rows(con, "slice_usage", layer=3, head=0) == expected
+    assert rows(con, "slice_usage", layer=2) == []
+
+
+def test_upstream_of() -> None:
+    """Into dest of 3.0: 2.0 gives 1, 2 and -1 in three firings, 1.1 gives 0.5 in two.
+
+    Totals 1.5, 2.5 and -1. With coverage 0.5 the first is passed by 1 > 0.75, the second by 2 > 1.25:
+    2.0 is significant twice, 1.1 never; with 0.75, 1 <= 1.125 lets 1.1 in once. The total of -1 keeps none.
+    """
+    con = two_prompts().connect()
+    at = {"layer": 3, "head": 0, "side": "dest"}
+    assert rows(con, "upstream_of", **at, coverage=0.5) == [
+        ("head", 2, 0, 3, 2, pytest.approx(2 / 3), pytest.approx(7 / 3)),
+        ("head", 1, 1, 2, 0, 0.5, 0.5),
+    ]
+    assert [row[4] for row in rows(con, "upstream_of", **at, coverage=0.75)] == [2, 1]
+    # only where the token is end: 1 and 2 of 2.0
+    assert rows(con, "upstream_of", **at, role="end")[0][3:] == (2, 2, 1.5, 4.0)
+    assert rows(con, "upstream_of", **(at | {"side": "src"})) == [("head", 0, 0, 2, 2, 2.0, 2.0)]
+
+
+def test_upstream_of_other_components() -> None:
+    store = StoreRows()
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), dest={(2, 0): 1.0, ("mlp", 1): 3.0})
+    assert rows(store.connect(), "upstream_of", layer=3, head=0, side="dest") == [
+        ("mlp", 1, None, 1, 0, 3.0, 3.0),
+        ("head", 2, 0, 1, 1, 1.0, 1.0),
+    ]
+
+
+def test_upstream_heatmap() -> None:
+    """2.0: (1 + 2 - 1) / 3 over the signal, (4 + 4 - 1) / 3 over all slices; 1.1: 0.5 twice."""
+    con = two_prompts().connect()
+    assert rows(con, "upstream_heatmap", layer=3, head=0, side="dest") == [
+        (1, 1, 0.5, 0.5, 2),
+        (2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), 3),
+    ]
+
+
+def test_significant() -> None:
+    """Contributions 4, 2, 2, -1 sum to 7; ties by layer and head. Coverage 0.5: 4 > 3.5 keeps one;
+    0.7: 4 <= 4.9, 6 > 4.9 keeps two; 0.9: 6 <= 6.3 keeps three. The src side sums to -1: none, or its top.
+    """
+    store = StoreRows(n_layers=4, n_heads=3)
+    store.prompt(0, {"end": 5})
+    pair = store.pair(
+        (0, 3, 0, 5, 2),
+        dest={(0, 0): 2.0, (0, 1): 4.0, (1, 0): 2.0, (2, 2): -1.0},
+        src={(0, 0): -3.0, (1, 0): 2.0},
+        offsets=(1.0, 1.0, 0.0, 0.0),
+    )
+    con = store.connect()
+
+    def kept(**params: Any) -> list[tuple[Any, ...]]:
+        found = run(con, "significant", **params)
+        assert found["pair_id"].unique().to_list() == [pair]
+        return found.select("side", "up_layer", "up_head", "contribution").rows()
+
+    assert kept(coverage=0.5) == [("dest", 0, 1, 4.0)]
+    assert kept() == [("dest", 0, 1, 4.0), ("dest", 0, 0, 2.0)]  # 0.7
+    assert kept(coverage=0.9) == [("dest", 0, 1, 4.0), ("dest", 0, 0, 2.0), ("dest", 1, 0, 2.0)]
+    assert kept(nonpositive="top")[2:] == [("src", 1, 0, 2.0)]
+    # with an offset of 1 each: 5, 3, 3, 0 sum to 11 and 5 <= 5.5 < 8; src sums to 3 - 2 = 1 < 3
+    assert kept(coverage=0.5, offset="include") == [
+        ("dest", 0, 1, 5.0),
+        ("dest", 0, 0, 3.0),
+        ("src", 1, 0, 3.0),
+    ]
+    assert rows(con, "significant", layer=2) == []
+    assert len(rows(con, "significant", layer=3, head=0)) == 2
+
+
+def test_significant_of_all_components_and_slices() -> None:
+    """Over all slices the heads give 1 and 5, the MLP 6: 6 <= 0.7 * 12 = 8.4 < 11 keeps MLP and 1.0."""
+    store = StoreRows(n_layers=4, n_heads=3)
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), dest={(0, 0): (9.0, 1.0), (1, 0): (1.0, 5.0), ("mlp", 1): 6.0})
+    con = store.connect()
+    found = run(con, "significant", slices="all", components="all")
+    assert found.select("component", "up_layer", "up_head", "contribution").rows() == [
+        ("mlp", 1, None, 6.0),
+        ("head", 1, 0, 5.0),
+    ]
+    # the heads alone over all slices: 5 > 0.7 * 6
+    found = run(con, "significant", slices="all")
+    assert found.select("up_layer", "up_head").rows() == [(1, 0)]
+
+
+def test_firing_slices() -> None:
+    store = two_prompts()
+    store.singular_values()
+    pair = store.pair_id(1, 3, 0, 5, 2)
+    assert rows(store.connect(), "firing_slices", pair_id=pair) == [
+        (0, 2.0, 1.0, 2, True, 1.0, 1.0),
+        (1, 1.0, 3.0, 1, True, 1.0, 3.0),
+    ]
+
+
+def test_example_firing() -> None:
+    """end onto IO is the head's most frequent firing, and prompt 1 has its largest weight."""
+    store = two_prompts()
+    con = store.connect()
+    pair = store.pair_id(1, 3, 0, 5, 2)
+    assert rows(con, "example_firing", layer=3, head=0) == [
+        (pair, 1, 3, 0, 5, 2, "t5", "t2", "end", "IO", 0.875, 2.0, 2, "text 1")
+    ]
+    assert rows(con, "example_firing", layer=3, head=0, src_role="S1") == []
+    assert rows(con, "example_firing", layer=2, head=1) == []
+
+
+def effects(store: StoreRows, values: dict[tuple[int, int], float], prompts: int = 1) -> None:
+    for prompt in range(prompts):
+        for (layer, head), effect in values.items():
+            store.add(
+                "head_effects", prompt_id=prompt, layer=layer, head=head, logit_diff_effect=effect
+            )
+
+
+def test_auto_roots() -> None:
+    """Positive effects sum to 3 + 2 + 2 + 1 = 8. Taken are 3.0 (carried before: 0 < 4) and 3.1 (3 < 4), not
+    2.0 (5). 2.1 never fires from end, or it would have come before 3.1. 1.0 is negative.
+    """
+    store = StoreRows(n_layers=4, n_heads=2)
+    store.prompt(0, {"end": 5, "IO": 2})
+    for layer, head in ((3, 0), (3, 1), (2, 0), (1, 0)):
+        store.pair((0, layer, head, 5, 1 + (layer == 2)))
+    store.pair((0, 2, 1, 4, 1))
+    effects(store, {(3, 0): 3.0, (2, 1): 2.0, (3, 1): 2.0, (2, 0): 1.0, (1, 0): -5.0})
+    con = store.connect()
+    assert rows(con, "auto_roots") == [(3, 0, 3.0, 1.0), (3, 1, 2.0, 1.0)]
+    assert rows(con, "auto_roots", root_src="IO") == [(2, 0, 1.0, 1.0)]
+
+
+def test_auto_roots_fire_in_half_of_the_prompts() -> None:
+    """3.0 fires in one of two prompts, twice (counted once): enough. 2.0 in none. One of three is too few."""
+    store = StoreRows(n_layers=4, n_heads=2)
+    for prompt in range(2):
+        store.prompt(prompt, {"end": 5})
+    store.pair((0, 3, 0, 5, 1), weight=0.5)
+    store.pair((0, 3, 0, 5, 2), weight=0.5)
+    effects(store, {(3, 0): 1.0, (2, 0): 0.5}, prompts=2)
+    assert rows(store.connect(), "auto_roots") == [(3, 0, 1.0, 0.5)]
+    store.prompt(2, {"end": 5})
+    assert rows(store.connect(), "auto_roots") == []
+
+
+def test_results_that_are_not_there_are_named() -> None:
+    con = two_prompts().connect()
+    con.execute("DROP TABLE results.graph_edges")
+    with pytest.raises(SvtError, match="query graph_edges needs what is not here: .*graph_edges"):
+        run(con, "graph_edges")

@@ -1,0 +1,164 @@
+"""A store made of a handful of literal rows, for tests of SQL.
+
+`StoreRows` keeps what the rows must agree on (pair_id, ranks, sums) and leaves the rest to the test.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from svt.query.connect import create_tables, load_macros, search
+
+N_CTX = 32
+Up = tuple[Any, ...]  # (layer, head) or (component,) or (component, layer)
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "dump": {
+        "svt_version": "0", "schema_version": 1, "identity": "i", "model_name": "m",
+        "weights_fingerprint": "w", "n_layers": 12, "n_heads": 12, "d_model": 8, "d_head": 2,
+        "n_ctx": N_CTX, "config": '{"dump": {"min_weight": 0.1, "components": ["head"]}}',
+        "library_versions": "{}", "seconds": "{}",
+    },
+    "run": {"svt_version": "0", "config": "{}", "status": "done"},
+}  # fmt: skip
+
+
+def insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Adds rows to `catalog.table`; columns that are not named take the fixture's default or null."""
+    if rows:
+        defaults = _DEFAULTS.get(table.split(".")[1], {})
+        names = dict.fromkeys(name for row in [defaults, *rows] for name in row)
+        arrow = pa.table({name: [{**defaults, **row}.get(name) for row in rows] for name in names})
+        con.register("rows_given", arrow)
+        con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows_given")
+        con.unregister("rows_given")
+
+
+def connection(
+    store: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    results: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    store_file: Path | str = ":memory:",
+    results_file: Path | str = ":memory:",
+) -> duckdb.DuckDBPyConnection:
+    """A connection as `svt.query.connect.connect` makes it, on tables with the rows given."""
+    con = duckdb.connect()
+    for catalog, file in (("store", store_file), ("results", results_file)):
+        con.execute(f"ATTACH '{file}' AS {catalog}")
+    create_tables(con, "store", "store")
+    create_tables(con, "results", "results")
+    for table, rows in {"dump": [{}], **(store or {})}.items():
+        insert(con, f"store.{table}", rows)
+    for table, rows in (results or {}).items():
+        insert(con, f"results.{table}", rows)
+    search(con)
+    load_macros(con)
+    return con
+
+
+class StoreRows:
+    """Collects rows; `tables()` gives them as `connection` takes them."""
+
+    def __init__(self, n_layers: int = 12, n_heads: int = 12, min_weight: float = 0.1) -> None:
+        self.n_layers, self.n_heads, self.min_weight = n_layers, n_heads, min_weight
+        self._tables: dict[str, list[dict[str, Any]]] = {}
+
+    def add(self, table: str, **row: Any) -> None:
+        self._tables.setdefault(table, []).append(row)
+
+    def prompt(
+        self, prompt_id: int, roles: Mapping[str, int] | None = None, n_tokens: int = 16, **row: Any
+    ) -> None:
+        self.add("prompts", prompt_id=prompt_id, n_tokens=n_tokens, **row)
+        for pos in range(n_tokens):
+            self.add("tokens", prompt_id=prompt_id, pos=pos, token_id=pos, token=f"t{pos}")
+        for role, pos in (roles or {}).items():
+            self.add("roles", prompt_id=prompt_id, role=role, pos=pos)
+
+    def pair_id(self, prompt_id: int, layer: int, head: int, dest: int, src: int) -> int:
+        return (
+            ((prompt_id * self.n_layers + layer) * self.n_heads + head) * N_CTX + dest
+        ) * N_CTX + src
+
+    def pair(
+        self,
+        at: tuple[int, int, int, int, int],
+        weight: float = 0.9,
+        score: float = 1.0,
+        dest: Mapping[Up, float | tuple[float, float]] | None = None,
+        src: Mapping[Up, float | tuple[float, float]] | None = None,
+        slices: Sequence[float] = (1.0, 0.5),
+        n_slices: int = 1,
+        offsets: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
+    ) -> int:
+        """One pair at (prompt, layer, head, dest, src) with its slices, upstream and sides.
+
+        `dest` and `src` map an upstream component to its contribution, or to (contribution,
+        contribution_all); `offsets` are those of dest, src, dest over all slices, src over all.
+        """
+        prompt_id, layer, head, i, j = at
+        pair_id = self.pair_id(*at)
+        stored = weight >= self.min_weight
+        names = ("dest_offset", "src_offset", "dest_offset_all", "src_offset_all")
+        self.add(
+            "pairs", pair_id=pair_id, prompt_id=prompt_id, layer=layer, head=head, dest=i, src=j,
+            weight=weight, score=score, omega_score=float(sum(slices)), residual=0.0,
+            eligible=score >= 0 and j > 0, sampled=not stored, n_slices=n_slices,
+            dest_scale=1.0, src_scale=1.0, **dict(zip(names, offsets, strict=True)),
+        )  # fmt: skip
+        falling = sorted(range(len(slices)), key=lambda k: (-slices[k], k))
+        for rank, k in enumerate(
+            falling, 1
+        ):  # the signal rule's order for a score that is not negative
+            self.add(
+                "slices", pair_id=pair_id, k=k, contribution=slices[k], dest_coord=1.0,
+                src_coord=slices[k], rank=rank, in_signal=rank <= n_slices,
+            )  # fmt: skip
+        if stored:
+            self._side(pair_id, "dest", dest or {})
+            self._side(pair_id, "src", src or {})
+        return pair_id
+
+    def singular_values(self, d_head: int = 2) -> None:
+        """Those of every head: 2, 1 for d_head 2."""
+        for layer in range(self.n_layers):
+            for head in range(self.n_heads):
+                for k in range(d_head):
+                    self.add(
+                        "singular_values", layer=layer, head=head, k=k, sigma=float(d_head - k),
+                        u_last=0.5, v_last=0.5,
+                    )  # fmt: skip
+
+    def _side(self, pair_id: int, side: str, ups: Mapping[Up, float | tuple[float, float]]) -> None:
+        both = {up: c if isinstance(c, tuple) else (c, c) for up, c in ups.items()}
+        heads = {up: c for up, c in both.items() if isinstance(up[0], int)}
+        before = 0.0
+        for rank, (up, (signal, every)) in enumerate(
+            sorted(heads.items(), key=lambda item: (-item[1][0], item[0])), 1
+        ):
+            self.add(
+                "upstream", pair_id=pair_id, side=side, component="head", up_layer=up[0],
+                up_head=up[1], contribution=signal, contribution_all=every, rank=rank,
+                cum_before=before,
+            )  # fmt: skip
+            before += signal
+        for up in both.keys() - heads.keys():
+            self.add(
+                "upstream", pair_id=pair_id, side=side, component=up[0],
+                up_layer=up[1] if len(up) > 1 else None, contribution=both[up][0],
+                contribution_all=both[up][1],
+            )  # fmt: skip
+        self.add(
+            "sides", pair_id=pair_id, side=side, total=before, n_heads=len(heads),
+            total_all=float(sum(every for _, every in heads.values())),
+        )  # fmt: skip
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        shape = {"n_layers": self.n_layers, "n_heads": self.n_heads}
+        config = f'{{"dump": {{"min_weight": {self.min_weight}, "components": ["head"]}}}}'
+        return {"dump": [{**shape, "config": config}], **self._tables}
+
+    def connect(self, **results: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
+        return connection(self.tables(), results)

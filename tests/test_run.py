@@ -1,0 +1,184 @@
+"""`svt` from end to end: what a run leaves, what it reuses, what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from svt.query.cli import answer
+from tests.conftest import SMALL, Finished, Svt
+
+ALL = '"dump.components=[head,mlp,embed,pos_embed,bias]"'
+
+
+def test_a_run_leaves_everything(finished: Finished) -> None:
+    (run,), (store,) = finished.runs, finished.stores
+    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert left == {
+        "results.duckdb",
+        "report.html",
+        "charts/graph.graphml",
+        "charts/graph.json",
+        "charts/precision_recall.json",
+        "charts/slice_contributions.json",
+        "charts/upstream_heatmap.json",
+    }
+    assert re.fullmatch(r"ioi-mini-ioi-[0-9a-f]{16}\.duckdb", store.name)
+    row = answer(run, "from run", []).to_dicts()[0]
+    assert row["status"] == "done"
+    assert Path(row["store_path"]) == store.resolve()
+    assert answer(run, "from dump", []).to_dicts()[0]["identity"] == row["store_identity"]
+
+
+def test_the_trace_finds_a_circuit(finished: Finished) -> None:
+    reached = answer(finished.runs[0], "trace_summary", [])
+    assert reached["deepest"].max() >= 2
+    evaluated = answer(finished.runs[0], "precision_recall", ["min_count=4"]).to_dicts()[0]
+    assert evaluated["reference"] == "ioi-mini"
+    assert evaluated["tp"] > 0
+
+
+def test_a_second_run_reuses_the_store_without_torch(finished: Finished) -> None:
+    stamp = finished.stores[0].stat().st_mtime_ns
+    code = (
+        "import sys; sys.argv = ['svt', *sys.argv[1:]]\n"
+        "from svt.cli import main\n"
+        "try: main()\n"
+        "finally: assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *SMALL, "trace.coverage=0.5", "stages=[dump,trace]"],
+        cwd=finished.cwd,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing to dump" in done.stderr
+    assert finished.stores[0].stat().st_mtime_ns == stamp
+    new = finished.runs[-1]
+    for path in sorted(new.rglob("*"), reverse=True):
+        path.unlink()
+    new.rmdir()
+
+
+def test_an_existing_run_is_worked_on(svt: Svt) -> None:
+    run = svt(*SMALL, "stages=[dump,trace]").runs[0]
+    before = _edges(run)
+    assert svt(f"run.path={run}", "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
+    after = _edges(run)
+    assert 0 < after < before
+    config = json.loads(answer(run, "from run", [])["config"][0])
+    assert config["trace"]["coverage"] == 0.3
+    assert config["dataset"]["n_prompts"] == 16
+    assert svt(f"run.path={run}", "stages=[chart]", "chart.figures=[graph]").code == 0
+    assert (run / "charts" / "graph.svg").exists() or (run / "charts" / "graph.json").exists()
+    assert len(list(run.parent.iterdir())) == 1
+
+
+def _edges(run: Path) -> int:
+    return int(answer(run, "select count(*) as n from trace_edges", [])["n"][0])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["trace.firing_weight=0.05"], "lies below dump.min_weight=0.1"),
+        (["trace.roots=[[99,0]]"], "99.0"),
+        (["trace.root_dest=nowhere"], "nowhere"),
+        (["evaluate.reference=wang2032"], "wang2023"),
+        (["evaluate.reference=none.csv"], "none.csv"),
+        (["chart.figures=[grahp]"], "known: graph"),
+        (["model=local", "model.path=no/such"], "no such folder"),
+        (["model=local"], "model.path has no value yet"),
+        (["dataset=file"], "dataset.path=FILE"),
+        (["run.path=no/such", "stages=[chart]"], "no results.duckdb there"),
+        (["stages=[trace]"], "add dump to the stages"),
+        (["stages=[chart]"], "add trace to the stages"),
+        (["trace.coverage=high"], "trace.coverage=high: must be a number"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_is_one_message(
+    svt: Svt, capfd: pytest.CaptureFixture[str], overrides: list[str], told: str
+) -> None:
+    small = [o for o in SMALL if not o.startswith("dataset") or "dataset=file" not in overrides]
+    done = svt(*small, *overrides)
+    err = capfd.readouterr().err
+    assert done.code == 1
+    assert told in err
+    assert "Traceback" not in err
+    assert [run for run in done.runs if (run / "results.duckdb").exists()] == []
+
+
+def test_an_unknown_key_is_refused_by_name(finished: Finished) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "svt.cli", "trace.coverrage=0.5"],
+        cwd=finished.cwd,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "coverrage" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_overrides_that_run_path_cannot_keep_are_refused(
+    svt: Svt, finished: Finished, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = finished.runs[0].resolve()
+    assert svt(f"run.path={run}", "dump.min_weight=0.3").code == 1
+    assert "start a new run" in capfd.readouterr().err
+    assert svt(f"run.path={run}", "stages=[chart]", "trace.coverage=0.3").code == 1
+    assert "add trace to the stages" in capfd.readouterr().err
+
+
+def test_a_silent_root_is_a_warning_and_only_silent_ones_an_error(
+    svt: Svt, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = svt(*SMALL, "stages=[dump,trace]")
+    (layer, head), *_ = json.loads(answer(done.runs[0], "from run", [])["roots"][0])
+    firing = answer(
+        done.runs[0],
+        "select distinct layer, head from pairs join roles on "
+        "roles.prompt_id = pairs.prompt_id and roles.pos = pairs.dest "
+        "where eligible and weight >= 0.5 and role = 'end'",
+        [],
+    ).rows()
+    silent = next((0, h) for h in range(8) if (0, h) not in firing)
+    both = f"trace.roots=[[{layer},{head}],[{silent[0]},{silent[1]}]]"
+    capfd.readouterr()
+    assert svt(*SMALL, "stages=[dump,trace]", both).code == 0
+    assert f"warning: root {silent[0]}.{silent[1]} never fires" in capfd.readouterr().err
+    assert svt(*SMALL, "stages=[dump,trace]", f"trace.roots=[[{silent[0]},{silent[1]}]]").code == 1
+    assert "no root fires" in capfd.readouterr().err
+
+
+def test_all_components_close(svt: Svt) -> None:
+    done = svt(*SMALL, "stages=[dump]", "dump.components=[head,mlp,embed,pos_embed,bias]")
+    with duckdb.connect(str(done.stores[0]), read_only=True) as con:
+        worst, largest = con.execute(
+            "SELECT (SELECT worst_closure FROM dump), max(abs(total)) FROM sides"
+        ).fetchall()[0]
+    assert 0 < worst < 1e-4 * max(1, largest)
+
+
+def test_min_weight_zero_stores_every_causal_pair(svt: Svt) -> None:
+    done = svt("dataset.n_prompts=4", "stages=[dump]", "dump.min_weight=0")
+    with duckdb.connect(str(done.stores[0]), read_only=True) as con:
+        stored, wanted = con.execute(
+            "SELECT (SELECT count(*) FROM pairs), "
+            "(SELECT sum(n_tokens * (n_tokens + 1) / 2) * 6 * 8 FROM prompts)"
+        ).fetchall()[0]
+    assert stored == wanted
+
+
+def test_graphs_of_signal_and_of_all_slices_differ(finished: Finished) -> None:
+    rows: pl.DataFrame = answer(finished.runs[0], "baseline_without_svd", [])
+    assert rows["slices"].to_list() == ["signal", "all"]

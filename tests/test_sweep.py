@@ -1,0 +1,81 @@
+"""Sweeps: one store, the jobs' results together, also when a job failed."""
+
+import duckdb
+import pytest
+
+from svt.query.cli import answer
+from tests.conftest import SMALL, Svt
+
+FAST = (*SMALL, "stages=[dump,trace,evaluate]")
+
+
+def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
+    done = svt("-m", *FAST, "trace.coverage=0.4,0.8", "trace=paper,released")
+    assert done.code == 0
+    assert len(done.stores) == 1
+    (at,) = done.sweeps
+    rows = answer(at, "select job, status, trace_coverage, trace from run order by job", []).rows()
+    assert rows == [
+        (0, "done", 0.4, "paper"),
+        (1, "done", 0.4, "released"),
+        (2, "done", 0.8, "paper"),
+        (3, "done", 0.8, "released"),
+    ]
+    edges = dict(answer(at, "select job, count(*) from trace_edges group by job", []).iter_rows())
+    assert edges[0] < edges[2]
+    assert edges[1] < edges[3]
+    for job, n in edges.items():
+        alone = answer(at / str(job), "select count(*) as n from trace_edges", [])
+        assert alone["n"][0] == n
+    assert (at / "sweep.json").exists()
+    assert answer(at, "sweep", [])["trace_coverage"].to_list() == [0.4, 0.4, 0.8, 0.8]
+    assert answer(at, "select count(*) as n from pairs", [])["n"][0] > 0  # the store beside it
+
+
+def test_a_failed_job_is_told_and_the_others_are_kept(
+    svt: Svt, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = svt("-m", *FAST, "trace.coverage=0.5,1.5,0.7")
+    assert done.code == 1
+    (at,) = done.sweeps
+    rows = answer(at, "select job, status, trace_coverage from run order by job", []).rows()
+    assert rows == [
+        (0, "done", 0.5),
+        (1, "trace.coverage=1.5: must lie in [0, 1]", 1.5),
+        (2, "done", 0.7),
+    ]
+    assert answer(at, "select distinct job from graph_edges order by 1", [])["job"].to_list() == [
+        0,
+        2,
+    ]
+    err = capfd.readouterr().err
+    assert "2 of 3 jobs done" in err
+    assert "failed jobs: 1" in err
+
+
+def test_a_job_that_crashes_does_not_take_the_sweep_along(
+    svt: Svt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from svt import pipeline
+
+    real, calls = pipeline.run, []
+
+    def second_crashes(config, folder):  # type: ignore[no-untyped-def]
+        calls.append(folder)
+        if len(calls) == 2:
+            raise MemoryError("not an error for people")
+        return real(config, folder)
+
+    monkeypatch.setattr(pipeline, "run", second_crashes)
+    done = svt("-m", *FAST, "trace.coverage=0.5,0.7")
+    assert done.code == 1
+    status = answer(done.sweeps[0], "select status from run order by job", [])["status"]
+    assert status[0] == "done"
+    assert "end" in status[1]
+
+
+def test_a_sweep_where_every_job_failed_says_so(svt: Svt) -> None:
+    done = svt("-m", *FAST, "trace.coverage=1.5,1.6")
+    assert done.code == 1
+    with duckdb.connect(str(done.sweeps[0] / "sweep.duckdb"), read_only=True) as con:
+        assert con.execute("SELECT count(*), max(trace_coverage) FROM run").fetchall() == [(2, 1.6)]
