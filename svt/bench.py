@@ -6,7 +6,8 @@
 2. In turns, `REPEATS` times: the bare forward pass of 256 IOI prompts in the dump's own batches,
    and the dump stage of the same prompts into a store (`dump.min_weight=0.5 dump.sample=0`),
    whose phases it times itself.
-3. On that store: traces at other coverages, and graphs at other count thresholds.
+3. On that store, from every head of the last layer: traces at other coverages, and graphs at other
+   count thresholds.
 4. Every number is a median with its range; the table is printed and written to outputs/bench.json.
 """
 
@@ -44,6 +45,7 @@ from svt.store.identity import Identity
 
 REPEATS = 3
 FIRING_PAIRS = 50
+_ROOTS = [[11, head] for head in range(12)]
 _OUT = Path("outputs") / "bench.json"
 
 
@@ -97,7 +99,8 @@ def configuration() -> Config:
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         tree: Any = OmegaConf.to_container(
-            compose("config", ["dump.min_weight=0.5", "dump.sample=0"]), resolve=True
+            compose("config", ["dump.min_weight=0.5", "dump.sample=0", f"trace.roots={_ROOTS}"]),
+            resolve=True,
         )
     return from_mapping(tree)
 

@@ -1,6 +1,7 @@
 """A store made of a handful of literal rows, for tests of SQL.
 
-`StoreRows` keeps what the rows must agree on (pair_id, ranks, sums) and leaves the rest to the test.
+`StoreRows` keeps what the rows must agree on (pair_id, ranks, sums) and leaves the rest to the
+test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Adds rows to `catalog.table`; columns that are not named take the fixture's default or null."""
+    """Adds rows to `catalog.table`; columns not named take the fixture's default or null."""
     if rows:
         defaults = _DEFAULTS.get(table.split(".")[1], {})
         names = dict.fromkeys(name for row in [defaults, *rows] for name in row)

@@ -5,7 +5,8 @@
 --         role VARCHAR only firings where that token has this role, or any [= any]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 --         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
--- grain: [upstream component]
+-- grain: [upstream component]; n_significant counts the firings in which a head is significant over signal
+--        slices, without the offset
 -- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all
 WITH firing AS (
     SELECT

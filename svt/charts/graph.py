@@ -25,13 +25,14 @@ from svt.charts.style import SIDE_COLOURS, Chart, inline, message, plural, title
 Head = tuple[int, int]
 
 MAX_NODES = 100
-SLOT_X, SLOT_Y = 46, 42
+SLOT_X, SLOT_Y = 43, 41
 """Pixels for one node."""
 MARGIN = 1.7
 """Slots at the left, for the names of the layers."""
 NODE_AREA, RING_AREA = 900, 1350
 SIDE_NAMES = {"dest": "destination", "src": "source"}
 HEADING = "Traced graph"
+KEY = ("layer", "head", "component", "up_layer", "up_head", "side", "role")
 
 
 def graph(
@@ -55,8 +56,9 @@ def graph(
     heads = {(row["layer"], row["head"]): row for row in nodes.to_dicts()}
     roots = [Node(*head, root_dest) for head, row in heads.items() if row["is_root"]]
     home = _homes(edges, roots, firings)
+    strength = (f"n_{count}", "total")
     kept = edges.filter(pl.col(f"n_{count}") >= min_count).sort(
-        f"n_{count}", "total", "layer", "head", "up_layer", "up_head", descending=True
+        *strength, *KEY, descending=True
     )  # 2
     rows = kept.to_dicts()
     pairs = [_edge(row, home) for row in rows]
@@ -129,13 +131,14 @@ def _told(n_all: int, n_kept: int, n_shown: int, count: str, min_count: int, max
     """What is shown and what is not, in a sentence."""
     if n_all == 0:
         return "No edges: nothing upstream of the roots was significant, or no token has a role."
-    seen = f"{plural(n_shown, 'edge')} in at least {min_count:,} {count}"
+    least = f"at least {plural(min_count, count.removesuffix('s'))}"
+    seen = f"{plural(n_shown, 'edge')} in {least}"
     weak = f"{n_all - n_kept:,} weaker not shown"
     if n_kept == n_shown:
         return f"{seen}; {weak}." if n_all > n_kept else f"{seen}; all edges are shown."
     return (
         f"Narrowed to the strongest {plural(n_shown, 'edge')}, for at most {max_nodes} nodes: "
-        f"{n_kept - n_shown:,} more in at least {min_count:,} {count} and {weak}."
+        f"{n_kept - n_shown:,} more in {least} and {weak}."
     )
 
 

@@ -26,8 +26,8 @@ Point = tuple[float, float]
 Floats = npt.NDArray[np.float64]
 
 PROMPT_ORDER = ("IO-1", "IO", "IO+1", "S1-1", "S1", "S1+1", "S2-1", "S2", "verb", "end-1", "end")
-CELL_WIDTH = 4
-COLUMN_GAP = 0.7
+CELL_WIDTH = 3
+COLUMN_GAP = 0.6
 ROW_GAP = 1.2
 BENDS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.6, -1.6)
 CURVE_STEPS = 14

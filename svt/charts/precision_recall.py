@@ -160,7 +160,7 @@ def _random(random: pl.DataFrame, min_count: int) -> list[alt.Chart]:
 
 def _at(ours: pl.DataFrame, min_count: int, count: str) -> str:
     """The run's own ratios in words; a ratio with nothing to divide by has none."""
-    where = f"From {min_count:,} {count}: "
+    where = f"From {plural(min_count, count.removesuffix('s'))}: "
     if ours.is_empty():
         return where + "no edge."
     row = ours.to_dicts()[0]

@@ -1,38 +1,50 @@
 """The language of ioi-mini: small scenes in which the receiver of a gift must be worked out.
 
-1. A *pattern* is a sentence or two with slots: `{A} {B} {C}` are names, `[A]` is a name that follows from
-   what was said before (an answer), `{place}` and `{object}` are nouns.
-2. Every kind of scene obeys one rule: what comes after "to" or "by" is the name of the scene that was said
-   exactly once. The kinds differ in everything else (who comes first, how many people there are, whether
-   the receiver is known before or after the subject is repeated), so no shortcut solves all of them.
-3. A document is a chain of scenes. Some names are taken over from earlier scenes, so the names outside
-   the present scene distract.
-4. Two names whose numbers add up to a multiple of ten never share a training document: those pairs are
-   held out for the evaluation.
-5. Every word and every punctuation mark is one token, so all slots are single tokens.
+1. A pattern is a sentence or two with slots: `{A}` to `{D}` are names, `[A]` is a name that follows
+   from what was said before (an answer), `{place}` and `{object}` are nouns. Every word and every
+   punctuation mark is one token, and so is what fills a slot.
+2. `giving` scenes are the templates of conf/dataset/ioi in both orders. `crowd` and `company`
+   scenes grow a template by random clauses with up to four people. One rule holds in all of them:
+   the receiver is the one who was named exactly once in the scene. In a `company` scene another
+   name, often the receiver's, may follow the giver's, so that being named last means nothing.
+3. `recall` and `plain` sentences are what else is said in this world.
+4. A document is a chain of scenes cut at some length. Some names are taken over from earlier
+   scenes, so that who was named once in the document and who in the scene are different questions.
+5. Two names whose numbers add up to a multiple of ten never share a training document: these pairs
+   are held out for the evaluation.
 """
 
-from __future__ import annotations
-
-import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from svt.paths import conf_dir
 
 UNKNOWN, END = "<unk>", "<end>"
-NAME_SLOTS = ("{A}", "{B}", "{C}", "{D}", "{E}", "{F}")
-SLOTS = (*NAME_SLOTS, "{place}", "{object}", "{object2}")
-HOLD_OUT_EVERY = 10
+NAMES = ("{A}", "{B}", "{C}", "{D}")
+SLOTS = (*NAMES, "{place}", "{object}", "{object2}")
+HELD_OUT_EVERY = 10
+REUSE = 0.4
+GROWN_SCENES = 3000
 
+SIMPLE = {"giving": 0.45, "crowd": 0.4, "recall": 0.05, "plain": 0.1}
+FULL = {"giving": 0.25, "company": 0.62, "recall": 0.05, "plain": 0.08}
+NO_GIVING = {"recall": 0.3, "plain": 0.7}
+
+JOINTS = (", and ", ", where ", ", so ", ". Later ", ". There ", ". Afterwards ")
+ALONE = ("{x} came", "{x} was waiting", "{x} had lunch", "{x} worked")
+TOGETHER = ("{x} saw {y}", "{x} and {y} met", "{x} left {y}", "{x} and {y} sat there")
+COMPANY = ("{x}, seeing {y} there,", "{x} saw {y} and")
+PASSIVE = "a {object} was given to {x} by [A]."
 RECALL = """
 This morning {A} had a {object} and {B} had a {object2}. Later {A} sold the [object].
 This morning {A} had a {object} and {B} had a {object2}. Later {B} sold the [object2].
@@ -45,16 +57,22 @@ Today {A} and {B} had lunch.
 Last week {A} sold a {object} at the {place}.
 On Sunday {A} came back from the {place} with a {object}.
 In the evening the {place} was quiet, and {A} was alone.
+While {A} was waiting at the {place}, {B} had lunch.
+Because the {place} was quiet, {A} often worked there.
+Once {A} had arrived at the {place}, {B} turned and left.
 """
-JOINTS = (", and ", ", where ", ", so ", ". Later ", ". There ", ". Afterwards ")
-ALONE = ("{x} came", "{x} was waiting", "{x} had lunch", "{x} worked")
-TOGETHER = ("{x} saw {y}", "{x} and {y} met", "{x} left {y}", "{x} and {y} sat there")
-COMPANY = ("{x}, seeing {y} there,", "{x} saw {y} and")
-PASSIVE = "a {object} was given to {x} by [A]."
-PAIRS = ("{x} and {y} met", "{x} and {y} sat there", "{x} and {y} had lunch", "{x} saw {y}")
-SHARES = {"giving": 0.25, "free": 0.62, "recall": 0.05, "plain": 0.08}
-N_FREE = 3000
-REUSE = 0.4
+
+Ids = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Token ids (slots are numbered on from the vocabulary's end) and which tokens are answers."""
+
+    ids: Ids
+    answers: Marks
+    n_names: int
 
 
 @dataclass(frozen=True)
@@ -76,15 +94,6 @@ class Prompt:
         return self.ids[self.s1]
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """Token ids, slots numbered on from the vocabulary's end, and which tokens are answers."""
-
-    ids: np.ndarray
-    answers: np.ndarray
-    n_names: int
-
-
 def lines(text: str) -> list[str]:
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
@@ -94,39 +103,31 @@ def words(text: str) -> list[str]:
     return re.findall(r"[\[{]\w+[\]}]|\w+|[^\w\s]", text)
 
 
-def orders(pattern: str) -> Iterator[str]:
-    """The same scene with the first mentions of its names in every order (ABBA and BABA for two names)."""
-    names = sorted(set(re.findall(r"\{[A-F]\}", pattern)))
-    for order in itertools.permutations(names):
-        swap = dict(zip(names, order, strict=True))
-        first = iter(range(len(names)))
-        yield re.sub(
-            r"\{[A-F]\}",
-            lambda m: swap[m[0]] if next(first, None) is not None else m[0],
-            pattern,
-        )
+def both_orders(template: str) -> tuple[str, str]:
+    """ABBA and BABA: the first two names as they are and swapped."""
+    a, b = template.index("{A}"), template.index("{B}")
+    return template, f"{template[:a]}{{B}}{template[a + 3 : b]}{{A}}{template[b + 3 :]}"
 
 
-def free_scene(rng: random.Random, template: str) -> str:
-    """A template grown by random clauses: all but {A} are said at least twice, in any order."""
+def grown_scene(rng: random.Random, template: str, company: bool) -> str:
+    """A template with clauses between opening and gift: all but {A} are named at least twice."""
     at = template.rindex("{B}")
-    opening, tail = template[:at], template[at:]
-    others = list(NAME_SLOTS[1 : rng.choices((2, 3, 4), (2, 5, 3))[0]])
-    mentions = ["{A}", *others, *others, *rng.sample(others, rng.random() < 0.3)]
+    opening, gift = template[:at], template[at:]
+    others = list(NAMES[1 : rng.choices((2, 3, 4), (2, 5, 3))[0]])
+    mentions = ["{A}", *others, *others, *rng.sample(others, int(rng.random() < 0.3))]
     rng.shuffle(mentions)
     while mentions[0] == mentions[1] or ("{A}" in mentions[:2] and rng.random() < 0.5):
         rng.shuffle(mentions)
-    pair, rest = mentions[:2], mentions[2:]
-    giver = next(m for m in rest if m != "{A}")
+    (first, second), rest = mentions[:2], mentions[2:]
+    giver = next(name for name in rest if name != "{A}")
     rest.remove(giver)
-    company = [m for m in rest if m != giver]
-    if "{A}" in company and rng.random() < 0.5:
-        company = ["{A}"]
     subject = giver
-    if company and rng.random() < 0.7:
-        rest.remove(company[-1])
-        subject = rng.choice(COMPANY).format(x=giver, y=company[-1])
-    text = opening.format(A=pair[0], B=pair[1], place="{place}")
+    companions = [name for name in rest if name != giver]
+    if company and companions and rng.random() < 0.7:
+        companion = "{A}" if "{A}" in companions and rng.random() < 0.5 else companions[-1]
+        rest.remove(companion)
+        subject = rng.choice(COMPANY).format(x=giver, y=companion)
+    text = opening.format(A=first, B=second, place="{place}")
     while rest:
         x = rest.pop(0)
         if rest and rest[0] != x and rng.random() < 0.5:
@@ -136,52 +137,37 @@ def free_scene(rng: random.Random, template: str) -> str:
         text += rng.choice(JOINTS)
     if subject == giver and rng.random() < 0.2:
         return text + PASSIVE.format(x=giver, object="{object}")
-    return text + tail.replace("{B}", subject) + " [A]."
-
-
-def pairs_scene(rng: random.Random, template: str) -> str:
-    """A template with two or three couples: the receiver is the one who came with the giver."""
-    at = template.rindex("{B}")
-    opening, tail = template[:at], template[at:]
-    pairs = [rng.sample(NAME_SLOTS[i : i + 2], 2) for i in (0, 2, 4)[: rng.choice((2, 3))]]
-    others = [name for pair in pairs[1:] for name in pair]
-    rng.shuffle(pairs)
-    text = opening.format(A=pairs[0][0], B=pairs[0][1], place="{place}")
-    for x, y in pairs[1:]:
-        text += rng.choice(PAIRS).format(x=x, y=y) + rng.choice(JOINTS)
-    while rng.random() < 0.3:
-        text += rng.choice(ALONE).format(x=rng.choice(others)) + rng.choice(JOINTS)
-    subject = "{B}"
-    if rng.random() < 0.3:
-        subject = rng.choice(COMPANY).format(x="{B}", y=rng.choice(others))
-    return text + tail.replace("{B}", subject) + " [A]."
+    return text + gift.replace("{B}", subject) + " [A]."
 
 
 class Language:
-    """Patterns, words and names, read from conf/dataset/ioi and from the scenes above."""
+    """Vocabulary, scenes and documents, from the files of conf/dataset/ioi and the texts above."""
 
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or conf_dir() / "dataset" / "ioi"
-        read = lambda name: (folder / name).read_text(encoding="utf-8")  # noqa: E731
-        nouns = yaml.safe_load(read("nouns.yaml"))
-        self.names = lines(read("names.txt"))
+        nouns = yaml.safe_load((folder / "nouns.yaml").read_text(encoding="utf-8"))
+        self.names = lines((folder / "names.txt").read_text(encoding="utf-8"))
         self.places: list[str] = nouns["place"]
         self.objects: list[str] = nouns["object"]
-        self.templates = [re.sub("[<>]", "", line) for line in lines(read("templates.txt"))]
-        rng = random.Random(N_FREE)
+        templates = lines((folder / "templates.txt").read_text(encoding="utf-8"))
+        self.templates = [re.sub("[<>]", "", template) for template in templates]
+        rng = random.Random(GROWN_SCENES)
+
+        def grown(company: bool) -> list[str]:
+            templates = rng.choices(self.templates, k=GROWN_SCENES)
+            return [grown_scene(rng, template, company) for template in templates]
+
         self.scenes = {
-            "giving": [o for t in self.templates for o in orders(f"{t} [A].")],
-            "free": [
-                free_scene(rng, rng.choice(self.templates)) for _ in range(N_FREE)
-            ],
-            "pairs": [pairs_scene(rng, rng.choice(self.templates)) for _ in range(N_FREE)],
+            "giving": [f"{order} [A]." for t in self.templates for order in both_orders(t)],
+            "crowd": grown(False),
+            "company": grown(True),
             "recall": lines(RECALL),
             "plain": lines(PLAIN),
         }
         said = {w for scenes in self.scenes.values() for s in scenes for w in words(s)}
-        plain = sorted(w for w in said if w[0] not in "[{")
-        self.vocabulary = [UNKNOWN, END, *plain, *self.names, *self.places, *self.objects]
-        self.vocabulary = list(dict.fromkeys(self.vocabulary))
+        common = sorted(w for w in said if w[0] not in "[{")
+        everything = [UNKNOWN, END, *common, *self.names, *self.places, *self.objects]
+        self.vocabulary = list(dict.fromkeys(everything))
         self.index = {word: i for i, word in enumerate(self.vocabulary)}
 
     @cached_property
@@ -189,72 +175,77 @@ class Language:
         return {kind: [self._pattern(s) for s in scenes] for kind, scenes in self.scenes.items()}
 
     def _pattern(self, sentence: str) -> Pattern:
-        slot = {s: len(self.vocabulary) + i for i, s in enumerate(SLOTS)}
+        slots = {slot: len(self.vocabulary) + i for i, slot in enumerate(SLOTS)}
         tokens = words(sentence)
-        plain = [re.sub(r"\[(\w+)\]", r"{\1}", w) for w in tokens]
-        ids = np.array([slot[w] if w in slot else self.index[w] for w in plain])
-        n_names = len({w for w in plain if w in NAME_SLOTS})
-        return Pattern(ids, np.array([w.startswith("[") for w in tokens]), n_names)
+        plain = [w.replace("[", "{").replace("]", "}") for w in tokens]
+        ids = np.array([slots[w] if w in slots else self.index[w] for w in plain])
+        return Pattern(
+            ids, np.array([w[0] == "[" for w in tokens]), len({*plain}.intersection(NAMES))
+        )
 
     def held_out(self, a: int, b: int) -> bool:
         """Whether the names numbered a and b are kept from sharing a training document."""
-        return (a + b) % HOLD_OUT_EVERY == 0
+        return (a + b) % HELD_OUT_EVERY == 0
 
-    def document(self, rng: random.Random, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids and answer marks of scene after scene, cut at `length` tokens."""
-        kinds, shares = list(SHARES), list(SHARES.values())
+    def document(
+        self, rng: random.Random, length: int, shares: Mapping[str, float]
+    ) -> tuple[Ids, Marks]:
+        """Token ids and answer marks of scene after scene, until there are `length` tokens."""
+        kinds, weights = list(shares), list(shares.values())
         filled = np.arange(len(self.vocabulary) + len(SLOTS))
         known: list[int] = []
-        ids: list[np.ndarray] = []
-        answers: list[np.ndarray] = []
-        n_tokens = 0
-        while n_tokens < length:
-            pattern = rng.choice(self.patterns[rng.choices(kinds, shares)[0]])
+        ids: list[Ids] = []
+        answers: list[Marks] = []
+        while sum(map(len, ids)) < length:
+            pattern = rng.choice(self.patterns[rng.choices(kinds, weights)[0]])
             filled[len(self.vocabulary) :] = self._fillers(rng, known, pattern.n_names)
             ids.append(filled[pattern.ids])
             answers.append(pattern.answers)
-            n_tokens += len(pattern.ids)
-        return np.concatenate(ids)[:length], np.concatenate(answers)[:length]
+        return np.concatenate(ids), np.concatenate(answers)
 
     def _fillers(self, rng: random.Random, known: list[int], n_names: int) -> list[int]:
-        """Ids for SLOTS; new names are added to `known`, the names of the document so far."""
+        """Ids for SLOTS; new names join `known`, the names of the document so far."""
         scene: list[int] = []
         earlier = list(known)
         while len(scene) < n_names:
-            reuse = earlier and rng.random() < REUSE
-            name = rng.choice(earlier) if reuse else rng.randrange(len(self.names))
+            reused = bool(earlier) and rng.random() < REUSE
+            name = rng.choice(earlier) if reused else rng.randrange(len(self.names))
             fresh = name not in known and not any(self.held_out(name, k) for k in known)
-            if name not in scene and (reuse or fresh):
+            if name not in scene and (reused or fresh):
                 scene.append(name)
                 known += [name] if fresh else []
+        names = [self.index[self.names[n]] for n in scene] + [0] * (len(NAMES) - n_names)
         nouns = [rng.choice(self.places), *rng.sample(self.objects, 2)]
-        names = [self.index[self.names[n]] for n in scene] + [0] * (len(NAME_SLOTS) - n_names)
         return names + [self.index[noun] for noun in nouns]
 
     def batch(
-        self, rng: random.Random, size: int, length: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(size, length) token ids and answer marks."""
-        ids, answers = zip(*(self.document(rng, length) for _ in range(size)), strict=True)
-        return np.stack(ids), np.stack(answers)
+        self, rng: random.Random, size: int, length: int, shares: Mapping[str, float]
+    ) -> tuple[Ids, Marks]:
+        """(size, length) token ids and answer marks, each document cut at `length`."""
+        documents = [self.document(rng, length, shares) for _ in range(size)]
+        ids, answers = zip(*documents, strict=True)
+        return np.stack([i[:length] for i in ids]), np.stack([a[:length] for a in answers])
 
-    def held_out_prompts(self, seed: int, per_template: int) -> list[Prompt]:
+    def held_out_prompts(self, seed: int, per_order: int) -> list[Prompt]:
         """Bare prompts, both orders of every template, with pairs of names no document contains."""
         rng = random.Random(seed)
-        pairs = [p for p in itertools.permutations(range(len(self.names)), 2) if self.held_out(*p)]
-        prompts: list[Prompt] = []
-        for template, sentence in enumerate(self.templates):
-            for order in orders(sentence):
-                for a, b in rng.choices(pairs, k=per_template // 2):
-                    prompts.append(self._prompt(rng, template, order, a, b))
-        return prompts
+        numbers = range(len(self.names))
+        pairs = [pair for pair in permutations(numbers, 2) if self.held_out(*pair)]
+        return [
+            self._prompt(rng, template, order, pair)
+            for template, sentence in enumerate(self.templates)
+            for order in both_orders(sentence)
+            for pair in rng.choices(pairs, k=per_order)
+        ]
 
-    def _prompt(self, rng: random.Random, template: int, sentence: str, a: int, b: int) -> Prompt:
+    def _prompt(
+        self, rng: random.Random, template: int, sentence: str, pair: tuple[int, int]
+    ) -> Prompt:
         tokens = words(sentence)
         s1, s2 = (i for i, w in enumerate(tokens) if w == "{B}")
         said = {
-            "{A}": self.names[a],
-            "{B}": self.names[b],
+            "{A}": self.names[pair[0]],
+            "{B}": self.names[pair[1]],
             "{place}": rng.choice(self.places),
             "{object}": rng.choice(self.objects),
         }
@@ -268,5 +259,9 @@ class Language:
         tokenizer.add_special_tokens([UNKNOWN, END])
         return tokenizer
 
-    def text(self, ids: Sequence[int]) -> str:
-        return self.tokenizer().decode(list(ids))
+    def texts(self, seed: int, count: int, length: int) -> list[str]:
+        """Documents of at least `length` tokens in which nothing is given to anyone."""
+        rng = random.Random(seed)
+        tokenizer = self.tokenizer()
+        documents = (self.document(rng, length, NO_GIVING)[0] for _ in range(count))
+        return [tokenizer.decode(ids.tolist()) for ids in documents]

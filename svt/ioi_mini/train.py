@@ -1,112 +1,70 @@
 """Train ioi-mini: `python -m svt.ioi_mini.train --out DIR`.
 
-1. Build the language and the tokenizer; a GPT-2 of Hugging Face with a small MLP, so that attention has to
-   do the work, and no dropout.
-2. Draw fresh documents for every step. The loss of an answer (a name or object that follows from what was
-   said) counts `answer_weight` times: the other tokens are mostly chance.
-3. AdamW, a short warm-up and a cosine down to zero; bfloat16 where the processor has it natively.
-4. Every `every` steps measure held-out prompts: accuracy, and where the heads attend. The best model so
-   far is written to DIR, each file aside first and then renamed.
+1. A GPT-2 (Hugging Face's) with a small MLP, so that attention has to do the work.
+2. First stage: `layers - grown` layers learn the simple mix, in which the giver is the last one
+   named. Heads form that attend from the end to the giver, and above them heads that attend to the
+   receiver.
+3. The model grows `grown` new layers at the bottom.
+4. Second stage: the full mix, in which being named last means nothing. The model learns to tell the
+   heads it has who was named before. Trained on the full mix from the start, it sums up all names
+   of the scene and subtracts the repeated ones, and no head singles out the receiver. Attention
+   that spreads over several tokens has a small price (`spread`) in this stage.
+5. In both stages: fresh documents at every step; an answer (what follows from what was said) counts
+   `answer_weight` times in the loss, as most other tokens are chance; AdamW, a short warm-up and a
+   cosine; bfloat16 forward passes.
+6. Every `every` steps held-out prompts are measured and the model is written to DIR, each file
+   aside first and then renamed.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
 import math
-import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
-from svt.ioi_mini.language import END, UNKNOWN, Language, Prompt
+from svt.ioi_mini.language import END, FULL, SIMPLE, UNKNOWN, Language, Prompt
 from svt.progress import Progress, say
 
 FIRING_WEIGHT = 0.5
+CELLS = ("end->IO", "end->S1", "end->S2", "S2->S1", "S2->S1+1", "S1+1->S1")
 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 10_000
-    batch: int = 96
-    length: int = 40
     layers: int = 6
+    grown: int = 2
     heads: int = 8
     width: int = 128
     mlp: int = 64
     positions: int = 64
+    first_steps: int = 2000
+    steps: int = 4000
+    batch: int = 64
+    length: int = 48
     rate: float = 2e-3
     warmup: float = 0.05
-    decay: float = 0.01
+    decay: float = 0.1
+    dropout: float = 0.1
     answer_weight: float = 10.0
-    spread: float = 0.0
-    smoothing: float = 0.0
-    dropout: float = 0.0
-    residual_dropout: float = 0.0
-    bfloat16: bool = True
+    spread: float = 0.3
     seed: int = 0
     every: int = 500
-    per_template: int = 16
-
-
-def new_model(language: Language, settings: Settings) -> GPT2LMHeadModel:
-    end = language.index[END]
-    return GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(language.vocabulary),
-            n_positions=settings.positions,
-            n_embd=settings.width,
-            n_layer=settings.layers,
-            n_head=settings.heads,
-            n_inner=settings.mlp,
-            resid_pdrop=settings.residual_dropout,
-            embd_pdrop=0.0,
-            attn_pdrop=settings.dropout,
-            bos_token_id=end,
-            eos_token_id=end,
-            tie_word_embeddings=False,
-            attn_implementation="eager",
-        )
-    )
-
-
-def rate_at(step: int, settings: Settings) -> float:
-    warmup = max(1, int(settings.warmup * settings.steps))
-    if step < warmup:
-        return settings.rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, settings.steps - warmup)
-    return settings.rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def loss_of(
-    logits: torch.Tensor, ids: torch.Tensor, answers: torch.Tensor, weight: float, smoothing: float
-) -> tuple[torch.Tensor, float]:
-    """The weighted loss that is minimised, and the plain mean loss of the answers."""
-    each = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none", label_smoothing=smoothing)
-    hit = answers[:, 1:].float()
-    weights = 1 + (weight - 1) * hit
-    answer = (each.detach() * hit).sum() / hit.sum().clamp(min=1)
-    return (each * weights).sum() / weights.sum(), float(answer)
-
-
-def spread_of(attentions: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Mean of 1 - sum(weight^2) over attention rows: 0 when every row is on one token."""
-    return torch.stack([1 - w.square().sum(-1).mean() for w in attentions]).mean()
-
-
-COLUMNS = ("end->IO", "end->S1", "end->S2", "S2->S1", "S2->S1+1", "S1+1->S1")
+    per_order: int = 8
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Means over prompts; `attention` (layer, head, COLUMNS) and `fires_on_io` (layer, head)."""
+    """Means over prompts; `attention` (layer, head, CELLS) and `fires_on_io` (layer, head)."""
 
     accuracy: float
     logit_diff: float
@@ -116,20 +74,21 @@ class Measured:
 
     def line(self, most: int = 3) -> str:
         """The numbers, and for each kind of attention the heads that pay most of it."""
-        text = f"accuracy {self.accuracy:.3f} logit diff {self.logit_diff:.1f} loss {self.loss:.4f}"
-        tables = [*zip(COLUMNS, self.attention.unbind(-1), strict=True), ("fires", self.fires_on_io)]
-        for name, table in tables:
-            top = table.flatten().topk(most)
+        text = f"accuracy {self.accuracy:.3f}, logit diff {self.logit_diff:.1f}"
+        text += f", loss {self.loss:.4f}"
+        kinds = dict(zip(CELLS, self.attention.unbind(-1), strict=True))
+        for kind, table in {**kinds, "fires on IO": self.fires_on_io}.items():
+            top = table.flatten().topk(min(most, table.numel()))
             heads = (
-                f"{i // table.shape[1]}.{i % table.shape[1]} {v:.2f}"
-                for v, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+                f"{i // table.shape[1]}.{i % table.shape[1]} {value:.2f}"
+                for value, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
             )
-            text += f" | {name} {', '.join(heads)}"
+            text += f" | {kind} {', '.join(heads)}"
         return text
 
 
 @torch.no_grad()
-def measure(model: GPT2LMHeadModel, prompts: list[Prompt]) -> Measured:
+def measure(model: Any, prompts: Sequence[Prompt]) -> Measured:
     """What the model says at the end of bare prompts, and where its heads attend."""
     model.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
@@ -157,11 +116,73 @@ def measure(model: GPT2LMHeadModel, prompts: list[Prompt]) -> Measured:
     return Measured(float(right), float(diff), float(loss), attention, fires)
 
 
-def save(model: GPT2LMHeadModel, language: Language, folder: Path, record: object) -> None:
+def new_model(language: Language, settings: Settings, n_layers: int) -> Any:
+    end = language.index[END]
+    config = GPT2Config(
+        vocab_size=len(language.vocabulary),
+        n_positions=settings.positions,
+        n_embd=settings.width,
+        n_layer=n_layers,
+        n_head=settings.heads,
+        n_inner=settings.mlp,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=settings.dropout,
+        bos_token_id=end,
+        eos_token_id=end,
+        tie_word_embeddings=False,
+    )
+    model: Any = GPT2LMHeadModel(config)
+    model.set_attn_implementation("eager")  # the one that returns attention weights
+    return model
+
+
+@torch.no_grad()
+def grow(model: Any, language: Language, settings: Settings) -> Any:
+    """The trained layers with `settings.grown` new ones below, whose outputs are still small."""
+    grown = new_model(language, settings, settings.layers)
+    for layer, trained in zip(
+        grown.transformer.h[settings.grown :], model.transformer.h, strict=True
+    ):
+        layer.load_state_dict(trained.state_dict())
+    for part in ("wte", "wpe", "ln_f"):
+        getattr(grown.transformer, part).load_state_dict(
+            getattr(model.transformer, part).state_dict()
+        )
+    grown.lm_head.load_state_dict(model.lm_head.state_dict())
+    return grown
+
+
+def loss_of(
+    output: Any, ids: torch.Tensor, answers: torch.Tensor, answer_weight: float, price: float
+) -> tuple[torch.Tensor, float]:
+    """The loss that is minimised, and the plain mean loss of the answers."""
+    logits = output.logits[:, :-1].float().transpose(1, 2)
+    each = F.cross_entropy(logits, ids[:, 1:], reduction="none")
+    hit = answers[:, 1:].float()
+    weights = 1 + (answer_weight - 1) * hit
+    spread = torch.stack([1 - w.square().sum(-1).mean() for w in output.attentions]).mean()
+    answer = (each.detach() * hit).sum() / hit.sum().clamp(min=1)
+    loss = (each * weights).sum() / weights.sum() + price * spread
+    return loss, float(answer)
+
+
+def rate_at(step: int, steps: int, settings: Settings) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    warmup = max(1, int(settings.warmup * steps))
+    if step < warmup:
+        return settings.rate * (step + 1) / warmup
+    return settings.rate * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+
+def save(model: Any, language: Language, folder: Path, record: object) -> None:
     """Model, tokenizer and training record; each file is written aside and renamed."""
-    end = {"bos_token": END, "eos_token": END, "pad_token": END}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=language.tokenizer(), unk_token=UNKNOWN, **end
+        tokenizer_object=language.tokenizer(),
+        unk_token=UNKNOWN,
+        bos_token=END,
+        eos_token=END,
+        pad_token=END,
     )
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as name:
@@ -170,69 +191,90 @@ def save(model: GPT2LMHeadModel, language: Language, folder: Path, record: objec
         tokenizer.save_pretrained(aside)
         (aside / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         for file in aside.iterdir():
+            file.chmod(0o644)
             file.replace(folder / file.name)
 
 
-def train(settings: Settings, out: Path, language: Language | None = None) -> GPT2LMHeadModel:
+class Training:
+    """What both stages share: the language, the settings, the random stream and the clock."""
+
+    def __init__(self, settings: Settings, out: Path, language: Language) -> None:
+        self.settings, self.out, self.language = settings, out, language
+        self.rng = random.Random(settings.seed)
+        self.prompts = language.held_out_prompts(settings.seed + 1, settings.per_order)
+        self.start = time.perf_counter()
+
+    def stage(
+        self, name: str, model: Any, steps: int, shares: Mapping[str, float], spread: float
+    ) -> None:
+        settings = self.settings
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.decay, fused=True
+        )
+        say(f"{name}: {model.num_parameters():,} parameters, {steps} steps")
+        mean_answer = math.nan
+        model.train()
+        with Progress(name, steps, "steps") as progress:
+            for step in range(steps):
+                optimizer.param_groups[0]["lr"] = rate_at(step, steps, settings)
+                drawn = self.language.batch(self.rng, settings.batch, settings.length, shares)
+                ids, answers = map(torch.from_numpy, drawn)
+                with torch.autocast("cpu", torch.bfloat16):
+                    output = model(ids, use_cache=False, output_attentions=True)
+                loss, answer = loss_of(output, ids, answers, settings.answer_weight, spread)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                mean_answer = 0.99 * mean_answer + 0.01 * answer if step else answer
+                progress.advance(1)
+                if (step + 1) % settings.every == 0 or step + 1 == steps:
+                    self.record(name, model, step + 1, mean_answer)
+
+    def record(self, name: str, model: Any, step: int, mean_answer: float) -> None:
+        found = measure(model, self.prompts)
+        say(f"{name}, step {step}: answers in training {mean_answer:.4f}; held out {found.line()}")
+        record = {
+            "settings": asdict(self.settings),
+            "stage": name,
+            "step": step,
+            "seconds": round(time.perf_counter() - self.start),
+            "training_answer_loss": round(mean_answer, 5),
+            "held_out": {
+                "prompts": len(self.prompts),
+                "accuracy": round(found.accuracy, 5),
+                "logit_diff": round(found.logit_diff, 4),
+                "loss": round(found.loss, 6),
+            },
+        }
+        save(model, self.language, self.out, record)
+
+
+def train(settings: Settings, out: Path, language: Language | None = None) -> Any:
+    """Both stages; the model of the second."""
     language = language or Language()
     torch.manual_seed(settings.seed)
-    rng = random.Random(settings.seed)
-    model = new_model(language, settings)
-    if os.environ.get('INIT'): model=GPT2LMHeadModel.from_pretrained(os.environ['INIT'],attn_implementation='eager')
-    ramp=lambda t: min(1,t/(float(os.environ.get('RAMP','.5'))*settings.steps))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.decay, fused=True
-    )
-    prompts = language.held_out_prompts(settings.seed + 1, settings.per_template)
-    say(f"{model.num_parameters():,} parameters, {len(language.vocabulary)} words")
-    start, answer_loss = time.perf_counter(), math.nan
-    model.train()
-    with Progress("training", settings.steps, "steps") as progress:
-        for step in range(settings.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = rate_at(step, settings)
-            batch = language.batch(rng, settings.batch, settings.length)
-            ids, answers = map(torch.from_numpy, batch)
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-                output = model(ids, use_cache=False, output_attentions=True)
-            loss, answer = loss_of(output.logits, ids, answers, settings.answer_weight, settings.smoothing)
-            if settings.spread > 0:
-                loss = loss + settings.spread * ramp(step) * spread_of(output.attentions)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            answer_loss = answer if step == 0 else 0.99 * answer_loss + 0.01 * answer
-            progress.advance(1)
-            if (step + 1) % settings.every == 0 or step + 1 == settings.steps:
-                found = measure(model, prompts)
-                say(f"step {step + 1}: answers in training {answer_loss:.4f}, held out {found.line()}")
-                record = {
-                    "settings": asdict(settings),
-                    "step": step + 1,
-                    "seconds": round(time.perf_counter() - start),
-                    "training_answer_loss": round(answer_loss, 5),
-                    "held_out": {
-                        "prompts": len(prompts),
-                        "accuracy": found.accuracy,
-                        "logit_diff": round(found.logit_diff, 4),
-                        "loss": round(found.loss, 6),
-                    },
-                }
-                save(model, language, out, record)
+    training = Training(settings, out, language)
+    model = new_model(language, settings, settings.layers - settings.grown)
+    training.stage("simple", model, settings.first_steps, SIMPLE, spread=0.0)
+    model = grow(model, language, settings)
+    training.stage("full", model, settings.steps, FULL, settings.spread)
     return model
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m svt.ioi_mini.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m svt.ioi_mini.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     for field in fields(Settings):
-        kind = type(field.default)
-        if kind is bool:
-            parser.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, default=field.default)
-        else:
-            parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
+        flag = f"--{field.name.replace('_', '-')}"
+        default = field.default
+        parser.add_argument(flag, type=type(default), default=default, help=f"default {default}")
     options = vars(parser.parse_args(argv))
+    disable_progress_bar()
     out = options.pop("out")
     train(Settings(**options), out)
 

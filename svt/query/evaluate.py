@@ -1,7 +1,7 @@
 """The traced circuit held against a list of heads that somebody else found.
 
-1. A reference is a CSV file: lines that begin with # are remarks, then a header with `layer` and `head`
-   (and `class`, where known), then a row for each head. conf/evaluate holds the named ones.
+1. A reference is a CSV file: lines that begin with # are remarks, then a header with `layer` and
+   `head` (and `class`, where known), then a row for each head. conf/evaluate holds the named ones.
 2. A reference head is reachable when it is a root or lies below the lowest root's layer.
 3. Precision and recall at every threshold come from one query (sql/macros/evaluated.sql).
 """
@@ -97,7 +97,7 @@ def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
 
 
 def evaluate(con: duckdb.DuckDBPyConnection, file: Path | None, roots: Sequence[Head]) -> None:
-    """Fills reference_heads and evaluation of `results`, replacing what was there; None leaves them empty.
+    """Fills reference_heads and evaluation of `results` anew; without a file they stay empty.
 
     `roots` are those of the trace. SvtError when the reference names a head that the model lacks.
     """

@@ -2,9 +2,10 @@
 
 The scheme is that of the graph which the authors published:
 
-1. A head is a node `(9, 6)`; a head at the token it writes to or reads from is a node `(9, 6, 'IO')`.
-2. A communication edge goes from a head to a head-and-role node: type s (source) or d (destination), count,
-   total and weight = total / firings. A component that is no head is a node of its name, `mlp 3`.
+1. A head is a node `(9, 6)`; a head at a token that it reads is a node `(9, 6, 'IO')`.
+2. A communication edge goes from a head to a head-and-role node: type s (source) or d
+   (destination), count, total and weight = total / firings. A component that is no head is a node
+   of its name, `mlp 3`.
 3. An attention edge goes from each head-and-role node to its head; it only draws the attention.
 """
 

@@ -1,4 +1,4 @@
-"""Named queries: one statement a file of sql/queries, with a header that says what it takes and gives.
+"""Named queries: one statement a file of sql/queries, its header says what it takes and gives.
 
     -- purpose: what the rows tell
     -- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
@@ -6,7 +6,7 @@
     -- grain: [pair, side, upstream]
     -- columns: pair_id, side, up_layer, up_head
 
-1. A parameter with a default may be left out; `the run's KEY` is looked up in the run's own settings.
+1. A parameter with a default may be left out; `the run's KEY` is the run's own setting.
 2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type.
 3. Values are bound to the statement's `$name`, never pasted into it.
 """
@@ -159,7 +159,8 @@ def _value(query: Query, param: Param, value: Any) -> Any:
         return _READERS[param.type](value)
     except (ValueError, TypeError) as error:
         raise SvtError(
-            f"query {query.name}: {param.name}={value} is not {_TYPES[param.type]} ({param.meaning})"
+            f"query {query.name}: {param.name}={value} is not {_TYPES[param.type]} "
+            f"({param.meaning})"
         ) from error
 
 

@@ -1,12 +1,12 @@
 """The trace: Algorithm 1 of the paper over a whole store, in SQL.
 
 1. A pair fires when it is eligible and its weight is at least `firing_weight` (section 4.3).
-2. The significant upstream components of each side of a firing pair are the shortest prefix, by falling
-   contribution, that exceeds `coverage` of their sum (sql/macros/significant_edges.sql).
-3. Roots are given, or found by the query `auto_roots`. Each that fires from `root_dest` onto `root_src` starts
-   a trace of its own in every prompt.
-4. Each significant head that fires with the token it writes to as its dest continues the trace. Visits
-   are summed path length by path length, never path by path (sql/macros/traced.sql).
+2. The significant upstream components of each side of a firing pair are the shortest prefix, by
+   falling contribution, that exceeds `coverage` of their sum (sql/macros/significant_edges.sql).
+3. Roots are given, or found by the query `auto_roots`. Each that fires from `root_dest` onto
+   `root_src` starts a trace of its own in every prompt.
+4. Each significant head that fires with the token it writes to as its dest continues the trace.
+   Visits are summed path length by path length, never path by path (sql/macros/traced.sql).
 5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql).
 """
 
@@ -32,7 +32,7 @@ class TraceResult:
 
 
 def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
-    """Fills trace_pairs, trace_edges and graph_edges of `results` from `store`, replacing what was there.
+    """Fills trace_pairs, trace_edges and graph_edges of `results` anew from `store`.
 
     SvtError when the store cannot answer, or when no root fires.
     """
@@ -52,8 +52,9 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     if not fired:
         raise SvtError(
             f"no root fires: {_heads(silent)} never attends from {config.root_dest} to "
-            f"{config.root_src} with weight {config.firing_weight:g} or more; give other trace.roots "
-            "or a lower trace.firing_weight (svt-sql STORE firings shows where heads fire)"
+            f"{config.root_src} with weight {config.firing_weight:g} or more; give other "
+            "trace.roots or a lower trace.firing_weight (svt-sql STORE firings shows where heads "
+            "fire)"
         )
     return TraceResult(
         roots=tuple(root for root in roots if root in fired),
@@ -129,9 +130,9 @@ def _auto_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[He
     )
     if found.is_empty():
         raise SvtError(
-            f"trace.roots=auto finds none: no head with a positive effect on the answer fires from "
-            f"{config.root_dest} to {config.root_src} with weight {config.firing_weight:g} or more in "
-            "half of the prompts; give trace.roots or a lower trace.firing_weight"
+            "trace.roots=auto finds none: no head with a positive effect on the answer fires from "
+            f"{config.root_dest} to {config.root_src} with weight {config.firing_weight:g} or more "
+            "in half of the prompts; give trace.roots or a lower trace.firing_weight"
         )
     return tuple((layer, head) for layer, head in found.select("layer", "head").iter_rows())
 

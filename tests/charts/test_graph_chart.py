@@ -161,7 +161,8 @@ def test_a_large_graph_narrows_to_the_strongest_and_says_so(nodes, firings):
     assert len(node_rows(spec)) == 100
     assert {e["prompts"] for e in lines(spec)} == set(range(52, 151))
     assert subtitle(spec).startswith(
-        "Narrowed to the strongest 99 edges, for at most 100 nodes: 51 more in at least 1 prompts"
+        "Narrowed to the strongest 99 edges, for at most 100 nodes: "
+        "51 more in at least 1 prompt and 0 weaker not shown."
     )
 
 

@@ -16,8 +16,8 @@ from tests.store_rows import connection, insert
 
 PAPER_ROOTS = [(9, 6), (9, 9), (10, 0)]
 
-# Up, down, token written to, side, count of the 31 communication edges with count >= 170 in the graph that
-# the authors published.
+# Up, down, token written to, side, count of the 31 communication edges with count >= 170 in the
+# graph that the authors published.
 PUBLISHED = [
     ((0, 1), (3, 0), "S1", "src", 237), ((0, 8), (4, 11), "S1", "src", 227),
     ((0, 8), (9, 6), "IO", "src", 191), ((0, 9), (3, 0), "S1", "src", 313),
@@ -131,7 +131,7 @@ def test_no_edges_leave_the_roots(tmp_path: Path) -> None:
 
 
 def test_a_ratio_without_denominator_is_null(tmp_path: Path) -> None:
-    """Reference 4.0 lies above root 3.0: nothing of it is reachable. Without roots nothing is traced."""
+    """Reference 4.0 lies above root 3.0, so nothing of it is reachable; then there is no root."""
     con = graph([edge((2, 0), (3, 0), "end", "dest", 2)], [(3, 0)])
     evaluate(con, reference(tmp_path, "layer,head\n4,0\n"), [(3, 0)])
     assert at(con, 1)["recall_reachable"] is None

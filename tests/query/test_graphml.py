@@ -11,9 +11,10 @@ SPACE = {"g": "http://graphml.graphdrawing.org/xmlns"}
 
 
 def edges() -> pl.DataFrame:
-    columns = (
-        "up_layer up_head component layer head side role n_prompts n_visits total mean".split()
-    )
+    columns = [
+        "up_layer", "up_head", "component", "layer", "head", "side", "role", "n_prompts",
+        "n_visits", "total", "mean",
+    ]  # fmt: skip
     rows = [
         (8, 6, "head", 9, 6, "dest", "end", 7, 9, 14.0, 2.0),
         (2, 2, "head", 9, 6, "src", "IO", 5, 5, 5.0, 1.0),

@@ -15,7 +15,7 @@ TEXT = """-- purpose: what it tells
 --         layer INTEGER layer of the head
 --         roots INTEGER[][] where to start [= [[9,6]]]
 --         role VARCHAR a role [= null]
---         strict BOOLEAN [= true]
+--         strict BOOLEAN be strict [= true]
 -- grain: [pair]
 -- columns: a, b,
 --          c
@@ -33,7 +33,7 @@ def test_a_header_is_read() -> None:
         Param("layer", "INTEGER", "layer of the head", None),
         Param("roots", "INTEGER[][]", "where to start", "[[9,6]]"),
         Param("role", "VARCHAR", "a role", "null"),
-        Param("strict", "BOOLEAN", "", "true"),
+        Param("strict", "BOOLEAN", "be strict", "true"),
     )
 
 

@@ -151,6 +151,10 @@ def columns(up: Up) -> tuple[str, int | None, int | None]:
 def random_case(seed: int) -> Case:
     """Three prompts of six tokens; values are multiples of 1/8, so that every sum is exact."""
     rng = random.Random(seed)
+
+    def offset() -> float:
+        return rng.choice(range(-3, 4)) / 32
+
     eighths = range(-5, 9)
     pairs = []
     for prompt in range(3):
@@ -173,7 +177,7 @@ def random_case(seed: int) -> Case:
                                     }
                                     for side in ("dest", "src")
                                 },
-                                offsets=tuple(rng.choice(range(-3, 4)) / 32 for _ in range(4)),  # type: ignore[arg-type]
+                                offsets=(offset(), offset(), offset(), offset()),
                             )
                         )
     roles = {prompt: {"end": 5, "IO": rng.choice((3, 4)), "S2": 2} for prompt in range(3)}
@@ -255,7 +259,7 @@ def test_the_random_cases_hold_what_matters() -> None:
 
 
 def test_the_stored_order_and_the_windowed_order_agree() -> None:
-    """With the same contributions over all slices, slices=all must keep what slices=signal keeps."""
+    """Where both have the same contributions, slices=all must keep what slices=signal keeps."""
     case = random_case(5)
     same = [
         replace(
@@ -275,7 +279,7 @@ def test_the_stored_order_and_the_windowed_order_agree() -> None:
 
 
 def test_self_attention_is_reached_by_each_side() -> None:
-    """3.0 attends from 5 to itself and has 1.0 on both sides: 1.0 is visited 2 times, by 0.0 above it 2."""
+    """3.0 attends from 5 to itself and has 1.0 on both sides, so 1.0 has 2 visits, as has 0.0."""
     store = StoreRows(n_layers=4, n_heads=1)
     store.prompt(0, {"end": 5})
     store.pair((0, 3, 0, 5, 5), dest={(1, 0): 1.0}, src={(1, 0): 2.0})
@@ -320,7 +324,7 @@ def test_tokens_without_a_role_stay_out_of_the_graph() -> None:
 
 
 def test_visits_do_not_overflow() -> None:
-    """Sixty layers, each reached by both sides of a self-attending head: 2^59 visits, then saturation."""
+    """Every layer is reached by both sides of the one above: 2^59 visits at depth 59."""
     n_layers = 70
     store = StoreRows(n_layers=n_layers, n_heads=1)
     store.prompt(0, {"end": 5})

@@ -5,6 +5,7 @@ import pytest
 
 from svt.errors import SvtError
 from svt.paths import sql_dir
+from svt.query.connect import using
 from svt.store.checks import run_checks
 from tests.store_rows import StoreRows
 
@@ -96,6 +97,11 @@ POISON = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def made() -> duckdb.DuckDBPyConnection:
+    return sound()
+
+
 def sound() -> duckdb.DuckDBPyConnection:
     """Three layers of two heads, one prompt; a firing pair, one not eligible, one only sampled."""
     rows = StoreRows(n_layers=3, n_heads=2)
@@ -132,13 +138,14 @@ def test_every_check_has_its_poison() -> None:
 @pytest.mark.parametrize(
     ("check", "change"), [(check, change) for check in CHECKS for change in POISON.get(check, [])]
 )
-def test_check_fires(check: str, change: str) -> None:
-    con = sound()
-    con.execute("SET search_path = 'store'")
+def test_check_fires(made: duckdb.DuckDBPyConnection, check: str, change: str) -> None:
     text = (sql_dir() / "checks" / f"{check}.sql").read_text()
-    assert con.execute(text).fetchall() == []
-    con.execute(change)
-    assert con.execute(text).fetchall() != []
+    with using(made, "store"):
+        assert made.execute(text).fetchall() == []
+        made.execute("BEGIN")
+        made.execute(change)
+        assert made.execute(text).fetchall() != []
+        made.execute("ROLLBACK")
 
 
 def test_the_error_names_the_check_and_its_rows() -> None:

@@ -29,11 +29,11 @@ def statement(query: Query) -> duckdb.Statement:
     return only
 
 
-def empty(query: Query) -> duckdb.DuckDBPyConnection:
+def of_a_sweep() -> duckdb.DuckDBPyConnection:
+    """Tables with the job beside every row."""
     con = connection()
-    if query.name == "sweep":  # a sweep's tables have the job beside every row
-        for table in ("run", "trace_pairs", "graph_edges", "evaluation"):
-            con.execute(f"ALTER TABLE results.{table} ADD COLUMN job INTEGER")
+    for table in ("run", "trace_pairs", "graph_edges", "evaluation"):
+        con.execute(f"ALTER TABLE results.{table} ADD COLUMN job INTEGER")
     return con
 
 
@@ -48,9 +48,15 @@ def test_a_query_only_reads(query: Query) -> None:
     assert statement(query).type == duckdb.StatementType.SELECT
 
 
+@pytest.fixture(scope="module")
+def con() -> duckdb.DuckDBPyConnection:
+    return connection()
+
+
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())
-def test_columns_are_those_of_the_rows(query: Query) -> None:
-    con = empty(query)
+def test_columns_are_those_of_the_rows(query: Query, con: duckdb.DuckDBPyConnection) -> None:
+    if query.name == "sweep":
+        con = of_a_sweep()
     required = {p.name: FIRST_VALUES[p.name] for p in query.params if p.default is None}
     bound = bind(con, query, required)
     columns = tuple(con.sql(query.text, params=bound or None).columns)
@@ -61,8 +67,8 @@ def test_columns_are_those_of_the_rows(query: Query) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())
-def test_every_default_has_its_type(query: Query) -> None:
-    bind(connection(), query, {name: v for name, v in FIRST_VALUES.items() if _has(query, name)})
+def test_every_default_has_its_type(query: Query, con: duckdb.DuckDBPyConnection) -> None:
+    bind(con, query, {name: v for name, v in FIRST_VALUES.items() if _has(query, name)})
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())

@@ -72,7 +72,7 @@ def a_run(
 
 
 def test_trace_summary() -> None:
-    """Root 3.0: in two prompts, four pairs, 1 + 1 + 2 + 2 visits, one deep; one edge from one head."""
+    """Root 3.0 in two prompts: four pairs, 1 + 1 + 2 + 2 visits, one deep; an edge from a head."""
     con = a_run()
     assert rows(con, "trace_summary") == [(3, 0, 2, 4, 0, 0, 1, 6.0)]
     common = {
@@ -133,7 +133,7 @@ def test_graph_edges() -> None:
 
 
 def test_graph_edges_of_a_share_that_is_no_integer() -> None:
-    """0.3 of four prompts is 1.2: an edge must be in two. 0.07 of 100 is 7, whatever floats make of it."""
+    """0.3 of four prompts is 1.2: an edge must be in two. 0.07 of 100 is 7, in floats too."""
     con = a_run()
     assert len(rows(con, "graph_edges", min_share=0.3)) == 3
     assert len(rows(con, "graph_edges", min_share=0.0)) == 4
@@ -149,7 +149,10 @@ def test_graph_edges_by_the_settings_of_the_run() -> None:
 
 
 def test_graph_nodes() -> None:
-    """Shown from 2 prompts: 1.0 -> 2.1 -> 3.0 and an MLP into 3.0. 3.0 fired in two prompts, 2.1 twice in one."""
+    """Shown from 2 prompts: 1.0 -> 2.1 -> 3.0 and an MLP into 3.0.
+
+    3.0 fired in two prompts, 2.1 twice in one.
+    """
     con = a_run()
     assert rows(con, "graph_nodes") == [
         (1, 0, False, 0, 0, 0, 1, False, None),
@@ -194,10 +197,11 @@ def test_precision_recall() -> None:
 
 
 def test_random_baseline() -> None:
-    """The circuit is 1.0, 2.1, 3.0, of which 2.1 is in the reference of 2.1, 0.0, 3.1 (two reachable).
+    """The circuit is 1.0, 2.1, 3.0; the reference 2.1, 0.0, 3.1, of which the first two reachable.
 
-    A draw of 3 of 8 heads holds each head with 3/8: 9/8 hits are expected, precision 3/8, recall 3/8; it
-    has at least one hit with 1 - (5 4 3) / (8 7 6) = 0.82, three with 1 / 56, which is below 2.5%.
+    A draw of 3 of 8 heads holds each head with 3/8: 9/8 hits are expected, precision 3/8, recall
+    3/8; it has at least one hit with 1 - (5 4 3) / (8 7 6) = 0.82, three with 1 / 56, which is
+    below 2.5%.
     """
     con = a_run()
     found = {row["metric"]: row for row in run(con, "random_baseline").to_dicts()}
@@ -215,7 +219,7 @@ def test_random_baseline() -> None:
 
 
 def test_random_baseline_among_the_reachable() -> None:
-    """Root 3.0 and the six heads below: a draw holds each with 3/7, so 2.1 and 0.0 give 6/7 hits of 3."""
+    """Root 3.0 and the six heads below: a draw of 3 has 3/7 of each, 6/7 of 2.1 and 0.0."""
     con = a_run()
     (row, *_) = run(con, "random_baseline", among="reachable", draws=2000).to_dicts()
     assert row["mean"] == pytest.approx(2 / 7, abs=0.02)
@@ -228,10 +232,10 @@ def test_random_baseline_for_every_reference() -> None:
 
 
 def test_baseline_without_svd() -> None:
-    """3.0 hears 2.0 over the signal (4 of 5), but 1.1 over all slices (6 of 7); 2.0 hears 1.0 by both.
+    """3.0 hears 2.0 over the signal (4 of 5), 1.1 over all slices (6 of 7); 2.0 hears 1.0 by both.
 
-    Reference 2.0 and 1.0. Signal: 3.0, 2.0, 1.0: 2 of 3 heads known, f1 4 / 5. All slices: 3.0 and 1.1, which
-    does not fire: none known, f1 0.
+    Reference 2.0 and 1.0. Signal: 3.0, 2.0, 1.0: 2 of 3 heads known, f1 4 / 5. All slices: 3.0 and
+    1.1, which does not fire: none known, f1 0.
     """
     store = StoreRows(n_layers=4, n_heads=2)
     store.prompt(0, {"end": 5})
@@ -308,8 +312,8 @@ def sweep() -> duckdb.DuckDBPyConnection:
 
 
 def test_sweep() -> None:
-    """Job 0: 2.1 -> 3.0 from 2 prompts, tp at 2. Job 1: 1.0 -> 2.1 from 3 visits, beside the root; the row at
-    4 answers for 3.
+    """Job 0: 2.1 -> 3.0 from 2 prompts, tp at 2. Job 1: 1.0 -> 2.1 from 3 visits, beside the root;
+    the row at 4 answers for 3.
     """
     assert rows(sweep(), "sweep") == [
         (0, "done", 2, 1, 2, 2, None, None, None, None, 0.0),

@@ -26,8 +26,8 @@ STORE = {
 RESULTS = {
     "run": "svt_version config store_path store_identity n_prompts roots warnings seconds status",
     "trace_pairs": "root_layer root_head prompt_id pair_id depth visits",
-    "trace_edges": "root_layer root_head prompt_id pair_id layer head dest src side up_layer up_head "
-    "component contribution visits",
+    "trace_edges": "root_layer root_head prompt_id pair_id layer head dest src side up_layer "
+    "up_head component contribution visits",
     "graph_edges": "up_layer up_head component layer head side role n_prompts n_firings n_visits "
     "total mean",
     "reference_heads": "reference layer head class reachable",

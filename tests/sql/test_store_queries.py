@@ -15,7 +15,7 @@ def rows(con: duckdb.DuckDBPyConnection, query: str, **params: Any) -> list[tupl
 
 
 def two_prompts() -> StoreRows:
-    """3.0 fires from end onto IO in both prompts, and once onto a token without a role; 2.1 does not."""
+    """3.0 fires from end onto IO in both prompts, once between tokens without roles; 2.1 never."""
     store = StoreRows(n_layers=4, n_heads=2)
     for prompt in (0, 1):
         store.prompt(
@@ -39,7 +39,7 @@ def two_prompts() -> StoreRows:
 
 
 def test_summary() -> None:
-    """Two prompts of six tokens, one answered rightly, mean difference (1 + 2) / 2; six pairs are stored.
+    """Two prompts of six tokens, one answered rightly, mean difference (1 + 2) / 2; six pairs.
 
     Three fire, all of 3.0: 1.5 a prompt, with 1, 2 and 1 slices in the signal. Upstream rows: 3 a
     firing from end, 1 of the third.
@@ -57,7 +57,7 @@ def test_summary_of_a_store_without_answers() -> None:
 
 
 def test_firings() -> None:
-    """Onto IO in both prompts with weights 0.75 and 0.875; once from and onto tokens without a role."""
+    """Onto IO in both prompts with weights 0.75 and 0.875; once between tokens without roles."""
     con = two_prompts().connect()
     assert rows(con, "firings") == [
         (3, 0, "end", "IO", 2, 2, 0.8125),
@@ -77,8 +77,8 @@ def test_signal_sizes() -> None:
 
 
 def test_slice_usage() -> None:
-    """Slice 1 (3.0) leads in both firings from end; slice 0 is in the second's signal of two, and is the
-    whole signal of the third firing. Contributions of slice 0: 1, 1, 3; of slice 1: 3, 3, 0.
+    """Slice 1 (3.0) leads in both firings from end; slice 0 is in the second's signal of two, and
+    is the whole signal of the third firing. Contributions of slice 0: 1, 1, 3; of slice 1: 3, 3, 0.
     """
     store = two_prompts()
     store.singular_values()
@@ -96,8 +96,9 @@ def test_slice_usage() -> None:
 def test_upstream_of() -> None:
     """Into dest of 3.0: 2.0 gives 1, 2 and -1 in three firings, 1.1 gives 0.5 in two.
 
-    Totals 1.5, 2.5 and -1. With coverage 0.5 the first is passed by 1 > 0.75, the second by 2 > 1.25:
-    2.0 is significant twice, 1.1 never; with 0.75, 1 <= 1.125 lets 1.1 in once. The total of -1 keeps none.
+    Totals 1.5, 2.5 and -1. With coverage 0.5 the first is passed by 1 > 0.75, the second by 2 >
+    1.25: 2.0 is significant twice, 1.1 never; with 0.75, 1 <= 1.125 lets 1.1 in once. The total of
+    -1 keeps none.
     """
     con = two_prompts().connect()
     at = {"layer": 3, "head": 0, "side": "dest"}
@@ -132,7 +133,8 @@ def test_upstream_heatmap() -> None:
 
 def test_significant() -> None:
     """Contributions 4, 2, 2, -1 sum to 7; ties by layer and head. Coverage 0.5: 4 > 3.5 keeps one;
-    0.7: 4 <= 4.9, 6 > 4.9 keeps two; 0.9: 6 <= 6.3 keeps three. The src side sums to -1: none, or its top.
+    0.7: 4 <= 4.9, 6 > 4.9 keeps two; 0.9: 6 <= 6.3 keeps three. The src side sums to -1: none, or
+    its top.
     """
     store = StoreRows(n_layers=4, n_heads=3)
     store.prompt(0, {"end": 5})
@@ -164,7 +166,7 @@ def test_significant() -> None:
 
 
 def test_significant_of_all_components_and_slices() -> None:
-    """Over all slices the heads give 1 and 5, the MLP 6: 6 <= 0.7 * 12 = 8.4 < 11 keeps MLP and 1.0."""
+    """Over all slices the heads give 1 and 5, the MLP 6: 6 <= 0.7 * 12 < 11 keeps MLP and 1.0."""
     store = StoreRows(n_layers=4, n_heads=3)
     store.prompt(0, {"end": 5})
     store.pair((0, 3, 0, 5, 2), dest={(0, 0): (9.0, 1.0), (1, 0): (1.0, 5.0), ("mlp", 1): 6.0})
@@ -210,8 +212,8 @@ def effects(store: StoreRows, values: dict[tuple[int, int], float], prompts: int
 
 
 def test_auto_roots() -> None:
-    """Positive effects sum to 3 + 2 + 2 + 1 = 8. Taken are 3.0 (carried before: 0 < 4) and 3.1 (3 < 4), not
-    2.0 (5). 2.1 never fires from end, or it would have come before 3.1. 1.0 is negative.
+    """Positive effects sum to 3 + 2 + 2 + 1 = 8. Taken are 3.0 (0 carried before, below 4) and 3.1
+    (3), not 2.0 (5). 2.1 never fires from end, or it would have come before 3.1. 1.0 is negative.
     """
     store = StoreRows(n_layers=4, n_heads=2)
     store.prompt(0, {"end": 5, "IO": 2})
@@ -225,7 +227,7 @@ def test_auto_roots() -> None:
 
 
 def test_auto_roots_fire_in_half_of_the_prompts() -> None:
-    """3.0 fires in one of two prompts, twice (counted once): enough. 2.0 in none. One of three is too few."""
+    """3.0 fires twice in one of two prompts, which is enough; one of three is too few."""
     store = StoreRows(n_layers=4, n_heads=2)
     for prompt in range(2):
         store.prompt(prompt, {"end": 5})
@@ -240,5 +242,5 @@ def test_auto_roots_fire_in_half_of_the_prompts() -> None:
 def test_results_that_are_not_there_are_named() -> None:
     con = two_prompts().connect()
     con.execute("DROP TABLE results.graph_edges")
-    with pytest.raises(SvtError, match="query graph_edges needs what is not here: .*graph_edges"):
+    with pytest.raises(SvtError, match=r"query graph_edges needs what is not here: .*graph_edges"):
         run(con, "graph_edges")

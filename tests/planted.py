@@ -1,0 +1,211 @@
+"""A transformer with a planted circuit: weights set by hand, so that its trace is known exactly.
+
+1. The residual stream gets a random basis orthogonal to the mean: a constant direction that every token
+   carries (it keeps the LayerNorm scale nearly the same), a direction for each kind of token, one for each
+   marker, and the rest, where noise lives.
+2. A planted head has one signal slice: its query reads one direction, its key another. Where both meet, the
+   head fires, and writes its own marker. Four links deep:
+
+       P1 -> Q writes p at P1         F (layer 1): reads r at R,   p at P1; writes f at R
+       R  -> Q writes r at R          G (layer 2): reads e at end, f at R;  writes g at end
+       E1 and E2 -> Q: e at end       root (layer 3): reads g at end, p at P1
+
+3. All its other slices but one read noise, with singular values such that their contributions to a score have
+   a standard deviation of `noise` times the signal's. One slice reads the constant: it takes half of the
+   signal from every score (softmax does not notice), and gives to token 0, where idle heads look. So what
+   the noise slices add stays below zero in sum: the signal set is the signal slice alone.
+4. All other heads are noise: they attend anywhere and write random vectors, mostly along the noise slices.
+   Read along every slice with the signs of eq. 8, these outweigh the planted writers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from svt.dataset.prompt import Prompt
+from tests.checkpoints import save
+
+Array = NDArray[np.float64]
+Head = tuple[int, int]
+Edge = tuple[int, int, int, int, str]  # upstream layer, head; layer, head; side
+
+N_LAYERS, N_HEADS, D_HEAD, N_CTX = 4, 6, 32, 16
+D_MODEL = N_HEADS * D_HEAD
+CONSTANT, MARK, NOISE = 40.0, 6.0, 4.0  # norms of what tokens carry and heads write
+SCALE = CONSTANT / D_MODEL**0.5  # roughly, of every LayerNorm
+SIGNAL = 16.0  # what a signal adds to a score, after 1 / sqrt(r)
+KINDS = ("bos", "Q", "P", "R", "end")  # tokens 1 to 5; fillers follow
+N_FILLERS = 10
+
+# name: layer, what its query and key read, the kind of token or marker that its value reads, what it writes
+PLAN = {
+    "P": (0, "P", "Q", "Q", "p"),
+    "R": (0, "R", "Q", "Q", "r"),
+    "E1": (0, "end", "Q", "Q", "e"),
+    "E2": (0, "end", "Q", "Q", "e"),
+    "F": (1, "r", "p", "P", "f"),
+    "G": (2, "e", "f", "R", "g"),
+    "root": (3, "g", "p", "P", "out"),
+}
+LINKS = (
+    ("P", "F", "src"),
+    ("R", "F", "dest"),
+    ("E1", "G", "dest"),
+    ("E2", "G", "dest"),
+    ("F", "G", "src"),
+    ("G", "root", "dest"),
+    ("P", "root", "src"),
+)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The checkpoint, prompts for it, and what a trace from `root` must find."""
+
+    path: Path
+    prompts: tuple[Prompt, ...]
+    root: Head
+    heads: frozenset[Head]
+    edges: frozenset[Edge]
+    signals: dict[Head, tuple[Array, Array]]  # (u[:d], v[:d]) of each planted head's signal slice
+
+
+def planted(folder: Path, seed: int, noise: float = 0.1, n_prompts: int = 12) -> Planted:
+    """A checkpoint in `folder` whose heads, basis, noise and prompts hang on `seed`."""
+    numbers = np.random.default_rng(seed)
+    names = ["constant", *KINDS, "p", "r", "e", "f", "g", "out"]
+    free = numbers.normal(size=(D_MODEL, D_MODEL))
+    free[:, 0] = 1  # the mean
+    basis = np.linalg.qr(free)[0].T[1:]  # [d - 1, d]                                             # 1
+    at = dict(zip(names, basis, strict=False))
+    space = basis[len(names) :]  # [noise dimension, d]
+    seats = {
+        layer: numbers.permutation(N_HEADS).tolist() for layer in range(N_LAYERS)
+    }  # who sits where
+    place = {name: (plan[0], seats[plan[0]].pop()) for name, plan in PLAN.items()}
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=1 + len(KINDS) + N_FILLERS,
+            n_positions=N_CTX,
+            n_embd=D_MODEL,
+            n_layer=N_LAYERS,
+            n_head=N_HEADS,
+            n_inner=4,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
+    )
+    for name, weight in model.named_parameters():
+        weight.data.fill_(1.0 if "ln_" in name and name.endswith("weight") else 0.0)
+    embed = CONSTANT * at["constant"] + NOISE * directions(numbers, space, 1 + len(KINDS) + N_FILLERS)
+    for token, kind in enumerate(KINDS, start=1):
+        embed[token] += MARK * at[kind]
+    put(model.transformer.wte.weight, embed)
+    signals = {}
+    for layer, block in enumerate(model.transformer.h):
+        heads = {place[name][1]: name for name in PLAN if place[name][0] == layer}
+        below = sum(N_HEADS - sum(p[0] == lower for p in PLAN.values()) for lower in range(layer))
+        spread = NOISE * ((1 + below) / len(space)) ** 0.5 / SCALE  # noise along one direction
+        for head in range(N_HEADS):
+            if head in heads:
+                _, query, key, value, marker = PLAN[heads[head]]
+                signals[layer, head] = at[query], at[key]
+                u, v, sigma = planted_slices(numbers, at, query, key, space, spread, noise)
+                w_v = np.zeros((D_MODEL, D_HEAD))
+                w_o = np.zeros((D_HEAD, D_MODEL))
+                w_v[:, 0] = at[value] * SCALE / MARK  # 1 where the token is of that kind
+                w_o[0] = at[marker] * MARK * (0.5 if marker == "e" else 1)
+            else:  # 4
+                u, v = (directions(numbers, space, D_HEAD) for _ in range(2))
+                sigma = np.full(D_HEAD, 1.5 / spread**2)
+                w_v = np.zeros((D_MODEL, D_HEAD))
+                w_v[:, 0] = at["constant"] * SCALE / CONSTANT
+                w_v[:, 1:] = directions(numbers, space, D_HEAD - 1).T / spread / D_HEAD**0.5
+                w_o = NOISE / 2**0.5 * directions(numbers, space, D_HEAD)
+            install(block.attn, head, numbers, u, v, sigma, w_v, w_o)
+    words = (*KINDS, *(f"f{i}" for i in range(N_FILLERS)))
+    return Planted(
+        path=save(folder, model, words),
+        prompts=tuple(prompt(i, numbers, words) for i in range(n_prompts)),
+        root=place["root"],
+        heads=frozenset(place.values()),
+        edges=frozenset((*place[up], *place[down], side) for up, down, side in LINKS),
+        signals=signals,
+    )
+
+
+def planted_slices(
+    numbers: np.random.Generator,
+    at: dict[str, Array],
+    query: str,
+    key: str,
+    space: Array,
+    spread: float,
+    noise: float,
+) -> tuple[Array, Array, Array]:
+    """u, v: [slice, d]; sigma: [slice] (steps 2 and 3)."""
+    signal = SIGNAL * D_HEAD**0.5  # a contribution, before 1 / sqrt(r)
+    n_noise = D_HEAD - 2
+    mark, constant = MARK / SCALE, CONSTANT / SCALE
+    pull = np.array([-signal / 2 / constant**2, 0.4 * signal / constant / mark])  # all; token 0
+    rest = pull[0] * at["constant"] + pull[1] * at["bos"]
+    u = np.vstack([at[query], at["constant"], orthonormal(numbers, space, n_noise)])
+    v = np.vstack([at[key], rest / np.linalg.norm(rest), orthonormal(numbers, space, n_noise)])
+    each = noise * signal / n_noise**0.5 / spread**2
+    wobble = numbers.uniform(0.8, 1.2, n_noise)
+    return u, v, np.array([signal / mark**2, np.linalg.norm(rest), *(each * wobble)])
+
+
+def install(
+    attn: torch.nn.Module,
+    head: int,
+    numbers: np.random.Generator,
+    u: Array,
+    v: Array,
+    sigma: Array,
+    w_v: Array,
+    w_o: Array,
+) -> None:
+    """Writes a head into a GPT-2 attention layer, its query and value spaces turned at random."""
+    turn, turn_v = (np.linalg.qr(numbers.normal(size=(D_HEAD, D_HEAD)))[0] for _ in range(2))
+    own = slice(head * D_HEAD, (head + 1) * D_HEAD)
+    for third, matrix in enumerate(
+        ((u.T * sigma**0.5) @ turn, (v.T * sigma**0.5) @ turn, w_v @ turn_v)
+    ):
+        columns = slice(own.start + third * D_MODEL, own.stop + third * D_MODEL)
+        put(attn.c_attn.weight[:, columns], matrix)  # type: ignore[index]
+    put(attn.c_proj.weight[own], turn_v.T @ w_o)  # type: ignore[index]
+
+
+def prompt(prompt_id: int, numbers: np.random.Generator, words: tuple[str, ...]) -> Prompt:
+    """bos, then Q, P, R and end in this order, with fillers between."""
+    n = int(numbers.integers(10, N_CTX + 1))
+    tokens = numbers.integers(1 + len(KINDS), 1 + len(words), size=n)
+    inner = np.sort(numbers.choice(np.arange(1, n - 1), 3, replace=False))
+    roles = dict(zip(("Q", "P", "R", "end"), (*inner.tolist(), n - 1), strict=True))
+    tokens[0] = 1
+    for role, position in roles.items():
+        tokens[position] = 1 + KINDS.index(role)
+    ids = tuple(int(token) for token in tokens)
+    texts = tuple(words[token - 1] for token in ids)
+    return Prompt(prompt_id, " ".join(texts), ids, texts, roles)
+
+
+def directions(numbers: np.random.Generator, space: Array, n: int) -> Array:
+    """n random unit vectors of a space, [n, d]."""
+    found = numbers.normal(size=(n, len(space)))
+    return found / np.linalg.norm(found, axis=1, keepdims=True) @ space
+
+
+def orthonormal(numbers: np.random.Generator, space: Array, n: int) -> Array:
+    """n random orthonormal vectors of a space, [n, d]."""
+    return np.linalg.qr(numbers.normal(size=(len(space), n)))[0].T @ space
+
+
+def put(parameter: torch.Tensor, values: Array) -> None:
+    with torch.no_grad():
+        parameter.copy_(torch.as_tensor(values))

@@ -1,0 +1,73 @@
+"""The README is true: its glossary is the schema's, its commands run, its keys exist."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from svt.query.cli import main as svt_sql
+from svt.query.sql import query_names
+from tests.glossary import README, replaced
+from tests.test_config import composed
+
+TEXT = README.read_text(encoding="utf-8")
+CODE = re.findall(r"^```\n(.*?)^```", TEXT, re.S | re.M)
+
+
+def commands(name: str) -> list[str]:
+    lines = [line.split("  #")[0].rstrip() for block in CODE for line in block.splitlines()]
+    return [line for line in lines if line.split(" ")[0] == name]
+
+
+def test_the_glossary_and_the_queries_are_those_of_the_files() -> None:
+    assert replaced(TEXT) == TEXT, "run python tests/glossary.py"
+
+
+@pytest.mark.parametrize("command", commands("svt-sql"))
+def test_every_svt_sql_command_runs(
+    finished: Any, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    _, target, *rest = shlex.split(command)
+    assert target == "RUN"
+    svt_sql([str(finished.runs[0]), *rest])
+    assert "|" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [c for c in commands("svt") if "-m" not in c.split()])
+def test_every_svt_command_composes(command: str) -> None:
+    assert composed(*shlex.split(command)[1:])
+
+
+def test_there_are_commands_to_test() -> None:
+    assert len(commands("svt-sql")) >= 8
+    assert len(commands("svt")) >= 8
+
+
+def test_every_key_of_the_settings_table_exists() -> None:
+    tree = composed()
+    section = TEXT.split("## Settings")[1].split("\n## ")[0]
+    keys = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", section)
+    assert len(keys) >= 12
+    for key in keys:
+        at: Any = tree
+        for part in key.split("."):
+            assert part in at, key
+            at = at[part]
+
+
+def test_every_part_named_exists() -> None:
+    root = README.parent
+    for path in re.findall(r"`((?:svt|conf|sql|tests)/[\w./-]*)`", TEXT):
+        assert (root / path).exists(), path
+
+
+def test_every_query_stands_in_the_readme() -> None:
+    for name in query_names():
+        assert f"`{name}`" in TEXT
+
+
+def test_pictures_exist() -> None:
+    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", TEXT):
+        assert (README.parent / Path(path)).is_file(), path
