@@ -6,6 +6,7 @@
 Only configuration, safetensors and tokenizer are ever fetched: no pickles, no code.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def localise(model: ModelConfig) -> ModelConfig:
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob("*.safetensors")))
+
+
+def shape(folder: Path) -> tuple[int, int]:
+    """Layers and heads a layer, from config.json; SvtError when it does not say."""
+    file = folder / CONFIG
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        names = (("n_layer", "num_hidden_layers", "num_layers"), ("n_head", "num_attention_heads"))
+        n_layers, n_heads = (next(content[key] for key in keys if key in content) for keys in names)
+        return int(n_layers), int(n_heads)
+    except (OSError, ValueError, TypeError, StopIteration, RuntimeError) as error:
+        raise SvtError(f"{file}: does not say how many layers and heads the model has") from error
 
 
 def _from_hub(model: ModelConfig) -> Path:

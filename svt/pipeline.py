@@ -18,11 +18,12 @@ import duckdb
 
 import svt
 from svt.charts import known_figures
-from svt.config import Config, to_mapping
+from svt.config import Config, TraceConfig, to_mapping
+from svt.dataset import Dataset, dataset_files, load_prompts, load_tokenizer
 from svt.dump import Seconds, dump
 from svt.errors import SvtError
 from svt.figures import draw_figures
-from svt.model_files import CONFIG, localise, weight_files
+from svt.model_files import CONFIG, localise, shape, weight_files
 from svt.progress import say
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
@@ -70,8 +71,6 @@ def find_store(config: Config) -> Path:
     """The run's own store, or the one that the configuration asks for, made if need be."""
     if config.run.path is not None:
         return load_store_path(Path(config.run.path))
-    from svt.dataset import dataset_files, load_prompts, load_tokenizer
-
     model = localise(config.model)
     folder = Path(str(model.path))
     tokenizer = load_tokenizer(folder)
@@ -85,6 +84,8 @@ def find_store(config: Config) -> Path:
         cache=Path(config.store.dir) / ".digests.json",
     )
     path = store_path(config, identity)
+    if "trace" in config.stages:
+        check_roots(config.trace, dataset, folder)
     if "dump" not in config.stages:
         if not existing(path, identity):
             raise SvtError(f"there is no store {path} yet; add dump to the stages")
@@ -95,6 +96,32 @@ def find_store(config: Config) -> Path:
     if find_or_make(path, identity, lambda path: dump(local, dataset, identity, path)):
         say(f"store {path} is there already; nothing to dump")
     return path
+
+
+def check_roots(trace: TraceConfig, dataset: Dataset, folder: Path) -> None:
+    """Refuses, before any work, a trace that has nowhere to start in these prompts and this model."""
+    roles = {role for prompt in dataset.prompts for role in prompt.roles}
+    for key, role in (("root_dest", trace.root_dest), ("root_src", trace.root_src)):
+        if role not in roles | ({"any"} if key == "root_src" else set()):
+            has = f"the prompts have {', '.join(sorted(roles))}" if roles else "the prompts have none"
+            raise SvtError(
+                f"trace.{key}={role}: no such role, {has}; choose one of them, or dump only: "
+                '"stages=[dump]"'
+            )
+    if trace.roots == "auto":
+        if all(prompt.answer is None or prompt.distractor is None for prompt in dataset.prompts):
+            raise SvtError(
+                "trace.roots=auto needs prompts with an answer and a distractor; "
+                'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
+            )
+        return
+    n_layers, n_heads = shape(folder)
+    for layer, head in trace.roots:
+        if not (0 <= layer < n_layers and 0 <= head < n_heads):
+            raise SvtError(
+                f"trace.roots: there is no head [{layer},{head}]; the model has layers 0 to "
+                f"{n_layers - 1} and heads 0 to {n_heads - 1}"
+            )
 
 
 def write_results(config: Config, folder: Path, store: Path, seconds: Seconds) -> None:

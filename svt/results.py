@@ -18,6 +18,7 @@ import duckdb
 from svt.errors import SvtError
 from svt.files import aside
 from svt.query.connect import connect, create_tables
+from svt.store.writer import DISK_ERRORS
 
 NAME = "results.duckdb"
 
@@ -37,7 +38,7 @@ def writing_results(folder: Path, store: Path, keep: bool) -> Iterator[duckdb.Du
                 yield con
             finally:
                 con.close()
-    except (OSError, duckdb.IOException) as error:
+    except DISK_ERRORS as error:
         raise SvtError(
             f"could not write {path}: {str(error).splitlines()[0]}; what stood there still does"
         ) from error

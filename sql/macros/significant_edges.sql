@@ -41,14 +41,24 @@ valued AS (
     WHERE (slice_rule = 'all' OR component_rule = 'all')
         AND (component_rule = 'all' OR u.component = 'head')
 ),
+totals AS (
+    SELECT pair_id, side, sum(value) AS value_total FROM valued GROUP BY pair_id, side
+),
+-- below 0 nothing is kept of a positive total, since what is ranked above is at most the total
+candidates AS (
+    SELECT v.*, t.value_total
+    FROM valued AS v
+    JOIN totals AS t ON t.pair_id = v.pair_id AND t.side = v.side
+    WHERE CASE WHEN t.value_total > 0 THEN v.value >= 0 ELSE nonpositive_rule = 'top' END
+),
 other_order AS (
     SELECT
         pair_id, side, component, up_layer, up_head,
         row_number() OVER falling AS rank,
         value,
         sum(value) OVER (falling ROWS UNBOUNDED PRECEDING) - value AS value_before,
-        sum(value) OVER (PARTITION BY pair_id, side) AS value_total
-    FROM valued
+        value_total
+    FROM candidates
     WINDOW falling AS (
         PARTITION BY pair_id, side
         ORDER BY raw DESC, up_layer NULLS FIRST, up_head NULLS FIRST, component

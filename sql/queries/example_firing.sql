@@ -1,4 +1,4 @@
--- purpose: a typical firing of a head: of its most frequent pair of roles, the one with the largest weight
+-- purpose: a typical firing of a head: the largest weight of its most frequent roles, tokens without a role last
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
@@ -27,5 +27,7 @@ FROM firing AS f
 LEFT JOIN prompts AS p USING (prompt_id)
 LEFT JOIN tokens AS d ON d.prompt_id = f.prompt_id AND d.pos = f.dest
 LEFT JOIN tokens AS s ON s.prompt_id = f.prompt_id AND s.pos = f.src
-ORDER BY f.frequency DESC, f.dest_role, f.src_role, f.weight DESC, f.pair_id
+ORDER BY
+    (f.dest_role IS NULL)::INTEGER + (f.src_role IS NULL)::INTEGER,
+    f.frequency DESC, f.dest_role, f.src_role, f.weight DESC, f.pair_id
 LIMIT 1;

@@ -6,6 +6,7 @@
 --         draws INTEGER head sets drawn [= 1000]
 --         seed INTEGER of the draws [= 0]
 --         among VARCHAR heads drawn from: all, or reachable, the roots and the layers below them [= all]
+--         keep_roots BOOLEAN every draw holds the roots, which no trace has found [= false]
 -- grain: [reference, metric]
 -- columns: reference, metric, n_heads, traced, mean, low, high, quantile_95, share_as_good
 -- `low` and `high` are the 2.5% and 97.5% quantiles of the draws; `share_as_good` is the share of draws that
@@ -41,7 +42,9 @@ draws AS (
     FROM range($draws) AS d(draw), candidates AS c
     QUALIFY row_number() OVER (
         PARTITION BY d.draw
-        ORDER BY md5(concat_ws(',', $seed, d.draw, c.layer, c.head)), c.layer, c.head
+        ORDER BY
+            $keep_roots AND (c.layer, c.head) IN (FROM root_heads) DESC,
+            md5(concat_ws(',', $seed, d.draw, c.layer, c.head)), c.layer, c.head
     ) <= (SELECT count(*) FROM circuit)
 ),
 sets AS (

@@ -123,10 +123,11 @@ def grown_scene(rng: random.Random, template: str, company: bool) -> str:
     rest.remove(giver)
     subject = giver
     companions = [name for name in rest if name != giver]
-    if company and companions and rng.random() < 0.7:
-        companion = "{A}" if "{A}" in companions and rng.random() < 0.5 else companions[-1]
-        rest.remove(companion)
-        subject = rng.choice(COMPANY).format(x=giver, y=companion)
+    if "{A}" in companions:
+        companions = ["{A}"] if rng.random() < 0.8 else []
+    if company and companions and rng.random() < 0.8:
+        rest.remove(companions[-1])
+        subject = rng.choice(COMPANY).format(x=giver, y=companions[-1])
     text = opening.format(A=first, B=second, place="{place}")
     while rest:
         x = rest.pop(0)

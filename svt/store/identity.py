@@ -12,8 +12,8 @@ Digests are remembered by path, size and time of change, so a second look reads 
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -90,5 +90,6 @@ class _Digests:
         return self._known[key]
 
     def save(self) -> None:
-        if self._changed and os.access(self._cache.parent, os.W_OK):
-            write_atomically(self._cache, json.dumps(self._known, indent=0).encode())
+        if self._changed:
+            with suppress(OSError):  # without it the next look only takes longer
+                write_atomically(self._cache, json.dumps(self._known, indent=0).encode())

@@ -24,6 +24,14 @@ from svt.store.checks import run_checks
 
 Columns = Mapping[str, Any]
 
+# What a full or failing disk looks like: a file operation, a commit, or a database that gave up.
+DISK_ERRORS = (
+    OSError,
+    duckdb.IOException,
+    duckdb.TransactionException,
+    duckdb.FatalException,
+)
+
 # Integer codes that compute writes, and the words they stand for.
 _WORDS = {
     "side": ("dest", "src"),
@@ -73,7 +81,7 @@ def writing(path: Path) -> Iterator[StoreWriter]:
                 con.execute("DETACH store")
             finally:
                 con.close()
-    except (OSError, duckdb.IOException) as error:
+    except DISK_ERRORS as error:
         raise SvtError(
             f"could not write the store {path}: {str(error).splitlines()[0]}; "
             "nothing was left there. Free some space or choose another store.dir"

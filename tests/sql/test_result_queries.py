@@ -225,6 +225,13 @@ def test_random_baseline_among_the_reachable() -> None:
     assert row["mean"] == pytest.approx(2 / 7, abs=0.02)
 
 
+def test_random_baseline_that_keeps_the_roots() -> None:
+    """Root 3.0 is in every draw; of the other 7 heads 2 are drawn, with 6 / 7 hits in 3 heads."""
+    (row, *_) = run(a_run(), "random_baseline", keep_roots=True, draws=2000).to_dicts()
+    assert row["mean"] == pytest.approx(2 / 7, abs=0.02)
+    assert row["high"] == pytest.approx(2 / 3)
+
+
 def test_random_baseline_for_every_reference() -> None:
     con = a_run(references=("one", "two"))
     assert run(con, "random_baseline")["reference"].to_list() == ["one"] * 4 + ["two"] * 4

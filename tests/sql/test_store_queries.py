@@ -199,6 +199,9 @@ def test_example_firing() -> None:
     assert rows(con, "example_firing", layer=3, head=0) == [
         (pair, 1, 3, 0, 5, 2, "t5", "t2", "end", "IO", 0.875, 2.0, 2, "text 1")
     ]
+    # onto tokens without a role it fires more often now, but that says less
+    con.execute("DELETE FROM store.roles WHERE prompt_id = 0")
+    assert rows(con, "example_firing", layer=3, head=0)[0][0] == pair
     assert rows(con, "example_firing", layer=3, head=0, src_role="S1") == []
     assert rows(con, "example_firing", layer=2, head=1) == []
 
