@@ -16,8 +16,8 @@
    where idle heads look. So what the noise slices add stays below zero in sum: the signal set is
    the signal slice alone.
 4. All other heads are noise: they attend anywhere and write random vectors, mostly along the
-   noise slices, a little along the markers. Read along every slice with the signs of eq. 8, these outweigh the planted
-   writers.
+   noise slices, a little along the markers. Read along every slice with the signs of eq. 8, they
+   outweigh the planted writers.
 """
 
 from dataclasses import dataclass

@@ -80,7 +80,7 @@ def test_the_planted_circuit_comes_out_whole_and_alone(tmp_path: Path, seed: int
     rare = con.execute("SELECT count(*) FROM results.graph_edges WHERE n_prompts < 12")
     assert rare.fetchone() == (0,)  # the same edges into the same roles in every prompt
     precision, _ = precision_recall(traced(con, circuit, "all"), circuit.edges)
-    assert precision < 0.5  # without singular vectors, noise heads drown it
+    assert precision <= 0.5  # without singular vectors, noise heads drown it
 
 
 def test_without_noise_the_baseline_finds_it_too(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 1. Prompts are batched by length; inside a batch they stand in order of prompt_id.
 2. A forward pass keeps activations and the pairs to store (forward.py, pairs.py).
-3. The pairs are worked off in chunks of whole prompts, so that memory stays bounded however many
-   are stored: slice contributions and signal sets (slices.py), then, for the pairs that reached
-   dump.min_weight, what every upstream component contributed to each side (upstream.py).
+3. The pairs are worked off in chunks, so that memory stays bounded however many are stored: slice
+   contributions and signal sets (slices.py), then, for the pairs that reached dump.min_weight,
+   what every upstream component contributed to each side (upstream.py).
 4. Once a batch: logit differences and direct effects (effects.py), coordinates of the heads asked
    for.
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
 
 HEAD = COMPONENTS.index("head")
-CHUNK_ROWS = 2_000_000  # upstream rows a chunk aims at; a single prompt may have more
+CHUNK_ROWS = 2_000_000  # rows of upstream and slices that a chunk aims at
 CHUNK_NUMBERS = 64_000_000  # floats of writers' outputs that a chunk aims at
 
 
@@ -98,22 +98,16 @@ class _Worker:
         return tables
 
     def chunks(self, batch: Layout, pairs: Pairs) -> Iterator[tuple[slice, Pairs]]:
-        """Consecutive prompts' tokens and pairs, at least one chunk a batch."""
-        n_prompts, model = len(batch.prompts), self.model
+        """Consecutive pairs, with the tokens of their prompts; every prompt has a pair."""
+        model = self.model
         upstream = np.where(pairs.sampled, 0, 2 * pairs.layer * model.n_heads)
-        rows = np.bincount(pairs.row, upstream + model.d_head, n_prompts)  # [prompt]
-        numbers = batch.lengths * len(self.writers) * model.d_model
-        costs = np.maximum(rows / CHUNK_ROWS, numbers / CHUNK_NUMBERS).tolist()
-        start, cost = 0, 0.0
-        for stop in range(1, n_prompts + 1):
-            cost += costs[stop - 1]
-            if stop == n_prompts or cost + costs[stop] > 1:
-                tokens = slice(
-                    batch.starts[start], batch.starts[stop - 1] + batch.lengths[stop - 1]
-                )
-                first, last = np.searchsorted(pairs.row, [start, stop])
-                yield tokens, take(pairs, slice(first, last))
-                start, cost = stop, 0.0
+        numbers = batch.lengths * len(self.writers) * model.d_model / np.bincount(pairs.row)
+        cost = (upstream + model.d_head) / CHUNK_ROWS + numbers[pairs.row] / CHUNK_NUMBERS
+        first = np.flatnonzero(np.diff(np.floor(np.cumsum(cost)), prepend=-1))
+        for start, stop in zip(first, [*first[1:], len(pairs)], strict=True):
+            top, bottom = pairs.row[[start, stop - 1]]
+            tokens = slice(batch.starts[top], batch.starts[bottom] + batch.lengths[bottom])
+            yield tokens, take(pairs, slice(start, stop))
 
     @torch.inference_mode()
     def pair_tables(self, batch: Layout, acts: Activations, tokens: slice, pairs: Pairs) -> Batch:
