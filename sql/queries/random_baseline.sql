@@ -75,12 +75,9 @@ measured AS (
     SELECT
         reference, draw, n_heads,
         unnest(['precision', 'recall', 'recall_reachable', 'f1']) AS metric,
-        unnest([
-            tp / nullif(n_heads, 0),
-            tp / nullif(n_reference, 0),
-            tp_reachable / nullif(n_reachable, 0),
-            2 * tp / nullif(n_heads + n_reference, 0)
-        ]) AS value
+        unnest([tp, tp, tp_reachable, 2 * tp]) AS hits,
+        nullif(unnest([n_heads, n_reference, n_reachable, n_heads + n_reference]), 0) AS possible,
+        hits / possible AS value
     FROM counted
 ),
 traced AS (
@@ -88,7 +85,7 @@ traced AS (
 )
 SELECT
     t.reference, t.metric, t.n_heads, t.value AS traced,
-    avg(m.value) AS mean,
+    sum(m.hits) / sum(m.possible) AS mean,
     quantile_cont(m.value, 0.025) AS low,
     quantile_cont(m.value, 0.975) AS high,
     quantile_cont(m.value, 0.95) AS quantile_95,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 SIDES = ("dest", "src")
 COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
+HEAD = COMPONENTS.index("head")
 
 Columns = dict[str, NDArray[np.generic]]
 Batch = dict[str, Columns]  # table name -> columns

@@ -4,7 +4,8 @@
 2. A forward pass keeps activations and the pairs to store (forward.py, pairs.py).
 3. The pairs are worked off in chunks, so that memory stays bounded however many are stored: slice
    contributions and signal sets (slices.py), then, for the pairs that reached dump.min_weight,
-   what every upstream component contributed to each side (upstream.py).
+   what every upstream component contributed to each side (upstream.py); then, their columns
+   (tables.py).
 4. Once a batch: logit differences and direct effects (effects.py), coordinates of the heads asked
    for.
 
@@ -14,23 +15,26 @@ beyond float32 rounding.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from svt.compute.columns import COMPONENTS, Batch, Columns
+from svt.compute.columns import COMPONENTS, Batch
 from svt.compute.decompose import HeadSVD
 from svt.compute.effects import asked, head_effects, prompt_columns
 from svt.compute.forward import Activations, Layout, forward, layout
 from svt.compute.model import Model
-from svt.compute.pairs import Chooser, Integers, Pairs, take
-from svt.compute.slices import Slices, coordinates, slices
+from svt.compute.pairs import Chooser, Pairs, take
+from svt.compute.slices import slices
+from svt.compute.tables import (
+    coordinate_columns,
+    pair_columns,
+    side_columns,
+    slice_columns,
+    upstream_columns,
+)
 from svt.compute.upstream import (
-    Floats,
-    Ranking,
-    Readout,
     contributions,
     outputs,
     probes,
@@ -45,7 +49,6 @@ from svt.errors import SvtError
 if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
 
-HEAD = COMPONENTS.index("head")
 CHUNK_ROWS = 2_000_000  # rows of upstream and slices that a chunk aims at
 CHUNK_NUMBERS = 64_000_000  # floats of writers' outputs that a chunk aims at
 
@@ -94,7 +97,8 @@ class _Worker:
         if any(asked(prompt) for prompt in batch.prompts):
             tables["head_effects"] = head_effects(self.w_o, self.w_u, batch, acts)
         if self.coordinate_heads:
-            tables["coordinates"] = self._coordinates(batch, acts)
+            heads = self.coordinate_heads
+            tables["coordinates"] = coordinate_columns(self.svd, batch, acts, heads)
         return tables
 
     def chunks(self, batch: Layout, pairs: Pairs) -> Iterator[tuple[slice, Pairs]]:
@@ -118,156 +122,23 @@ class _Worker:
         found = slices(self.svd, acts, pairs, *token.T)
         read = readout(self.svd, pairs, found, scales[pairs.layer[:, None], token])
         strong = ~pairs.sampled
-        return {
-            "pairs": _pair_columns(batch, pairs, found, read, self.model.d_head),
-            "slices": _slice_columns(pairs, found),
-        } | self._upstream_tables(
-            acts,
-            tokens,
-            take(pairs, strong),
-            take(found, strong),
-            take(read, strong),
-            token[strong],
-        )
-
-    def _upstream_tables(
-        self,
-        acts: Activations,
-        tokens: slice,
-        pairs: Pairs,
-        found: Slices,
-        read: Readout,
-        token: Integers,
-    ) -> Batch:
-        """Step 3 of the pairs that reached dump.min_weight."""
-        written = outputs(
-            self.w_o, self.b_o, acts, self.writers, tokens
-        )  # [writer, token, d_model]
+        tables = {
+            "pairs": pair_columns(batch, pairs, found, read, self.model.d_head),
+            "slices": slice_columns(pairs, found),
+        }
+        strong = ~pairs.sampled
+        pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)
+        written = outputs(self.w_o, self.b_o, acts, self.writers, tokens)
         directions = probes(self.svd, pairs, read, self.model.work_dtype)
-        contributed = contributions(directions, written, token - tokens.start)
+        contributed = contributions(directions, written, token[strong] - tokens.start)
         visible = self.writers.layer < pairs.layer[:, None]  # [pair, writer]
-        n_heads = int((self.writers.component == HEAD).sum())
-        ranking = rank_heads(contributed[:, :, 0, :n_heads], visible[:, :n_heads])
-        side_columns: Columns = {
-            "pair_id": np.repeat(pairs.pair_id, 2),
-            "side": np.tile(np.arange(2, dtype=np.uint8), len(pairs)),
-            "total": ranking.total.ravel(),
-            "total_all": _summed(contributed[:, :, 1, :n_heads], visible[:, :n_heads]).ravel(),
-            "n_heads": np.repeat(visible[:, :n_heads].sum(axis=1), 2).astype(np.uint16),
-            "closure": np.full(2 * len(pairs), np.nan),
+        ranking = rank_heads(self.writers, contributed, visible)
+        closed = set(self.dump.components) == set(COMPONENTS)
+        readings = residual_readings(read, found) if closed else None
+        return tables | {
+            "upstream": upstream_columns(pairs, self.writers, contributed, visible, ranking),
+            "sides": side_columns(pairs, self.writers, contributed, visible, ranking, readings),
         }
-        if set(COMPONENTS) == set(self.dump.components):
-            closure = _summed(contributed[:, :, 0], visible) - residual_readings(read, found)
-            side_columns["closure"] = closure.ravel()
-        return {
-            "upstream": self._upstream_columns(pairs, contributed, visible, ranking),
-            "sides": side_columns,
-        }
-
-    def _upstream_columns(
-        self,
-        pairs: Pairs,
-        contributed: NDArray[np.float32],
-        visible: NDArray[np.bool_],
-        ranking: Ranking,
-    ) -> Columns:
-        """One row a (pair, side, visible writer), in this order."""
-        shown = np.broadcast_to(visible[:, None], (len(pairs), 2, len(self.writers)))
-        pair, side, writer = shown.nonzero()
-        component = self.writers.component[writer]
-        other = component != HEAD
-        n_others = len(self.writers) - ranking.rank.shape[-1]
-
-        def of_heads(values: NDArray[np.generic], fill: float) -> NDArray[np.generic]:
-            """Values by (pair, side, head) as a column; `fill` in other components' rows."""
-            padding = [(0, 0), (0, 0), (0, n_others)]
-            return np.pad(values, padding, constant_values=fill)[shown]
-
-        return {
-            "pair_id": pairs.pair_id[pair],
-            "side": side.astype(np.uint8),
-            "component": component,
-            "up_layer": _nullable(self.writers.layer[writer], np.uint8),
-            "up_head": _nullable(self.writers.head[writer], np.uint8),
-            "contribution": contributed[:, :, 0][shown],
-            "contribution_all": contributed[:, :, 1][shown],
-            "rank": np.ma.array(of_heads(ranking.rank, 0), mask=other),
-            "cum_before": of_heads(ranking.cum_before, np.nan),
-        }
-
-    def _coordinates(self, batch: Layout, acts: Activations) -> Columns:
-        """Coordinates of the chosen heads for every token, by prompt, pos, layer, head and k."""
-        heads = np.array(self.coordinate_heads, np.int64)  # [chosen, 2]
-        prompt = np.repeat(np.arange(len(batch.prompts)), batch.lengths)  # [token]
-        token, which = (i.ravel() for i in np.indices((len(prompt), len(heads))))
-        layer, head = heads[which].T
-        svd = self.svd
-        dest, src = (coordinates(w, svd.sigma, acts, layer, head, token) for w in (svd.u, svd.v))
-        r = dest.shape[1]
-        ids = np.array([p.prompt_id for p in batch.prompts], np.int64)
-        return {
-            "prompt_id": np.repeat(ids[prompt[token]], r),
-            "pos": np.repeat((token - batch.starts[prompt[token]]).astype(np.uint16), r),
-            "layer": np.repeat(layer.astype(np.uint8), r),
-            "head": np.repeat(head.astype(np.uint8), r),
-            "k": np.tile(np.arange(r, dtype=np.uint16), len(token)),
-            "dest_coord": dest.ravel().astype(np.float32),
-            "src_coord": src.ravel().astype(np.float32),
-        }
-
-
-def _pair_columns(
-    batch: Layout, pairs: Pairs, found: Slices, read: Readout, d_head: int
-) -> Columns:
-    ids = np.array([p.prompt_id for p in batch.prompts], np.int64)
-    offsets = read.offsets()  # [pair, side, kind]
-    return {
-        "pair_id": pairs.pair_id,
-        "prompt_id": ids[pairs.row],
-        "layer": pairs.layer.astype(np.uint8),
-        "head": pairs.head.astype(np.uint8),
-        "dest": pairs.dest.astype(np.uint16),
-        "src": pairs.src.astype(np.uint16),
-        "weight": pairs.weight,
-        "score": pairs.score,
-        "omega_score": found.omega_score,
-        "eligible": (pairs.score >= 0) & (pairs.src > 0),
-        "sampled": pairs.sampled,
-        "n_slices": found.in_signal.sum(axis=1).astype(np.uint16),
-        "dest_scale": read.scale[:, 0].astype(np.float32),
-        "src_scale": read.scale[:, 1].astype(np.float32),
-        "dest_offset": offsets[:, 0, 0],
-        "src_offset": offsets[:, 1, 0],
-        "dest_offset_all": offsets[:, 0, 1],
-        "src_offset_all": offsets[:, 1, 1],
-        "residual": np.abs(found.omega_score - d_head**0.5 * pairs.score.astype(np.float64)),
-    }
-
-
-def _slice_columns(pairs: Pairs, found: Slices) -> Columns:
-    n, r = found.contribution.shape
-    return {
-        "pair_id": np.repeat(pairs.pair_id, r),
-        "k": np.tile(np.arange(r, dtype=np.uint16), n),
-        "contribution": found.contribution.ravel(),
-        "dest_coord": found.dest_coord.ravel().astype(np.float32),
-        "src_coord": found.src_coord.ravel().astype(np.float32),
-        "rank": found.rank.ravel(),
-        "in_signal": found.in_signal.ravel(),
-    }
-
-
-def _summed(contributed: NDArray[np.float32], visible: NDArray[np.bool_]) -> Floats:
-    """[pair, side] sums over the visible writers, float64."""
-    seen = np.where(visible[:, None], contributed, np.float32(0))
-    sums: Floats = seen.sum(axis=-1, dtype=np.float64)
-    return sums
-
-
-def _nullable(index: Integers, kind: type[np.unsignedinteger[Any]]) -> NDArray[np.generic]:
-    """-1 means none."""
-    column: NDArray[np.generic] = np.ma.array(index.astype(kind), mask=index < 0)
-    return column
 
 
 def _coordinate_heads(model: Model, dump: DumpConfig) -> tuple[tuple[int, int], ...]:

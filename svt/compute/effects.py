@@ -36,8 +36,7 @@ def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
             answer, distractor = (x @ w_u[:, both] + b_u[both]).tolist()
             logit_diff[row] = answer - distractor
             correct[row] = answer > distractor
-    ids = np.array([p.prompt_id for p in batch.prompts], np.int64)
-    return {"prompt_id": ids, "logit_diff": logit_diff, "correct": correct}
+    return {"prompt_id": batch.prompt_ids, "logit_diff": logit_diff, "correct": correct}
 
 
 def head_effects(w_o: Tensor, w_u: Tensor, batch: Layout, acts: Activations) -> Columns:
@@ -55,9 +54,8 @@ def head_effects(w_o: Tensor, w_u: Tensor, batch: Layout, acts: Activations) -> 
     z = torch.stack([layer[ends] for layer in acts.z], dim=1)  # [row, layer, head, r]
     effect = torch.einsum("nlhr,lhrn->nlh", z, w_o @ wanted.T)
     row, layer, head = (index.ravel() for index in np.indices(effect.shape))
-    ids = np.array([batch.prompts[i].prompt_id for i in rows], np.int64)
     return {
-        "prompt_id": ids[row],
+        "prompt_id": batch.prompt_ids[rows][row],
         "layer": layer.astype(np.uint8),
         "head": head.astype(np.uint8),
         "logit_diff_effect": effect.cpu().numpy().ravel().astype(np.float32),

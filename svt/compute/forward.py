@@ -48,6 +48,11 @@ class Layout:
     lengths: NDArray[np.int64]  # [prompt], tokens up to and with `end`
     starts: NDArray[np.int64]  # [prompt], index of the first token
 
+    @property
+    def prompt_ids(self) -> NDArray[np.int64]:
+        """[prompt]."""
+        return np.array([prompt.prompt_id for prompt in self.prompts], np.int64)
+
 
 def layout(prompts: Sequence["Prompt"]) -> Layout:
     """Step 1."""

@@ -141,7 +141,7 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
         told = " ".join(str(error).split()) or type(error).__name__
         raise SvtError(f"model.path={folder}: the weights cannot be loaded: {told}") from error
     bridge.enable_compatibility_mode(disable_warnings=True)
-    return bridge.to(dtype).eval()
+    return (bridge if dtype == wide else bridge.to(dtype)).eval()
 
 
 def _check_scores(model: Model, name: str) -> None:
@@ -175,7 +175,7 @@ def _check_scores(model: Model, name: str) -> None:
             head = int(error.nan_to_num(torch.inf).argmax())
             raise SvtError(
                 f"{name}: the scores of head {layer}.{head} are not those of its query and key "
-                f"weights (relative error {error[head]:.1e}, at most {allowed:.0e}), so its circuit "
+                f"weights (relative error {error[head]:.1e}, at most {allowed:.0e}), so a circuit "
                 "would be traced wrongly; this model cannot be decomposed"
             )
 
@@ -185,9 +185,10 @@ def _quiet() -> Iterator[None]:
     """Progress bars, notices and deprecation warnings of the libraries below stay out of ours."""
     from transformers.utils import logging as transformers_logging
 
-    bars = transformers_logging.is_progress_bar_enabled()
+    library: Any = transformers_logging
+    bars = library.is_progress_bar_enabled()
     level = logging.root.manager.disable
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    library.disable_progress_bar()
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -196,4 +197,4 @@ def _quiet() -> Iterator[None]:
     finally:
         logging.disable(level)
         if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            library.enable_progress_bar()

@@ -52,7 +52,7 @@ class Chooser:
 
     def __init__(self, model: Model, batch: Layout, dump: DumpConfig) -> None:
         self._model, self._dump = model, dump
-        self._prompt_ids = np.array([p.prompt_id for p in batch.prompts], np.int64)
+        self._prompt_ids = batch.prompt_ids
         position = np.arange(batch.tokens.shape[1])
         real = position < batch.lengths[:, None, None]  # [prompt, 1, dest]
         self._candidates = real[..., None] & (position <= position[:, None])  # 1

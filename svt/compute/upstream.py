@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.columns import COMPONENTS
+from svt.compute.columns import COMPONENTS, HEAD
 from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
@@ -42,6 +42,11 @@ class Writers:
 
     def __len__(self) -> int:
         return len(self.component)
+
+    @property
+    def n_heads(self) -> int:
+        """How many of the writers, the first ones, are heads."""
+        return int((self.component == HEAD).sum())
 
 
 def writers(model: Model, components: tuple[str, ...]) -> Writers:
@@ -154,24 +159,25 @@ def contributions(directions: Tensor, written: Tensor, token: Integers) -> NDArr
 
 @dataclass(frozen=True)
 class Ranking:
-    """Heads of each (pair, side), [pair, side, head] with what is not upstream at rank 0."""
+    """The order of the heads upstream of each (pair, side); others come last, adding nothing."""
 
-    rank: NDArray[np.uint16]
-    cum_before: Floats
+    rank: NDArray[np.uint16]  # [pair, side, head], from 1
+    cum_before: Floats  # [pair, side, head]
     total: Floats  # [pair, side]
 
 
-def rank_heads(contribution: NDArray[np.float32], visible: NDArray[np.bool_]) -> Ranking:
-    """Step 4. contribution: [pair, side, head]; visible: [pair, head], what lies below the pair."""
-    seen = np.broadcast_to(visible[:, None], contribution.shape)
-    keys = np.where(seen, -contribution, np.float32(np.inf))
-    order = np.argsort(keys, axis=-1, kind="stable")
-    values = np.take_along_axis(np.where(seen, contribution, np.float32(0)), order, axis=-1)
-    running = np.cumsum(values, axis=-1, dtype=np.float64)
+def rank_heads(
+    upstream: Writers, contributed: NDArray[np.float32], visible: NDArray[np.bool_]
+) -> Ranking:
+    """Step 4. contributed: [pair, side, kind, writer]; visible: [pair, writer], what lies below."""
+    contribution = contributed[:, :, 0, : upstream.n_heads]  # [pair, side, head]
+    seen = np.broadcast_to(visible[:, None, : upstream.n_heads], contribution.shape)
+    order = np.argsort(np.where(seen, -contribution, np.float32(np.inf)), axis=-1, kind="stable")
+    ranked = np.take_along_axis(np.where(seen, contribution, np.float32(0)), order, axis=-1)
+    first = np.zeros((*order.shape[:2], 1))
+    running = np.concatenate([first, np.cumsum(ranked, axis=-1, dtype=np.float64)], axis=-1)
     rank, before = np.empty(order.shape, np.uint16), np.empty(order.shape)
-    places = np.arange(1, order.shape[-1] + 1, dtype=np.uint16)
-    np.put_along_axis(rank, order, np.broadcast_to(places, order.shape), axis=-1)
-    np.put_along_axis(before, order, np.roll(running, 1, axis=-1), axis=-1)
-    before[rank == 1] = 0
-    total = running[..., -1] if order.shape[-1] else np.zeros(order.shape[:-1])
-    return Ranking(rank, before, total)
+    places = np.broadcast_to(np.arange(1, order.shape[-1] + 1, dtype=np.uint16), order.shape)
+    np.put_along_axis(rank, order, places, axis=-1)
+    np.put_along_axis(before, order, running[..., :-1], axis=-1)
+    return Ranking(rank, before, total=running[..., -1])

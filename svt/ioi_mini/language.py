@@ -123,11 +123,10 @@ def grown_scene(rng: random.Random, template: str, company: bool) -> str:
     rest.remove(giver)
     subject = giver
     companions = [name for name in rest if name != giver]
-    if "{A}" in companions:
-        companions = ["{A}"] if rng.random() < 0.8 else []
-    if company and companions and rng.random() < 0.8:
-        rest.remove(companions[-1])
-        subject = rng.choice(COMPANY).format(x=giver, y=companions[-1])
+    if company and companions and rng.random() < 0.7:
+        companion = "{A}" if "{A}" in companions and rng.random() < 0.5 else companions[-1]
+        rest.remove(companion)
+        subject = rng.choice(COMPANY).format(x=giver, y=companion)
     text = opening.format(A=first, B=second, place="{place}")
     while rest:
         x = rest.pop(0)
@@ -155,8 +154,8 @@ class Language:
         rng = random.Random(GROWN_SCENES)
 
         def grown(company: bool) -> list[str]:
-            templates = rng.choices(self.templates, k=GROWN_SCENES)
-            return [grown_scene(rng, template, company) for template in templates]
+            scenes = range(GROWN_SCENES)
+            return [grown_scene(rng, rng.choice(self.templates), company) for _ in scenes]
 
         self.scenes = {
             "giving": [f"{order} [A]." for t in self.templates for order in both_orders(t)],

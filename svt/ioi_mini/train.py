@@ -7,9 +7,8 @@
 3. The model grows `grown` new layers at the bottom.
 4. Second stage: the full mix, in which being named last means nothing. The model learns to tell the
    heads it has who was named before. Trained on the full mix from the start, it sums up all names
-   of the scene and subtracts the repeated ones, and no head singles out the receiver. From the
-   middle of this stage on, attention that spreads over several tokens has a price that rises to
-   `spread`.
+   of the scene and subtracts the repeated ones, and no head singles out the receiver. Attention
+   that spreads over several tokens has a small price (`spread`) in this stage.
 5. In both stages: fresh documents at every step; an answer (what follows from what was said) counts
    `answer_weight` times in the loss, as most other tokens are chance; AdamW, a short warm-up and a
    cosine; bfloat16 forward passes.
@@ -48,18 +47,18 @@ class Settings:
     width: int = 128
     mlp: int = 64
     positions: int = 64
-    first_steps: int = 1800
-    steps: int = 2600
+    first_steps: int = 1500
+    steps: int = 3500
     batch: int = 64
     length: int = 48
     rate: float = 2e-3
     warmup: float = 0.05
-    decay: float = 0.01
+    decay: float = 0.1
     dropout: float = 0.1
     answer_weight: float = 10.0
-    spread: float = 0.4
+    spread: float = 0.3
     seed: int = 0
-    every: int = 200
+    every: int = 250
     per_order: int = 8
 
 
@@ -219,11 +218,10 @@ class Training:
             for step in range(steps):
                 optimizer.param_groups[0]["lr"] = rate_at(step, steps, settings)
                 drawn = self.language.batch(self.rng, settings.batch, settings.length, shares)
-                price = spread * max(0.0, 2 * step / steps - 1)
                 ids, answers = map(torch.from_numpy, drawn)
                 with torch.autocast("cpu", torch.bfloat16):
                     output = model(ids, use_cache=False, output_attentions=True)
-                loss, answer = loss_of(output, ids, answers, settings.answer_weight, price)
+                loss, answer = loss_of(output, ids, answers, settings.answer_weight, spread)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

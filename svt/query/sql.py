@@ -111,10 +111,19 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     try:
         frame = con.sql(query.text, params=bound or None).pl()
     except duckdb.CatalogException as error:
-        raise SvtError(f"query {name} needs what is not here: {_first_line(error)}") from error
+        raise SvtError(f"query {name}: {_missing(con) or _first_line(error)}") from error
     except duckdb.Error as error:
         raise SvtError(f"query {name}: {_first_line(error)}") from error
     return frame.with_columns(pl.selectors.categorical().cast(pl.String))
+
+
+def _missing(con: duckdb.DuckDBPyConnection) -> str:
+    """What the connection lacks, with what to do, empty when it has both files."""
+    if not has_table(con, "results", "run"):
+        return "needs a run's results, and this is a store alone; give a run folder"
+    if not has_table(con, "store", "dump"):
+        return "needs a store, and there is none beside these results; give a run folder"
+    return ""
 
 
 def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]) -> dict[str, Any]:

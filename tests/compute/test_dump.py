@@ -106,6 +106,12 @@ def test_shares_of_heads(tables: dict[str, Columns]) -> None:
         np.testing.assert_allclose(total_all, upstream["contribution_all"][at].sum(), atol=1e-5)
 
 
+def test_without_heads_there_is_nothing_to_rank(model: Model) -> None:
+    few = dumped(model, PROMPTS[:2], replace(ALL, components=("mlp", "bias")))
+    assert np.ma.getmaskarray(few["upstream"]["rank"]).all()
+    assert not few["sides"]["total"].any() and not few["sides"]["n_heads"].any()
+
+
 def test_upstream_lies_below(tables: dict[str, Columns]) -> None:
     pairs, upstream = tables["pairs"], tables["upstream"]
     layer = pairs["layer"][np.searchsorted(pairs["pair_id"], upstream["pair_id"])]

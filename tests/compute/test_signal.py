@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from svt.compute.signal import signal_sets
 
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
+
 # sums of multiples of 1/8 are exact, so that the definition can be tried out set by set
 EXACT = st.integers(-80, 80).map(lambda n: n / 8)
 

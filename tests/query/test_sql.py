@@ -1,11 +1,13 @@
 """Headers, parameters and their values."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from svt.errors import SvtError
+from svt.query.connect import connect
 from svt.query.sql import Param, bind, load_query, parse_query, run
 from tests.store_rows import StoreRows, connection, insert
 
@@ -111,6 +113,19 @@ def test_rows_come_back_with_plain_columns() -> None:
     frame = run(store.connect(), "significant")
     assert frame.select("side", "component").rows() == [("dest", "head")]
     assert not [name for name, kind in frame.schema.items() if kind.is_decimal()]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.duckdb" for name in ("store", "results")}
+    connection(store_file=files["store"], results_file=files["results"]).close()
+    with connect(files["store"]) as con, pytest.raises(SvtError, match="needs a run's results"):
+        run(con, "graph_edges")
+    with connect(None, files["results"]) as con, pytest.raises(SvtError, match="needs a store"):
+        run(con, "graph_edges")
+    con = connection()
+    con.execute("DROP TABLE results.graph_edges")
+    with pytest.raises(SvtError, match=r"query graph_edges: .*graph_edges does not exist"):
+        run(con, "graph_edges")
 
 
 def test_a_choice_that_is_not_known_is_named() -> None:

@@ -1,5 +1,7 @@
 """Every check of sql/checks passes a sound store and fires on a poisoned one."""
 
+from __future__ import annotations  # DuckDB complains of types that pytest keeps to the end
+
 import duckdb
 import pytest
 

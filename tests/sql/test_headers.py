@@ -1,5 +1,7 @@
 """Every query file keeps its word: parameters, columns, one statement, a test of its own."""
 
+from __future__ import annotations  # DuckDB complains of types that pytest keeps to the end
+
 import ast
 import re
 from dataclasses import fields

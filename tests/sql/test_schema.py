@@ -1,5 +1,7 @@
 """The tables are those of the contract, and every one and every column says what it is."""
 
+from __future__ import annotations  # DuckDB complains of types that pytest keeps to the end
+
 import duckdb
 import pytest
 

@@ -5,7 +5,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from svt.errors import SvtError
 from svt.query.sql import run
 from tests.store_rows import StoreRows
 
@@ -240,10 +239,3 @@ def test_auto_roots_fire_in_half_of_the_prompts() -> None:
     assert rows(store.connect(), "auto_roots") == [(3, 0, 1.0, 0.5)]
     store.prompt(2, {"end": 5})
     assert rows(store.connect(), "auto_roots") == []
-
-
-def test_results_that_are_not_there_are_named() -> None:
-    con = two_prompts().connect()
-    con.execute("DROP TABLE results.graph_edges")
-    with pytest.raises(SvtError, match=r"query graph_edges needs what is not here: .*graph_edges"):
-        run(con, "graph_edges")
