@@ -8,6 +8,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -105,6 +106,7 @@ def report_of(con: duckdb.DuckDBPyConnection, config: Config, figures: list[Figu
         ]
     roots = ", ".join(f"{layer}.{head}" for layer, head in json.loads(run_row["roots"]))
     left_out = [*json.loads(run_row["warnings"]), *json.loads(dump_row["notes"] or "[]")]
+    left_out += _left_out(run(con, "left_out").to_dicts()[0])
     if not evaluated:
         left_out.append("No reference was given for this model, so nothing was evaluated.")
     return Report(
@@ -141,6 +143,16 @@ def _facts(con: duckdb.DuckDBPyConnection, config: Config, found: dict[str, floa
             Fact("recall", _ratio(row["recall"]), f"reachable: {_ratio(row['recall_reachable'])}"),
         ]
     return facts
+
+
+def _left_out(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{row['rare_edges']:,} edges of the graph lie below the threshold of counts.",
+        f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write into "
+        "tokens without a role; they stand in trace_edges, not in the graph.",
+        f"Pairs with attention weight below {row['min_weight']:g} have no upstream contributions "
+        "in the store.",
+    ]
 
 
 def _seconds(run_row: dict[str, str], dump_row: dict[str, str]) -> dict[str, float]:

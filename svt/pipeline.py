@@ -103,7 +103,9 @@ def check_roots(trace: TraceConfig, dataset: Dataset, folder: Path) -> None:
     roles = {role for prompt in dataset.prompts for role in prompt.roles}
     for key, role in (("root_dest", trace.root_dest), ("root_src", trace.root_src)):
         if role not in roles | ({"any"} if key == "root_src" else set()):
-            has = f"the prompts have {', '.join(sorted(roles))}" if roles else "the prompts have none"
+            has = (
+                f"the prompts have {', '.join(sorted(roles))}" if roles else "the prompts have none"
+            )
             raise SvtError(
                 f"trace.{key}={role}: no such role, {has}; choose one of them, or dump only: "
                 '"stages=[dump]"'

@@ -2,6 +2,8 @@
 -- params: layer INTEGER layer of the head that fires
 --         head INTEGER the head in its layer
 --         side VARCHAR token written into: dest or src
+--         dest_role VARCHAR only firings from a token with this role, or any [= any]
+--         src_role VARCHAR only firings onto a token with this role, or any [= any]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 -- grain: [upstream head]
 -- columns: up_layer, up_head, contribution, contribution_all, n_firings
@@ -12,7 +14,11 @@ SELECT
     count(*) AS n_firings
 FROM upstream AS u
 JOIN pairs AS p USING (pair_id)
+LEFT JOIN roles AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest
+LEFT JOIN roles AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
 WHERE p.layer = $layer AND p.head = $head AND p.eligible AND p.weight >= $firing_weight
     AND u.component = 'head' AND u.side::VARCHAR = $side
+    AND ($dest_role = 'any' OR d.role = $dest_role)
+    AND ($src_role = 'any' OR s.role = $src_role)
 GROUP BY u.up_layer, u.up_head
 ORDER BY u.up_layer, u.up_head;

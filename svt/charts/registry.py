@@ -62,18 +62,22 @@ def _precision_recall(ask: Ask, context: Context) -> Chart:
 
 def _upstream_heatmap(ask: Ask, context: Context) -> Chart:
     layer, head = context.roots[0]
-    frame = ask("upstream_heatmap", layer=layer, head=head, side="dest")
+    frame = ask("upstream_heatmap", layer=layer, head=head, side="dest", **_ends(context))
     return upstream_heatmap(frame, layer=layer, head=head, side="dest")
 
 
 def _slice_contributions(ask: Ask, context: Context) -> Chart:
     layer, head = context.roots[0]
-    ends = {"dest_role": context.trace.root_dest, "src_role": context.trace.root_src}
-    firing = ask("example_firing", layer=layer, head=head, **ends).to_dicts()
+    firing = ask("example_firing", layer=layer, head=head, **_ends(context)).to_dicts()
     if not firing:
         return message("Slices of one firing", f"{layer}.{head} never fires in this store.")
     slices = ask("firing_slices", pair_id=firing[0]["pair_id"])
     return slice_contributions(slices, firing=firing[0])
+
+
+def _ends(context: Context) -> dict[str, str]:
+    """The roles between which a root's firings start the trace."""
+    return {"dest_role": context.trace.root_dest, "src_role": context.trace.root_src}
 
 
 FIGURES = {

@@ -37,7 +37,6 @@ from svt.compute.tables import (
 from svt.compute.upstream import (
     contributions,
     outputs,
-    probes,
     rank_heads,
     readout,
     residual_readings,
@@ -129,8 +128,8 @@ class _Worker:
         strong = ~pairs.sampled
         pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)
         written = outputs(self.w_o, self.b_o, acts, self.writers, tokens)
-        directions = probes(self.svd, pairs, read, self.model.work_dtype)
-        contributed = contributions(directions, written, token[strong] - tokens.start)
+        token = token[strong] - tokens.start
+        contributed = contributions(self.svd, pairs, read, written, token)
         visible = self.writers.layer < pairs.layer[:, None]  # [pair, writer]
         ranking = rank_heads(self.writers, contributed, visible)
         closed = set(self.dump.components) == set(COMPONENTS)

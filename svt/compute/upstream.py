@@ -26,7 +26,7 @@ from svt.compute.columns import COMPONENTS, HEAD
 from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
-from svt.compute.pairs import Integers, Pairs
+from svt.compute.pairs import Integers, Pairs, take
 from svt.compute.slices import Slices
 
 Floats = NDArray[np.float64]
@@ -111,21 +111,17 @@ def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Floats) -> Readout
 
 
 def probes(svd: HeadSVD, pairs: Pairs, read: Readout, dtype: torch.dtype) -> Tensor:
-    """Step 1: [pair, side, kind, d_model]."""
-    n_layers, n_heads = svd.sigma.shape[:2]
+    """Step 1: [side, pair, kind, d_model]; the pairs must stand in order of (layer, head)."""
+    n_heads, d_model = svd.sigma.shape[1], svd.u.shape[2] - 1
     device = svd.u.device
-    weights = read.weights[:, None] / read.scale[..., None, None]  # [pair, side, kind, slice]
+    weights = read.weights[None] / read.scale.T[..., None, None]  # [side, pair, kind, slice]
     coefficients = torch.as_tensor(weights, device=device).to(dtype)
-    shape = (len(pairs), 2, 2, svd.u.shape[2] - 1)
-    directions = torch.empty(shape, dtype=dtype, device=device)
-    which = pairs.layer * n_heads + pairs.head
-    order = np.argsort(which, kind="stable")
-    bounds = np.searchsorted(which[order], np.arange(n_layers * n_heads + 1))
-    for i in np.unique(which):
-        rows = torch.as_tensor(order[bounds[i] : bounds[i + 1]], device=device)
+    directions = torch.empty(2, len(pairs), 2, d_model, dtype=dtype, device=device)
+    heads, first = np.unique(pairs.layer * n_heads + pairs.head, return_index=True)
+    for head, start, stop in zip(heads, first, [*first[1:], len(pairs)], strict=True):
         for side, w in enumerate((svd.u, svd.v)):
-            basis = w[divmod(int(i), n_heads)][:-1].to(dtype)  # [d_model, slice]
-            directions[rows, side] = coefficients[rows, side] @ basis.mT
+            basis = w[divmod(int(head), n_heads)][:-1].to(dtype)  # [d_model, slice]
+            directions[side, start:stop] = coefficients[side, start:stop] @ basis.mT
     return directions
 
 
@@ -137,24 +133,29 @@ def residual_readings(read: Readout, found: Slices) -> Floats:
     return readings
 
 
-def contributions(directions: Tensor, written: Tensor, token: Integers) -> NDArray[np.float32]:
+def contributions(
+    svd: HeadSVD, pairs: Pairs, read: Readout, written: Tensor, token: Integers
+) -> NDArray[np.float32]:
     """Step 3: [pair, side, kind, writer].
 
     written: [writer, token, d_model]; token: [pair, side].
     """
-    flat = directions.flatten(0, 1)  # [(pair, side), kind, d_model]
-    order = np.argsort(token, axis=None, kind="stable")
-    present, first = np.unique(token.ravel()[order], return_index=True)
-    bounds = np.append(first, len(order))
-    at = torch.as_tensor(order, device=flat.device)
-    sorted_directions = flat[at]
-    read = torch.empty(*flat.shape[:2], len(written), dtype=flat.dtype, device=flat.device)
-    for t, start, stop in zip(
-        present.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True
-    ):
-        read[at[start:stop]] = sorted_directions[start:stop] @ written[:, t].mT
-    result: NDArray[np.float32] = read.view(*directions.shape[:3], -1).cpu().numpy()
-    return result.astype(np.float32, copy=False)
+    by_head = np.lexsort((pairs.head, pairs.layer))
+    directions = probes(svd, take(pairs, by_head), take(read, by_head), written.dtype)
+    flat = directions.flatten(0, 1)  # [(side, pair), kind, d_model]
+    tokens = token[by_head].T.ravel()  # [(side, pair)]
+    by_token = np.argsort(tokens, kind="stable")
+    present, first = np.unique(tokens[by_token], return_index=True)
+    at = torch.as_tensor(by_token, device=flat.device)
+    shape = (*directions.shape[:3], len(written))
+    found = torch.empty(shape, dtype=flat.dtype, device=flat.device)  # [side, pair, kind, writer]
+    found_flat = found.flatten(0, 1)
+    for t, start, stop in zip(present, first, [*first[1:], len(tokens)], strict=True):
+        rows = at[start:stop]
+        found_flat[rows] = flat[rows] @ written[:, t].mT
+    result = np.empty((shape[1], 2, 2, len(written)), np.float32)
+    result[by_head] = found.transpose(0, 1).cpu().numpy()
+    return result
 
 
 @dataclass(frozen=True)

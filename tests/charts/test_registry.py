@@ -78,7 +78,9 @@ def test_figures_ask_for_what_they_need_and_remember_it(frames):
             "svt-sql RUN firings",
         ],
         "precision_recall": ["svt-sql RUN precision_recall", "svt-sql RUN random_baseline"],
-        "upstream_heatmap": ["svt-sql RUN upstream_heatmap layer=2 head=0 side=dest"],
+        "upstream_heatmap": [
+            "svt-sql RUN upstream_heatmap layer=2 head=0 side=dest dest_role=end src_role=any"
+        ],
         "slice_contributions": [
             "svt-sql RUN example_firing layer=2 head=0 dest_role=end src_role=any",
             "svt-sql RUN firing_slices pair_id=77",

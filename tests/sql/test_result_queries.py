@@ -328,3 +328,26 @@ def test_sweep() -> None:
         (2, "broke", None, None, None, None, None, None, None, None, 1.0),
     ]
     assert run(sweep(), "sweep").columns[-1] == "trace_coverage"
+
+
+def test_left_out() -> None:
+    """Two of prompts 0 to 3 is half: of the counts 3, 2, 2 and 1 one lies below 2, three below 3.
+
+    Two edges: into position 5, which has the role end, met from two roots, and into 3, which has none.
+    """
+    con = a_run()
+    edge_at = {
+        "prompt_id": 0, "pair_id": 1, "layer": 3, "head": 0, "dest": 5, "src": 3,
+        "component": "head", "up_layer": 1, "up_head": 0, "contribution": 1.0, "visits": 1,
+    }  # fmt: skip
+    insert(
+        con,
+        "results.trace_edges",
+        [
+            {**edge_at, "side": "dest", "root_layer": 3, "root_head": 0},
+            {**edge_at, "side": "dest", "root_layer": 3, "root_head": 1},
+            {**edge_at, "side": "src", "root_layer": 3, "root_head": 0},
+        ],
+    )
+    assert rows(con, "left_out") == [(1, 2, 1, 0.1)]
+    assert rows(con, "left_out", min_count=3)[0][0] == 3

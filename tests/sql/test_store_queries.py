@@ -128,6 +128,12 @@ def test_upstream_heatmap() -> None:
         (1, 1, 0.5, 0.5, 2),
         (2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), 3),
     ]
+    # from end onto IO only: without the firing between tokens of no role, (1 + 2) / 2
+    assert rows(
+        con, "upstream_heatmap", layer=3, head=0, side="dest", dest_role="end", src_role="IO"
+    ) == [(1, 1, 0.5, 0.5, 2), (2, 0, 1.5, 4.0, 2)]
+    nowhere = {"layer": 3, "head": 0, "side": "dest", "dest_role": "IO"}
+    assert rows(con, "upstream_heatmap", **nowhere) == []
 
 
 def test_significant() -> None:
