@@ -1,0 +1,102 @@
+"""Every shipped config runs: on the bundled model, or on a checkpoint of GPT-2's own format."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from svt.paths import conf_dir
+from svt.query.cli import answer
+from tests.checkpoints import tiny_gpt2
+from tests.conftest import SMALL, Svt
+
+FAST = (*SMALL, "stages=[dump,trace,evaluate]")
+
+
+def words() -> list[str]:
+    """The words of the bundled model's language that prompts are made of."""
+    folder = conf_dir() / "dataset" / "ioi"
+    text = (folder / "templates.txt").read_text() + (folder / "nouns.yaml").read_text()
+    text += (folder / "names.txt").read_text()
+    for mark in "{}<>[]:,.#":
+        text = text.replace(mark, " ")
+    return sorted(set(text.split()))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many layers and heads as GPT-2 small, so that the paper's roots exist, and fire."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    return tiny_gpt2(folder, n_layers=12, n_heads=12, d_model=48, sharp=40.0, words=words())
+
+
+@pytest.mark.parametrize("trace", ["paper", "released"])
+def test_every_trace_runs(svt: Svt, trace: str) -> None:
+    done = svt(*FAST, f"trace={trace}")
+    assert done.code == 0
+    assert answer(done.runs[0], "select count(*) as n from graph_edges", [])["n"][0] > 0
+
+
+def test_the_baseline_runs(svt: Svt) -> None:
+    done = svt(*FAST, "experiment=all_slices")
+    assert done.code == 0
+    config = json.loads(answer(done.runs[0], "from run", [])["config"][0])
+    assert config["trace"]["slices"] == "all"
+
+
+@pytest.mark.parametrize("model", ["gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl", "local"])
+def test_every_model_config_takes_a_folder(svt: Svt, checkpoint: Path, model: str) -> None:
+    done = svt(*SMALL, "stages=[dump]", f"model={model}", f"model.path={checkpoint}")
+    assert done.code == 0
+    row = answer(done.stores[0], "select model_name, n_layers, n_heads, d_model from dump", [])
+    assert row.rows()[0][1:] == (12, 12, 48)
+
+
+def test_the_papers_experiment_runs_on_a_checkpoint_of_its_shape(
+    svt: Svt, checkpoint: Path
+) -> None:
+    done = svt(*SMALL, "experiment=paper", f"model.path={checkpoint}", "trace.min_count=1")
+    assert done.code == 0
+    roots = json.loads(answer(done.runs[0], "from run", [])["roots"][0])
+    assert roots
+    assert {tuple(root) for root in roots} <= {(9, 6), (9, 9), (10, 0)}
+    assert answer(done.runs[0], "select distinct reference from evaluation", []).rows() == [
+        ("wang2023",)
+    ]
+    assert (done.runs[0] / "report.html").is_file()
+    written_to = answer(
+        done.runs[0],
+        "select distinct r.role from trace_pairs join pairs using "
+        "(pair_id) join roles r on r.prompt_id = pairs.prompt_id and "
+        "r.pos = pairs.src where depth = 0",
+        [],
+    )
+    assert written_to["role"].to_list() == ["IO"]
+
+
+def test_text_is_dumped_without_roles(svt: Svt) -> None:
+    done = svt("dataset=text", "dataset.n_prompts=8", "stages=[dump]")
+    assert done.code == 0
+    counts = "select (select count(*) from pairs) as pairs, (select count(*) from roles) as roles"
+    assert answer(done.stores[0], counts, []).select("roles").item() == 0
+    assert answer(done.stores[0], "signal_sizes", []).height > 0
+
+
+def test_a_prompt_file_is_traced(svt: Svt, tmp_path: Path) -> None:
+    text = "When Mary and John went to the store , John gave a book to"
+    file = tmp_path / "prompts.jsonl"
+    rows = [
+        {
+            "text": text.replace("Mary", name),
+            "roles": {"IO": 1, "S1": 3, "S2": 9},
+            "answer": name,
+            "distractor": "John",
+        }
+        for name in ("Mary", "Anna", "Kate")
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    done = svt("dataset=file", f"dataset.path={file}", "stages=[dump,trace,evaluate]")
+    assert done.code == 0
+    prompts = answer(done.runs[0], "from prompts order by prompt_id", [])
+    assert prompts["answer"].str.strip_chars().to_list() == ["Mary", "Anna", "Kate"]
+    assert answer(done.runs[0], "select count(*) as n from trace_edges", [])["n"][0] > 0
