@@ -1,4 +1,4 @@
-"""Runs that are killed, meet a full disk, or meet each other leave nothing that looks whole but is not."""
+"""Runs that are killed, meet a full disk or each other leave nothing that only looks whole."""
 
 import os
 import resource

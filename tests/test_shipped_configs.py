@@ -27,7 +27,8 @@ def words() -> list[str]:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As many layers and heads as GPT-2 small, so that the paper's roots exist, and fire."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    return tiny_gpt2(folder, n_layers=12, n_heads=12, d_model=48, sharp=40.0, words=words())
+    shape = {"n_layers": 12, "n_heads": 12, "d_model": 48}
+    return tiny_gpt2(folder, **shape, seed=2, sharp=40.0, words=words())
 
 
 @pytest.mark.parametrize("trace", ["paper", "released"])
@@ -55,11 +56,16 @@ def test_every_model_config_takes_a_folder(svt: Svt, checkpoint: Path, model: st
 def test_the_papers_experiment_runs_on_a_checkpoint_of_its_shape(
     svt: Svt, checkpoint: Path
 ) -> None:
-    done = svt(*SMALL, "experiment=paper", f"model.path={checkpoint}", "trace.min_count=1")
+    done = svt(
+        "experiment=paper",
+        f"model.path={checkpoint}",
+        "dataset.n_prompts=64",
+        "trace.min_count=1",
+        "chart.format=[json]",
+    )
     assert done.code == 0
     roots = json.loads(answer(done.runs[0], "from run", [])["roots"][0])
-    assert roots
-    assert {tuple(root) for root in roots} <= {(9, 6), (9, 9), (10, 0)}
+    assert roots == [[9, 6], [9, 9], [10, 0]]
     assert answer(done.runs[0], "select distinct reference from evaluation", []).rows() == [
         ("wang2023",)
     ]

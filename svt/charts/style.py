@@ -112,7 +112,7 @@ def message(heading: str, text: str) -> alt.Chart:
 
 def inline(rows: list[dict[str, Any]]) -> alt.Data:
     """Rows as the chart's own data."""
-    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+    return alt.Data(values=rows)
 
 
 def head_name(layer: int, head: int) -> str:

@@ -17,7 +17,11 @@ from svt.config import Head
 from svt.errors import SvtError
 from svt.paths import conf_dir, sql_dir
 
-_OWN = {"ioi-mini": "ioi-mini", "gpt2": "wang2023", "gpt2-small": "wang2023"}  # by model name
+_OWN = {  # by model name
+    "ioi-mini": "ioi-mini",
+    "gpt2": "wang2023",
+    "openai-community/gpt2": "wang2023",
+}
 
 
 @dataclass(frozen=True)

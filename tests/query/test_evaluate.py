@@ -207,7 +207,7 @@ def test_against_plain_sets(
 
 def test_references_by_name() -> None:
     assert "wang2023" in known_references()
-    for model in ("gpt2", "gpt2-small"):
+    for model in ("gpt2", "openai-community/gpt2"):
         assert reference_file("auto", model) == reference_file("wang2023", "x")
     assert reference_file("auto", "gpt2-medium") is None
     assert reference_file("none", "gpt2") is None

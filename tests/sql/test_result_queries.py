@@ -333,7 +333,7 @@ def test_sweep() -> None:
 def test_left_out() -> None:
     """Two of prompts 0 to 3 is half: of the counts 3, 2, 2 and 1 one lies below 2, three below 3.
 
-    Two edges: into position 5, which has the role end, met from two roots, and into 3, which has none.
+    Two edges: into position 5, which has the role end, met from two roots, and into 3 with none.
     """
     con = a_run()
     edge_at = {
