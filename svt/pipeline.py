@@ -99,7 +99,7 @@ def find_store(config: Config) -> Path:
 
 
 def check_roots(trace: TraceConfig, dataset: Dataset, folder: Path) -> None:
-    """Refuses, before any work, a trace that has nowhere to start in these prompts and this model."""
+    """Refuses, before any work, a trace that has nowhere to start in these prompts and model."""
     roles = {role for prompt in dataset.prompts for role in prompt.roles}
     for key, role in (("root_dest", trace.root_dest), ("root_src", trace.root_src)):
         if role not in roles | ({"any"} if key == "root_src" else set()):

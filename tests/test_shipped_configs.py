@@ -98,11 +98,11 @@ def test_a_prompt_file_is_traced(svt: Svt, tmp_path: Path) -> None:
             "answer": name,
             "distractor": "John",
         }
-        for name in ("Mary", "Anna", "Kate")
+        for name in ("Mary", "Anna", "Sarah")
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
     done = svt("dataset=file", f"dataset.path={file}", "stages=[dump,trace,evaluate]")
     assert done.code == 0
     prompts = answer(done.runs[0], "from prompts order by prompt_id", [])
-    assert prompts["answer"].str.strip_chars().to_list() == ["Mary", "Anna", "Kate"]
+    assert prompts["answer"].str.strip_chars().to_list() == ["Mary", "Anna", "Sarah"]
     assert answer(done.runs[0], "select count(*) as n from trace_edges", [])["n"][0] > 0
