@@ -9,15 +9,19 @@
 """
 
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from svt import pipeline, summary, sweep
 from svt.config import Config, from_mapping
@@ -26,23 +30,25 @@ from svt.paths import conf_dir
 from svt.progress import say
 
 failures: list[str] = []
+_HYDRA_ADVICE = ("To append to your config", "full_key:", "object_type=", "Set the environment")
 
 
 def main() -> None:
     """The console script `svt`."""
     _quiet()
     register_resolvers()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises and its errors are told here
     run = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
     try:
         run()
-        failed = bool(failures)
     except KeyboardInterrupt:
         say("stopped; what was finished is kept, nothing half-written was left")
         sys.exit(130)
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        _fail(_one_line(error))
     finally:
-        if sweep.folder is not None:
-            failed = not sweep.collect(sweep.folder)  # 4
-    if failed:
+        done = sweep.folder is None or sweep.collect(sweep.folder)  # 4
+    if failures or not done:
         sys.exit(1)
 
 
@@ -62,16 +68,33 @@ def task(composed: DictConfig) -> None:
         print(("" if job else "\n") + summary.found(config, folder, store))
         if job is None:
             print(f"\n{summary.where(folder, store)}")
-    except SvtError as error:
-        failures.append(str(error))
-        say(f"svt: {error}")
-        if job is not None:
-            job.failed(str(error))
         else:
-            _remove_if_empty(folder)
-    else:
-        if job is not None:
             job.done()
+    except SvtError as error:
+        _fail(str(error), job)
+    except (duckdb.Error, OSError, MemoryError) as error:
+        _fail(f"{_one_line(error)} ({type(error).__name__}); what was finished is kept", job)
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _fail(told: str, job: "sweep.Job | None" = None) -> None:
+    failures.append(told)
+    say(f"svt: {told}")
+    if job is not None:
+        job.failed(told)
+
+
+def _one_line(error: BaseException) -> str:
+    """A library's message without its line breaks and without advice that is none here."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
+    if isinstance(error, OverrideParseException):
+        told = f"{error.override}: {told}"
+    if "is not in struct" in told:
+        told += "; svt --help lists every key"
+    return told or type(error).__name__
 
 
 def _config(composed: DictConfig, overrides: list[str]) -> Config:
@@ -87,7 +110,8 @@ def _config(composed: DictConfig, overrides: list[str]) -> Config:
 
     stored = load_config(Path(path))
     stored["run"], stored["stages"] = tree["run"], tree["stages"]
-    for key in (override.split("=", 1)[0].lstrip("+~") for override in overrides):
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+")
         group = key.split(".")[0]
         if group in ("model", "dataset", "dump", "store", "experiment"):
             raise SvtError(
@@ -96,14 +120,18 @@ def _config(composed: DictConfig, overrides: list[str]) -> Config:
             )
         if group in ("trace", "evaluate") and group not in stored["stages"]:
             raise SvtError(f"{key}: changes nothing unless you add {group} to the stages")
-        _lay_over(stored, tree, key.split("."))
+        _lay_over(stored, tree, key)
     return from_mapping(stored)
 
 
-def _lay_over(stored: dict[str, Any], composed: dict[str, Any], key: list[str]) -> None:
-    for part in key[:-1]:
-        stored, composed = stored[part], composed[part]
-    stored[key[-1]] = composed[key[-1]]
+def _lay_over(stored: dict[str, Any], composed: dict[str, Any], key: str) -> None:
+    *groups, last = key.split(".")
+    try:
+        for group in groups:
+            stored, composed = stored[group], composed[group]
+        stored[last] = composed[last]
+    except (KeyError, TypeError) as error:
+        raise SvtError(f"{key}: no such key; svt --help lists them") from error
 
 
 class _only_run_in:
@@ -129,11 +157,6 @@ class _only_run_in:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def register_resolvers() -> None:

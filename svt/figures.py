@@ -31,6 +31,8 @@ from svt.query.graphml import write_graphml
 from svt.query.sql import load_query, run
 from svt.results import NAME
 
+CHARTS, REPORT = "charts", "report.html"
+
 
 def draw_figures(config: Config, folder: Path, store: Path) -> None:
     """Steps 1 to 3, as far as the stages ask for them."""
@@ -41,18 +43,18 @@ def draw_figures(config: Config, folder: Path, store: Path) -> None:
         for name in names:
             figure = draw(name, lambda query, **params: run(con, query, **params), context)  # 1
             if "chart" in config.stages:
-                export(figure.chart, folder / "charts", name, config.chart.format)  # 2
+                export(figure.chart, folder / CHARTS, name, config.chart.format)  # 2
             figures.append(figure)
             bar.advance(1)
         if "chart" in config.stages:
             write_graphml(
-                folder / "charts" / "graph.graphml",
+                folder / CHARTS / "graph.graphml",
                 run(con, "graph_edges"),
                 run(con, "graph_nodes"),
                 config.trace.count,
             )
         if "report" in config.stages:
-            write_report(folder / "report.html", report_of(con, config, figures))  # 3
+            write_report(folder / REPORT, report_of(con, config, figures))  # 3
 
 
 def context_of(con: duckdb.DuckDBPyConnection, config: Config) -> Context:

@@ -10,6 +10,7 @@
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +18,17 @@ from pathlib import Path
 import duckdb
 
 import svt
-from svt.charts import known_figures
-from svt.config import Config, TraceConfig, to_mapping
-from svt.dataset import Dataset, dataset_files, load_prompts, load_tokenizer
+from svt.config import Config, to_mapping
+from svt.dataset import dataset_files, load_prompts, load_tokenizer
 from svt.dump import Seconds, dump
 from svt.errors import SvtError
-from svt.figures import draw_figures
-from svt.model_files import CONFIG, localise, shape, weight_files
+from svt.figures import CHARTS, REPORT, draw_figures
+from svt.model_files import CONFIG, localise, weight_files
 from svt.progress import say
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
-from svt.results import NAME, load_store_path, writing_results
+from svt.requests import check_inputs, check_requests
+from svt.results import load_store_path, writing_results
 from svt.store.find import existing, find_or_make, store_path
 from svt.store.identity import identify
 
@@ -43,28 +44,10 @@ def run(config: Config, folder: Path) -> Path:
         store = find_store(config)
     if {"trace", "evaluate"} & set(config.stages):
         write_results(config, folder, store, seconds)
+        remove_pictures(folder)
     if {"chart", "report"} & set(config.stages):
         draw_figures(config, folder, store)
     return store
-
-
-def check_requests(config: Config, folder: Path) -> None:
-    """Refuses, before any work, what the configuration alone shows to be impossible."""
-    reference_file(config.evaluate.reference, config.model.name)
-    known_figures(config.chart.figures)
-    stages = set(config.stages)
-    if "trace" in stages:
-        if config.trace.firing_weight < config.dump.min_weight:
-            raise SvtError(
-                f"trace.firing_weight={config.trace.firing_weight:g} lies below "
-                f"dump.min_weight={config.dump.min_weight:g}: weaker pairs are not in the store; "
-                "raise the one or dump again with a lower other"
-            )
-    elif stages - {"dump"} and not (folder / NAME).is_file():
-        raise SvtError(
-            f"stages={list(config.stages)}: {folder} has no results to work on; "
-            "add trace to the stages, or name a finished run with run.path=DIR"
-        )
 
 
 def find_store(config: Config) -> Path:
@@ -84,8 +67,7 @@ def find_store(config: Config) -> Path:
         cache=Path(config.store.dir) / ".digests.json",
     )
     path = store_path(config, identity)
-    if "trace" in config.stages:
-        check_roots(config.trace, dataset, folder)
+    check_inputs(config, dataset, folder)
     if "dump" not in config.stages:
         if not existing(path, identity):
             raise SvtError(f"there is no store {path} yet; add dump to the stages")
@@ -96,34 +78,6 @@ def find_store(config: Config) -> Path:
     if find_or_make(path, identity, lambda path: dump(local, dataset, identity, path)):
         say(f"store {path} is there already; nothing to dump")
     return path
-
-
-def check_roots(trace: TraceConfig, dataset: Dataset, folder: Path) -> None:
-    """Refuses, before any work, a trace that has nowhere to start in these prompts and model."""
-    roles = {role for prompt in dataset.prompts for role in prompt.roles}
-    for key, role in (("root_dest", trace.root_dest), ("root_src", trace.root_src)):
-        if role not in roles | ({"any"} if key == "root_src" else set()):
-            has = (
-                f"the prompts have {', '.join(sorted(roles))}" if roles else "the prompts have none"
-            )
-            raise SvtError(
-                f"trace.{key}={role}: no such role, {has}; choose one of them, or dump only: "
-                '"stages=[dump]"'
-            )
-    if trace.roots == "auto":
-        if all(prompt.answer is None or prompt.distractor is None for prompt in dataset.prompts):
-            raise SvtError(
-                "trace.roots=auto needs prompts with an answer and a distractor; "
-                'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
-            )
-        return
-    n_layers, n_heads = shape(folder)
-    for layer, head in trace.roots:
-        if not (0 <= layer < n_layers and 0 <= head < n_heads):
-            raise SvtError(
-                f"trace.roots: there is no head [{layer},{head}]; the model has layers 0 to "
-                f"{n_layers - 1} and heads 0 to {n_heads - 1}"
-            )
 
 
 def write_results(config: Config, folder: Path, store: Path, seconds: Seconds) -> None:
@@ -145,6 +99,14 @@ def write_results(config: Config, folder: Path, store: Path, seconds: Seconds) -
                 reference = reference_file(config.evaluate.reference, config.model.name)
                 evaluate(con, reference, [tuple(root) for root in roots])
         _insert_run(con, config, store, roots, warnings, seconds)
+
+
+def remove_pictures(folder: Path) -> None:
+    """Takes away the pictures of results that are no more."""
+    if (folder / CHARTS).exists() or (folder / REPORT).exists():
+        shutil.rmtree(folder / CHARTS, ignore_errors=True)
+        (folder / REPORT).unlink(missing_ok=True)
+        say("the earlier results' charts and report were removed")
 
 
 def _insert_run(

@@ -36,6 +36,7 @@ def writing_results(folder: Path, store: Path, keep: bool) -> Iterator[duckdb.Du
                 if not keep:
                     create_tables(con, "results", "results")
                 yield con
+                con.execute("CHECKPOINT results")  # a full disk says so here, not when closing
             finally:
                 con.close()
     except DISK_ERRORS as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from svt.config import Config
+from svt.figures import CHARTS, REPORT, context_of
 from svt.query.connect import connect
 from svt.query.sql import run
 from svt.results import NAME
@@ -32,8 +33,8 @@ def where(folder: Path, store: Path) -> str:
     left = {
         "store": store,
         "results": folder / NAME,
-        "charts": folder / "charts",
-        "report": folder / "report.html",
+        "charts": folder / CHARTS,
+        "report": folder / REPORT,
     }
     lines = [f"{what:<8} {_short(path)}" for what, path in left.items() if path.exists()]
     traced = left["results"].exists()
@@ -45,8 +46,6 @@ def _short(path: Path) -> Path:
 
 
 def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
-    from svt.figures import context_of
-
     roots = json.loads(con.execute("SELECT roots FROM run").fetchall()[0][0])
     nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
     deepest = max(run(con, "trace_summary")["deepest"].to_list())
@@ -70,7 +69,7 @@ def _next(folder: Path, store: Path, traced: bool) -> list[str]:
         return [f"svt-sql {at} firings", "svt-sql --list"]
     return [
         f"svt-sql {at} graph_edges",
-        f'svt run.path={at} "stages=[trace,evaluate]" trace.coverage=0.9',
+        f'svt run.path={at} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
         "svt -m trace.coverage=0.5,0.6,0.7,0.8",
         "svt-sql --list",
     ]

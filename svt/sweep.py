@@ -5,11 +5,12 @@
 2. When the multirun ends, also by a job's failure, every results table of every finished job is
    read, gets the columns `job`, `status` and one per swept key (dots as underscores), and is
    stacked onto the others'.
-3. A failed job stands in the table `run` with its message as status and no results.
+3. A job without results (it failed, or only dumped) stands in the table `run` with its status.
 4. The query `sweep` over all that is drawn as sweep.<format>.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from svt.progress import say
 from svt.query.sql import run
 from svt.query.target import open_target
 from svt.results import NAME as RESULTS
+from svt.store.writer import DISK_ERRORS
 
 NAME = "sweep.duckdb"
 _JOB, _KEYS = "job.json", "keys.json"
@@ -80,30 +82,39 @@ def collect(at: Path) -> bool:
     jobs = {
         int(path.parent.name): json.loads(path.read_text()) for path in at.glob(f"[0-9]*/{_JOB}")
     }
+    if not jobs:  # the sweep was refused before its first job
+        shutil.rmtree(at)
+        return True
     tables: dict[str, list[pl.DataFrame]] = {"run": []}
     for number, job in sorted(jobs.items()):  # 2
         marks = {"job": number, "status": job["status"]} | {
             key.replace(".", "_"): _scalar(job["values"].get(key)) for key in keys
         }
-        if job["status"] == "done":
-            for table, rows in _read(at / str(number) / RESULTS).items():
+        results = at / str(number) / RESULTS
+        if job["status"] == "done" and results.is_file():
+            for table, rows in _read(results).items():
                 own = rows.drop("status", strict=False)
                 tables.setdefault(table, []).append(
                     own.select(*(pl.lit(value).alias(name) for name, value in marks.items()), "*")
                 )
         else:  # 3
             tables["run"].append(pl.DataFrame({name: [value] for name, value in marks.items()}))
-    with aside(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
-        for table, parts in tables.items():
-            if parts:
-                con.register("stacked", pl.concat(parts, how="diagonal_relaxed"))
-                con.execute(f'CREATE TABLE "{table}" AS SELECT * FROM stacked')
-                con.unregister("stacked")
+    try:
+        with aside(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
+            for table, parts in tables.items():
+                if parts:
+                    con.register("stacked", pl.concat(parts, how="diagonal_relaxed"))
+                    con.execute(f'CREATE TABLE "{table}" AS SELECT * FROM stacked')
+                    con.unregister("stacked")
+            con.execute("CHECKPOINT")
+    except DISK_ERRORS as error:
+        say(f"svt: could not write {at / NAME}: {str(error).splitlines()[0]}; the jobs' are whole")
+        return False
     failed = [number for number, job in sorted(jobs.items()) if job["status"] != "done"]
-    if len(failed) < len(jobs):
+    if "evaluation" in tables:
         _draw(at, [key.replace(".", "_") for key in keys])  # 4
     _tell(at, len(jobs), failed)
-    return bool(jobs) and not failed
+    return not failed
 
 
 def _draw(at: Path, keys: list[str]) -> None:
@@ -130,4 +141,5 @@ def _tell(at: Path, n_jobs: int, failed: list[int]) -> None:
     say(f"\nsweep: {n_jobs - len(failed)} of {n_jobs} jobs done, together in {at / NAME}")
     if failed:
         say(f"failed jobs: {', '.join(map(str, failed))}; their messages are in its table run")
-    say(f"next: svt-sql {at} sweep")
+    if len(failed) < n_jobs:
+        say(f"next: svt-sql {at} sweep, or svt-sql {at / '0'} graph_edges for one job")

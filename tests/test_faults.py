@@ -68,6 +68,18 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path: Path) -> None:
     assert [p for p in left if p.name != ".digests.json"] == []
 
 
+def test_a_full_disk_under_the_results_leaves_the_store_alone(tmp_path: Path) -> None:
+    small = "dataset.n_prompts=16"
+    made = subprocess.run([*COMMAND[:-1], "stages=[dump]", small], cwd=tmp_path, check=False)
+    assert made.returncode == 0
+    run = start(tmp_path, small, file_limit=200_000)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert "could not write" in err
+    assert "Traceback" not in err
+    assert list((tmp_path / "outputs" / "runs").glob("*")) == []
+
+
 def test_a_read_only_store_folder_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "stores").write_text("a file where the folder should be")

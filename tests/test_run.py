@@ -77,7 +77,9 @@ def test_an_existing_run_is_worked_on(svt: Svt) -> None:
     assert config["trace"]["coverage"] == 0.3
     assert config["dataset"]["n_prompts"] == 16
     assert svt(f"run.path={run}", "stages=[chart]", "chart.figures=[graph]").code == 0
-    assert (run / "charts" / "graph.svg").exists() or (run / "charts" / "graph.json").exists()
+    assert {path.name for path in (run / "charts").iterdir()} == {"graph.json", "graph.graphml"}
+    assert svt(f"run.path={run}", "stages=[trace]", "trace.coverage=0.5").code == 0
+    assert not (run / "charts").exists()  # it showed the trace before
     assert len(list(run.parent.iterdir())) == 1
 
 
@@ -90,6 +92,10 @@ def _edges(run: Path) -> int:
     [
         (["trace.firing_weight=0.05"], "lies below dump.min_weight=0.1"),
         (["trace.roots=[[99,0]]"], "there is no head [99,0]; the model has layers 0 to 5"),
+        (["dump.coordinates=[[20,1]]"], "there is no head [20,1]"),
+        (["evaluate.reference=wang2023"], "wang2023.csv: there is no head [9,9]"),
+        (["dump.components=[mlp]"], "add head to dump.components"),
+        (["trace.root_src=S1-1", "dataset.pattern=ABBA"], "no such role"),
         (["dataset=text"], "trace.root_dest=end: no such role, the prompts have none"),
         (["trace.root_dest=nowhere"], "nowhere"),
         (["evaluate.reference=wang2032"], "wang2023"),
@@ -118,17 +124,27 @@ def test_what_cannot_be_done_is_one_message(
     assert done.stores == []
 
 
-def test_an_unknown_key_is_refused_by_name(finished: Finished) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "svt.cli", "trace.coverrage=0.5"],
-        cwd=finished.cwd,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "coverrage" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("trace.coverrage=0.5", "coverrage"),
+        ("model=gpt3", "gpt3"),
+        ("trace.roots=[[9,6]", "trace.roots"),
+        ("hydra.run.dir=/dev/null", "/dev/null"),
+        ("+extra=1", "unknown key extra"),
+        ("~trace.coverage", "trace.coverage is missing"),
+    ],
+)
+def test_what_hydra_cannot_compose_is_one_line(
+    svt: Svt, capfd: pytest.CaptureFixture[str], override: str, told: str
+) -> None:
+    done = svt(override)
+    err = capfd.readouterr().err
+    assert done.code == 1
+    assert told in err
+    assert err.count("\n") == 1
+    assert "HYDRA_FULL_ERROR" not in err
+    assert done.runs == []
 
 
 def test_overrides_that_run_path_cannot_keep_are_refused(
@@ -139,6 +155,10 @@ def test_overrides_that_run_path_cannot_keep_are_refused(
     assert "start a new run" in capfd.readouterr().err
     assert svt(f"run.path={run}", "stages=[chart]", "trace.coverage=0.3").code == 1
     assert "add trace to the stages" in capfd.readouterr().err
+    assert svt(f"run.path={run}", "stages=[trace]", "~trace.coverage").code == 1
+    assert "Traceback" not in capfd.readouterr().err
+    assert svt("-m", f"run.path={run}", "stages=[chart]", "chart.format=[json],[svg]").code == 1
+    assert "alone, not in a sweep" in capfd.readouterr().err
 
 
 def test_a_silent_root_is_a_warning_and_only_silent_ones_an_error(
@@ -179,6 +199,15 @@ def test_min_weight_zero_stores_every_causal_pair(svt: Svt) -> None:
             "(SELECT sum(n_tokens * (n_tokens + 1) / 2) * 6 * 8 FROM prompts)"
         ).fetchall()[0]
     assert stored == wanted
+
+
+def test_a_dump_alone_leaves_no_run_folder_and_no_answer_is_null(svt: Svt) -> None:
+    done = svt("dataset=text", "dataset.n_prompts=4", "stages=[dump]")
+    assert (done.code, done.runs) == (0, [])
+    with duckdb.connect(str(done.stores[0]), read_only=True) as con:
+        unknown = "logit_diff IS NULL AND correct IS NULL AND answer IS NULL"
+        rows = con.execute(f"SELECT count(*) FROM prompts WHERE {unknown}").fetchall()
+    assert rows == [(4,)]
 
 
 def test_graphs_of_signal_and_of_all_slices_differ(finished: Finished) -> None:

@@ -1,10 +1,12 @@
 """Sweeps: one store, the jobs' results together, also when a job failed."""
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
 from svt.query.cli import answer
-from tests.conftest import SMALL, Svt
+from tests.conftest import SMALL, Finished, Svt
 
 FAST = (*SMALL, "stages=[dump,trace,evaluate]")
 
@@ -54,7 +56,7 @@ def test_a_failed_job_is_told_and_the_others_are_kept(
 
 
 def test_a_job_that_crashes_does_not_take_the_sweep_along(
-    svt: Svt, monkeypatch: pytest.MonkeyPatch
+    svt: Svt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from svt import pipeline
 
@@ -63,15 +65,36 @@ def test_a_job_that_crashes_does_not_take_the_sweep_along(
     def second_crashes(config, folder):  # type: ignore[no-untyped-def]
         calls.append(folder)
         if len(calls) == 2:
-            raise MemoryError("not an error for people")
+            raise RuntimeError("a fault of svt")
         return real(config, folder)
 
     monkeypatch.setattr(pipeline, "run", second_crashes)
-    done = svt("-m", *FAST, "trace.coverage=0.5,0.7")
-    assert done.code == 1
-    status = answer(done.sweeps[0], "select status from run order by job", [])["status"]
+    with pytest.raises(RuntimeError, match="a fault of svt"):
+        svt("-m", *FAST, "trace.coverage=0.5,0.7")
+    status = answer(Finished(1, tmp_path).sweeps[0], "select status from run order by job", [])["status"]
     assert status[0] == "done"
     assert "end" in status[1]
+
+
+def test_a_sweep_of_dumps_stands_in_run_alone(svt: Svt) -> None:
+    done = svt("-m", *SMALL, "stages=[dump]", "dump.sample=0,0.5")
+    assert done.code == 0
+    assert len(done.stores) == 2
+    rows = answer(
+        done.sweeps[0], "select job, status, dump_sample from run order by job", []
+    ).rows()
+    assert rows == [(0, "done", 0.0), (1, "done", 0.5)]
+
+
+def test_a_sweep_that_cannot_start_is_one_message(
+    svt: Svt, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = svt("-m", *FAST, "trace.coverrage=0.5,0.7")
+    assert done.code == 1
+    assert done.sweeps == []
+    err = capfd.readouterr().err
+    assert "coverrage" in err
+    assert err.count("\n") == 1
 
 
 def test_a_sweep_where_every_job_failed_says_so(svt: Svt) -> None:

@@ -2,7 +2,8 @@
 -- grain: [firing pair, side, component]
 -- Sorted by contribution, the shortest prefix whose sum exceeds coverage * total is kept; a total that
 -- is not positive keeps nothing, or its top component. Heads over the signal slices have that order
--- stored (rank, cum_before); any other choice is ordered here.
+-- stored (rank, cum_before); any other choice is ordered here. The offset is a constant of the heads: it is
+-- added to each of them, and to no other component.
 CREATE OR REPLACE TEMP MACRO significant_edges(
     firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
 ) AS TABLE
@@ -35,7 +36,7 @@ valued AS (
     SELECT
         u.pair_id, u.side, u.component, u.up_layer, u.up_head,
         CASE slice_rule WHEN 'all' THEN u.contribution_all ELSE u.contribution END AS raw,
-        raw + f.offset_each AS value
+        raw + CASE u.component WHEN 'head' THEN f.offset_each ELSE 0 END AS value
     FROM upstream AS u
     JOIN firing_sides AS f ON f.pair_id = u.pair_id AND f.side = u.side
     WHERE (slice_rule = 'all' OR component_rule = 'all')
@@ -61,7 +62,7 @@ other_order AS (
     FROM candidates
     WINDOW falling AS (
         PARTITION BY pair_id, side
-        ORDER BY raw DESC, up_layer NULLS FIRST, up_head NULLS FIRST, component
+        ORDER BY value DESC, raw DESC, up_layer NULLS FIRST, up_head NULLS FIRST, component
     )
 ),
 ordered AS (

@@ -1,7 +1,6 @@
 -- purpose: the heads to trace from: they fire at root_dest in half of the prompts and carry half of the effects
 -- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 --         root_dest VARCHAR role of the token that attends [= the run's trace.root_dest, else end]
---         root_src VARCHAR role of the token attended to, or any [= the run's trace.root_src, else any]
 -- grain: [root]
 -- columns: layer, head, mean_effect, share_of_prompts
 WITH mean_effects AS (
@@ -15,8 +14,7 @@ firing AS (
         count(DISTINCT p.prompt_id) / (SELECT count(*) FROM prompts) AS share_of_prompts
     FROM pairs AS p
     JOIN roles AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest AND d.role = $root_dest
-    LEFT JOIN roles AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
-    WHERE p.eligible AND p.weight >= $firing_weight AND ($root_src = 'any' OR s.role = $root_src)
+    WHERE p.eligible AND p.weight >= $firing_weight
     GROUP BY p.layer, p.head
 ),
 ordered AS (

@@ -1,5 +1,5 @@
 -- purpose: the edges of the graph that are shown: those with at least the count asked for
--- params: count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+-- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
 --         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
 -- grain: [upstream, downstream, side, token role]

@@ -1,5 +1,5 @@
 -- purpose: the heads of the graph that is shown, how often the trace met them firing, and who knows them
--- params: count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+-- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
 --         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
 -- grain: [head at an end of a shown edge, or root]

@@ -1,11 +1,11 @@
 -- purpose: the traced circuit beside random head sets of the same size
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR what is counted: prompts, firings or visits [= the run's trace.count, else prompts]
+--         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
 --         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
 --         draws INTEGER head sets drawn [= 1000]
 --         seed INTEGER of the draws [= 0]
---         among VARCHAR heads drawn from: all, or reachable, the roots and the layers below them [= all]
+--         among VARCHAR{all,reachable} heads drawn from; reachable are the roots and the layers below them [= all]
 --         keep_roots BOOLEAN every draw holds the roots, which no trace has found [= false]
 -- grain: [reference, metric]
 -- columns: reference, metric, n_heads, traced, mean, low, high, quantile_95, share_as_good
@@ -30,12 +30,9 @@ circuit AS (
 candidates AS (
     SELECT layer, head
     FROM dump, range(n_layers) AS l(layer), range(n_heads) AS h(head)
-    WHERE CASE $among
-        WHEN 'all' THEN true
-        WHEN 'reachable' THEN
-            layer < (SELECT min(layer) FROM root_heads) OR (layer, head) IN (FROM root_heads)
-        ELSE error('among is ' || $among || '; it must be all or reachable')
-    END
+    WHERE $among = 'all'
+        OR layer < (SELECT min(layer) FROM root_heads)
+        OR (layer, head) IN (FROM root_heads)
 ),
 draws AS (
     SELECT d.draw, c.layer, c.head

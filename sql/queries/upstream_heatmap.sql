@@ -1,7 +1,7 @@
 -- purpose: mean contribution of every upstream head to one head's firings, over signal slices and over all
 -- params: layer INTEGER layer of the head that fires
 --         head INTEGER the head in its layer
---         side VARCHAR token written into: dest or src
+--         side VARCHAR{dest,src} token written into
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
 --         src_role VARCHAR only firings onto a token with this role, or any [= any]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]

@@ -1,7 +1,7 @@
 -- purpose: what writes for a head's firings through one of their tokens, on average
 -- params: layer INTEGER layer of the head that fires
 --         head INTEGER the head in its layer
---         side VARCHAR token written into: dest or src
+--         side VARCHAR{dest,src} token written into
 --         role VARCHAR only firings where that token has this role, or any [= any]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 --         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]

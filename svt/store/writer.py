@@ -101,8 +101,9 @@ def _arrow(name: str, values: Any) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             pa.array(np.asarray(values, dtype=np.int8)), list(_WORDS[name])
         )
-    if isinstance(values, np.ma.MaskedArray):
-        return pa.array(values.data, mask=np.ma.getmaskarray(values))
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        return pa.array(values, from_pandas=True)  # NaN means: no value
-    return pa.array(values)
+    if not isinstance(values, np.ndarray):
+        return pa.array(values)
+    missing = np.ma.getmaskarray(values)
+    if values.dtype.kind == "f":
+        missing = missing | np.isnan(np.ma.getdata(values))
+    return pa.array(np.ma.getdata(values), mask=missing)

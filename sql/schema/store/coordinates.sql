@@ -5,7 +5,7 @@ CREATE TABLE coordinates (
     pos        USMALLINT NOT NULL,
     layer      UTINYINT NOT NULL,
     head       UTINYINT NOT NULL,
-    k          UTINYINT NOT NULL,
+    k          USMALLINT NOT NULL,
     dest_coord FLOAT NOT NULL,
     src_coord  FLOAT NOT NULL
 );

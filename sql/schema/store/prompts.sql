@@ -13,11 +13,11 @@ CREATE TABLE prompts (
 );
 COMMENT ON TABLE prompts IS 'the prompts and how the model answered them; grain: [prompt]';
 COMMENT ON COLUMN prompts.prompt_id IS 'prompt, from 0';
-COMMENT ON COLUMN prompts.text IS 'the prompt as text; null when only tokens were given';
+COMMENT ON COLUMN prompts.text IS 'the prompt as text; decoded from its tokens when they were given';
 COMMENT ON COLUMN prompts.n_tokens IS 'length in tokens';
 COMMENT ON COLUMN prompts.template IS 'template it was made from; null when unknown';
 COMMENT ON COLUMN prompts.pattern IS 'order of the names, ABBA or BABA; null when unknown';
-COMMENT ON COLUMN prompts.answer IS 'right next token; null without answers';
-COMMENT ON COLUMN prompts.distractor IS 'wrong next token that the answer is held against; null without answers';
-COMMENT ON COLUMN prompts.logit_diff IS 'logit(answer) - logit(distractor) at the last token; null without answers';
-COMMENT ON COLUMN prompts.correct IS 'whether logit_diff > 0; null without answers';
+COMMENT ON COLUMN prompts.answer IS 'right next token; null when unknown';
+COMMENT ON COLUMN prompts.distractor IS 'wrong next token that the answer is held against; null when unknown';
+COMMENT ON COLUMN prompts.logit_diff IS 'logit(answer) - logit(distractor) at the role end, or the last token without one; null without answer or distractor';
+COMMENT ON COLUMN prompts.correct IS 'whether logit_diff > 0 or, without a distractor, the answer has the largest logit; null without an answer';

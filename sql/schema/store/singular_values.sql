@@ -3,7 +3,7 @@
 CREATE TABLE singular_values (
     layer  UTINYINT NOT NULL,
     head   UTINYINT NOT NULL,
-    k      UTINYINT NOT NULL,
+    k      USMALLINT NOT NULL,
     sigma  DOUBLE NOT NULL,
     u_last FLOAT NOT NULL,
     v_last FLOAT NOT NULL

@@ -2,7 +2,7 @@
 -- grain: [pair, slice]
 CREATE TABLE slices (
     pair_id      BIGINT NOT NULL,
-    k            UTINYINT NOT NULL,
+    k            USMALLINT NOT NULL,
     contribution FLOAT NOT NULL,
     dest_coord   FLOAT NOT NULL,
     src_coord    FLOAT NOT NULL,

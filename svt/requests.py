@@ -1,0 +1,89 @@
+"""What is refused before any work starts.
+
+1. What the configuration alone shows to be impossible.
+2. What its prompts and the model's config.json show: roles, answers, heads that are not there.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from svt.charts import known_figures
+from svt.config import Config, Head
+from svt.dataset import Dataset, role_labels
+from svt.errors import SvtError
+from svt.model_files import shape
+from svt.query.evaluate import load_reference, reference_file
+from svt.results import NAME
+
+
+def check_requests(config: Config, folder: Path) -> None:
+    """Step 1; `folder` is where the run works."""
+    reference = reference_file(config.evaluate.reference, config.model.name)
+    if reference is not None:
+        load_reference(reference)
+    known_figures(config.chart.figures)
+    if "trace" in config.stages:
+        _check_trace(config)
+    elif set(config.stages) != {"dump"} and not (folder / NAME).is_file():
+        raise SvtError(
+            f"stages={list(config.stages)}: {folder} has no results to work on; add trace to the "
+            "stages, or name a finished run with run.path=DIR (alone, not in a sweep)"
+        )
+
+
+def _check_trace(config: Config) -> None:
+    trace, dump = config.trace, config.dump
+    if trace.firing_weight < dump.min_weight:
+        raise SvtError(
+            f"trace.firing_weight={trace.firing_weight:g} lies below "
+            f"dump.min_weight={dump.min_weight:g}: weaker pairs are not in the store; "
+            "raise the one or dump again with a lower other"
+        )
+    if trace.components == "head" and "head" not in dump.components:
+        raise SvtError(
+            f"trace.components=head, but dump.components={list(dump.components)} stores no heads; "
+            "add head to dump.components"
+        )
+
+
+def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
+    """Step 2; `model` is the folder of its files."""
+    if isinstance(config.dump.coordinates, tuple):
+        _check_heads("dump.coordinates", config.dump.coordinates, model)
+    if "trace" not in config.stages:
+        return
+    _check_roles(config, dataset)
+    if config.trace.roots != "auto":
+        _check_heads("trace.roots", config.trace.roots, model)
+    elif all(prompt.answer is None or prompt.distractor is None for prompt in dataset.prompts):
+        raise SvtError(
+            "trace.roots=auto needs prompts with an answer and a distractor; "
+            'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
+        )
+    reference = reference_file(config.evaluate.reference, config.model.name)
+    if reference is not None and "evaluate" in config.stages:
+        heads = load_reference(reference)
+        _check_heads(
+            f"evaluate.reference={reference}", [(head.layer, head.head) for head in heads], model
+        )
+
+
+def _check_roles(config: Config, dataset: Dataset) -> None:
+    roles = {label for prompt in dataset.prompts for label in role_labels(prompt).values()}
+    known = f"the prompts have {', '.join(sorted(roles))}" if roles else "the prompts have none"
+    for key, role in (("root_dest", config.trace.root_dest), ("root_src", config.trace.root_src)):
+        if role not in roles and (key, role) != ("root_src", "any"):
+            raise SvtError(
+                f"trace.{key}={role}: no such role, {known}; choose one of them, or dump only: "
+                '"stages=[dump]"'
+            )
+
+
+def _check_heads(key: str, heads: Iterable[Head], model: Path) -> None:
+    n_layers, n_heads = shape(model)
+    for layer, head in heads:
+        if not (0 <= layer < n_layers and 0 <= head < n_heads):
+            raise SvtError(
+                f"{key}: there is no head [{layer},{head}]; the model has layers 0 to "
+                f"{n_layers - 1} and heads 0 to {n_heads - 1}"
+            )
