@@ -71,7 +71,9 @@ def test_a_job_that_crashes_does_not_take_the_sweep_along(
     monkeypatch.setattr(pipeline, "run", second_crashes)
     with pytest.raises(RuntimeError, match="a fault of svt"):
         svt("-m", *FAST, "trace.coverage=0.5,0.7")
-    status = answer(Finished(1, tmp_path).sweeps[0], "select status from run order by job", [])["status"]
+    status = answer(Finished(1, tmp_path).sweeps[0], "select status from run order by job", [])[
+        "status"
+    ]
     assert status[0] == "done"
     assert "end" in status[1]
 

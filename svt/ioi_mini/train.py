@@ -41,8 +41,8 @@ CELLS = ("end->IO", "end->S1", "end->S2", "S2->S1", "S2->S1+1", "S1+1->S1")
 
 @dataclass(frozen=True)
 class Settings:
-    layers: int = 6
-    grown: int = 2
+    layers: int = 8
+    grown: int = 4
     heads: int = 8
     width: int = 128
     mlp: int = 64

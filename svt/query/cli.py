@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from svt.errors import SvtError
-from svt.query.sql import Query, list_queries, run
+from svt.query.sql import Param, Query, list_queries, missing, run
 from svt.query.target import open_target
 
 _EXAMPLES = """examples:
@@ -62,6 +62,9 @@ def answer(target: Path, query: str, params: list[str]) -> pl.DataFrame:
             if named:  # 2
                 return run(con, query, **given)
             answered = con.sql(query, params=given or None)
+        except duckdb.CatalogException as error:
+            told = "; ".join(filter(None, (_first_line(error), missing(con))))
+            raise SvtError(f"SQL: {told}") from error
         except duckdb.Error as error:
             raise SvtError(f"SQL: {_first_line(error)}") from error
         if answered is None:
@@ -82,10 +85,15 @@ def _first_line(error: Exception) -> str:
 
 def _describe(query: Query) -> str:
     params = [
-        f"    {p.name} {p.type}: {p.meaning}" + (f" [= {p.default}]" if p.default else "")
+        f"    {p.name} {p.type}{_choices(p)}: {p.meaning}"
+        + (f" [= {p.default}]" if p.default else "")
         for p in query.params
     ]
     return "\n".join([f"{query.name}: {query.purpose}", *params])
+
+
+def _choices(param: Param) -> str:
+    return "{" + ",".join(param.choices) + "}" if param.choices else ""
 
 
 def _print(frame: pl.DataFrame, form: str) -> None:  # 3

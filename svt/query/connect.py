@@ -3,6 +3,7 @@
 1. The files are attached as the catalogs `store` (read-only) and `results`.
 2. Bare names search `results` first, then `store`.
 3. The macros of sql/macros become temporary, so nothing is written into either file.
+4. A name is a table or nothing: a Python variable of that name is not looked at.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def connect(
     store: Path | None, results: Path | None = None, results_writable: bool = False
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory connection with the files attached; SvtError when one cannot be opened."""
-    con = duckdb.connect()
+    con = duckdb.connect(config={"python_enable_replacements": "false"})  # 4
     try:
         for catalog, path in (("results", results), ("store", store)):
             if path is not None:

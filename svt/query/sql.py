@@ -2,12 +2,13 @@
 
     -- purpose: what the rows tell
     -- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
-    --         layer INTEGER layer of the head
+    --         side VARCHAR{dest,src} token written into
     -- grain: [pair, side, upstream]
     -- columns: pair_id, side, up_layer, up_head
 
 1. A parameter with a default may be left out; `the run's KEY` is the run's own setting.
-2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type.
+2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type; one with
+   choices, in braces, takes no other.
 3. Values are bound to the statement's `$name`, never pasted into it.
 """
 
@@ -29,19 +30,24 @@ from svt.query.connect import has_table
 _FIELD = re.compile(r"^-- (purpose|params|grain|columns): (.*)$")
 _CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
 _PARAM = re.compile(
-    r"^(?P<name>\w+) (?P<type>[A-Z]+(?:\[\])*) (?P<meaning>.*?)(?: \[= (?P<default>.*)\])?$"
+    r"^(?P<name>\w+) (?P<type>[A-Z]+(?:\[\])*)(?:\{(?P<choices>\w+(?:,\w+)*)\})? "
+    r"(?P<meaning>.*?)(?: \[= (?P<default>.*)\])?$"
 )
 _OF_THE_RUN = re.compile(r"^the run's (?P<key>[\w.]+), else (?P<value>.*)$")
 
 
 @dataclass(frozen=True)
 class Param:
-    """One declared parameter; `default` is text as in the header, None when it must be given."""
+    """One declared parameter; `default` is text as in the header, None when it must be given.
+
+    With `choices`, a value is one of them, and never null.
+    """
 
     name: str
     type: str
     meaning: str
     default: str | None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,26 +110,58 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     """The rows of a named query; enumerations come as text.
 
     `values` are its parameters, typed or as text. SvtError for an unknown query, an unknown or
-    missing parameter, a value of another type, or results that the connection does not have.
+    missing parameter, a value of another type, or results that the connection does not have; and
+    on a sweep of several jobs, whose rows only the query `sweep` keeps apart.
     """
     query = load_query(name)
+    n_jobs = _n_jobs(con)
+    if n_jobs > 1 and name != "sweep":
+        raise SvtError(
+            f"query {name}: this is a sweep of {n_jobs} jobs; give one job's folder, SWEEP/0, or "
+            "use the query sweep"
+        )
     bound = bind(con, query, values)
     try:
         frame = con.sql(query.text, params=bound or None).pl()
     except duckdb.CatalogException as error:
-        raise SvtError(f"query {name}: {_missing(con) or _first_line(error)}") from error
+        raise SvtError(f"query {name}: {missing(con) or _first_line(error)}") from error
     except duckdb.Error as error:
         raise SvtError(f"query {name}: {_first_line(error)}") from error
     return frame.with_columns(pl.selectors.categorical().cast(pl.String))
 
 
-def _missing(con: duckdb.DuckDBPyConnection) -> str:
+def missing(con: duckdb.DuckDBPyConnection) -> str:
     """What the connection lacks, with what to do, empty when it has both files."""
     if not has_table(con, "results", "run"):
-        return "needs a run's results, and this is a store alone; give a run folder"
-    if not has_table(con, "store", "dump"):
-        return "needs a store, and there is none beside these results; give a run folder"
-    return ""
+        return "this is a store alone, without results; give a run folder"
+    if has_table(con, "store", "dump"):
+        return ""
+    stores = _of_run(con, "store_path")
+    if len(stores) > 1:
+        return f"the jobs used {len(stores)} stores; give one job's folder, SWEEP/0"
+    if stores:
+        return f"the store of these results, {stores[0]}, is gone; make the run anew"
+    return "there is no store beside these results; give a run folder"
+
+
+def _n_jobs(con: duckdb.DuckDBPyConnection) -> int:
+    """The jobs of a sweep; 0 for one run's results, or none."""
+    return len(_of_run(con, "job"))
+
+
+def _of_run(con: duckdb.DuckDBPyConnection, column: str) -> list[Any]:
+    """The distinct values of a column of results.run, without null; none if it is not there."""
+    there = con.execute(
+        "SELECT 1 FROM duckdb_columns() "
+        "WHERE database_name = 'results' AND table_name = 'run' AND column_name = ?",
+        [column],
+    ).fetchall()
+    if not there:
+        return []
+    found = con.execute(
+        f'SELECT DISTINCT "{column}" FROM results.run WHERE "{column}" IS NOT NULL ORDER BY 1'
+    ).fetchall()
+    return [value for (value,) in found]
 
 
 def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +200,11 @@ def _of_the_run(con: duckdb.DuckDBPyConnection, key: str) -> str | None:
 
 
 def _value(query: Query, param: Param, value: Any) -> Any:
+    if param.choices and value not in param.choices:
+        raise SvtError(
+            f"query {query.name}: {param.name}={value} must be {_either(param.choices)} "
+            f"({param.meaning})"
+        )
     if value is None or (value == "null" and (param.default or "").endswith("null")):
         return None
     try:
@@ -231,7 +274,12 @@ def _param(query: str, line: str) -> Param:
         raise SvtError(
             f"query {query}: its header declares a parameter that cannot be read: {line}"
         )
-    return Param(match["name"], match["type"], match["meaning"], match["default"])
+    choices = tuple(match["choices"].split(",")) if match["choices"] else ()
+    return Param(match["name"], match["type"], match["meaning"], match["default"], choices)
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
 
 
 def _first_line(error: duckdb.Error) -> str:

@@ -2,6 +2,7 @@
 
 1. A folder stands for its results.duckdb or sweep.duckdb; a file is told by its tables.
 2. Results name their store in the table `run`; it is attached when it is there and is the only one.
+   A store of another schema, or another one than the results were made from, is refused.
 3. Everything is read-only, and afterwards the connection opens no other file or address.
 """
 
@@ -13,6 +14,7 @@ import duckdb
 
 from svt.errors import SvtError
 from svt.query.connect import connect
+from svt.store.find import read_identity
 
 _IN_FOLDER = ("results.duckdb", "sweep.duckdb")
 
@@ -23,6 +25,7 @@ def open_target(target: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     file = _file(target)  # 1
     tables = _tables(file)
     if "dump" in tables:
+        read_identity(file)
         con = connect(store=file)
     elif "run" in tables:
         con = connect(store=_store_of(file), results=file)
@@ -61,9 +64,17 @@ def _store_of(results: Path) -> Path | None:
         if "store_path" not in columns:
             return None
         stores = con.execute(
-            "SELECT DISTINCT store_path FROM run WHERE store_path IS NOT NULL"
+            "SELECT store_path, list(DISTINCT store_identity) FROM run "
+            "WHERE store_path IS NOT NULL GROUP BY store_path"
         ).fetchall()
     if len(stores) != 1:
         return None
-    path = Path(stores[0][0])
-    return path if path.is_file() else None
+    ((name, identities),) = stores
+    path = Path(name)
+    if not path.is_file():
+        return None
+    if identities != [read_identity(path)]:
+        raise SvtError(
+            f"{results}: {path} is not the store it was made from any more; make the run anew"
+        )
+    return path

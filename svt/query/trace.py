@@ -3,8 +3,8 @@
 1. A pair fires when it is eligible and its weight is at least `firing_weight` (section 4.3).
 2. The significant upstream components of each side of a firing pair are the shortest prefix, by
    falling contribution, that exceeds `coverage` of their sum (sql/macros/significant_edges.sql).
-3. Roots are given, or found by the query `auto_roots`. Each that fires from `root_dest` onto
-   `root_src` starts a trace of its own in every prompt.
+3. Roots are given, or found by the query `auto_roots`, which asks only where they fire from. Each
+   that fires from `root_dest` onto `root_src` starts a trace of its own in every prompt.
 4. Each significant head that fires with the token it writes to as its dest continues the trace.
    Visits are summed path length by path length, never path by path (sql/macros/traced.sql).
 5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql).
@@ -81,8 +81,15 @@ def _settings(config: TraceConfig, roots: tuple[Head, ...]) -> dict[str, Any]:
 
 
 def _refuse_what_is_not_stored(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
-    rows = con.execute("SELECT (config->>'$.dump.min_weight')::DOUBLE FROM store.dump").fetchall()
-    least = rows[0][0] if rows else None
+    least, stored = con.execute(
+        "SELECT (config->>'$.dump.min_weight')::DOUBLE, "
+        "(config->'$.dump.components')::VARCHAR[] FROM store.dump"
+    ).fetchall()[0]
+    if config.components == "head" and stored is not None and "head" not in stored:
+        raise SvtError(
+            "the store holds no heads as upstream components "
+            f"(dump.components=[{','.join(stored)}]); dump again with head among them"
+        )
     if least is not None and config.firing_weight < least:
         raise SvtError(
             f"trace.firing_weight={config.firing_weight:g} lies below the store's "
@@ -126,13 +133,12 @@ def _auto_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[He
         "auto_roots",
         firing_weight=config.firing_weight,
         root_dest=config.root_dest,
-        root_src=config.root_src,
     )
     if found.is_empty():
         raise SvtError(
-            "trace.roots=auto finds none: no head with a positive effect on the answer fires from "
-            f"{config.root_dest} to {config.root_src} with weight {config.firing_weight:g} or more "
-            "in half of the prompts; give trace.roots or a lower trace.firing_weight"
+            "trace.roots=auto finds none: no head with a positive effect on the answer fires at "
+            f"{config.root_dest} with weight {config.firing_weight:g} or more in half of the "
+            "prompts; give trace.roots or a lower trace.firing_weight"
         )
     return tuple((layer, head) for layer, head in found.select("layer", "head").iter_rows())
 

@@ -78,11 +78,13 @@ def read_identity(path: Path) -> str:
             "move it away and dump again"
         ) from error
     if not rows:
-        raise SvtError(f"{path} is not a whole store (its table dump is empty); dump again")
+        raise SvtError(
+            f"{path} is not a whole store (its table dump is empty); move it away and dump again"
+        )
     identity, schema, version = rows[0]
     if schema != SCHEMA_VERSION:
         raise SvtError(
             f"{path} was written by svt {version} in schema {schema}, this svt reads schema "
-            f"{SCHEMA_VERSION}; dump again"
+            f"{SCHEMA_VERSION}; move it away and dump again"
         )
     return str(identity)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from svt.errors import SvtError
@@ -65,3 +66,14 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     other.write_text("no database")
     with pytest.raises(SvtError, match=r"other.duckdb: cannot be opened as DuckDB"):
         connect(other)
+
+
+def test_a_variable_is_no_table(store: Path) -> None:
+    frame = pl.DataFrame({"x": [1, 2]})
+    with connect(store) as con:
+        with pytest.raises(duckdb.CatalogException, match="frame does not exist"):
+            con.sql("SELECT * FROM frame")
+        for given in (frame, frame.to_arrow()):  # given by name, it is one
+            con.register("given", given)
+            assert con.sql("SELECT sum(x) FROM given").fetchall() == [(3,)]
+            con.unregister("given")

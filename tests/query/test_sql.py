@@ -18,11 +18,12 @@ TEXT = """-- purpose: what it tells
 --         roots INTEGER[][] where to start [= [[9,6]]]
 --         role VARCHAR a role [= null]
 --         strict BOOLEAN be strict [= true]
+--         side VARCHAR{dest,src} a side [= the run's trace.side, else src]
 -- grain: [pair]
 -- columns: a, b,
 --          c
 -- A remark that is no field.
-SELECT $coverage, $layer, $roots, $role, $strict;
+SELECT $coverage, $layer, $roots, $role, $strict, $side;
 """
 QUERY = parse_query("example", TEXT)
 
@@ -36,6 +37,7 @@ def test_a_header_is_read() -> None:
         Param("roots", "INTEGER[][]", "where to start", "[[9,6]]"),
         Param("role", "VARCHAR", "a role", "null"),
         Param("strict", "BOOLEAN", "be strict", "true"),
+        Param("side", "VARCHAR", "a side", "the run's trace.side, else src", ("dest", "src")),
     )
 
 
@@ -45,6 +47,7 @@ def test_a_header_is_read() -> None:
         ("SELECT 1", "its header lacks purpose, params, grain, columns"),
         (TEXT.replace("-- grain: [pair]\n", ""), "its header lacks grain"),
         (TEXT.replace("layer INTEGER", "layer FLOAT"), "cannot be read: layer FLOAT layer of the"),
+        (TEXT.replace("{dest,src}", "{dest,}"), "cannot be read: side VARCHAR"),
         (TEXT.replace("layer INTEGER", "layer"), "cannot be read: layer layer of the head"),
     ],
 )
@@ -57,7 +60,9 @@ def test_values_are_typed() -> None:
     con = connection()
     values = {"layer": "3", "coverage": "0.5", "roots": "[[1,2],[3,4]]", "strict": "False"}
     typed = {"coverage": 0.5, "layer": 3, "roots": [[1, 2], [3, 4]], "role": None, "strict": False}
+    typed["side"] = "src"
     assert bind(con, QUERY, values) == typed
+    assert bind(con, QUERY, {"layer": 1, "side": "dest"})["side"] == "dest"
     assert bind(con, QUERY, {**typed, "roots": ((1, 2), (3, 4))}) == typed
     assert bind(con, QUERY, {"layer": 1})["roots"] == [[9, 6]]
     assert bind(con, QUERY, {"layer": 1, "role": "null"})["role"] is None
@@ -86,6 +91,9 @@ def test_values_are_typed() -> None:
         ({"layer": 1, "roots": "[[1,2,3]]"}, "is not a list"),
         ({"layer": 1, "strict": "yes"}, "strict=yes is not true or false"),
         ({"layer": 1, "role": 3}, "role=3 is not a text"),
+        ({"layer": 1, "side": "up"}, r"query example: side=up must be dest or src \(a side\)"),
+        ({"layer": 1, "side": ""}, "side= must be dest or src"),
+        ({"layer": 1, "side": None}, "side=None must be dest or src"),
     ],
 )
 def test_values_that_do_not_fit(values: dict[str, Any], told: str) -> None:
@@ -118,9 +126,9 @@ def test_rows_come_back_with_plain_columns() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.duckdb" for name in ("store", "results")}
     connection(store_file=files["store"], results_file=files["results"]).close()
-    with connect(files["store"]) as con, pytest.raises(SvtError, match="needs a run's results"):
+    with connect(files["store"]) as con, pytest.raises(SvtError, match="a store alone"):
         run(con, "graph_edges")
-    with connect(None, files["results"]) as con, pytest.raises(SvtError, match="needs a store"):
+    with connect(None, files["results"]) as con, pytest.raises(SvtError, match="is no store besi"):
         run(con, "graph_edges")
     con = connection()
     con.execute("DROP TABLE results.graph_edges")
@@ -132,6 +140,18 @@ def test_a_choice_that_is_not_known_is_named() -> None:
     store = StoreRows(n_layers=4, n_heads=2)
     store.prompt(0)
     con = store.connect()
-    for query, param in (("random_baseline", "among"), ("graph_edges", "count")):
-        with pytest.raises(SvtError, match=f"{param} is x; it must be"):
+    for query, param in (
+        ("random_baseline", "among"),
+        ("graph_edges", "count"),
+        ("significant", "slices"),
+        ("significant", "nonpositive"),
+        ("baseline_without_svd", "components"),
+        ("baseline_without_svd", "offset"),
+    ):
+        with pytest.raises(SvtError, match=f"{param}=x must be .* or "):
             run(con, query, **{param: "x"})
+    with pytest.raises(SvtError, match="side=up must be dest or src"):
+        run(con, "upstream_of", layer=0, head=0, side="up")
+    insert(con, "results.run", [{"config": '{"trace": {"count": "often"}}'}])
+    with pytest.raises(SvtError, match="count=often must be prompts, firings or visits"):
+        run(con, "graph_edges")

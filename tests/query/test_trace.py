@@ -88,20 +88,20 @@ class Walk:
         every = self.config.slices == "all"
         offset = pair.offsets[2 * every + (side == "src")] * (self.config.offset == "include")
         values = {
-            up: both[every]
+            up: both[every] + offset * isinstance(up[0], int)
             for up, both in pair.sides[side].items()
             if isinstance(up[0], int) or self.config.components == "all"
         }
         falling = sorted(values, key=lambda up: (-values[up], order(up)))
-        total = sum(value + offset for value in values.values())
+        total = sum(values.values())
         if total <= 0:
             if self.config.nonpositive == "top" and falling:
-                yield falling[0], values[falling[0]] + offset
+                yield falling[0], values[falling[0]]
             return
         so_far = 0.0
         for up in falling:
-            yield up, values[up] + offset
-            so_far += values[up] + offset
+            yield up, values[up]
+            so_far += values[up]
             if so_far > self.config.coverage * total:
                 return
 
@@ -385,6 +385,29 @@ def test_a_silent_root_is_a_warning() -> None:
 def test_refused(change: dict[str, Any], told: str) -> None:
     with pytest.raises(SvtError, match=told):
         trace(auto_store().connect(), replace(PAPER, **change))
+
+
+def test_found_roots_that_never_fire_onto_root_src_are_silent() -> None:
+    """Effects 4 and 4 of a sum of 12: 2.0 and 3.0 are taken; only 3.0 fires onto IO."""
+    store = StoreRows(n_layers=4, n_heads=2)
+    store.prompt(0, {"end": 5, "IO": 2})
+    for layer, head in ((3, 0), (3, 1), (2, 0)):
+        store.pair((0, layer, head, 5, layer - 1), dest={(0, 0): 1.0})
+        store.add("head_effects", prompt_id=0, layer=layer, head=head, logit_diff_effect=4.0)
+    result = trace(store.connect(), replace(PAPER, roots="auto", root_src="IO"))
+    assert result.roots == ((3, 0),)
+    assert result.warnings == ("root 2.0 never fires from end to IO; the trace goes on without it",)
+
+
+def test_a_store_without_heads_upstream_has_no_trace_of_heads() -> None:
+    con = auto_store().connect()
+    con.execute(
+        """UPDATE store.dump SET config = '{"dump": {"min_weight": 0.1, "components": ["mlp"]}}'"""
+    )
+    told = r"holds no heads as upstream components \(dump.components=\[mlp\]\); dump again"
+    with pytest.raises(SvtError, match=told):
+        trace(con, PAPER)
+    assert trace(con, replace(PAPER, components="all")).roots == ((3, 0),)
 
 
 def test_auto_needs_answers() -> None:

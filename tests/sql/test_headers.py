@@ -6,7 +6,7 @@ import ast
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import duckdb
 import pytest
@@ -71,6 +71,18 @@ def test_columns_are_those_of_the_rows(query: Query, con: duckdb.DuckDBPyConnect
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())
 def test_every_default_has_its_type(query: Query, con: duckdb.DuckDBPyConnection) -> None:
     bind(con, query, {name: v for name, v in FIRST_VALUES.items() if _has(query, name)})
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=query_names())
+def test_what_has_choices_declares_them(query: Query) -> None:
+    """Those of a setting of the trace are the setting's own."""
+    choices = {"side": ("dest", "src"), "among": ("all", "reachable")}
+    for name, kind in get_type_hints(TraceConfig).items():
+        if get_origin(kind) is Literal:
+            choices[name] = get_args(kind)
+    assert {"slices", "nonpositive", "components", "offset", "count"} < set(choices)
+    for param in query.params:
+        assert param.choices == choices.get(param.name, ())
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())

@@ -6,7 +6,8 @@ import duckdb
 import pytest
 
 from svt.paths import sql_dir
-from tests.store_rows import connection
+from svt.query.sql import run
+from tests.store_rows import StoreRows, connection
 
 STORE = {
     "dump": "svt_version schema_version identity model_name weights_fingerprint n_layers n_heads "
@@ -54,6 +55,21 @@ def test_tables_and_columns(
     assert dict(found) == tables
     files = {file.stem for file in (sql_dir() / "schema" / catalog).glob("*.sql")}
     assert files == {"_types", *tables}
+
+
+def test_slices_of_wide_heads_have_their_number() -> None:
+    """Slices count to d_head, which lies beyond 255 in some models."""
+    store = StoreRows(n_layers=1, n_heads=1)
+    store.prompt(0)
+    pair = store.pair((0, 0, 0, 5, 2), slices=[1.0] * 300)
+    store.singular_values(d_head=300)
+    store.add(
+        "coordinates", prompt_id=0, pos=0, layer=0, head=0, k=299, dest_coord=1.0, src_coord=1.0
+    )
+    con = store.connect()
+    for table in ("slices", "singular_values", "coordinates"):
+        assert con.execute(f"SELECT max(k) FROM {table}").fetchall() == [(299,)]
+    assert run(con, "firing_slices", pair_id=pair)["k"].to_list() == list(range(300))
 
 
 def test_everything_has_a_comment(con: duckdb.DuckDBPyConnection) -> None:

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from svt.query.sql import run
-from tests.store_rows import StoreRows
+from tests.store_rows import StoreRows, insert
 
 
 def rows(con: duckdb.DuckDBPyConnection, query: str, **params: Any) -> list[tuple[Any, ...]]:
@@ -186,6 +186,39 @@ def test_significant_of_all_components_and_slices() -> None:
     assert found.select("up_layer", "up_head").rows() == [(1, 0)]
 
 
+def test_significant_adds_the_offset_to_heads_alone() -> None:
+    """Heads 3 and 2, MLP 3.5, an offset of 1 a head: 4, 3.5 and 3 sum to 10.5.
+
+    Coverage 0.375: 4 > 3.9375 keeps 0.0 alone. Were the offset the MLP's too, 4.5 of 11.5 would be
+    first. 0.75: 7.5 <= 7.875 keeps all. An offset of -3 leaves 0, -1 and 3.5: 3.5 of 2.5.
+    """
+    store = StoreRows(n_layers=4, n_heads=3)
+    store.prompt(0, {"end": 5})
+    ups: dict[tuple[Any, ...], float] = {(0, 0): 3.0, (1, 0): 2.0, ("mlp", 1): 3.5}
+    store.pair((0, 3, 0, 5, 2), dest=ups, src=ups, offsets=(1.0, -3.0, 0.0, 0.0))
+    con = store.connect()
+
+    def kept(side: str, coverage: float) -> list[tuple[Any, ...]]:
+        found = run(con, "significant", components="all", offset="include", coverage=coverage)
+        return found.filter(side=side).select("component", "up_layer", "contribution").rows()
+
+    assert kept("dest", 0.375) == [("head", 0, 4.0)]
+    assert kept("dest", 0.75) == [("head", 0, 4.0), ("mlp", 1, 3.5), ("head", 1, 3.0)]
+    assert kept("src", 0.75) == [("mlp", 1, 3.5)]
+
+
+def test_significant_keeps_a_small_component_that_is_needed() -> None:
+    """1 and 1/128 sum to 1.0078: 1 <= 0.999 * 1.0078 = 1.0068 needs the second; 0.99 does not."""
+    store = StoreRows(n_layers=4, n_heads=3)
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), dest={(0, 0): 1.0, (1, 0): 1 / 128})
+    con = store.connect()
+    for slices in ("signal", "all"):
+        found = run(con, "significant", slices=slices, coverage=0.999)
+        assert found["contribution"].to_list() == [1.0, 1 / 128]
+        assert run(con, "significant", slices=slices, coverage=0.99).height == 1
+
+
 def test_firing_slices() -> None:
     store = two_prompts()
     store.singular_values()
@@ -231,7 +264,28 @@ def test_auto_roots() -> None:
     effects(store, {(3, 0): 3.0, (2, 1): 2.0, (3, 1): 2.0, (2, 0): 1.0, (1, 0): -5.0})
     con = store.connect()
     assert rows(con, "auto_roots") == [(3, 0, 3.0, 1.0), (3, 1, 2.0, 1.0)]
-    assert rows(con, "auto_roots", root_src="IO") == [(2, 0, 1.0, 1.0)]
+
+
+def test_auto_roots_stop_where_half_is_carried() -> None:
+    """Effects 2, 1 and 1 sum to 4: 3.0 carries 2, which is half, so 3.1 is not taken."""
+    store = StoreRows(n_layers=4, n_heads=2)
+    store.prompt(0, {"end": 5})
+    for layer, head in ((3, 0), (3, 1), (2, 0)):
+        store.pair((0, layer, head, 5, 1))
+    effects(store, {(3, 0): 2.0, (3, 1): 1.0, (2, 0): 1.0})
+    assert rows(store.connect(), "auto_roots") == [(3, 0, 2.0, 1.0)]
+
+
+def test_auto_roots_fire_on_any_source() -> None:
+    """3.0 fires from end onto IO in one prompt, onto another token in the other: in both."""
+    store = StoreRows(n_layers=4, n_heads=2)
+    for prompt in range(2):
+        store.prompt(prompt, {"end": 5, "IO": 2})
+        store.pair((prompt, 3, 0, 5, 2 + prompt))
+    effects(store, {(3, 0): 1.0}, prompts=2)
+    con = store.connect()
+    insert(con, "results.run", [{"config": '{"trace": {"root_src": "IO"}}'}])
+    assert rows(con, "auto_roots") == [(3, 0, 1.0, 1.0)]
 
 
 def test_auto_roots_fire_in_half_of_the_prompts() -> None:

@@ -40,7 +40,17 @@ def test_another_content_is_refused_and_kept(tmp_path: Path) -> None:
 def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     make(path, schema=SCHEMA_VERSION + 1)
-    with pytest.raises(SvtError, match=r"written by svt 0\.0\.1 in schema .*dump again"):
+    told = r"written by svt 0\.0\.1 in schema .*move it away and dump again"
+    with pytest.raises(SvtError, match=told):
+        existing(path, WANTED)
+
+
+def test_a_store_without_its_row_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.duckdb"
+    make(path)
+    with duckdb.connect(str(path)) as con:
+        con.execute("DELETE FROM dump")
+    with pytest.raises(SvtError, match=r"not a whole store .*; move it away and dump again"):
         existing(path, WANTED)
 
 
