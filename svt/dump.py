@@ -1,7 +1,8 @@
 """The dump stage: one forward pass of the prompts, and everything it shows, into a store.
 
 1. Load and fold the model, decompose every head (compute).
-2. Batch by batch: forward pass, slice and upstream contributions, as columns, into the store.
+2. Batch by batch: forward pass, slice and upstream contributions, as columns, into the store; one
+   batch is written while the next is computed.
 3. Prompts with their logit difference, and one row about the dump itself.
 """
 
@@ -9,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -50,14 +52,19 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
         with (
             seconds.of("contributions"),
             Progress("dump", len(prompts), "prompts") as progress,
+            ThreadPoolExecutor(max_workers=1) as thread,
         ):
+            written = thread.submit(lambda: None)
             for batch in dump_batches(model, svd, prompts, config.dump):  # 2
                 if (prompts_done := batch.pop("prompts", None)) is not None:
                     measured.append(prompts_done)
                     progress.advance(len(prompts_done["prompt_id"]))
-                with seconds.of("write"):
-                    store.append_all(batch)
-        seconds.move("contributions", "write")
+                with seconds.of("waiting for the disk"):
+                    written.result()
+                written = thread.submit(store.append_all, batch)
+            with seconds.of("waiting for the disk"):
+                written.result()
+        seconds.move("contributions", "waiting for the disk")
         store.append("singular_values", svd.singular_values())
         _append_prompts(store, dataset, measured)  # 3
         store.append_row(
