@@ -105,6 +105,12 @@ def report_of(con: duckdb.DuckDBPyConnection, config: Config, figures: list[Figu
                 "1,000 random sets of as many heads; the last column is the share of them that "
                 "do at least as well.",
             ),
+            Table(
+                "Against the reference, beside random head sets with the same roots",
+                run(con, "random_baseline", keep_roots=True, among="reachable"),
+                "The roots were chosen by their effect, so this is the fairer comparison: the "
+                "same roots, the other heads drawn from the layers below them.",
+            ),
         ]
     roots = ", ".join(f"{layer}.{head}" for layer, head in json.loads(run_row["roots"]))
     left_out = [*json.loads(run_row["warnings"]), *json.loads(dump_row["notes"] or "[]")]

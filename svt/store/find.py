@@ -6,6 +6,7 @@
    waits at the lock and then finds the first one's work.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -
         if existing(path, identity):
             return True
         for left_by_a_dead_process in path.parent.glob(f".{path.name}.*.tmp*"):
-            left_by_a_dead_process.unlink(missing_ok=True)
+            if left_by_a_dead_process.is_dir():
+                shutil.rmtree(left_by_a_dead_process)
+            else:
+                left_by_a_dead_process.unlink(missing_ok=True)
         make(path)
         return False
     finally:

@@ -23,6 +23,7 @@ from svt.query.connect import create_tables
 from svt.store.checks import run_checks
 
 Columns = Mapping[str, Any]
+MEMORY = "800MB"  # of the database while it writes and checks; beyond it the disk is used
 
 # What a full or failing disk looks like: a file operation, a commit, or a database that gave up.
 DISK_ERRORS = (
@@ -72,7 +73,9 @@ def writing(path: Path) -> Iterator[StoreWriter]:
     """A writer whose file appears at `path` when the block ends well and every check passes."""
     try:
         with aside(path) as temporary:
-            con = duckdb.connect()
+            con = duckdb.connect(
+                config={"memory_limit": MEMORY, "temp_directory": f"{temporary}.d"}
+            )
             try:
                 con.execute(f"ATTACH '{_quoted(temporary)}' AS store")
                 create_tables(con, "store", "store")  # 1
