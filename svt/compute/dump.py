@@ -48,7 +48,7 @@ from svt.errors import SvtError
 if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
 
-CHUNK_ROWS = 500_000  # rows of upstream and slices that a chunk aims at
+CHUNK_ROWS = 2_000_000  # rows of upstream and slices that a chunk aims at
 CHUNK_NUMBERS = 64_000_000  # floats of writers' outputs that a chunk aims at
 
 

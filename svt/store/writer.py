@@ -23,7 +23,7 @@ from svt.query.connect import create_tables
 from svt.store.checks import run_checks
 
 Columns = Mapping[str, Any]
-MEMORY = "800MB"  # of the database while it writes and checks; beyond it the disk is used
+MEMORY = "1GB"  # of the database while it writes and checks; beyond it the disk is used
 
 # What a full or failing disk looks like: a file operation, a commit, or a database that gave up.
 DISK_ERRORS = (
