@@ -20,7 +20,7 @@ MUST_HAVE = (
     "svt/sql/schema/store/pairs.sql",
     "svt/sql/queries/summary.sql",
     "svt/ioi_mini/model/model.safetensors",
-    "svt/charts/report.html.j2",
+    "svt/charts/templates/report.html.j2",
 )
 
 
