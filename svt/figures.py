@@ -24,6 +24,7 @@ from svt.charts import (
     known_figures,
     write_report,
 )
+from svt.charts.style import head_name
 from svt.config import Config
 from svt.progress import Progress
 from svt.query.connect import connect
@@ -112,7 +113,7 @@ def report_of(con: duckdb.DuckDBPyConnection, config: Config, figures: list[Figu
                 "same roots, the other heads drawn from the layers below them.",
             ),
         ]
-    roots = ", ".join(f"{layer}.{head}" for layer, head in json.loads(run_row["roots"]))
+    roots = ", ".join(head_name(*root) for root in context_of(con, config).roots)
     left_out = [*json.loads(run_row["warnings"]), *json.loads(dump_row["notes"] or "[]")]
     left_out += _left_out(run(con, "left_out").to_dicts()[0])
     if not evaluated:

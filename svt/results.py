@@ -18,6 +18,7 @@ import duckdb
 from svt.errors import SvtError
 from svt.files import aside
 from svt.query.connect import connect, create_tables
+from svt.store.find import read_identity
 from svt.store.writer import DISK_ERRORS
 
 NAME = "results.duckdb"
@@ -53,8 +54,6 @@ def load_config(folder: Path) -> dict[str, Any]:
 
 def load_store_path(folder: Path) -> Path:
     """The store that a run folder's results name; SvtError when it is gone or another."""
-    from svt.store.find import read_identity
-
     row = _run_row(folder)
     path = Path(row["store_path"])
     if not path.is_file():

@@ -1,11 +1,11 @@
 """The last lines of a run: what was found, where it is, what to try next."""
 
-import json
 import shlex
 from pathlib import Path
 
 import duckdb
 
+from svt.charts.style import head_name
 from svt.config import Config
 from svt.figures import CHARTS, REPORT, context_of
 from svt.query.connect import connect
@@ -46,12 +46,12 @@ def _short(path: Path) -> Path:
 
 
 def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
-    roots = json.loads(con.execute("SELECT roots FROM run").fetchall()[0][0])
     nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
     deepest = max(run(con, "trace_summary")["deepest"].to_list())
-    least = context_of(con, config).min_count
+    context = context_of(con, config)
+    least = context.min_count
     lines = [
-        f"traced from {', '.join(f'{layer}.{head}' for layer, head in roots)}: "
+        f"traced from {', '.join(head_name(*root) for root in context.roots)}: "
         f"{nodes.height} heads, {edges.height} edges in at least {least} {config.trace.count}, "
         f"{deepest} edges deep",
     ]

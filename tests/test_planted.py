@@ -11,30 +11,17 @@ import pytest
 from svt.compute.columns import COMPONENTS
 from svt.compute.decompose import decompose_model
 from svt.compute.dump import dump_batches
-from svt.config import DumpConfig, TraceConfig
+from svt.config import DumpConfig
 from svt.dataset.rows import prompt_rows
 from svt.query.trace import trace
 from svt.store.checks import run_checks
 from svt.store.writer import StoreWriter
 from tests.compute.runs import loaded
 from tests.planted import Edge, Planted, planted
+from tests.settings import TRACE
 from tests.store_rows import connection
 
 DUMP = DumpConfig(0.5, 0.0, 0, 8, ("head",), "none")
-TRACE = TraceConfig(
-    firing_weight=0.5,
-    coverage=0.7,
-    slices="signal",
-    nonpositive="none",
-    components="head",
-    offset="exclude",
-    roots="auto",
-    root_dest="end",
-    root_src="any",
-    count="prompts",
-    min_share=0.25,
-    min_count=None,
-)
 
 
 def store_of(circuit: Planted, dump: DumpConfig = DUMP) -> duckdb.DuckDBPyConnection:

@@ -120,7 +120,6 @@ class _Worker:
         scales = torch.stack(acts.scale).double().cpu().numpy()  # [layer, token]
         found = slices(self.svd, acts, pairs, *token.T)
         read = readout(self.svd, pairs, found, scales[pairs.layer[:, None], token])
-        strong = ~pairs.sampled
         tables = {
             "pairs": pair_columns(batch, pairs, found, read, self.model.d_head),
             "slices": slice_columns(pairs, found),

@@ -68,6 +68,11 @@ def using(con: duckdb.DuckDBPyConnection, catalog: str) -> Iterator[None]:
         con.execute("SET search_path = ?", [before])
 
 
+def quoted(path: Path) -> str:
+    """A path as it stands between single quotes in ATTACH, which takes no parameters."""
+    return str(path).replace("'", "''")
+
+
 def has_table(con: duckdb.DuckDBPyConnection, catalog: str, table: str) -> bool:
     found = con.execute(
         "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
@@ -85,9 +90,8 @@ def _catalogs(con: duckdb.DuckDBPyConnection) -> set[str]:
 def _attach(con: duckdb.DuckDBPyConnection, catalog: str, path: Path, writable: bool) -> None:
     if not writable and not path.is_file():
         raise SvtError(f"{path}: no such {catalog} file; give an existing run folder or store")
-    quoted = str(path).replace("'", "''")
     try:
-        con.execute(f"ATTACH '{quoted}' AS {catalog}{'' if writable else ' (READ_ONLY)'}")
+        con.execute(f"ATTACH '{quoted(path)}' AS {catalog}{'' if writable else ' (READ_ONLY)'}")
     except duckdb.Error as error:
         raise SvtError(
             f"{path}: cannot be opened as DuckDB ({str(error).splitlines()[0]}); "

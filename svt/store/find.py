@@ -16,12 +16,13 @@ from filelock import FileLock, Timeout
 from svt.config import Config
 from svt.errors import SvtError
 from svt.progress import say
+from svt.query.connect import quoted
 from svt.store.identity import SCHEMA_VERSION, Identity
 
 
 def store_path(config: Config, identity: Identity) -> Path:
-    """Where the store of this identity stands or will stand. # 2"""
-    if config.store.path is not None:
+    """Where the store of this identity stands or will stand."""
+    if config.store.path is not None:  # 2
         return Path(config.store.path)
     return Path(config.store.dir) / identity.file_name(config.model, config.dataset)
 
@@ -72,7 +73,7 @@ def read_identity(path: Path) -> str:
     """The identity a store file says it has; SvtError when it is no store of this version."""
     try:
         with duckdb.connect() as con:
-            con.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS s (READ_ONLY)")
+            con.execute(f"ATTACH '{quoted(path)}' AS s (READ_ONLY)")
             rows = con.execute(
                 "SELECT identity, schema_version, svt_version FROM s.dump"
             ).fetchall()

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from svt.errors import SvtError
 from svt.files import aside
-from svt.query.connect import create_tables
+from svt.query.connect import create_tables, quoted
 from svt.store.checks import run_checks
 
 Columns = Mapping[str, Any]
@@ -77,7 +77,7 @@ def writing(path: Path) -> Iterator[StoreWriter]:
                 config={"memory_limit": MEMORY, "temp_directory": f"{temporary}.d"}
             )
             try:
-                con.execute(f"ATTACH '{_quoted(temporary)}' AS store")
+                con.execute(f"ATTACH '{quoted(temporary)}' AS store")
                 create_tables(con, "store", "store")  # 1
                 yield StoreWriter(con)
                 run_checks(con)  # 3
@@ -89,10 +89,6 @@ def writing(path: Path) -> Iterator[StoreWriter]:
             f"could not write the store {path}: {str(error).splitlines()[0]}; "
             "nothing was left there. Free some space or choose another store.dir"
         ) from error
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _plain(value: Any) -> Any:

@@ -5,24 +5,11 @@ import pytest
 
 from svt.charts import DEFAULT_FIGURES, Context, draw, known_figures
 from svt.charts.style import specification
-from svt.config import TraceConfig
 from svt.errors import SvtError
+from tests import settings
 from tests.charts.frames import evaluation_frame, layers_of, rows_of, subtitle
 
-TRACE = TraceConfig(
-    firing_weight=0.5,
-    coverage=0.7,
-    slices="signal",
-    nonpositive="none",
-    components="head",
-    offset="exclude",
-    roots="auto",
-    root_dest="end",
-    root_src="any",
-    count="prompts",
-    min_share=0.6,
-    min_count=None,
-)
+TRACE = dataclasses.replace(settings.TRACE, min_share=0.6)
 CONTEXT = Context(TRACE, [(2, 0)], n_prompts=100)
 
 

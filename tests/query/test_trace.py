@@ -12,22 +12,10 @@ import pytest
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.query.trace import TraceResult, trace
+from tests.settings import TRACE
 from tests.store_rows import StoreRows
 
-PAPER = TraceConfig(
-    firing_weight=0.5,
-    coverage=0.75,
-    slices="signal",
-    nonpositive="none",
-    components="head",
-    offset="exclude",
-    roots=((3, 0),),
-    root_dest="end",
-    root_src="any",
-    count="prompts",
-    min_share=0.25,
-    min_count=None,
-)
+PAPER = replace(TRACE, coverage=0.75, roots=((3, 0),))
 
 Up = tuple[Any, ...]
 At = tuple[int, int, int, int, int]  # prompt, layer, head, dest, src
