@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from svt.errors import SvtError
 
-Stage = Literal["dump", "trace", "evaluate", "chart", "report"]
+Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
+Scope = Literal["global", "local_qk", "local_qkv"]
+Kind = Literal["ablate", "boost"]
 Component = Literal["head", "mlp", "embed", "pos_embed", "bias"]
 Head = tuple[int, int]
 
@@ -102,12 +104,41 @@ class TraceConfig:
 @dataclass(frozen=True)
 class EvaluateConfig:
     reference: Annotated[str, _filled]
+    edges: Literal["all", "validated"]
+
+
+@dataclass(frozen=True)
+class InterveneConfig:
+    edges: Annotated[str, _filled]
+    sets: str | None
+    scopes: Annotated[tuple[Scope, ...], _filled]
+    kinds: Annotated[tuple[Kind, ...], _filled]
+    strength: Annotated[float, _between(0, 1000)]
+    homogeneous: bool
+    local_base: Literal["live", "clean"]
+    repeats: Annotated[int, _at_least(0)]
+    seed: Annotated[int, _at_least(0)]
+    faithfulness: Literal["mean", "resample", "none"]
+    batch_size: Annotated[int, _at_least(1)]
+
+
+@dataclass(frozen=True)
+class ReferenceConfig:
+    ablation: Literal["mean", "zero", "resample"]
+    threshold: Annotated[float, _between(0, 1)]
+    seed: Annotated[int, _at_least(0)]
 
 
 @dataclass(frozen=True)
 class ChartConfig:
     figures: Annotated[Literal["default"] | tuple[str, ...], _filled]
     format: tuple[Literal["json", "html", "svg", "png"], ...]
+    heads: Annotated[tuple[Head, ...] | None, _filled]
+    dest_role: str | None
+    src_role: str | None
+    prompt_id: Annotated[int | None, _at_least(0)]
+    min_firings: Annotated[int, _at_least(1)]
+    compare_store: str | None
 
 
 @dataclass(frozen=True)
@@ -121,6 +152,8 @@ class Config:
     dataset: DatasetConfig
     dump: DumpConfig
     trace: TraceConfig
+    intervene: InterveneConfig
+    reference: ReferenceConfig
     evaluate: EvaluateConfig
     chart: ChartConfig
 
@@ -229,7 +262,13 @@ def _told(hint: Any) -> str:
             else _told(get_args(hint)[0])
         )
         return f"a list, each {inner}"
-    names = {int: "an integer", float: "a number", str: "a text", type(None): "null"}
+    names = {
+        bool: "true or false",
+        int: "an integer",
+        float: "a number",
+        str: "a text",
+        type(None): "null",
+    }
     if hint in names:
         return names[hint]
     return ", or ".join(_told(option) for option in _options(hint))

@@ -59,7 +59,7 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
         ("dataset.shard", 1, "dataset.shard=1: shards count from 0"),
         ("dataset.name", "iio", "must be ioi or file or text"),
         ("model.name", "", "model.name=: must not be empty"),
-        ("stages", ["dumb"], "each dump or trace or evaluate or chart or report"),
+        ("stages", ["dumb"], "each dump or reference or trace or intervene or"),
         ("chart.format", ["gif"], "each json or html or svg or png"),
     ],
 )

@@ -1,0 +1,56 @@
+"""Interventions against the definitions written down slowly (tests/slow_intervene.py)."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from svt.compute.intervene import Variant
+from tests.checkpoints import tiny_gpt2
+from tests.compute.edited import ROW, SCOPES, effects, pair_slices, random_edits
+from tests.compute.runs import loaded, prompts_of
+from tests.slow import SlowModel
+from tests.slow_intervene import SlowIntervention
+
+RANKS = ("answer_rank", "answer_rank_after")
+MEASURED = ("n_slices", "logit_diff", "score", "weight", "logit_diff_after", "score_after")
+MEASURED += ("weight_after", "cosine", "norm_ratio", "resid_cosine", "resid_norm_ratio")
+
+
+@pytest.mark.parametrize("base", ["live", "clean"])
+@pytest.mark.parametrize("homogeneous", [True, False])
+@pytest.mark.parametrize("most", [1, 6])
+def test_effects_are_what_the_definitions_say(
+    tmp_path: Path, most: int, homogeneous: bool, base: str
+) -> None:
+    seed = 10 * most + homogeneous
+    folder = tiny_gpt2(tmp_path, 4, n_heads=3, d_model=18, seed=seed, sharp=3.0, n_ctx=16)
+    model, slow_model = loaded(folder, "float64"), SlowModel(folder)
+    first, second, *others = prompts_of(seed, n_prompts=4, lengths=(2, 6))
+    prompts = (replace(first, distractor=None), replace(second, answer=None), *others)
+    edits = random_edits(model, prompts, seed, n_runs=25, most=most)
+    slices = pair_slices(edits, model.d_head, seed)
+    ways = list(product(SCOPES, (-1.0, 1.7)))
+    variants = [Variant(scope, strength, slices) for scope, strength in ways]
+    found = effects(model, prompts, edits, variants, homogeneous=homogeneous, local_base=base)
+    for (scope, strength), columns in zip(ways, found, strict=True):
+        slow = SlowIntervention(slow_model, scope, strength, homogeneous, base)
+        rows = []
+        for run in range(25):
+            mine = np.flatnonzero(edits.run == run)
+            prompt = int(edits.prompt[mine[0]])
+            asked = [
+                {name: int(getattr(edits, name)[i]) for name in ROW}
+                | {"slices": np.flatnonzero(slices[i]).tolist()}
+                for i in mine
+            ]
+            for row in slow.effects(prompts[prompt], asked):
+                rows.append(row | {"run": run, "prompt": prompt})
+        assert len(rows) > 15
+        for name in ("run", "prompt", "pair_id", *RANKS):
+            assert columns[name].tolist() == [row[name] for row in rows], name
+        for name in MEASURED:
+            wanted = np.array([row[name] for row in rows], float)
+            np.testing.assert_allclose(columns[name], wanted, rtol=1e-5, atol=1e-6, err_msg=name)
