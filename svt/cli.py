@@ -30,6 +30,7 @@ from svt.paths import conf_dir
 from svt.progress import say
 
 failures: list[str] = []
+_OF_STAGES = ("trace", "intervene", "reference", "evaluate")  # groups that only their stage reads
 _HYDRA_ADVICE = ("To append to your config", "full_key:", "object_type=", "Set the environment")
 
 
@@ -65,7 +66,8 @@ def task(composed: DictConfig) -> None:
         with _only_run_in(folder):
             config = _config(composed, overrides)  # 1, 2
             store = pipeline.run(config, folder)  # 3
-        print(("" if job else "\n") + summary.found(config, folder, store))
+        if store is not None:
+            print(("" if job else "\n") + summary.found(config, folder, store))
         if job is None:
             print(f"\n{summary.where(folder, store)}")
         else:
@@ -108,7 +110,7 @@ def _config(composed: DictConfig, overrides: list[str]) -> Config:
         return from_mapping(tree)
     from svt.results import load_config
 
-    stored = load_config(Path(path))
+    stored = _with_new_keys(load_config(Path(path)), tree)
     stored["run"], stored["stages"] = tree["run"], tree["stages"]
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+")
@@ -118,10 +120,20 @@ def _config(composed: DictConfig, overrides: list[str]) -> Config:
                 f"{key}: run.path works on the store that the run has; "
                 f"start a new run without run.path to change {group}"
             )
-        if group in ("trace", "evaluate") and group not in stored["stages"]:
+        if group in _OF_STAGES and group not in stored["stages"]:
             raise SvtError(f"{key}: changes nothing unless you add {group} to the stages")
         _lay_over(stored, tree, key)
     return from_mapping(stored)
+
+
+def _with_new_keys(stored: dict[str, Any], composed: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration with the keys that svt did not know yet when it was made."""
+    return {
+        key: _with_new_keys(stored[key], value)
+        if isinstance(value, dict) and key in stored
+        else stored.get(key, value)
+        for key, value in composed.items()
+    }
 
 
 def _lay_over(stored: dict[str, Any], composed: dict[str, Any], key: str) -> None:

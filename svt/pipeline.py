@@ -1,17 +1,20 @@
 """The stages of a run, in their order, and what each needs.
 
 1. dump       prompts, model -> a store (found by content, or made)
-2. trace      store -> trace_pairs, trace_edges, graph_edges
-3. evaluate   graph, a reference -> reference_heads, evaluation
-4. chart      queries -> figures, graph.graphml
-5. report     the same figures -> report.html
+2. reference  prompts, model -> reference.csv: the heads whose ablation matters
+3. trace      store -> trace_pairs, trace_edges, graph_edges
+4. intervene  graph, store, prompts, model -> interventions and their effects, faithfulness
+5. evaluate   graph, a reference -> reference_heads, evaluation
+6. chart      queries -> figures, graph.graphml
+7. report     the same figures -> report.html
 
-1 leaves an immutable store; 2 and 3 fill results.duckdb, written aside and renamed; 4 and 5 read.
+1 leaves an immutable store; 3 to 5 fill results.duckdb, written aside and renamed; 6 and 7 read.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,70 +22,108 @@ import duckdb
 
 import svt
 from svt.config import Config, to_mapping
-from svt.dataset import dataset_files, load_prompts, load_tokenizer
 from svt.dump import Seconds, dump
 from svt.errors import SvtError
+from svt.faithfulness import measure_faithfulness
 from svt.figures import CHARTS, REPORT, draw_figures
-from svt.model_files import CONFIG, localise, weight_files
+from svt.inputs import Inputs
+from svt.intervene import Finished, intervening
 from svt.progress import say
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
+from svt.reference import make_reference
 from svt.requests import check_inputs, check_requests
 from svt.results import load_store_path, writing_results
-from svt.store.find import existing, find_or_make, store_path
-from svt.store.identity import identify
+from svt.store.find import existing, find_or_make, read_identity, store_path
 
 
-def run(config: Config, folder: Path) -> Path:
-    """Runs `config.stages` into `folder` and returns the store that it worked on.
+def run(config: Config, folder: Path) -> Path | None:
+    """Runs `config.stages` into `folder` and returns the store worked on, if any stage needed one.
 
     SvtError says what is wrong and leaves what stood.
     """
     seconds = Seconds()
+    stages = set(config.stages)
     check_requests(config, folder)
-    with seconds.of("dump"):
-        store = find_store(config)
-    if {"trace", "evaluate"} & set(config.stages):
-        write_results(config, folder, store, seconds)
+    inputs = Inputs(config)
+    if config.run.path is None:
+        check_inputs(config, inputs.dataset, inputs.folder)
+    store = None
+    if stages != {"reference"}:
+        with seconds.of("dump"):
+            store = find_store(config, inputs)
+    if "reference" in stages:
+        make_reference(config, inputs.model, inputs.dataset.prompts, folder)
+    if store is None:
+        return None
+    if {"trace", "intervene", "evaluate"} & stages:
+        write_results(config, folder, store, inputs, seconds)
         remove_pictures(folder)
-    if {"chart", "report"} & set(config.stages):
+    if {"chart", "report"} & stages:
         draw_figures(config, folder, store)
     return store
 
 
-def find_store(config: Config) -> Path:
+def find_store(config: Config, inputs: Inputs) -> Path:
     """The run's own store, or the one that the configuration asks for, made if need be."""
     if config.run.path is not None:
-        return load_store_path(Path(config.run.path))
-    model = localise(config.model)
-    folder = Path(str(model.path))
-    tokenizer = load_tokenizer(folder)
-    dataset = load_prompts(config.dataset, tokenizer)
-    identity = identify(
-        config.model,
-        config.dataset,
-        config.dump,
-        weights=weight_files(folder),
-        others=(folder / CONFIG, *tokenizer.files, *dataset_files(config.dataset)),
-        cache=Path(config.store.dir) / ".digests.json",
-    )
-    path = store_path(config, identity)
-    check_inputs(config, dataset, folder)
+        path = load_store_path(Path(config.run.path))
+        if {"intervene", "reference"} & set(config.stages):
+            _check_unchanged(config, path, inputs)
+        return path
+    path = store_path(config, inputs.identity)
     if "dump" not in config.stages:
-        if not existing(path, identity):
+        if not existing(path, inputs.identity):
             raise SvtError(f"there is no store {path} yet; add dump to the stages")
         return path
-    for note in dataset.notes:
+    for note in inputs.dataset.notes:
         say(note)
-    local = replace(config, model=model)
-    if find_or_make(path, identity, lambda path: dump(local, dataset, identity, path)):
+
+    local = replace(config, model=inputs.model_config)
+    if find_or_make(
+        path, inputs.identity, lambda path: dump(local, inputs.dataset, inputs.identity, path)
+    ):
         say(f"store {path} is there already; nothing to dump")
     return path
 
 
-def write_results(config: Config, folder: Path, store: Path, seconds: Seconds) -> None:
-    """Trace and evaluation into results.duckdb; without a new trace the old one stays."""
-    keep = "trace" not in config.stages
+def _check_unchanged(config: Config, store: Path, inputs: Inputs) -> None:
+    """A model that runs again must run what the store was made from."""
+    if read_identity(store) != inputs.identity.key:
+        raise SvtError(
+            f"run.path={config.run.path}: the model's files or the prompts have changed since "
+            f"{store} was made, so they cannot be run again; start a new run without run.path"
+        )
+
+
+def write_results(
+    config: Config, folder: Path, store: Path, inputs: Inputs, seconds: Seconds
+) -> None:
+    """Trace, interventions and evaluation into results.duckdb; what is not made anew stays."""
+    stages = set(config.stages)
+    if {"trace", "intervene"} <= stages:  # interventions start from a trace that is written
+        _write(config, folder, store, inputs, {"trace"}, None, seconds)
+        stages.remove("trace")
+    with ExitStack() as stack:
+        changed = None
+        if "intervene" in stages:
+            with seconds.of("intervene"):
+                changed = stack.enter_context(
+                    intervening(config, folder, store, inputs.model, inputs.dataset.prompts)
+                )
+        _write(config, folder, store, inputs, stages, changed, seconds)
+
+
+def _write(
+    config: Config,
+    folder: Path,
+    store: Path,
+    inputs: Inputs,
+    stages: Collection[str],
+    changed: Finished | None,
+    seconds: Seconds,
+) -> None:
+    keep = "trace" not in stages
     with writing_results(folder, store, keep) as con:
         if keep:
             ((roots, warnings),) = con.execute("SELECT roots, warnings FROM results.run").fetchall()
@@ -94,10 +135,14 @@ def write_results(config: Config, folder: Path, store: Path, seconds: Seconds) -
             roots, warnings = traced.roots, traced.warnings
             for warning in warnings:
                 say(f"warning: {warning}")
-        if "evaluate" in config.stages:
+        if changed is not None:
+            changed.fill_tables(con, config.intervene.strength)
+            with seconds.of("faithfulness"):
+                measure_faithfulness(con, config, inputs.model, inputs.dataset.prompts)
+        if "evaluate" in stages:
             with seconds.of("evaluate"):
                 reference = reference_file(config.evaluate.reference, config.model.name)
-                evaluate(con, reference, [tuple(root) for root in roots])
+                evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
         _insert_run(con, config, store, roots, warnings, seconds)
 
 

@@ -7,13 +7,16 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from svt.charts import known_figures
+from svt.charts import check_figures
 from svt.config import Config, Head
 from svt.dataset import Dataset, role_labels
 from svt.errors import SvtError
 from svt.model_files import shape
+from svt.query.edges import check_edges
 from svt.query.evaluate import load_reference, reference_file
-from svt.results import NAME
+from svt.query.target import open_target
+from svt.reference import check_answers
+from svt.results import NAME, check_tables
 
 
 def check_requests(config: Config, folder: Path) -> None:
@@ -21,14 +24,23 @@ def check_requests(config: Config, folder: Path) -> None:
     reference = reference_file(config.evaluate.reference, config.model.name)
     if reference is not None:
         load_reference(reference)
-    known_figures(config.chart.figures)
+    check_figures(config.chart.figures)
+    if config.chart.compare_store is not None:
+        with open_target(Path(config.chart.compare_store)):
+            pass
+    if "intervene" in config.stages:
+        check_edges(config.intervene.edges, "intervene.edges")
+        if config.intervene.sets is not None:
+            check_edges(config.intervene.sets, "intervene.sets")
     if "trace" in config.stages:
         _check_trace(config)
-    elif set(config.stages) != {"dump"} and not (folder / NAME).is_file():
-        raise SvtError(
-            f"stages={list(config.stages)}: {folder} has no results to work on; add trace to the "
-            "stages, or name a finished run with run.path=DIR (alone, not in a sweep)"
-        )
+    elif not set(config.stages) <= {"dump", "reference"}:
+        if not (folder / NAME).is_file():
+            raise SvtError(
+                f"stages={list(config.stages)}: {folder} has no results to work on; add trace to "
+                "the stages, or name a finished run with run.path=DIR (alone, not in a sweep)"
+            )
+        check_tables(folder)
 
 
 def _check_trace(config: Config) -> None:
@@ -50,6 +62,10 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     """Step 2; `model` is the folder of its files."""
     if isinstance(config.dump.coordinates, tuple):
         _check_heads("dump.coordinates", config.dump.coordinates, model)
+    if config.chart.heads is not None:
+        _check_heads("chart.heads", config.chart.heads, model)
+    if "reference" in config.stages:
+        check_answers(dataset.prompts)
     if "trace" not in config.stages:
         return
     _check_roles(config, dataset)

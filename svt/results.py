@@ -17,6 +17,7 @@ import duckdb
 
 from svt.errors import SvtError
 from svt.files import aside
+from svt.paths import sql_dir
 from svt.query.connect import connect, create_tables
 from svt.store.find import read_identity
 from svt.store.writer import DISK_ERRORS
@@ -52,6 +53,22 @@ def load_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def check_tables(folder: Path) -> None:
+    """SvtError when a run's results lack a table that this svt knows."""
+    path = folder / NAME
+    known = {file.stem for file in (sql_dir() / "schema" / "results").glob("[a-z]*.sql")}
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            lacking = known - {name for (name,) in con.execute("SHOW TABLES").fetchall()}
+    except duckdb.Error as error:
+        raise _unreadable(path, error) from error
+    if lacking:
+        raise SvtError(
+            f"{path} was written by an earlier svt: it has no {', '.join(sorted(lacking))}; "
+            "add trace to the stages to make it anew"
+        )
+
+
 def load_store_path(folder: Path) -> Path:
     """The store that a run folder's results name; SvtError when it is gone or another."""
     row = _run_row(folder)
@@ -71,7 +88,11 @@ def _run_row(folder: Path) -> dict[str, Any]:
         with duckdb.connect(str(path), read_only=True) as con:
             rows = con.sql("FROM run").pl().to_dicts()
     except duckdb.Error as error:
-        raise SvtError(f"{path} cannot be read ({str(error).splitlines()[0]}); run anew") from error
+        raise _unreadable(path, error) from error
     if not rows:
         raise SvtError(f"{path} holds no finished run; run anew")
     return rows[0]
+
+
+def _unreadable(path: Path, error: duckdb.Error) -> SvtError:
+    return SvtError(f"{path} cannot be read ({str(error).splitlines()[0]}); run anew")

@@ -10,6 +10,7 @@ from svt.config import Config
 from svt.figures import CHARTS, REPORT, context_of
 from svt.query.connect import connect
 from svt.query.sql import run
+from svt.reference import REFERENCE
 from svt.results import NAME
 
 
@@ -28,16 +29,19 @@ def found(config: Config, folder: Path, store: Path) -> str:
     return "\n".join(lines)
 
 
-def where(folder: Path, store: Path) -> str:
+def where(folder: Path, store: Path | None) -> str:
     """What a run left and what to try next; paths as short as the working folder allows."""
     left = {
         "store": store,
         "results": folder / NAME,
+        "reference": folder / REFERENCE,
         "charts": folder / CHARTS,
         "report": folder / REPORT,
     }
-    lines = [f"{what:<8} {_short(path)}" for what, path in left.items() if path.exists()]
-    traced = left["results"].exists()
+    lines = [f"{what:<9} {_short(path)}" for what, path in left.items() if path and path.exists()]
+    if store is None:
+        return "\n".join(lines)
+    traced = (folder / NAME).exists()
     return "\n".join([*lines, "", "try next:", *(f"  {t}" for t in _next(folder, store, traced))])
 
 

@@ -163,3 +163,56 @@ class StoreRows:
 
     def connect(self, **results: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
         return connection(self.tables(), results)
+
+
+class InterventionRows:
+    """Collects interventions and their effects; `tables` are rows as `connection` takes them."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, list[dict[str, Any]]] = {
+            "interventions": [], "intervention_edges": [], "intervention_effects": [],
+        }  # fmt: skip
+
+    def add(
+        self,
+        *edges: Mapping[str, Any],
+        effects: Mapping[tuple[int, int], float | Mapping[str, Any] | None],
+        name: str | None = None,
+        seed: int | None = None,
+        **more: Any,
+    ) -> int:
+        """One intervention, on a single edge or on the set `name`; its number.
+
+        An edge has the columns of intervention_edges. `effects` maps (prompt, pair) to the change
+        of a logit difference of 2, or to columns of intervention_effects. `seed` makes a control.
+        """
+        number = len(self.tables["interventions"])
+        single = edges[0] if name is None else {}
+        self.tables["interventions"].append(
+            {
+                "intervention_id": number, "label": name or edge_label(single), **single,
+                "scope": "global", "kind": "ablate", "strength": 1.0, "seed": seed,
+                "control": "signal" if seed is None else "random", "n_pairs": len(effects), **more,
+            }
+        )  # fmt: skip
+        for edge in edges:
+            self.tables["intervention_edges"].append({"intervention_id": number, **edge})
+        for (prompt_id, pair_id), given in effects.items():
+            row = given if isinstance(given, Mapping) else {"effect": given}
+            columns = {name: value for name, value in row.items() if name != "effect"}
+            effect = row.get("effect", 0.0)
+            self.tables["intervention_effects"].append(
+                {
+                    "intervention_id": number, "prompt_id": prompt_id, "pair_id": pair_id,
+                    "n_slices": 1, "logit_diff": None if effect is None else 2.0,
+                    "logit_diff_after": None if effect is None else 2.0 + effect, "score": 1.0,
+                    "score_after": 1.0, "weight": 0.5, "weight_after": 0.5, "cosine": 1.0,
+                    "norm_ratio": 1.0, "resid_cosine": 1.0, "resid_norm_ratio": 1.0, **columns,
+                }
+            )  # fmt: skip
+        return number
+
+
+def edge_label(edge: Mapping[str, Any]) -> str:
+    up = f"{edge['up_layer']}.{edge['up_head']}"
+    return f"{up} -> {edge['layer']}.{edge['head']} {edge['side']}"

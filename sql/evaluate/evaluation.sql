@@ -1,3 +1,3 @@
 INSERT INTO results.evaluation BY NAME
-FROM evaluated('results.graph_edges', $roots, 'results.reference_heads')
+FROM evaluated('circuit_edges', $roots, 'results.reference_heads')
 ORDER BY reference, count, min_count;

@@ -3,6 +3,7 @@
 --         head INTEGER the head in its layer
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
 --         src_role VARCHAR only firings onto a token with this role, or any [= any]
+--         prompt_id INTEGER only in this prompt [= null]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 -- grain: [1], or no row when the head never fires so
 -- columns: pair_id, prompt_id, layer, head, dest, src, dest_token, src_token, dest_role, src_role,
@@ -27,6 +28,7 @@ FROM firing AS f
 LEFT JOIN prompts AS p USING (prompt_id)
 LEFT JOIN tokens AS d ON d.prompt_id = f.prompt_id AND d.pos = f.dest
 LEFT JOIN tokens AS s ON s.prompt_id = f.prompt_id AND s.pos = f.src
+WHERE f.prompt_id = coalesce($prompt_id::INTEGER, f.prompt_id)
 ORDER BY
     (f.dest_role IS NULL)::INTEGER + (f.src_role IS NULL)::INTEGER,
     f.frequency DESC, f.dest_role, f.src_role, f.weight DESC, f.pair_id

@@ -3,19 +3,24 @@
 1. A reference is a CSV file: lines that begin with # are remarks, then a header with `layer` and
    `head` (and `class`, where known), then a row for each head. conf/evaluate holds the named ones.
 2. A reference head is reachable when it is a root or lies below the lowest root's layer.
-3. Precision and recall at every threshold come from one query (sql/macros/evaluated.sql).
+3. The circuit is made of all edges of the graph, or of those whose ablation goes beyond its random
+   control (the query `validated_edges`).
+4. Precision and recall at every threshold come from one query (sql/macros/evaluated.sql).
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import duckdb
+import polars as pl
 
 from svt.config import Head
 from svt.errors import SvtError
 from svt.paths import conf_dir, sql_dir
+from svt.query.csv_rows import read_rows
+from svt.query.sql import run
 
 _OWN = {  # by model name
     "ioi-mini": "ioi-mini",
@@ -60,34 +65,12 @@ def reference_file(reference: str, model_name: str) -> Path | None:
 
 def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
     """The heads of a reference file (step 1); SvtError names the row that is wrong."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SvtError(
-            f"{file}: cannot be read as UTF-8 text ({error}); give a CSV file"
-        ) from error
-    numbered = [
-        (number, line)
-        for number, line in enumerate(lines, 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    rows = list(csv.reader(line for _, line in numbered))
-    if not rows:
-        raise SvtError(
-            f"{file}: is empty; it needs a header with layer,head and a row for each head"
-        )
-    header = [name.strip() for name in rows[0]]
-    missing = [name for name in ("layer", "head") if name not in header]
-    if missing:
-        raise SvtError(f"{file}, row {numbered[0][0]}: the header lacks {', '.join(missing)}")
     heads: dict[Head, ReferenceHead] = {}
-    for (number, line), row in zip(numbered[1:], rows[1:], strict=True):
-        if len(row) != len(header):
-            raise SvtError(f"{file}, row {number}: has {len(row)} fields, the header {len(header)}")
-        values = dict(zip(header, (value.strip() for value in row), strict=True))
+    for number, values in read_rows(file, ("layer", "head")):
         if not (values["layer"].isdecimal() and values["head"].isdecimal()):
             raise SvtError(
-                f"{file}, row {number}: layer and head must be counts from 0, not {line}"
+                f"{file}, row {number}: layer and head must be counts from 0, not "
+                f"{values['layer']},{values['head']}"
             )
         at = (int(values["layer"]), int(values["head"]))
         if at in heads:
@@ -100,10 +83,16 @@ def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
     return tuple(heads.values())
 
 
-def evaluate(con: duckdb.DuckDBPyConnection, file: Path | None, roots: Sequence[Head]) -> None:
+def evaluate(
+    con: duckdb.DuckDBPyConnection,
+    file: Path | None,
+    roots: Sequence[Head],
+    edges: Literal["all", "validated"] = "all",
+) -> None:
     """Fills reference_heads and evaluation of `results` anew; without a file they stay empty.
 
-    `roots` are those of the trace. SvtError when the reference names a head that the model lacks.
+    `roots` are those of the trace, `edges` those that take part. SvtError when the reference names
+    a head that the model lacks, or no edge can be validated for want of interventions.
     """
     heads = load_reference(file) if file is not None else ()
     ((n_layers, n_heads),) = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
@@ -123,8 +112,35 @@ def evaluate(con: duckdb.DuckDBPyConnection, file: Path | None, roots: Sequence[
         for h in heads
     ]
     con.executemany("INSERT INTO results.reference_heads VALUES (?, ?, ?, ?, ?)", rows)
-    text = (sql_dir() / "evaluate" / "evaluation.sql").read_text(encoding="utf-8")
-    con.execute(text, {"roots": [list(root) for root in roots]})  # 3
+    if edges == "all":
+        con.execute(_sql("edges_all"))  # 3
+    else:
+        con.register("validated", _validated(con).to_arrow())
+        con.execute(_sql("edges_validated"))
+        con.unregister("validated")
+    con.execute(_sql("evaluation"), {"roots": [list(root) for root in roots]})  # 4
+    con.execute("DROP TABLE circuit_edges")
+
+
+def _validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """The rows of `validated_edges` that are; SvtError when there was nothing to validate by."""
+    found = run(con, "validated_edges")
+    if found.is_empty():
+        raise SvtError(
+            "evaluate.edges=validated: the results hold no global ablation of an edge; add "
+            "intervene to the stages (scopes with global, kinds with ablate)"
+        )
+    if found["random_low"].is_null().all():
+        raise SvtError(
+            f"evaluate.edges=validated: none of {found.height} changed edges has a random control "
+            "to go beyond; intervene again with intervene.repeats of 1 or more, on prompts with "
+            "answers"
+        )
+    return found.filter("validated")
+
+
+def _sql(name: str) -> str:
+    return (sql_dir() / "evaluate" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _folder() -> Path:

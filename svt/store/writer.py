@@ -48,7 +48,7 @@ class StoreWriter:
 
     def append(self, table: str, columns: Columns) -> None:
         """Adds rows to `table`; columns that are not named are null."""
-        arrow = pa.table({name: _arrow(name, values) for name, values in columns.items()})
+        arrow = arrow_table(columns)
         if arrow.num_rows:
             self._con.register("batch", arrow)
             self._con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM batch")  # 2
@@ -89,6 +89,11 @@ def writing(path: Path) -> Iterator[StoreWriter]:
             f"could not write the store {path}: {str(error).splitlines()[0]}; "
             "nothing was left there. Free some space or choose another store.dir"
         ) from error
+
+
+def arrow_table(columns: Columns) -> pa.Table:
+    """Columns of equal length as Arrow; masked entries and NaN are null."""
+    return pa.table({name: _arrow(name, values) for name, values in columns.items()})
 
 
 def _plain(value: Any) -> Any:

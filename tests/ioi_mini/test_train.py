@@ -5,11 +5,11 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
+import svt.ioi_mini
 from svt.ioi_mini.language import FULL, Language
-from svt.ioi_mini.reference import MODEL, mean_ablated, mean_logit_diff
-from svt.ioi_mini.reference import main as reference
 from svt.ioi_mini.train import Settings, Training, grow, main, measure, new_model, rate_at, train
 
+MODEL = Path(svt.ioi_mini.__file__).parent / "model"
 TINY = Settings(
     layers=3, grown=1, heads=2, width=16, mlp=8, first_steps=4, steps=4, batch=4, length=24, every=2
 )
@@ -72,46 +72,6 @@ def test_rate_warms_up_and_falls_to_nothing() -> None:
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] < 1e-3
-
-
-def test_mean_ablation_removes_what_differs_between_prompts(language: Language) -> None:
-    torch.manual_seed(0)
-    settings = Settings(layers=1, grown=0, heads=1, width=16, mlp=8, dropout=0.0)
-    model = new_model(language, settings, 1).eval()
-    torch.nn.init.normal_(model.transformer.h[0].attn.c_attn.weight)
-    torch.nn.init.normal_(model.transformer.h[0].attn.c_proj.weight)
-    torch.nn.init.zeros_(model.transformer.h[0].mlp.c_proj.weight)
-    prompts = [p for p in language.held_out_prompts(0, 4) if p.template == 0]
-    ids = torch.tensor([p.ids for p in prompts])
-    with torch.no_grad():
-        clean = model(ids).logits[:, -1]
-        with mean_ablated(model, 0, 0):
-            ablated = model(ids).logits[:, -1]
-        again = model(ids).logits[:, -1]
-    assert clean.std(0).max() > 1e-2
-    assert ablated.std(0).max() < 1e-5  # one layer: the end sees others through its head alone
-    assert torch.equal(clean, again)
-
-
-def test_reference_lists_the_heads_above_the_threshold(
-    tmp_path: Path, language: Language, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(TINY, tmp_path / "model", language)
-    reference(["--model", str(tmp_path / "model"), "--per-order", "2", "--seed", "3"])
-    written = capsys.readouterr().out.splitlines()
-    model = GPT2LMHeadModel.from_pretrained(tmp_path / "model").eval()
-    prompts = language.held_out_prompts(3, 2)
-    clean = mean_logit_diff(model, prompts)
-    expected = []
-    for layer in range(TINY.layers):
-        for head in range(TINY.heads):
-            with mean_ablated(model, layer, head):
-                effect = mean_logit_diff(model, prompts) - clean
-            if abs(effect) >= 0.05 * clean:
-                expected.append((layer, head))
-    table = [line for line in written if not line.startswith("#")]
-    assert table[0] == "layer,head,class,effect,effect_share"
-    assert [tuple(map(int, line.split(",")[:2])) for line in table[1:]] == expected
 
 
 def test_the_bundled_model_finds_the_receiver(language: Language) -> None:

@@ -80,7 +80,7 @@ def test_list_tells_every_query_and_its_parameters(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["summmary"], "no query summmary; there are: auto_roots, "),
+        (["summmary"], "no query summmary; there are: additivity, "),
         (["upstream_of"], "needs layer"),
         (["summary", "foo=1"], "foo"),
         (["summary", "foo"], "write name=value"),

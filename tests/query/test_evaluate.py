@@ -12,7 +12,7 @@ from svt.config import Head
 from svt.errors import SvtError
 from svt.query.evaluate import evaluate, known_references, load_reference, reference_file
 from svt.query.sql import run
-from tests.store_rows import connection, insert
+from tests.store_rows import InterventionRows, connection, insert
 
 PAPER_ROOTS = [(9, 6), (9, 9), (10, 0)]
 
@@ -156,6 +156,76 @@ def test_a_second_evaluation_replaces_the_first(tmp_path: Path) -> None:
     evaluate(con, None, [(3, 0)])
     assert con.execute("SELECT count(*) FROM reference_heads").fetchone() == (0,)
     assert con.execute("SELECT count(*) FROM evaluation").fetchone() == (0,)
+
+
+def validation(*edges: tuple[Head, Head, str, str | None, bool | None]) -> InterventionRows:
+    """Global ablations (up, down, side, role) with an effect of -1 beside a control of 0 or -1.
+
+    The last says whether that validates the edge; None is no control.
+    """
+    rows = InterventionRows()
+    for up, down, side, role, validated in edges:
+        edge = {
+            "up_layer": up[0], "up_head": up[1], "layer": down[0], "head": down[1], "side": side,
+            f"{side}_role": role,
+        }  # fmt: skip
+        rows.add(edge, effects={(0, 1): -1.0})
+        if validated is not None:
+            rows.add(edge, effects={(0, 1): 0.0 if validated else -1.0}, seed=0)
+    return rows
+
+
+def validated_graph(rows: InterventionRows) -> duckdb.DuckDBPyConnection:
+    """Root 3.0; 2.0 and 2.1 write for it at end, 1.0 for 2.0 at IO, 1.1 and an MLP at end."""
+    edges = [
+        edge((2, 0), (3, 0), "end", "dest", 9),
+        edge((2, 1), (3, 0), "end", "dest", 8),
+        edge((1, 0), (2, 0), "IO", "src", 7),
+        edge((1, 1), (2, 1), "end", "dest", 6),
+        edge((1, 0), (2, 1), "end", "dest", 6, component="mlp", up_head=None),
+    ]
+    return connection(
+        {}, {"graph_edges": edges, "trace_pairs": roots_rows([(3, 0)]), **rows.tables}
+    )
+
+
+def test_only_validated_edges(tmp_path: Path) -> None:
+    """Validated are 2.0 -> 3.0 and, at any role, 1.0 -> 2.0; 2.1 -> 3.0 is not, and 1.1 -> 2.1 was
+    changed at IO only. So 3.0, 2.0 and 1.0 remain up to 7 prompts, of which 1.0 is known.
+    """
+    rows = validation(
+        ((2, 0), (3, 0), "dest", "end", True),
+        ((2, 1), (3, 0), "dest", "end", False),
+        ((1, 0), (2, 0), "src", None, True),
+        ((1, 1), (2, 1), "dest", "IO", True),
+    )
+    con = validated_graph(rows)
+    file = reference(tmp_path, "layer,head\n1,0\n2,1\n")
+    evaluate(con, file, [(3, 0)], edges="validated")
+    assert run(con, "precision_recall").select("min_count", "n_heads", "tp").rows() == [
+        (7, 3, 1),
+        (9, 2, 0),
+        (10, 1, 0),
+    ]
+    evaluate(con, file, [(3, 0)])
+    assert run(con, "precision_recall").select("min_count", "n_heads", "tp").rows()[0] == (6, 5, 2)
+    assert con.execute("SELECT count(*) FROM graph_edges").fetchall() == [(5,)]
+
+
+def test_edges_that_cannot_be_validated(tmp_path: Path) -> None:
+    file = reference(tmp_path, "layer,head\n1,0\n")
+    nothing = InterventionRows()
+    nothing.add(
+        {"up_layer": 2, "up_head": 0, "layer": 3, "head": 0, "side": "dest"},
+        effects={(0, 1): -1.0},
+        kind="boost",
+    )
+    for rows in (InterventionRows(), nothing):
+        with pytest.raises(SvtError, match="no global ablation of an edge; add intervene to the s"):
+            evaluate(validated_graph(rows), file, [(3, 0)], edges="validated")
+    alone = validation(((2, 0), (3, 0), "dest", "end", None))
+    with pytest.raises(SvtError, match=r"none of 1 changed edges has .*intervene\.repeats"):
+        evaluate(validated_graph(alone), file, [(3, 0)], edges="validated")
 
 
 heads = st.tuples(st.integers(0, 3), st.integers(0, 2))

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import duckdb
 import pytest
 
-from svt.config import TraceConfig
+from svt.config import Kind, Scope, TraceConfig
 from svt.errors import SvtError
 from svt.query.sql import Query, bind, list_queries, load_query, query_names
 from tests.store_rows import connection
@@ -77,6 +77,7 @@ def test_every_default_has_its_type(query: Query, con: duckdb.DuckDBPyConnection
 def test_what_has_choices_declares_them(query: Query) -> None:
     """Those of a setting of the trace are the setting's own."""
     choices = {"side": ("dest", "src"), "among": ("all", "reachable")}
+    choices |= {"scope": ("any", *get_args(Scope)), "kind": ("any", *get_args(Kind))}
     for name, kind in get_type_hints(TraceConfig).items():
         if get_origin(kind) is Literal:
             choices[name] = get_args(kind)
@@ -109,7 +110,7 @@ def test_every_query_has_a_test() -> None:
 
 
 def test_an_unknown_query_is_not_loaded() -> None:
-    with pytest.raises(SvtError, match=r"no query nothing; there are: auto_roots, "):
+    with pytest.raises(SvtError, match=r"no query nothing; there are: additivity, "):
         load_query("nothing")
 
 

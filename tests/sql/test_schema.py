@@ -33,6 +33,14 @@ RESULTS = {
     "up_head component contribution visits",
     "graph_edges": "up_layer up_head component layer head side role n_prompts n_firings n_visits "
     "total mean",
+    "interventions": "intervention_id label layer head side dest_role src_role up_layer up_head "
+    "scope kind control seed strength n_pairs",
+    "intervention_edges": "intervention_id layer head side dest_role src_role up_layer up_head",
+    "intervention_effects": "intervention_id prompt_id pair_id n_slices logit_diff "
+    "logit_diff_after score score_after weight weight_after cosine norm_ratio resid_cosine "
+    "resid_norm_ratio answer_rank answer_rank_after",
+    "faithfulness": "min_count n_heads control seed ablation logit_diff logit_diff_full "
+    "logit_diff_none accuracy",
     "reference_heads": "reference layer head class reachable",
     "evaluation": "reference count min_count n_heads tp precision recall recall_reachable f1",
 }

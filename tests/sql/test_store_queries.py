@@ -75,23 +75,6 @@ def test_signal_sizes() -> None:
     ]
 
 
-def test_slice_usage() -> None:
-    """Slice 1 (3.0) leads in both firings from end; slice 0 is in the second's signal of two, and
-    is the whole signal of the third firing. Contributions of slice 0: 1, 1, 3; of slice 1: 3, 3, 0.
-    """
-    store = two_prompts()
-    store.singular_values()
-    con = store.connect()
-    two_thirds, five_thirds = pytest.approx(2 / 3), pytest.approx(5 / 3)
-    expected = [
-        (3, 0, 0, 2.0, 3, 2, two_thirds, five_thirds),
-        (3, 0, 1, 1.0, 3, 2, two_thirds, 2.0),
-    ]
-    assert rows(con, "slice_usage") == expected
-    assert rows(con, "slice_usage", layer=3, head=0) == expected
-    assert rows(con, "slice_usage", layer=2) == []
-
-
 def test_upstream_of() -> None:
     """Into dest of 3.0: 2.0 gives 1, 2 and -1 in three firings, 1.1 gives 0.5 in two.
 
@@ -119,21 +102,6 @@ def test_upstream_of_other_components() -> None:
         ("mlp", 1, None, 1, 0, 3.0, 3.0),
         ("head", 2, 0, 1, 1, 1.0, 1.0),
     ]
-
-
-def test_upstream_heatmap() -> None:
-    """2.0: (1 + 2 - 1) / 3 over the signal, (4 + 4 - 1) / 3 over all slices; 1.1: 0.5 twice."""
-    con = two_prompts().connect()
-    assert rows(con, "upstream_heatmap", layer=3, head=0, side="dest") == [
-        (1, 1, 0.5, 0.5, 2),
-        (2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), 3),
-    ]
-    # from end onto IO only: without the firing between tokens of no role, (1 + 2) / 2
-    assert rows(
-        con, "upstream_heatmap", layer=3, head=0, side="dest", dest_role="end", src_role="IO"
-    ) == [(1, 1, 0.5, 0.5, 2), (2, 0, 1.5, 4.0, 2)]
-    nowhere = {"layer": 3, "head": 0, "side": "dest", "dest_role": "IO"}
-    assert rows(con, "upstream_heatmap", **nowhere) == []
 
 
 def test_significant() -> None:
@@ -217,31 +185,6 @@ def test_significant_keeps_a_small_component_that_is_needed() -> None:
         found = run(con, "significant", slices=slices, coverage=0.999)
         assert found["contribution"].to_list() == [1.0, 1 / 128]
         assert run(con, "significant", slices=slices, coverage=0.99).height == 1
-
-
-def test_firing_slices() -> None:
-    store = two_prompts()
-    store.singular_values()
-    pair = store.pair_id(1, 3, 0, 5, 2)
-    assert rows(store.connect(), "firing_slices", pair_id=pair) == [
-        (0, 2.0, 1.0, 2, True, 1.0, 1.0),
-        (1, 1.0, 3.0, 1, True, 1.0, 3.0),
-    ]
-
-
-def test_example_firing() -> None:
-    """end onto IO is the head's most frequent firing, and prompt 1 has its largest weight."""
-    store = two_prompts()
-    con = store.connect()
-    pair = store.pair_id(1, 3, 0, 5, 2)
-    assert rows(con, "example_firing", layer=3, head=0) == [
-        (pair, 1, 3, 0, 5, 2, "t5", "t2", "end", "IO", 0.875, 2.0, 2, "text 1")
-    ]
-    # onto tokens without a role it fires more often now, but that says less
-    con.execute("DELETE FROM store.roles WHERE prompt_id = 0")
-    assert rows(con, "example_firing", layer=3, head=0)[0][0] == pair
-    assert rows(con, "example_firing", layer=3, head=0, src_role="S1") == []
-    assert rows(con, "example_firing", layer=2, head=1) == []
 
 
 def effects(store: StoreRows, values: dict[tuple[int, int], float], prompts: int = 1) -> None:

@@ -1,0 +1,11 @@
+-- Step 4 of svt.intervene: what was planned (the frame `planned`), with the pairs that were changed
+INSERT INTO results.interventions BY NAME
+WITH changed AS (
+    SELECT intervention_id, count(*) AS n_pairs
+    FROM results.intervention_effects
+    GROUP BY intervention_id
+)
+SELECT p.*, coalesce(c.n_pairs, 0) AS n_pairs
+FROM planned AS p
+LEFT JOIN changed AS c USING (intervention_id)
+ORDER BY intervention_id;

@@ -1,0 +1,50 @@
+-- changed: what changing edges or sets of edges does, beside the same change to random slices
+-- grain: [edge or set, scope, kind, strength]
+-- The effect is the mean over prompts of the change of the logit difference, its interval that of a bootstrap
+-- over prompts; the control's is over prompts and seeds. An effect is `beyond` when its
+-- interval lies farther from 0 than the control's, and does not hold 0.
+CREATE OR REPLACE TEMP MACRO changed(
+    interventions_table, effects_table, of_sets, scope_rule, kind_rule, n_draws, draw_seed
+) AS TABLE
+WITH by_prompt AS MATERIALIZED (
+    FROM prompt_effects(interventions_table, effects_table, of_sets, scope_rule, kind_rule)
+),
+signal_values AS (
+    SELECT change_id AS series, NULL::BIGINT AS repeat, prompt_id, effect AS value
+    FROM by_prompt
+    WHERE control = 'signal'
+),
+random_values AS (
+    SELECT change_id AS series, seed AS repeat, prompt_id, effect AS value
+    FROM by_prompt
+    WHERE control = 'random'
+),
+signals AS (
+    SELECT
+        change_id, intervention_id,
+        count(*) AS n_prompts,
+        sum(n_pairs)::BIGINT AS n_pairs,
+        sum(logit_diff ORDER BY prompt_id) / count(logit_diff) AS logit_diff,
+        sum(score_effect ORDER BY prompt_id) / count(*) AS score_effect,
+        sum(weight_effect ORDER BY prompt_id) / count(*) AS weight_effect,
+        sum(rank_effect ORDER BY prompt_id) / count(rank_effect) AS rank_effect
+    FROM by_prompt
+    WHERE control = 'signal'
+    GROUP BY change_id, intervention_id
+)
+SELECT
+    s.change_id, s.intervention_id, i.label, i.layer, i.head, i.side, i.dest_role, i.src_role,
+    i.up_layer, i.up_head, i.scope, i.kind, i.strength, s.n_prompts, s.n_pairs,
+    e.mean AS effect, e.low AS effect_low, e.high AS effect_high,
+    e.mean / nullif(s.logit_diff, 0) AS effect_share,
+    s.score_effect, s.weight_effect, s.rank_effect,
+    r.mean AS random_effect, r.low AS random_low, r.high AS random_high,
+    coalesce(r.n_repeats, 0) AS n_random,
+    CASE
+        WHEN r.mean IS NOT NULL
+        THEN e.high < least(r.low, 0) OR e.low > greatest(r.high, 0)
+    END AS beyond
+FROM signals AS s
+JOIN query_table(interventions_table) AS i USING (intervention_id)
+LEFT JOIN bootstrapped('signal_values', n_draws, draw_seed) AS e ON e.series = s.change_id
+LEFT JOIN bootstrapped('random_values', n_draws, draw_seed) AS r ON r.series = s.change_id;

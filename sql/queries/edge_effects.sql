@@ -1,0 +1,22 @@
+-- purpose: what changing a single edge does to the answer, beside random changes of the same size
+-- params: scope VARCHAR{any,global,local_qk,local_qkv} only this scope [= any]
+--         kind VARCHAR{any,ablate,boost} only this kind [= any]
+--         draws INTEGER draws of the bootstrap [= 400]
+--         seed INTEGER of the draws [= 0]
+-- grain: [edge, scope, kind, strength]
+-- columns: label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, n_prompts,
+--          n_pairs, weight, effect, effect_low, effect_high, effect_share, score_effect, weight_effect,
+--          random_effect, random_low, random_high, n_random, beyond, rank_effect
+-- An effect is the change of the logit difference, on average over a prompt's pairs, then over prompts; low and
+-- high are 2.5% and 97.5% of a bootstrap over prompts, the control's over prompts and seeds. `weight` is the
+-- edge's mean contribution to its pairs, `effect_share` the effect over the mean logit difference of its
+-- prompts, `beyond` whether the effect's interval lies farther from 0 than the control's, without 0.
+SELECT
+    label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength,
+    n_prompts, n_pairs, weight, effect, effect_low, effect_high, effect_share,
+    score_effect, weight_effect, random_effect, random_low, random_high, n_random, beyond,
+    rank_effect
+FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed)
+ORDER BY
+    weight DESC NULLS LAST, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind,
+    strength;

@@ -1,0 +1,34 @@
+-- purpose: the edges of the same trace without singular vectors, as graph_links tells them
+-- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
+--         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
+--         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+--         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
+--         nonpositive VARCHAR{none,top} what a total that is not positive keeps [= the run's trace.nonpositive, else none]
+--         components VARCHAR{head,all} heads, or all that the store holds [= the run's trace.components, else head]
+--         offset VARCHAR{exclude,include} each head's constant of the bias coordinate [= the run's trace.offset, else exclude]
+--         root_dest VARCHAR role of the token that roots attend from [= the run's trace.root_dest, else end]
+--         root_src VARCHAR role of the token they attend to, or any [= the run's trace.root_src, else any]
+-- grain: [upstream, downstream, side, token role]
+-- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
+--          dest_role, src_role, n_between
+-- The trace starts from the run's roots; contributions are those over all slices of a head.
+WITH all_edges AS MATERIALIZED (
+    FROM traced(
+        (SELECT list(DISTINCT [root_layer, root_head]) FROM trace_pairs), $root_dest, $root_src,
+        $firing_weight, $coverage, 'all', $nonpositive, $components, $offset
+    )
+    WHERE side IS NOT NULL
+),
+all_graph AS MATERIALIZED (
+    FROM graph('all_edges')
+)
+SELECT
+    up_layer, up_head, component, layer, head, side, role,
+    n_prompts, n_firings, n_visits, total, mean,
+    dest_role, src_role, n_between
+FROM linked('all_graph', 'all_edges')
+WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
+ORDER BY
+    count_of($count, n_prompts, n_firings, n_visits) DESC, total DESC,
+    layer, head, side, role, component, up_layer, up_head;

@@ -1,0 +1,18 @@
+-- purpose: the heads that are known before any trace: its roots, and those that a reference names
+-- params: none
+-- grain: [head]
+-- columns: layer, head, is_root, in_reference, class
+WITH root_heads AS (
+    SELECT DISTINCT root_layer AS layer, root_head AS head FROM trace_pairs
+),
+named AS (
+    SELECT layer, head, min(class) AS class FROM reference_heads GROUP BY layer, head
+)
+SELECT
+    layer, head,
+    r.layer IS NOT NULL AS is_root,
+    n.layer IS NOT NULL AS in_reference,
+    n.class
+FROM root_heads AS r
+FULL JOIN named AS n USING (layer, head)
+ORDER BY layer, head;

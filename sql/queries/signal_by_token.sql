@@ -1,0 +1,74 @@
+-- purpose: how large the signal that a head reads from a source is in each token, on average
+-- params: layer INTEGER layer of the head; the store must hold its coordinates
+--         head INTEGER the head in its layer
+--         min_firings INTEGER slices in the signal of at least this many firings make the consensus [= 100]
+--         dest_role VARCHAR only firings from a token with this role, or any [= any]
+--         src_role VARCHAR only firings onto a token with this role, or any [= any]
+--         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- grain: [token text], the largest mean first; no row without coordinates of the head
+-- columns: token, is_name, n, mean_size, n_consensus, consensus_from, n_firings
+-- The size in one token is |P x~|, P the projector onto the v_k of the consensus: src_coord is
+-- sqrt(sigma_k) v_k . x~. If no slice is in min_firings signals, those in half of them make the consensus;
+-- consensus_from says how many it took. A name is a text that is IO, S1 or S2 in some prompt.
+WITH firing AS (
+    SELECT p.pair_id
+    FROM pairs AS p
+    LEFT JOIN roles AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest
+    LEFT JOIN roles AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
+    WHERE p.layer = $layer AND p.head = $head AND p.eligible AND p.weight >= $firing_weight
+        AND ($dest_role = 'any' OR d.role = $dest_role)
+        AND ($src_role = 'any' OR s.role = $src_role)
+),
+usage AS (
+    SELECT s.k, count(*) AS n_in_signal
+    FROM slices AS s
+    JOIN firing USING (pair_id)
+    WHERE s.in_signal
+    GROUP BY s.k
+),
+counted AS (
+    SELECT count(*) AS n_firings FROM firing
+),
+needed AS (
+    SELECT
+        any_value(c.n_firings) AS n_firings,
+        CASE WHEN max(u.n_in_signal) >= $min_firings THEN $min_firings
+            ELSE ceil(any_value(c.n_firings) / 2)::INTEGER END AS consensus_from
+    FROM counted AS c
+    LEFT JOIN usage AS u ON true
+),
+consensus AS (
+    SELECT u.k, v.sigma
+    FROM usage AS u
+    CROSS JOIN needed AS n
+    JOIN singular_values AS v ON v.layer = $layer AND v.head = $head AND v.k = u.k
+    WHERE u.n_in_signal >= n.consensus_from AND v.sigma > 0
+),
+sizes AS (
+    SELECT
+        c.prompt_id, c.pos,
+        sqrt(coalesce(sum(c.src_coord::DOUBLE ** 2 / s.sigma ORDER BY c.k), 0)) AS size
+    FROM coordinates AS c
+    LEFT JOIN consensus AS s USING (k)
+    WHERE c.layer = $layer AND c.head = $head
+    GROUP BY c.prompt_id, c.pos
+),
+names AS (
+    SELECT DISTINCT t.token
+    FROM tokens AS t
+    JOIN roles AS r USING (prompt_id, pos)
+    WHERE r.role IN ('IO', 'S1', 'S2')
+)
+SELECT
+    t.token,
+    t.token IN (FROM names) AS is_name,
+    count(*) AS n,
+    avg(z.size ORDER BY z.prompt_id, z.pos) AS mean_size,
+    (SELECT count(*) FROM consensus) AS n_consensus,
+    any_value(d.consensus_from) AS consensus_from,
+    any_value(d.n_firings) AS n_firings
+FROM sizes AS z
+JOIN tokens AS t USING (prompt_id, pos)
+CROSS JOIN needed AS d
+GROUP BY t.token
+ORDER BY mean_size DESC, t.token;

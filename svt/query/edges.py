@@ -1,0 +1,226 @@
+"""Which edges are intervened on, and the pairs that they change.
+
+1. `intervene.edges` and `intervene.sets` are a named query, a CSV file or SQL
+   (svt/query/edge_rows.py). Their rows have the columns COLUMNS and, if they like, `component`,
+   `dest_role`, `src_role` and `role`, the role of the token that is written into.
+2. A row whose upstream is a head is an edge, any other is skipped. What cannot be an edge is
+   refused with its row and column.
+3. Rows with the same `set` are one set, whose edges are changed together.
+4. An edge changes every pair of its downstream head, between tokens of its roles, that the trace
+   reached from any root (sql/intervene/edge_pairs.sql).
+5. The signal of a pair is spanned by the slices of its signal set (sql/intervene/pair_slices.sql).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import duckdb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from svt.errors import SvtError
+from svt.paths import sql_dir
+from svt.query.edge_rows import Row, check_rows, rows_of
+
+COLUMNS = ("layer", "head", "side", "up_layer", "up_head")
+EDGES, SETS = "intervene.edges", "intervene.sets"
+_MOST_NAMED = 5
+
+Side = Literal["dest", "src"]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Head `up_layer.up_head` writes into a token of the pairs of head `layer.head`.
+
+    Only pairs that attend from `dest_role` and to `src_role` count; None is any token.
+    """
+
+    layer: int
+    head: int
+    side: Side
+    up_layer: int
+    up_head: int
+    dest_role: str | None = None
+    src_role: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The edge in words, `4.1 -> 6.2 dest end`, with the role of the token written into."""
+        own, other, other_side = (
+            (self.dest_role, self.src_role, "src")
+            if self.side == "dest"
+            else (self.src_role, self.dest_role, "dest")
+        )
+        return (
+            f"{self.up_layer}.{self.up_head} -> {self.layer}.{self.head} {self.side}"
+            + (f" {own}" if own is not None else "")
+            + (f", {other_side} {other}" if other is not None else "")
+        )
+
+
+@dataclass(frozen=True)
+class EdgeSet:
+    """Edges that are changed together."""
+
+    name: str
+    edges: tuple[Edge, ...]
+
+
+def check_edges(given: str, key: str) -> None:
+    """Refuses, before any work, what `intervene.edges` or `intervene.sets` (`key`) cannot mean."""
+    needed = _needed(key)
+    rows = check_rows(given, key, needed)
+    of_heads = [row for row in rows if _edge(row)]
+    if rows and not of_heads:
+        raise SvtError(f"{given}: no row is an edge from a head; add one")
+    for row in of_heads if key == SETS else ():
+        _set(row)
+
+
+def choose_edges(con: duckdb.DuckDBPyConnection, given: str) -> tuple[Edge, ...]:
+    """The edges that `intervene.edges` gives, in its order, each once (steps 1 and 2).
+
+    SvtError for rows that are no edges of the model in `store`.
+    """
+    return tuple(dict.fromkeys(edge for _, edge in _edges(con, given, EDGES)))
+
+
+def choose_sets(con: duckdb.DuckDBPyConnection, given: str | None) -> tuple[EdgeSet, ...]:
+    """The sets that `intervene.sets` gives, in its order (steps 1 to 3); None gives none."""
+    if given is None:
+        return ()
+    members: dict[str, dict[Edge, None]] = {}
+    for row, edge in _edges(con, given, SETS):
+        members.setdefault(_set(row), {})[edge] = None
+    return tuple(EdgeSet(name, tuple(edges)) for name, edges in members.items())
+
+
+def edge_pairs(con: duckdb.DuckDBPyConnection, edges: Sequence[Edge]) -> pl.DataFrame:
+    """The pairs that each edge changes (step 4), ordered by edge and pair.
+
+    Columns: edge (its index in `edges`) pair_id prompt_id layer head dest src side up_layer
+    up_head. SvtError when an edge has none.
+    """
+    given = pl.DataFrame(
+        [{"edge": i, **asdict(edge)} for i, edge in enumerate(edges)],
+        schema={
+            "edge": pl.Int64,
+            **dict.fromkeys(("layer", "head", "up_layer", "up_head"), pl.Int64),
+            **dict.fromkeys(("side", "dest_role", "src_role"), pl.String),
+        },
+    )
+    pairs = _select(con, "edge_pairs", edges_given=given)
+    found = set(pairs["edge"].to_list())
+    without = [edge.label for i, edge in enumerate(edges) if i not in found]
+    if without:
+        more = len(without) - _MOST_NAMED
+        told = "; ".join(without[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        raise SvtError(
+            f"no traced pair of the downstream head, at these roles, is in the store for: {told}. "
+            "Choose edges of the graph (svt-sql RUN graph_edges), or trace from roots that reach "
+            "these heads"
+        )
+    return pairs
+
+
+def pair_slices(
+    con: duckdb.DuckDBPyConnection, pair_ids: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """[n, r] which slices are in the signal of each pair (step 5), in the order given.
+
+    SvtError when the store lacks the slices of a pair.
+    """
+    ((r,),) = con.execute("SELECT d_head FROM store.dump").fetchall()
+    given = pl.DataFrame({"pair_id": pair_ids}, schema={"pair_id": pl.Int64})
+    slices = _select(con, "pair_slices", pairs_given=given.with_row_index("place"))
+    if slices.height != len(pair_ids) * r:
+        raise SvtError(
+            f"the store holds {slices.height} slices of the {len(pair_ids)} pairs to be changed, "
+            f"not {r} each; trace again over this store"
+        )
+    return slices["in_signal"].to_numpy().reshape(len(pair_ids), r)
+
+
+def _select(con: duckdb.DuckDBPyConnection, name: str, **tables: pl.DataFrame) -> pl.DataFrame:
+    """The rows of sql/intervene/<name>.sql, which reads `tables` by their names."""
+    text = (sql_dir() / "intervene" / f"{name}.sql").read_text(encoding="utf-8")
+    for table, frame in tables.items():
+        con.register(table, frame.to_arrow())
+    try:
+        return con.sql(text).pl()
+    finally:
+        for table in tables:
+            con.unregister(table)
+
+
+def _edges(con: duckdb.DuckDBPyConnection, given: str, key: str) -> Iterator[tuple[Row, Edge]]:
+    """Steps 1 and 2, held against the model's shape."""
+    ((n_layers, n_heads),) = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
+    for row in rows_of(con, given, key, _needed(key)):
+        edge = _edge(row)
+        if edge is None:
+            continue
+        for layer, head in ((edge.layer, edge.head), (edge.up_layer, edge.up_head)):
+            if layer >= n_layers or head >= n_heads:
+                raise SvtError(
+                    f"{row.where}: there is no head {layer}.{head}; the model has layers 0 to "
+                    f"{n_layers - 1} and heads 0 to {n_heads - 1}"
+                )
+        yield row, edge
+
+
+def _needed(key: str) -> tuple[str, ...]:
+    return ("set", *COLUMNS) if key == SETS else COLUMNS
+
+
+def _edge(row: Row) -> Edge | None:
+    """Step 2; None when the upstream is no head."""
+    values = row.values
+    if values.get("component", "head") != "head" or values["up_head"] is None:
+        return None
+    side = values["side"]
+    if side not in ("dest", "src"):
+        raise SvtError(f"{row.where}: side must be dest or src, not {_shown(side)}")
+    layer, head = _count(row, "layer"), _count(row, "head")
+    up_layer, up_head = _count(row, "up_layer"), _count(row, "up_head")
+    if up_layer >= layer:
+        raise SvtError(
+            f"{row.where}: up_layer {up_layer} must lie below layer {layer}; head "
+            f"{up_layer}.{up_head} cannot write for head {layer}.{head}"
+        )
+    roles = {name: _role(row, name) for name in ("dest_role", "src_role")}
+    own, role = f"{side}_role", _role(row, "role")
+    if role is not None and roles[own] not in (None, role):
+        raise SvtError(f"{row.where}: role {role} and {own} {roles[own]} differ; give one of them")
+    roles[own] = role if role is not None else roles[own]
+    return Edge(layer, head, cast(Side, side), up_layer, up_head, **roles)
+
+
+def _set(row: Row) -> str:
+    name = row.values["set"]
+    if not isinstance(name, str) or not name:
+        raise SvtError(f"{row.where}: set must be a name, not {_shown(name)}")
+    return name
+
+
+def _count(row: Row, name: str) -> int:
+    value = row.values[name]
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise SvtError(f"{row.where}: {name} must be a count from 0, not {_shown(value)}")
+
+
+def _role(row: Row, name: str) -> str | None:
+    value = row.values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise SvtError(f"{row.where}: {name} must be the name of a role, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
