@@ -24,8 +24,11 @@ def test_a_run_leaves_everything(finished: Finished) -> None:
         "report.html",
         "charts/graph.graphml",
         "charts/graph.json",
+        "charts/graph_skeleton.json",
         "charts/precision_recall.json",
         "charts/slice_contributions.json",
+        "charts/slice_counts.json",
+        "charts/slice_usage.json",
         "charts/upstream_heatmap.json",
     }
     assert re.fullmatch(r"ioi-mini-ioi-[0-9a-f]{16}\.duckdb", store.name)

@@ -9,12 +9,11 @@ asked, so that the report can show the SQL:
 
 from svt.charts.export import export
 from svt.charts.figure import Ask, Asked, Context, Figure
-from svt.charts.registry import DEFAULT_FIGURES, FIGURES, draw, known_figures
+from svt.charts.registry import FIGURES, check_figures, chosen_figures, draw
 from svt.charts.report import Fact, Report, Table, write_report
 from svt.charts.sweep import sweep
 
 __all__ = [
-    "DEFAULT_FIGURES",
     "FIGURES",
     "Ask",
     "Asked",
@@ -23,9 +22,10 @@ __all__ = [
     "Figure",
     "Report",
     "Table",
+    "check_figures",
+    "chosen_figures",
     "draw",
     "export",
-    "known_figures",
     "sweep",
     "write_report",
 ]

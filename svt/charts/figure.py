@@ -1,6 +1,8 @@
 """One figure of a run, and what was asked of the tables to draw it."""
 
-from collections.abc import Sequence
+import json
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Protocol
@@ -8,7 +10,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from svt.charts.style import Chart
-from svt.config import TraceConfig
+from svt.config import ChartConfig, TraceConfig
 
 
 class Ask(Protocol):
@@ -25,6 +27,9 @@ class Context:
     roots: Sequence[tuple[int, int]]
     """(layer, head), at least one, the strongest first."""
     n_prompts: int
+    chart: ChartConfig
+    compare: Ask | None = None
+    """Asks the tables of chart.compare_store."""
 
     @property
     def min_count(self) -> int:
@@ -36,16 +41,39 @@ class Context:
 
 @dataclass(frozen=True)
 class Asked:
-    """A named query and the parameters it ran with."""
+    """A named query, the parameters it ran with, and what it was asked of."""
 
     query: str
     params: dict[str, Any]
+    target: str = "RUN"
 
     @property
     def command(self) -> str:
         """What prints the same rows: a line for `svt-sql`, the run's folder left to the reader."""
-        given = "".join(f" {name}={value}" for name, value in self.params.items())
-        return f"svt-sql RUN {self.query}{given}"
+        given = (f"{name}={_typed(value)}" for name, value in self.params.items())
+        return shlex.join(["svt-sql", self.target, self.query, *given])
+
+
+def _typed(value: Any) -> str:
+    """A value as `svt-sql` reads it: texts as they are, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+class Recorder:
+    """An `Ask` that remembers what was asked, and of what."""
+
+    def __init__(self, ask: Ask, target: str = "RUN", asked: list[Asked] | None = None) -> None:
+        self._ask = ask
+        self._target = target
+        self.asked: list[Asked] = [] if asked is None else asked
+
+    def __call__(self, query: str, **params: Any) -> pl.DataFrame:
+        self.asked.append(Asked(query, params, self._target))
+        return self._ask(query, **params)
+
+    def elsewhere(self, ask: Ask, target: str) -> Ask:
+        """`ask`, which asks another target, remembered here too."""
+        return Recorder(ask, target, self.asked)
 
 
 @dataclass(frozen=True)
@@ -59,13 +87,13 @@ class Figure:
     asked: tuple[Asked, ...] = ()
 
 
-class Recorder:
-    """An `Ask` that remembers what was asked."""
+@dataclass(frozen=True)
+class FigureSpec:
+    """A kind of figure: its words, and the function that asks for its frames and draws them."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.asked: list[Asked] = []
-
-    def __call__(self, query: str, **params: Any) -> pl.DataFrame:
-        self.asked.append(Asked(query, params))
-        return self._ask(query, **params)
+    title: str
+    reading: str
+    draw: Callable[[Recorder, Context], Chart]
+    default: bool = True
+    """Whether it is drawn unasked, if every table of `needs` has rows."""
+    needs: tuple[str, ...] = ()

@@ -6,13 +6,16 @@ to the column of the head that reads it there. So the picture reads like a resid
 token, with heads between them.
 
 1. Columns: one for each role in the order of the prompt, as wide as its fullest cell needs.
-   Rows: one for each layer that has a node, as high as its fullest cell needs; embeddings below
-   layer 0. A cell (role, layer) holds at most `CELL_WIDTH` nodes in a line, further ones stand in
-   further lines.
+   Rows: one for each layer that has a node, as high as its fullest cell needs, further apart
+   where the picture would be flat; embeddings below layer 0. The nodes of a cell (role, layer)
+   stand in one line where the whole picture stays within `WIDTH`, else in several lines, all cells
+   with the same most nodes in a line.
 2. Order within a cell: barycentre sweeps. Nodes are sorted by the mean position of their neighbours
    below, then of those above, in turn; of all orders seen the one with the fewest crossings stays.
 3. Edges are cubic curves that leave and arrive upwards. Of a few bends to either side the one that
    passes the fewest other nodes is taken, and no two edges between the same nodes share one.
+4. Weaker edges, which are hidden at first, move nothing: a node that only they have takes a free
+   place of its cell, and where there is none its edges are not drawn.
 """
 
 from collections import defaultdict
@@ -20,17 +23,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Point = tuple[float, float]
-Floats = npt.NDArray[np.float64]
+from svt.charts.curves import Curve, Floats, Point, hits, rising
 
 PROMPT_ORDER = ("IO-1", "IO", "IO+1", "S1-1", "S1", "S1+1", "S2-1", "S2", "verb", "end-1", "end")
-CELL_WIDTH = 3
+WIDTH = 24.0
+LEAST_IN_LINE = 3
 COLUMN_GAP = 0.6
-ROW_GAP = 1.2
+HEIGHT_BY_WIDTH = 0.8
+ROW_GAP, WIDEST_ROW_GAP = 1.2, 3.0
 BENDS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.6, -1.6)
-CURVE_STEPS = 14
 SWEEPS = 6
 
 
@@ -47,7 +49,8 @@ class Node:
     def label(self) -> str:
         if self.component == "head":
             return f"{self.layer}.{self.head}"
-        return self.component if self.layer < 0 else f"{self.component} {self.layer}"
+        name = self.component.removesuffix("_embed")
+        return name if self.layer < 0 else f"{name} {self.layer}"
 
 
 @dataclass(frozen=True)
@@ -69,30 +72,30 @@ class Layout:
     """(role, left, right)"""
     rows: list[tuple[int, float, float]]
     """(layer, bottom, top)"""
-    curves: list[list[Point]]
-    """The points of each edge, in the order of the edges given."""
-    width: float
-    height: float
+    curves: dict[Edge, Curve]
+    """Of every edge, and of the weaker ones that found room."""
+
+    @property
+    def width(self) -> float:
+        return self.columns[-1][2] if self.columns else 0.0
+
+    @property
+    def height(self) -> float:
+        return self.rows[-1][2] if self.rows else 0.0
 
 
-def lay_out(nodes: Iterable[Node], edges: Sequence[Edge]) -> Layout:
-    """Steps 1 to 3 for these nodes and edges; the same input gives the same layout."""
-    everything = sorted({*nodes, *(e.up for e in edges), *(e.down for e in edges)})
+def lay_out(nodes: Iterable[Node], edges: Sequence[Edge], weaker: Sequence[Edge] = ()) -> Layout:
+    """Steps 1 to 4 for these nodes and edges; the same input gives the same layout."""
     cells: dict[tuple[str, int], list[Node]] = defaultdict(list)
-    for node in everything:
+    for node in sorted({*nodes, *(e.up for e in edges), *(e.down for e in edges)}):
         cells[node.role, node.layer].append(node)
-    columns = _columns(cells)
-    rows = _rows(cells)
-    _order(cells, columns, rows, edges)  # 2
-    position = _positions(cells, columns, rows)
-    return Layout(
-        position=position,
-        columns=columns,
-        rows=rows,
-        curves=_curves(position, edges),
-        width=columns[-1][2] if columns else 0.0,
-        height=rows[-1][2] if rows else 0.0,
-    )
+    grid = _grid(cells)  # 1
+    _order(cells, grid, edges)  # 2
+    position = _positions(cells, grid)
+    curves = _curves(position, edges)  # 3
+    position = _room(position, grid, weaker)  # 4
+    curves |= _curves(position, [e for e in weaker if {e.up, e.down} <= position.keys()])
+    return Layout(position, grid.columns, grid.rows, curves)
 
 
 def role_order(roles: Iterable[str]) -> list[str]:
@@ -101,37 +104,52 @@ def role_order(roles: Iterable[str]) -> list[str]:
     return sorted(set(roles), key=lambda role: (place.get(role, len(place)), role))
 
 
-def _columns(cells: dict[tuple[str, int], list[Node]]) -> list[tuple[str, float, float]]:
-    left, columns = 0.0, []
-    for role in role_order(role for role, _ in cells):
-        fullest = max(len(nodes) for (r, _), nodes in cells.items() if r == role)
-        right = left + max(1.4, min(fullest, CELL_WIDTH + 0.5)) + COLUMN_GAP
-        columns.append((role, left, right))
-        left = right
-    return columns
+@dataclass(frozen=True)
+class _Grid:
+    columns: list[tuple[str, float, float]]
+    rows: list[tuple[int, float, float]]
+    in_line: int
+    """Most nodes of a cell in a line."""
+    row_gap: float
 
 
-def _rows(cells: dict[tuple[str, int], list[Node]]) -> list[tuple[int, float, float]]:
-    bottom, rows = 0.0, []
-    for layer in sorted({layer for _, layer in cells}):
-        fullest = max(len(nodes) for (_, at), nodes in cells.items() if at == layer)
-        top = bottom + -(-fullest // CELL_WIDTH) + ROW_GAP
-        rows.append((layer, bottom, top))
-        bottom = top
-    return rows
+def _grid(cells: dict[tuple[str, int], list[Node]]) -> _Grid:
+    """Step 1."""
+    fullest: dict[str, int] = defaultdict(int)
+    for (role, _), nodes in cells.items():
+        fullest[role] = max(fullest[role], len(nodes))
+    in_line = max(fullest.values(), default=LEAST_IN_LINE)
+    while in_line > LEAST_IN_LINE and sum(_widths(fullest, in_line)) > WIDTH:
+        in_line -= 1
+    roles = role_order(fullest)
+    edges = np.cumsum([0.0, *_widths({role: fullest[role] for role in roles}, in_line)]).tolist()
+    columns = list(zip(roles, edges, edges[1:], strict=False))
+    lines = {
+        layer: -(-max(len(nodes) for (_, at), nodes in cells.items() if at == layer) // in_line)
+        for layer in sorted({layer for _, layer in cells})
+    }
+    gap = (HEIGHT_BY_WIDTH * edges[-1] - sum(lines.values())) / max(len(lines), 1)
+    gap = min(max(gap, ROW_GAP), WIDEST_ROW_GAP)
+    bottoms = np.cumsum([0.0, *(n + gap for n in lines.values())]).tolist()
+    rows = list(zip(lines, bottoms, bottoms[1:], strict=False))
+    return _Grid(columns, rows, in_line, gap)
 
 
-def _positions(
-    cells: dict[tuple[str, int], list[Node]],
-    columns: list[tuple[str, float, float]],
-    rows: list[tuple[int, float, float]],
-) -> dict[Node, Point]:
+def _widths(fullest: dict[str, int], in_line: int) -> list[float]:
+    """Of each column; lines above one another are staggered by half a slot."""
+    return [
+        max(1.4, min(n, in_line) + (0.5 if n > in_line else 0.0)) + COLUMN_GAP
+        for n in fullest.values()
+    ]
+
+
+def _positions(cells: dict[tuple[str, int], list[Node]], grid: _Grid) -> dict[Node, Point]:
     """The nodes of a cell in centred lines, the first at the left of the lowest line."""
-    middle_x = {role: (left + right) / 2 for role, left, right in columns}
-    middle_y = {layer: (bottom + top) / 2 for layer, bottom, top in rows}
+    middle_x = {role: (left + right) / 2 for role, left, right in grid.columns}
+    middle_y = {layer: (bottom + top) / 2 for layer, bottom, top in grid.rows}
     position = {}
     for (role, layer), nodes in cells.items():
-        n_lines = -(-len(nodes) // CELL_WIDTH)
+        n_lines = -(-len(nodes) // grid.in_line)
         per_line = -(-len(nodes) // n_lines)
         # Between the nodes of a line pass the edges from the line below.
         stagger = 0.5 if n_lines > 1 and len(nodes) % n_lines == 0 else 0.0
@@ -148,12 +166,7 @@ def _positions(
     return position
 
 
-def _order(
-    cells: dict[tuple[str, int], list[Node]],
-    columns: list[tuple[str, float, float]],
-    rows: list[tuple[int, float, float]],
-    edges: Sequence[Edge],
-) -> None:
+def _order(cells: dict[tuple[str, int], list[Node]], grid: _Grid, edges: Sequence[Edge]) -> None:
     """Step 2, in place."""
     below: dict[Node, list[Node]] = defaultdict(list)
     above: dict[Node, list[Node]] = defaultdict(list)
@@ -161,16 +174,16 @@ def _order(
         below[edge.down].append(edge.up)
         above[edge.up].append(edge.down)
     best = {cell: list(nodes) for cell, nodes in cells.items()}
-    fewest = _crossings(_positions(cells, columns, rows), edges)
+    fewest = _crossings(_positions(cells, grid), edges)
     for sweep in range(SWEEPS):
         upwards = sweep % 2 == 0
         neighbours = below if upwards else above
-        for layer, *_ in rows if upwards else reversed(rows):
-            position = _positions(cells, columns, rows)
+        for layer, *_ in grid.rows if upwards else reversed(grid.rows):
+            position = _positions(cells, grid)
             for (_, at), nodes in cells.items():
                 if at == layer:
                     nodes.sort(key=lambda n: (_mean_x(position, n, neighbours[n]), n))
-        crossings = _crossings(_positions(cells, columns, rows), edges)
+        crossings = _crossings(_positions(cells, grid), edges)
         if crossings < fewest:
             fewest, best = crossings, {cell: list(nodes) for cell, nodes in cells.items()}
     cells.update(best)
@@ -198,10 +211,10 @@ def _crossings(position: dict[Node, Point], edges: Sequence[Edge]) -> int:
     return int((parted & parted.T).sum()) // 2
 
 
-def _curves(position: dict[Node, Point], edges: Sequence[Edge]) -> list[list[Point]]:
+def _curves(position: dict[Node, Point], edges: Sequence[Edge]) -> dict[Edge, Curve]:
     """Step 3."""
     taken: dict[tuple[Node, Node], set[float]] = defaultdict(set)
-    curves = []
+    curves = {}
     for edge in edges:
         start, end = position[edge.up], position[edge.down]
         others = [
@@ -210,30 +223,52 @@ def _curves(position: dict[Node, Point], edges: Sequence[Edge]) -> list[list[Poi
             if node not in (edge.up, edge.down) and start[1] - 0.5 <= p[1] <= end[1] + 0.5
         ]
         free = [b for b in BENDS if b not in taken[edge.up, edge.down]] or [0.0]
-        bend = min(free, key=lambda b: (_hits(_curve(start, end, b), others), BENDS.index(b)))
+        bend = min(free, key=lambda b: (hits(rising(start, end, b), others), BENDS.index(b)))
         taken[edge.up, edge.down].add(bend)
-        curves.append(_curve(start, end, bend))
+        curves[edge] = rising(start, end, bend)
     return curves
 
 
-def _hits(curve: list[Point], nodes: list[Point]) -> int:
-    """How many nodes the curve, which rises throughout, runs over."""
-    if not nodes:
-        return 0
-    x, y = np.array(nodes).T
-    curve_x, curve_y = np.array(curve).T
-    at = np.interp(y, curve_y, curve_x, left=np.inf, right=np.inf)
-    return int((np.abs(at - x) < 0.5).sum())
+def _room(position: dict[Node, Point], grid: _Grid, weaker: Sequence[Edge]) -> dict[Node, Point]:
+    """Step 4: the places of all nodes, with those added whose edges find room at both ends."""
+    placed = dict(position)
+    for edge in weaker:
+        added: dict[Node, Point] = {}
+        for node, other in ((edge.up, edge.down), (edge.down, edge.up)):
+            if node not in placed:
+                near = placed.get(other) or added.get(other)
+                place = _free_place(node, near, placed | added, grid)
+                if place is None:
+                    break
+                added[node] = place
+        else:
+            placed |= added
+    return placed
 
 
-def _curve(start: Point, end: Point, bend: float) -> list[Point]:
-    """A cubic curve; `bend` moves both control points sideways."""
-    (x0, y0), (x3, y3) = start, end
-    lift = (y3 - y0) * 0.4
-    x1, y1, x2, y2 = x0 + bend, y0 + lift, x3 + bend, y3 - lift
-    points = []
-    for step in range(CURVE_STEPS + 1):
-        t = step / CURVE_STEPS
-        a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
-        points.append((a * x0 + b * x1 + c * x2 + d * x3, a * y0 + b * y1 + c * y2 + d * y3))
-    return points
+def _free_place(
+    node: Node, near: Point | None, placed: dict[Node, Point], grid: _Grid
+) -> Point | None:
+    """The free place in the node's cell that is nearest to the line of `near`, or the leftmost."""
+    column = next((ends for role, *ends in grid.columns if role == node.role), None)
+    row = next((ends for layer, *ends in grid.rows if layer == node.layer), None)
+    if column is None or row is None:
+        return None
+    free = [
+        (x, y)
+        for x, y in _places(column, row, grid.row_gap)
+        if all(
+            abs(x - other_x) >= 1 or abs(y - other_y) >= 1 for other_x, other_y in placed.values()
+        )
+    ]
+    aim = near[0] if near else column[0]
+    return min(free, key=lambda place: (abs(place[0] - aim), place), default=None)
+
+
+def _places(column: Sequence[float], row: Sequence[float], row_gap: float) -> list[Point]:
+    """The places of a cell, half a slot apart in its lines."""
+    (left, right), (bottom, top) = column, row
+    n_lines = round(top - bottom - row_gap)
+    n_places = int(2 * (right - left - COLUMN_GAP - 1) + 1e-9) + 1
+    first_x, first_y = left + (COLUMN_GAP + 1) / 2, bottom + (row_gap + 1) / 2
+    return [(first_x + at / 2, first_y + line) for line in range(n_lines) for at in range(n_places)]

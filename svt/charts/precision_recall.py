@@ -1,20 +1,20 @@
-"""Precision and recall of the traced circuit for every count threshold.
+"""Precision and recall of the traced circuit for every count threshold, a row for each reference.
 
-1. Of the `evaluation` rows the chosen reference and kind of count are kept.
-   A row speaks for every threshold above the next lower row's.
+1. Of the `precision_recall` rows those of the run's kind of count are kept. A row speaks for every
+   threshold above the next lower row's.
 2. Rows that say the same as the next higher row are dropped: the lines are steps, nothing is lost.
-3. The run's own threshold is a rule; the ratios there are points, with their values.
-4. Where random head sets of the same size are given, their mean and 95% range stand beside the
-   points.
+3. A panel for each ratio that the reference has; reachable recall only where it is not the recall.
+4. The run's own threshold is a rule; the ratio there is a point, with its value.
+5. Behind the line stands, as a band, what as many heads drawn at random would reach.
 """
 
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREEN, ORANGE, Chart, inline, message, plural, title
+from svt.charts.style import BLUE, GREEN, GREY, ORANGE, Chart, inline, message, plural, title
 
 METRICS = {"precision": "precision", "recall": "recall", "recall_reachable": "reachable recall"}
-COLOURS = {"precision": BLUE, "recall": ORANGE, "reachable recall": GREEN}
+COLOURS = {"precision": BLUE, "recall": ORANGE, "recall_reachable": GREEN}
 LINEAR_TO = 2000
 HEADING = "Precision and recall"
 
@@ -29,75 +29,95 @@ def precision_recall(
 ) -> Chart:
     """The ratios over `min_count`, the threshold of the run marked.
 
-    evaluation: rows of the query `precision_recall`, one reference: reference count min_count
-    n_heads tp precision recall recall_reachable;
-    random: of `random_baseline`, at the run's threshold: metric mean low high.
+    evaluation: rows of the query `precision_recall`: reference count min_count n_heads tp precision
+    recall recall_reachable;
+    random: of `random_band`: reference min_count metric mean low high.
     """
-    chosen = evaluation.filter(pl.col("count") == count).sort("min_count")  # 1
+    chosen = evaluation.filter(pl.col("count") == count).sort("reference", "min_count")  # 1
     if chosen.is_empty():
         return message(heading, "No evaluation: no reference was chosen, or nothing was traced.")
-    ours = chosen.filter(pl.col("min_count") >= min_count).head(1)
+    references = chosen.partition_by("reference", maintain_order=True)
+    metrics = [metric for metric in METRICS if any(_tells(metric, of) for of in references)]  # 3
     far = max(*chosen["min_count"].to_list(), min_count)
-    return alt.layer(
-        _lines(_steps(chosen), count, far),
-        _rule(min_count),
-        *([] if random is None or random.is_empty() else _random(random, min_count)),
-        *_points(ours, min_count),
-    ).properties(
-        width=560,
-        height=300,
+    panels = [
+        _panel(of, metric, random, count, min_count, far) for of in references for metric in metrics
+    ]
+    chart: alt.ConcatChart = alt.concat(*panels, columns=len(metrics)).properties(
         title=title(
             heading,
-            f"Against {chosen['reference'][0]}. " + _at(ours, min_count, count),
-            "Bars: mean and 95% range of as many heads drawn at random."
+            *(_at(of, min_count, count) for of in references),
+            "Grey: where 95% of as many heads drawn at random lie, and their mean."
             if random is not None and random.height
             else "",
-        ),
+        )
     )
+    return chart
 
 
-def _steps(chosen: pl.DataFrame) -> pl.DataFrame:
-    """Step 2, from threshold 1 on, as one row for each threshold and metric."""
-    ratios = list(METRICS)
+def _tells(metric: str, of: pl.DataFrame) -> bool:
+    if metric == "recall_reachable":
+        return bool(of[metric].ne_missing(of["recall"]).any()) and _known(of[metric])
+    return _known(of[metric])
+
+
+def _known(ratios: pl.Series) -> bool:
+    return ratios.null_count() < len(ratios)
+
+
+def _panel(
+    of: pl.DataFrame, metric: str, random: pl.DataFrame | None, count: str, min_count: int, far: int
+) -> Chart:
+    """One ratio against one reference."""
+    x = alt.X(
+        "min_count:Q",
+        title=f"an edge counts from this many {count}",
+        scale=alt.Scale(domain=[1, far], nice=False, type="log" if far > LINEAR_TO else "linear"),
+    )
+    reference = of["reference"][0]
+    layers = []
+    if random is not None:
+        band = random.filter(
+            (pl.col("reference") == reference) & (pl.col("metric") == metric)
+        ).drop_nulls("mean")
+        layers += _band(band.sort("min_count"), x) if band.height else []
+    layers += [
+        _line(_steps(of, metric), metric, x),
+        _rule(min_count),
+        *_point(of, metric, min_count),
+    ]
+    chart: Chart = alt.layer(*layers).properties(
+        width=290, height=220, title=alt.TitleParams(f"{METRICS[metric]}, {reference}", fontSize=12)
+    )
+    return chart
+
+
+def _steps(of: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Step 2, from threshold 1 on."""
     changes = pl.struct("n_heads", "tp").ne_missing(pl.struct("n_heads", "tp").shift(-1))
     return (
         pl.concat(
-            [chosen.head(1).with_columns(min_count=pl.lit(1)), chosen.filter(changes)],
+            [of.head(1).with_columns(min_count=pl.lit(1)), of.filter(changes)],
             how="vertical_relaxed",
         )
-        .unpivot(ratios, index=["min_count", "n_heads", "tp"], variable_name="metric")
-        .with_columns(pl.col("metric").replace(METRICS))
+        .select("min_count", "n_heads", "tp", value=metric)
         .drop_nulls("value")
     )
 
 
-def _colour() -> alt.Color:
-    return alt.Color(
-        "metric:N",
-        title=None,
-        scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
-        legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1),
-    )
+def _y(field: str) -> alt.Y:
+    return alt.Y(f"{field}:Q", title=None, scale=alt.Scale(domain=[0, 1]))
 
 
-def _lines(steps: pl.DataFrame, count: str, far: int) -> alt.Chart:
+def _line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
     chart: alt.Chart = (
         alt.Chart(steps)
-        .mark_line(interpolate="step-before", strokeWidth=2)
+        .mark_line(interpolate="step-before", strokeWidth=2.5, color=COLOURS[metric])
         .encode(
-            alt.X(
-                "min_count:Q",
-                title=f"an edge counts from this many {count}",
-                scale=alt.Scale(
-                    domain=[1, far], nice=False, type="log" if far > LINEAR_TO else "linear"
-                ),
-            ),
-            alt.Y("value:Q", title="share", scale=alt.Scale(domain=[0, 1])),
-            color=_colour(),
+            x,
+            _y("value"),
             tooltip=[
-                alt.Tooltip("metric:N"),
-                alt.Tooltip("value:Q", format=".3f"),
-                alt.Tooltip("min_count:Q", title=f"{count} at least"),
+                alt.Tooltip("value:Q", title=METRICS[metric], format=".3f"),
+                alt.Tooltip("min_count:Q", title="counts up to", format=","),
                 alt.Tooltip("n_heads:Q", title="heads"),
                 alt.Tooltip("tp:Q", title="of them in the reference"),
             ],
@@ -116,56 +136,58 @@ def _rule(min_count: int) -> alt.Chart:
     return chart
 
 
-def _points(ours: pl.DataFrame, min_count: int) -> list[alt.Chart]:
-    values = _steps(ours).with_columns(min_count=pl.lit(min_count)).unique(maintain_order=True)
-    if values.is_empty():
+def _point(of: pl.DataFrame, metric: str, min_count: int) -> list[alt.Chart]:
+    """Step 4; none where the ratio has nothing to divide by."""
+    row = _ours(of, min_count) or {}
+    value = row.get(metric)
+    if value is None:
         return []
+    base = alt.Chart(inline([{"min_count": min_count, "value": value}])).encode(
+        x="min_count:Q", y="value:Q"
+    )
     return [
-        alt.Chart(values)
-        .mark_point(filled=True, size=80, opacity=1)
-        .encode(
-            x="min_count:Q",
-            y="value:Q",
-            color=_colour(),
-            tooltip=["metric:N", alt.Tooltip("value:Q", format=".3f")],
-        )
+        base.mark_point(filled=True, size=80, opacity=1, color=COLOURS[metric]),
+        base.mark_text(align="left", dx=8, dy=-11 if value < 0.9 else 13, fontWeight="bold").encode(
+            text=alt.Text("value:Q", format=".2f")
+        ),
     ]
 
 
-def _random(random: pl.DataFrame, min_count: int) -> list[alt.Chart]:
-    """A bar from low to high with a tick at the mean, the metrics side by side."""
-    place = {name: 8 + 9 * i for i, name in enumerate(COLOURS)}
-    layers = []
-    known = random.filter(pl.col("metric").is_in(list(METRICS))).drop_nulls("mean")
-    for row in known.with_columns(pl.col("metric").replace(METRICS)).to_dicts():
-        values = inline([row | {"min_count": min_count}])
-        tooltip = [
-            alt.Tooltip("metric:N"),
-            alt.Tooltip("mean:Q", title="random: mean", format=".3f"),
-            alt.Tooltip("low:Q", title="2.5%", format=".3f"),
-            alt.Tooltip("high:Q", title="97.5%", format=".3f"),
-        ]
-        base = alt.Chart(values).encode(x="min_count:Q", color=_colour(), tooltip=tooltip)
-        shift = place[row["metric"]]
-        layers += [
-            base.mark_rule(strokeWidth=3, opacity=0.5, xOffset=shift, x2Offset=shift).encode(
-                y="low:Q", y2="high:Q"
-            ),
-            base.mark_tick(
-                orient="horizontal", thickness=3, size=9, opacity=1, xOffset=shift
-            ).encode(y="mean:Q"),
-        ]
-    return layers
+def _band(band: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
+    """Step 5, from threshold 1 on as the lines."""
+    steps = pl.concat(
+        [band.head(1).with_columns(min_count=pl.lit(1)), band], how="vertical_relaxed"
+    ).select("min_count", "mean", "low", "high")
+    base = alt.Chart(steps)
+    return [
+        base.mark_area(interpolate="step-before", color=GREY, opacity=0.25).encode(
+            x,
+            _y("low"),
+            alt.Y2("high:Q"),
+            tooltip=[
+                alt.Tooltip("mean:Q", title="random: mean", format=".3f"),
+                alt.Tooltip("low:Q", title="2.5%", format=".3f"),
+                alt.Tooltip("high:Q", title="97.5%", format=".3f"),
+            ],
+        ),
+        base.mark_line(interpolate="step-before", color=GREY, strokeWidth=1).encode(x, _y("mean")),
+    ]
 
 
-def _at(ours: pl.DataFrame, min_count: int, count: str) -> str:
+def _ours(of: pl.DataFrame, min_count: int) -> dict[str, float | None] | None:
+    """The row that speaks for the run's threshold."""
+    rows = of.filter(pl.col("min_count") >= min_count).head(1).to_dicts()
+    return rows[0] if rows else None
+
+
+def _at(of: pl.DataFrame, min_count: int, count: str) -> str:
     """The run's own ratios in words; a ratio with nothing to divide by has none."""
-    where = f"From {plural(min_count, count.removesuffix('s'))}: "
-    if ours.is_empty():
+    where = f"Against {of['reference'][0]}, from {plural(min_count, count.removesuffix('s'))} on: "
+    row = _ours(of, min_count)
+    if row is None:
         return where + "no edge."
-    row = ours.to_dicts()[0]
     ratios = [f"{METRICS[m]} {_ratio(row[m])}" for m in METRICS]
-    return f"{where}{plural(row['n_heads'], 'head')}, {', '.join(ratios)}."
+    return f"{where}{plural(int(row['n_heads'] or 0), 'head')}, {', '.join(ratios)}."
 
 
 def _ratio(value: float | None) -> str:

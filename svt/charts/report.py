@@ -6,6 +6,7 @@ What the page says is a `Report`; how charts get into a page is told in svt/char
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import floor, isfinite, log10
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from svt.charts.style import specification
 
 Cell = tuple[str, bool]
 """A text, and whether it is a number (and so stands at the right)."""
+
+TINY = 1e-3
+"""Columns whose every number is smaller are written with exponents."""
 
 
 @dataclass(frozen=True)
@@ -47,30 +51,47 @@ class Table:
 
     @property
     def rows(self) -> list[list[Cell]]:
-        """The cells, written for people; null is a dash."""
+        """The cells, written for people: one format a column, null is a dash."""
         numeric = [is_number for _, is_number in self.columns]
-        return [
-            [(shown(cell), number) for cell, number in zip(row, numeric, strict=True)]
-            for row in self.frame.rows()
-        ]
+        columns = [written(self.frame[name]) for name in self.frame.columns]
+        return [list(zip(row, numeric, strict=True)) for row in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under one heading: its figures, then its tables."""
+
+    title: str
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+
+    @property
+    def anchor(self) -> str:
+        return self.title.lower().replace(" ", "-")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the page says, from top to bottom."""
+    """What the page says, from top to bottom: a summary, sections, the settings."""
 
     title: str
     lead: str
-    """One sentence: what was run, when, on what."""
+    """One sentence: what was run, on what."""
     facts: Sequence[Fact] = ()
-    figures: Sequence[Figure] = ()
-    tables: Sequence[Table] = ()
+    ran: Mapping[str, str] = field(default_factory=dict)
+    """What was run, in a few words each: model, data, thresholds, versions, time."""
     left_out: Sequence[str] = ()
     """Sentences on what the page does not show, or the run did not do."""
+    sections: Sequence[Section] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     """The whole configuration, nested."""
     sql: Mapping[str, str] = field(default_factory=dict)
     """The text of each query that a figure asked."""
+
+    @property
+    def filled(self) -> list[Section]:
+        """The sections that say something."""
+        return [section for section in self.sections if section.figures or section.tables]
 
     @property
     def settings(self) -> list[tuple[str, str]]:
@@ -85,12 +106,31 @@ def write_report(path: Path, report: Report) -> Path:
 
 def page(report: Report) -> str:
     """The page as text."""
-    charts = {figure.name: specification(figure.chart, palette=None) for figure in report.figures}
+    charts = {
+        figure.name: specification(figure.chart, palette=None)
+        for section in report.sections
+        for figure in section.figures
+    }
     return render("report.html.j2", charts, report=report)
 
 
-def shown(value: Any) -> str:
-    """A value as people write it: four significant digits, thousands apart, a dash for nothing."""
+def written(values: pl.Series) -> list[str]:
+    """The values of a column as people write them, all with the same number of decimals."""
+    decimals = _decimals(values) if values.dtype.is_float() else None
+    return [_shown(value, decimals) for value in values.to_list()]
+
+
+def _decimals(values: pl.Series) -> int | None:
+    """So many that the largest has four significant digits; None if it is tiny."""
+    sizes = [abs(value) for value in values.drop_nulls().to_list() if isfinite(value)]
+    largest = max(sizes, default=0.0)
+    if 0 < largest < TINY:
+        return None
+    whole = floor(log10(largest)) if largest else 0
+    return min(4, max(0, 3 - whole))
+
+
+def _shown(value: Any, decimals: int | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -98,7 +138,10 @@ def shown(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        if decimals is not None:
+            value = round(value, decimals) + 0.0  # not -0
+        text = f"{value:.2e}" if decimals is None else f"{value:,.{decimals}f}"
+        return text.replace("-", "−")
     return str(value)
 
 

@@ -1,10 +1,14 @@
-"""The slices of one firing: how much each singular vector pair adds to the attention score.
+"""The slices of pairs: how much each singular vector pair adds to the attention score.
 
-Bars stand in the order of the singular values; those of the signal set, the shortest prefix in
-descending order of contribution that carries the score, are coloured.
+1. A row of panels for each head: at the left a pair on which it fires, at the right one on which it
+   does not. Both share the scale of contributions.
+2. Bars stand in the order of the singular values; those of the signal set, the shortest prefix in
+   descending order of contribution that carries the score, are coloured. For a negative score the
+   order is ascending: the set is then what carries it below 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -12,32 +16,75 @@ import polars as pl
 
 from svt.charts.style import GREY, ORANGE, Chart, head_name, message, plural, title
 
-IN_SIGNAL, NOISE = "signal set", "the rest, which sums to at most 0"
+IN_SIGNAL, NOISE = "signal set", "the rest"
+HEADING = "Contributions of the slices"
+BAR, WIDTH = 7, (330, 450)
+"""Pixels for a slice, and for a panel, least and most."""
 
 
-def slice_contributions(slices: pl.DataFrame, *, firing: Mapping[str, Any]) -> Chart:
-    """One bar for each slice.
+@dataclass(frozen=True)
+class PairSlices:
+    """A pair and its slices.
 
-    slices: k contribution rank in_signal;
-    firing: layer head prompt_id dest src weight score, and dest_token src_token text where known.
+    pair: pair_id layer head prompt_id dest src weight score, and dest_token src_token text where
+    known; slices: k contribution rank in_signal, one row a slice.
     """
-    name = head_name(firing["layer"], firing["head"])
-    heading = f"Slices of one firing of {name}"
-    if slices.is_empty():
-        return message(heading, f"The store holds no firing of {name}.")
-    values = slices.sort("k").select(
+
+    pair: Mapping[str, Any]
+    slices: pl.DataFrame
+
+
+def slice_contributions(
+    pairs: Mapping[tuple[int, int], tuple[PairSlices | None, PairSlices | None]],
+    *,
+    notes: Sequence[str] = (),
+) -> Chart:
+    """One bar for each slice of each pair.
+
+    pairs: of each (layer, head) one on which it fires and one on which it does not, None where the
+    store has none; notes: lines below the title.
+    """
+    states = ("firing", "not firing")
+    missing = [
+        f"{head_name(*head)} {state}"
+        for head, both in pairs.items()
+        for state, pair in zip(states, both, strict=True)
+        if pair is None
+    ]
+    lines = [*notes, f"The store holds no pair of {', '.join(missing)}." if missing else ""]
+    rows = [
+        alt.hconcat(
+            *(
+                _panel(pair, f"{head_name(*head)} {state}")
+                for state, pair in zip(states, both, strict=True)
+                if pair is not None
+            ),
+            spacing=30,
+        ).resolve_scale(y="shared")  # 1
+        for head, both in pairs.items()
+        if any(both)
+    ]
+    if not rows:
+        return message(HEADING, " ".join(filter(None, lines)))
+    return alt.concat(*rows, columns=1, title=title(HEADING, *lines), spacing=28)
+
+
+def _panel(shown: PairSlices, heading: str) -> alt.Chart:
+    pair = shown.pair
+    values = shown.slices.sort("k").select(
         "k",
-        "contribution",
+        pl.col("contribution").round_sig_figs(5),
         pl.col("rank").cast(pl.Int64),
         set=pl.when("in_signal").then(pl.lit(IN_SIGNAL)).otherwise(pl.lit(NOISE)),
     )
     n_signal = values.filter(pl.col("set") == IN_SIGNAL).height
+    width = min(max(WIDTH[0], BAR * values.height), WIDTH[1])
     chart: alt.Chart = (
         alt.Chart(values)
         .mark_bar()
         .encode(
-            alt.X("k:O", title="slice", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-            alt.Y("contribution:Q", title="contribution to the score (before scaling)"),
+            alt.X("k:O", title="slice", axis=alt.Axis(labelAngle=0, values=_ticks(values.height))),
+            alt.Y("contribution:Q", title="contribution (before scaling)"),
             color=alt.Color(
                 "set:N",
                 title=None,
@@ -52,32 +99,46 @@ def slice_contributions(slices: pl.DataFrame, *, firing: Mapping[str, Any]) -> C
             ],
         )
         .properties(
-            width=max(360, 11 * values.height),
-            height=260,
-            title=title(
+            width=width,
+            height=180,
+            title=alt.TitleParams(
                 heading,
-                f"{_pair(firing)}, weight {firing['weight']:.2f}, score {firing['score']:.2f}: "
-                f"{n_signal} of {plural(values.height, 'slice')} in the signal set.",
-                _excerpt(firing.get("text")),
+                subtitle=[
+                    f"{_ends(pair)}, weight {_weight(pair['weight'])}, score {pair['score']:.2f}",
+                    f"{n_signal} of {plural(values.height, 'slice')} in the signal set",
+                    *_excerpt(pair, width),
+                ],
+                fontSize=13,
+                subtitleFontSize=11,
             ),
         )
     )
     return chart
 
 
-def _pair(firing: Mapping[str, Any]) -> str:
-    """Which token attends to which: `Prompt 3: “to” (14) attends to “Mary” (2)`."""
+def _ticks(n_slices: int) -> list[int]:
+    """The slices that are numbered on the axis."""
+    return list(range(0, n_slices, 1 if n_slices <= 20 else 8))
+
+
+def _ends(pair: Mapping[str, Any]) -> str:
+    """Which token attends to which: `“to” (14) attends to “Mary” (2)`."""
     ends = [
-        f"token {firing[end]}"
-        if firing.get(f"{end}_token") is None
-        else f"“{firing[f'{end}_token'].strip()}” ({firing[end]})"
+        f"token {pair[end]}"
+        if pair.get(f"{end}_token") is None
+        else f"“{pair[f'{end}_token'].strip()}” ({pair[end]})"
         for end in ("dest", "src")
     ]
-    return f"Prompt {firing['prompt_id']}: {ends[0]} attends to {ends[1]}"
+    return f"{ends[0]} attends to {ends[1]}"
 
 
-def _excerpt(text: str | None, longest: int = 110) -> str:
-    """The prompt's end, where the firing usually is."""
-    if not text:
-        return ""
-    return text if len(text) <= longest else "… " + text[-longest:]
+def _weight(weight: float) -> str:
+    return f"{weight:.2f}" if weight >= 0.005 else "below 0.01"
+
+
+def _excerpt(pair: Mapping[str, Any], width: int) -> list[str]:
+    """The prompt, as much of its end as fits."""
+    said, fits = f"Prompt {pair['prompt_id']}", width // 6
+    text = (pair.get("text") or "").replace("\n", " ")
+    longest = fits - len(said) - 4
+    return [f"{said}: {text if len(text) <= longest else '… ' + text[-longest:]}" if text else said]

@@ -1,9 +1,11 @@
 """What a sweep found: precision, recall, heads and edges of every job against the swept keys.
 
 1. Jobs without results (they failed) are left out; the subtitle says how many.
-2. x is the swept key with the most distinct numbers, or else with the most distinct values. The
-   other swept keys together are the colour.
-3. Four panels share x; each has its own y.
+2. If at least two swept keys are numbers of two values or more, those two with the most span a
+   grid: svt/charts/sweep_heat.py.
+3. Otherwise x is the swept key with the most distinct numbers, or else with the most distinct
+   values. The other swept keys together are the colour. The panels share x; each has its own y. A
+   measure that no job has, as without a reference, has no panel.
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ import altair as alt
 import polars as pl
 
 from svt.charts.style import BLUE, Chart, message, plural, title
+from svt.charts.sweep_heat import key_name, sweep_heat
 
 MEASURES = {
     "precision": "precision",
@@ -26,7 +29,7 @@ MOST_TICKS = 8
 def sweep(jobs: pl.DataFrame, *, keys: Sequence[str], heading: str = HEADING) -> Chart:
     """Small multiples over the jobs of a sweep.
 
-    jobs: job precision recall n_heads n_edges and one column for each of `keys` (dots as
+    jobs: job precision recall f1 n_heads n_edges and one column for each of `keys` (dots as
     underscores), one row a job; n_heads is null where the job failed.
     """
     done = jobs.drop_nulls("n_heads")
@@ -34,29 +37,38 @@ def sweep(jobs: pl.DataFrame, *, keys: Sequence[str], heading: str = HEADING) ->
     if done.is_empty() or not keys:
         why = f"{plural(n_failed, 'job')} failed" if keys else "no key was swept"
         return message(heading, f"Nothing to compare: {why}.")
-    x = max(keys, key=lambda key: (_is_number(done[key]), done[key].n_unique()))  # 2
+    said = plural(done.height, "job") + (
+        f"; {n_failed} failed and not shown." if n_failed else "."  # 1
+    )
+    ordered = sorted(keys, key=lambda key: (_is_number(done[key]), done[key].n_unique()))[::-1]
+    grid = [key for key in ordered if _is_number(done[key]) and done[key].n_unique() > 1][:2]
+    if len(grid) == 2:  # 2
+        across, up = grid
+        values = _with_others(done, [key for key in keys if key not in grid])
+        return sweep_heat(values, keys=(across, up), heading=heading, notes=[said])
+    x = ordered[0]  # 3
     others = [key for key in keys if key != x]
+    values = _with_others(done, others)
+    return alt.concat(
+        *(
+            _panel(values, x, measure, bool(others))
+            for measure in MEASURES
+            if values[measure].null_count() < values.height
+        ),
+        columns=2,
+        title=title(heading, said),
+    )
+
+
+def _with_others(done: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
+    """The jobs with the column `others`: `trace.slices=all trace.count=visits`."""
     settings = [
         pl.format("{}={}", pl.lit(key_name(key)), pl.col(key).cast(pl.String).fill_null("null"))
         for key in others
     ]
-    values = done.with_columns(
+    return done.with_columns(
         others=pl.concat_str(settings, separator=" ") if others else pl.lit("")
     )
-    return alt.concat(
-        *(_panel(values, x, measure, bool(others)) for measure in MEASURES),
-        columns=2,
-        title=title(
-            heading,
-            plural(done.height, "job")
-            + (f"; {n_failed} failed and not shown." if n_failed else "."),
-        ),
-    )
-
-
-def key_name(column: str) -> str:
-    """`trace_min_share` as it is typed: `trace.min_share`."""
-    return column.replace("_", ".", 1)
 
 
 def _panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Chart:

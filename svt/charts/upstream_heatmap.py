@@ -1,49 +1,71 @@
 """Upstream contributions of every head below a chosen head: signal slices beside all slices.
 
-1. One row for each upstream head and panel; the mean contribution over the firings is the colour.
-2. Both panels share a diverging scale about 0, unless one panel's largest value is more than
-   `RATIO` times the other's: then each has its own, since the smaller would be white throughout.
+1. A row for each chosen head: first what is written into its destination token, then into its
+   source token, each through the signal slices and through all slices.
+2. One square for each upstream head; its mean contribution over the firings is the colour.
+3. Both panels of a side share a diverging scale about 0, unless one panel's largest value is more
+   than `RATIO` times the other's: then each has its own, since the smaller would be white
+   throughout.
 """
+
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import polars as pl
 
 from svt.charts.style import Chart, head_name, message, plural, title
 
+HEADING = "Contributions of upstream heads"
 RATIO = 4.0
-CELL = 30
+CELL, WIDTH = 30, 240
+"""Pixels for a head, at most, and for a panel of many."""
 PANELS = {"contribution": "signal slices", "contribution_all": "all slices"}
-SIDE_TOKENS = {"dest": "destination", "src": "source"}
+SIDES = {"dest": "destination", "src": "source"}
 
 
-def upstream_heatmap(upstream: pl.DataFrame, *, layer: int, head: int, side: str) -> Chart:
-    """Two layer-by-head heatmaps for the `side` token of the firings of `layer.head`.
+def upstream_heatmap(
+    upstream: Mapping[tuple[int, int], pl.DataFrame], *, notes: Sequence[str] = ()
+) -> Chart:
+    """Layer-by-head heatmaps, four for each head.
 
-    upstream: rows of the query `upstream_heatmap`: up_layer up_head contribution contribution_all
-    n_firings, one row a head, contributions as means over the firings.
+    upstream: of each (layer, head) the rows of the query `upstream_heatmap`: side up_layer up_head
+    contribution contribution_all n_firings, contributions as means over the firings;
+    notes: lines below the title.
     """
-    heading = f"What reaches the {SIDE_TOKENS[side]} token of {head_name(layer, head)}"
-    if upstream.is_empty():
-        return message(
-            heading, f"No firing of {head_name(layer, head)} has heads upstream in the store."
-        )
-    largest = {column: _largest(upstream, column) for column in PANELS}
-    apart = max(largest.values()) > RATIO * min(largest.values())
-    panels = [
-        _panel(upstream, column, largest[column] if apart else max(largest.values()))
-        for column in PANELS
+    nothing = [head_name(*head) for head, frame in upstream.items() if frame.is_empty()]
+    lines = [
+        *notes,
+        f"No firing of {', '.join(nothing)} has heads upstream in the store." if nothing else "",
     ]
-    chart: alt.HConcatChart = alt.hconcat(
+    rows = [_row(frame, *head) for head, frame in upstream.items() if not frame.is_empty()]
+    if not rows:
+        return message(HEADING, " ".join(filter(None, lines)))
+    heading = title(
+        HEADING,
+        "Orange raises the score, blue lowers it; the scale of a panel stands below it.",
+        *lines,
+    )
+    return alt.concat(*rows, columns=1, title=heading, spacing=28)
+
+
+def _row(upstream: pl.DataFrame, layer: int, head: int) -> alt.HConcatChart:
+    n_firings = int(upstream["n_firings"].max())  # type: ignore[arg-type]
+    panels = []
+    for side, token in SIDES.items():  # 1
+        values = upstream.filter(side=side)
+        largest = {column: _largest(values, column) for column in PANELS}
+        apart = max(largest.values()) > RATIO * min(largest.values())  # 3
+        for column, slices in PANELS.items():
+            limit = largest[column] if apart else max(largest.values())
+            panels.append(_panel(values, column, limit, f"{token}, {slices}"))
+    row: alt.HConcatChart = alt.hconcat(
         *panels,
-        title=title(
-            heading,
-            "Mean contribution of each upstream head"
-            f" over {plural(max(upstream['n_firings'].to_list()), 'firing')}"
-            "; orange raises the score, blue lowers it.",
-            "The panels have scales of their own." if apart else "",
+        title=alt.TitleParams(
+            f"Into {head_name(layer, head)}, mean of {plural(n_firings, 'firing')}", fontSize=13
         ),
+        spacing=14,
     ).resolve_scale(color="independent")
-    return chart
+    return row
 
 
 def _largest(upstream: pl.DataFrame, column: str) -> float:
@@ -52,22 +74,29 @@ def _largest(upstream: pl.DataFrame, column: str) -> float:
     return max([1e-12, *sizes])
 
 
-def _panel(upstream: pl.DataFrame, column: str, limit: float) -> alt.Chart:
+def _panel(upstream: pl.DataFrame, column: str, limit: float, heading: str) -> alt.Chart:
     """Layers upwards, heads to the right, colours from -limit to limit."""
     n_heads = int(upstream["up_head"].max()) + 1  # type: ignore[arg-type]
     n_layers = int(upstream["up_layer"].max()) + 1  # type: ignore[arg-type]
-    values = upstream.select("up_layer", "up_head", value=column)
+    cell = max(min(CELL, WIDTH // n_heads), 6)
+    values = upstream.select("up_layer", "up_head", value=pl.col(column).round_sig_figs(5))
     chart: alt.Chart = (
         alt.Chart(values)
         .mark_rect()
         .encode(
-            alt.X("up_head:O", title="head", axis=alt.Axis(labelAngle=0)),
-            alt.Y("up_layer:O", title="layer", sort="descending"),
+            alt.X("up_head:O", title="head", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            alt.Y("up_layer:O", title="layer", sort="descending", axis=alt.Axis(labelOverlap=True)),
             color=alt.Color(
                 "value:Q",
-                title="contribution",
+                title=None,
                 scale=alt.Scale(domain=[-limit, limit], domainMid=0, interpolate="rgb"),
-                legend=alt.Legend(format="~g", gradientLength=max(60, min(120, n_layers * CELL))),
+                legend=alt.Legend(
+                    orient="bottom",
+                    format="~g",
+                    gradientLength=n_heads * cell,
+                    gradientThickness=8,
+                    tickCount=5,
+                ),
             ),
             tooltip=[
                 alt.Tooltip("up_layer:O", title="layer"),
@@ -76,9 +105,9 @@ def _panel(upstream: pl.DataFrame, column: str, limit: float) -> alt.Chart:
             ],
         )
         .properties(
-            width=n_heads * CELL,
-            height=n_layers * CELL,
-            title=alt.TitleParams(PANELS[column], fontSize=12),
+            width=n_heads * cell,
+            height=n_layers * cell,
+            title=alt.TitleParams(heading, fontSize=12, fontWeight="normal"),
         )
     )
     return chart

@@ -6,6 +6,7 @@ import polars as pl
 
 
 def edges_frame(rows: list[tuple]) -> pl.DataFrame:
+    """As `graph_links` gives them; of the last two roles one is the edge's own."""
     schema = {
         "up_layer": pl.UInt8,
         "up_head": pl.UInt8,
@@ -18,9 +19,11 @@ def edges_frame(rows: list[tuple]) -> pl.DataFrame:
         "n_firings": pl.Int64,
         "n_visits": pl.Int64,
         "total": pl.Float64,
+        "dest_role": pl.String,
+        "src_role": pl.String,
     }
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        mean=pl.col("total") / pl.col("n_firings")
+        mean=pl.col("total") / pl.col("n_firings"), n_between=pl.col("n_firings")
     )
 
 
@@ -33,17 +36,6 @@ def nodes_frame(rows: list[tuple]) -> pl.DataFrame:
         "n_firings": pl.Int64,
         "in_reference": pl.Boolean,
         "class": pl.String,
-    }
-    return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def firings_frame(rows: list[tuple]) -> pl.DataFrame:
-    schema = {
-        "layer": pl.UInt8,
-        "head": pl.UInt8,
-        "dest_role": pl.String,
-        "src_role": pl.String,
-        "n_firings": pl.Int64,
     }
     return pl.DataFrame(rows, schema=schema, orient="row")
 

@@ -12,8 +12,8 @@ from svt.errors import SvtError
 from tests.charts.frames import loads_nothing
 
 
-def test_every_format_is_written(tmp_path, edges, nodes, firings):
-    chart = graph(edges, nodes, firings)
+def test_every_format_is_written(tmp_path, edges, nodes):
+    chart = graph(edges, nodes)
     paths = export(chart, tmp_path / "charts", "graph", ("json", "html", "svg", "png"))
     assert [p.name for p in paths] == ["graph.json", "graph.html", "graph.svg", "graph.png"]
     assert sorted(p.name for p in (tmp_path / "charts").iterdir()) == sorted(p.name for p in paths)
@@ -24,10 +24,8 @@ def test_every_format_is_written(tmp_path, edges, nodes, firings):
     assert loads_nothing(html.decode())
 
 
-def test_the_same_data_give_the_same_json(tmp_path, edges, nodes, firings):
-    once, again = (
-        export(graph(edges, nodes, firings), tmp_path, name, ("json",))[0] for name in "ab"
-    )
+def test_the_same_data_give_the_same_json(tmp_path, edges, nodes):
+    once, again = (export(graph(edges, nodes), tmp_path, name, ("json",))[0] for name in "ab")
     assert once.read_bytes() == again.read_bytes()
 
 

@@ -1,11 +1,16 @@
 import random
 from itertools import combinations, pairwise
 
-from svt.charts.layout import CELL_WIDTH, Edge, Node, lay_out, role_order
+from svt.charts.curves import points_of
+from svt.charts.layout import LEAST_IN_LINE, WIDTH, Edge, Layout, Node, lay_out, role_order
 
 
 def edge(up: tuple, down: tuple) -> Edge:
     return Edge(Node(*up), Node(*down), "dest", up[2])
+
+
+def points(layout: Layout, edge: Edge) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in points_of(layout.curves[edge])]
 
 
 def random_graph(seed: int, n_edges: int = 150) -> list[Edge]:
@@ -44,28 +49,92 @@ def test_sweeps_undo_a_crossing():
 
 
 def test_an_edge_bends_around_a_node_in_between():
-    straight = lay_out([], [edge((0, 0, "end"), (2, 0, "end"))]).curves[0]
+    long = edge((0, 0, "end"), (2, 0, "end"))
+    straight = points(lay_out([], [long]), long)
     assert {round(x, 6) for x, _ in straight} == {round(straight[0][0], 6)}
-    layout = lay_out([Node(1, 0, "end")], [edge((0, 0, "end"), (2, 0, "end"))])
+    layout = lay_out([Node(1, 0, "end")], [long])
     x, y = layout.position[Node(1, 0, "end")]
-    assert min((p - x) ** 2 + (q - y) ** 2 for p, q in layout.curves[0]) > 0.2
+    assert min((p - x) ** 2 + (q - y) ** 2 for p, q in points(layout, long)) > 0.2
 
 
 def test_edges_between_the_same_nodes_do_not_coincide():
     first = edge((0, 0, "end"), (1, 0, "end"))
-    both = [first, Edge(first.up, first.down, "src", "end")]
-    one, other = lay_out([], both).curves
+    second = Edge(first.up, first.down, "src", "end")
+    curves = lay_out([], [first, second]).curves
+    one, other = curves[first], curves[second]
     assert one != other and one[0] == other[0] and one[-1] == other[-1]
 
 
 def test_curves_rise():
-    for curve in lay_out([], random_graph(1)).curves:
-        assert all(a[1] < b[1] for a, b in pairwise(curve))
+    edges = random_graph(1)
+    layout = lay_out([], edges)
+    for each in edges:
+        assert all(a[1] < b[1] for a, b in pairwise(points(layout, each)))
 
 
-def test_a_full_cell_takes_more_lines():
-    nodes = [Node(0, head, "end") for head in range(2 * CELL_WIDTH + 1)]
-    assert len({y for _, y in lay_out(nodes, []).position.values()}) == 3
+def test_a_cell_stands_in_one_line_where_the_width_allows():
+    nodes = [Node(0, head, "end") for head in range(9)]
+    alone = lay_out(nodes, [])
+    assert len({y for _, y in alone.position.values()}) == 1
+    roles = ["IO", "S1", "S1+1", "S2", "end"]
+    many = lay_out([Node(0, head, role) for head in range(9) for role in roles], [])
+    assert len({y for _, y in many.position.values()}) > 1
+    assert many.width <= WIDTH
+
+
+def test_no_line_is_shorter_than_a_few_nodes():
+    """Even where twelve columns make the picture wider than it should be."""
+    roles = [f"role {i}" for i in range(12)]
+    layout = lay_out([Node(0, h, role) for h in range(2 * LEAST_IN_LINE) for role in roles], [])
+    assert len({y for _, y in layout.position.values()}) == 2
+
+
+def test_a_flat_picture_is_drawn_apart():
+    """Rows of wide cells stand further apart than those of narrow ones."""
+
+    def row_height(n: int) -> float:
+        layout = lay_out([Node(layer, head, "end") for layer in (0, 1) for head in range(n)], [])
+        return layout.rows[0][2] - layout.rows[0][1]
+
+    assert row_height(1) < row_height(12) <= 4
+
+
+def weak(up: tuple, down: tuple) -> tuple[list[Edge], Edge]:
+    return [edge((0, 0, "end"), (1, 0, "end")), edge((0, 1, "end"), (1, 0, "end"))], edge(up, down)
+
+
+def test_a_weaker_node_takes_a_free_place_of_its_cell():
+    edges, weaker = weak((0, 2, "end"), (1, 5, "end"))
+    before, after = lay_out([], edges), lay_out([], edges, [weaker])
+    assert {n: after.position[n] for n in before.position} == before.position
+    assert [after.curves[e] for e in edges] == [before.curves[e] for e in edges]
+    assert (after.width, after.height) == (before.width, before.height)
+    assert weaker not in after.curves  # layer 0 is full: two slots, two nodes
+    edges, weaker = weak((0, 1, "end"), (1, 5, "end"))
+    assert weaker not in lay_out([], edges, [weaker]).curves  # 1.0 stands in the middle of two
+    wide = [edge((0, h, "end"), (1, 0, "end")) for h in range(4)]
+    after = lay_out([], wide, [weaker])
+    x, y = after.position[Node(1, 5, "end")]
+    assert y == after.position[Node(1, 0, "end")][1]
+    assert abs(x - after.position[Node(1, 0, "end")][0]) >= 1
+    assert 0.5 <= x <= after.width - 0.5
+    assert after.curves[weaker][-1] == (x, y)
+
+
+def test_a_weaker_node_without_column_or_row_stays_out():
+    edges, weaker = weak((0, 2, "IO"), (1, 0, "end"))
+    assert lay_out([], edges, [weaker]).position.keys() == lay_out([], edges).position.keys()
+    edges, weaker = weak((1, 0, "end"), (2, 2, "end"))
+    assert lay_out([], edges, [weaker]).curves.keys() == set(edges)
+
+
+def test_weaker_nodes_do_not_stand_on_others():
+    edges = random_graph(2, 300)
+    layout = lay_out([], edges[::2], edges[1::2])
+    assert set(edges[::2]) < layout.curves.keys() < set(edges)
+    assert layout.position.keys() == {n for e in layout.curves for n in (e.up, e.down)}
+    for a, b in combinations(layout.position.values(), 2):
+        assert abs(a[0] - b[0]) >= 0.99 or abs(a[1] - b[1]) >= 0.99
 
 
 def test_roles_stand_as_in_the_prompt():
@@ -80,4 +149,4 @@ def test_roles_stand_as_in_the_prompt():
 
 def test_nothing_to_lay_out():
     layout = lay_out([], [])
-    assert (layout.position, layout.curves, layout.width, layout.height) == ({}, [], 0, 0)
+    assert (layout.position, layout.curves, layout.width, layout.height) == ({}, {}, 0, 0)

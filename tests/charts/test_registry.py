@@ -1,87 +1,67 @@
-import dataclasses
+"""The figures by name, what they ask, and what they draw of a run that holds nothing."""
 
+from __future__ import annotations  # DuckDB complains of types that pytest keeps to the end
+
+import dataclasses
+import re
+from functools import partial
+
+import duckdb
 import polars as pl
 import pytest
 
-from svt.charts import DEFAULT_FIGURES, Context, draw, known_figures
-from svt.charts.style import specification
+from svt.charts import FIGURES, Asked, Context, check_figures, chosen_figures, draw
+from svt.charts.figure import FigureSpec, Recorder
+from svt.charts.style import message, specification
 from svt.errors import SvtError
+from svt.query.sql import query_names, run
 from tests import settings
-from tests.charts.frames import evaluation_frame, layers_of, rows_of, subtitle
+from tests.charts.frames import rows_of
+from tests.store_rows import connection
 
 TRACE = dataclasses.replace(settings.TRACE, min_share=0.6)
-CONTEXT = Context(TRACE, [(2, 0)], n_prompts=100)
+CONTEXT = Context(TRACE, [(2, 0)], 100, settings.CHART)
 
 
-@pytest.fixture
-def frames(edges, nodes, firings) -> dict[str, pl.DataFrame]:
-    return {
-        "graph_edges": edges,
-        "graph_nodes": nodes,
-        "firings": firings,
-        "precision_recall": evaluation_frame(
-            [("ioi-mini", "prompts", 90, 4, 3, 0.75, 0.3, 0.4, 0.4)]
-        ),
-        "random_baseline": pl.DataFrame(
-            {"metric": ["precision"], "mean": [0.2], "low": [0.1], "high": [0.3]}
-        ),
-        "upstream_heatmap": pl.DataFrame(
-            {
-                "up_layer": [0],
-                "up_head": [1],
-                "contribution": [1.0],
-                "contribution_all": [2.0],
-                "n_firings": [9],
-            }
-        ),
-        "example_firing": pl.DataFrame(
-            {
-                "pair_id": [77],
-                "prompt_id": [1],
-                "layer": [2],
-                "head": [0],
-                "dest": [9],
-                "src": [3],
-                "dest_token": [" to"],
-                "src_token": [" Mary"],
-                "weight": [0.9],
-                "score": [3.0],
-                "text": ["…"],
-            }
-        ),
-        "firing_slices": pl.DataFrame(
-            {"k": [0], "contribution": [1.0], "rank": [0], "in_signal": [True]}
-        ),
+@pytest.fixture(scope="module")
+def con() -> duckdb.DuckDBPyConnection:
+    return connection()
+
+
+def test_the_figures_are_those_of_the_contract():
+    assert set(FIGURES) == {
+        *("graph", "graph_top", "graph_skeleton", "graph_all_slices", "precision_recall"),
+        *("upstream_heatmap", "slice_contributions", "slice_usage", "slice_counts"),
+        *("signal_by_token", "edge_effects", "set_effects", "disturbance", "effect_vs_weight"),
+        "faithfulness",
     }
 
 
-def test_figures_ask_for_what_they_need_and_remember_it(frames):
-    figures = {n: draw(n, lambda query, **_: frames[query], CONTEXT) for n in DEFAULT_FIGURES}
-    commands = {n: [asked.command for asked in f.asked] for n, f in figures.items()}
-    assert commands == {
-        "graph": [
-            "svt-sql RUN graph_edges min_count=0",
-            "svt-sql RUN graph_nodes min_count=0",
-            "svt-sql RUN firings",
-        ],
-        "precision_recall": ["svt-sql RUN precision_recall", "svt-sql RUN random_baseline"],
-        "upstream_heatmap": [
-            "svt-sql RUN upstream_heatmap layer=2 head=0 side=dest dest_role=end src_role=any"
-        ],
-        "slice_contributions": [
-            "svt-sql RUN example_firing layer=2 head=0 dest_role=end src_role=any",
-            "svt-sql RUN firing_slices pair_id=77",
-        ],
-    }
-    assert all(figure.title and figure.reading.endswith(".") for figure in figures.values())
-    graph = specification(figures["graph"].chart)
-    assert len(rows_of(graph, layers_of(graph, "line")[0])) == 3
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_empty_run_draws_a_message(name, con):
+    figure = draw(name, partial(run, con), CONTEXT)
+    assert specification(figure.chart)["mark"]["type"] == "text"
+    assert figure.asked
+    assert {asked.query for asked in figure.asked} <= set(query_names())
 
 
-def test_an_empty_run_draws_messages(frames):
-    for name in DEFAULT_FIGURES:
-        figure = draw(name, lambda query, **_: frames[query].clear(), CONTEXT)
-        assert "mark" in specification(figure.chart)
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_read_by_one_sentence(name):
+    spec = FIGURES[name]
+    assert spec.title
+    assert re.fullmatch(r"[A-Z][^.!?]*\.", spec.reading)
+
+
+def test_a_figure_knows_its_context_and_what_was_asked_for_it(monkeypatch, con):
+    def drawn(ask, context):
+        return message(f"from {context.min_count}", f"{ask('firings', min_prompts=3).height} rows")
+
+    monkeypatch.setitem(FIGURES, "own", FigureSpec("Title", "Reading.", drawn))
+    figure = draw("own", partial(run, con), CONTEXT)
+    assert (figure.name, figure.title, figure.reading) == ("own", "Title", "Reading.")
+    spec = specification(figure.chart)
+    assert (spec["title"]["text"], rows_of(spec)) == ("from 60", [{"message": "0 rows"}])
+    assert [asked.command for asked in figure.asked] == ["svt-sql RUN firings min_prompts=3"]
 
 
 @pytest.mark.parametrize(
@@ -89,18 +69,44 @@ def test_an_empty_run_draws_messages(frames):
 )
 def test_the_count_from_which_edges_are_shown(min_share, min_count, shown):
     trace = dataclasses.replace(TRACE, min_share=min_share, min_count=min_count)
-    assert Context(trace, [(2, 0)], 100).min_count == shown
-    assert Context(dataclasses.replace(TRACE, min_share=0.1), [], 70).min_count == 7
+    assert Context(trace, [(2, 0)], 100, settings.CHART).min_count == shown
+    assert Context(dataclasses.replace(TRACE, min_share=0.1), [], 70, settings.CHART).min_count == 7
 
 
-def test_unknown_figures_are_refused_with_the_known_ones(frames):
-    with pytest.raises(SvtError, match="no figure 'grpah'; known: graph, precision_recall, "):
-        known_figures(("graph", "grpah"))
+def test_unknown_figures_are_refused_with_the_known_ones(con):
+    with pytest.raises(SvtError, match=r"no figure 'grpah'; known: graph, .*precision_recall, "):
+        check_figures(("graph", "grpah"))
     with pytest.raises(SvtError, match="no figure"):
-        draw("grpah", lambda query, **_: frames[query], CONTEXT)
-    assert known_figures("default") == DEFAULT_FIGURES
+        draw("grpah", partial(run, con), CONTEXT)
 
 
-def test_the_context_sets_the_threshold(frames):
-    figure = draw("graph", lambda query, **_: frames[query], CONTEXT)
-    assert "at least 60 prompts" in subtitle(specification(figure.chart))
+def test_figures_without_their_tables_are_not_drawn_unasked():
+    unasked = chosen_figures("default", {"trace_pairs"})
+    assert "slice_usage" in unasked
+    assert "signal_by_token" not in unasked
+    assert "signal_by_token" in chosen_figures("default", {"trace_pairs", "coordinates"})
+    assert chosen_figures(("signal_by_token", "graph"), set()) == ("signal_by_token", "graph")
+
+
+def test_commands_can_be_typed():
+    asked = Asked(
+        "slice_counts",
+        {"heads": ((9, 9), (10, 0)), "dest_role": "S1+1", "firing": True, "coverage": 0.5},
+    )
+    assert asked.command == (
+        "svt-sql RUN slice_counts 'heads=[[9,9],[10,0]]' dest_role=S1+1 firing=true coverage=0.5"
+    )
+    assert Asked("firings", {"prompt_id": None}, "my store.duckdb").command == (
+        "svt-sql 'my store.duckdb' firings prompt_id=null"
+    )
+
+
+def test_what_is_asked_elsewhere_is_remembered_with_its_target():
+    here, there = (pl.DataFrame({"at": [name]}) for name in ("here", "there"))
+    recorder = Recorder(lambda query, **_: here)
+    elsewhere = recorder.elsewhere(lambda query, **_: there, "other.duckdb")
+    assert (recorder("firings").item(), elsewhere("summary").item()) == ("here", "there")
+    assert [asked.command for asked in recorder.asked] == [
+        "svt-sql RUN firings",
+        "svt-sql other.duckdb summary",
+    ]

@@ -1,0 +1,164 @@
+"""What changing single edges does: to the answer, and to the attention score that they write into.
+
+1. The `MOST_EDGES` edges of the greatest weight remain, the greatest on top; the subtitle says how
+   many more there are.
+2. One panel a scope shows the change of the logit difference with its interval, ablation and boost
+   in two colours; beside each, in grey, the interval of the same change to random slices.
+   A point is filled where the two intervals lie apart.
+3. One more panel a scope shows the change of the attention score.
+   The panels of one measure share their x axis.
+"""
+
+import altair as alt
+import polars as pl
+
+from svt.charts.interventions import (
+    EFFECT,
+    KIND_COLOURS,
+    KIND_NAMES,
+    LEGEND,
+    SCOPE_NAMES,
+    kind_scale,
+    kinds_of,
+    scopes_of,
+    zero,
+)
+from svt.charts.style import GREY, Chart, message, plural, title
+
+MOST_EDGES = 30
+ROW, THICK = 22, 8
+"""Pixels for one edge, and across a bar of the attention score."""
+ALL_WIDTH, MOST_WIDTH = 900, 300
+"""Pixels for all panels together, and at most for one."""
+FEW_TICKS = alt.Axis(tickCount=4)
+HEADING = "Effects of single edges"
+SCORE = "change of the attention score"
+
+
+def edge_effects(effects: pl.DataFrame, *, heading: str = HEADING) -> Chart:
+    """One row an edge, one column a scope, for both measures.
+
+    effects: rows of the query `edge_effects`, one an (edge, scope, kind): label scope kind
+    n_prompts n_pairs weight effect effect_low effect_high score_effect random_effect random_low
+    random_high n_random beyond; the random columns and `beyond` are null without a control.
+    """
+    measured = effects.drop_nulls("effect")
+    if measured.is_empty():
+        return message(heading, "No edge was changed, or the prompts have no answers.")
+    order = by_weight(measured)
+    shown = measured.filter(pl.col("label").is_in(order[:MOST_EDGES]))  # 1
+    scopes = scopes_of(shown)
+    width = min(MOST_WIDTH, ALL_WIDTH // (2 * len(scopes)))
+    return alt.hconcat(
+        *(_block(shown, order[:MOST_EDGES], scopes, width, measure) for measure in (EFFECT, SCORE)),
+        spacing=24,
+        title=title(heading, _told(len(order)), _beyond(shown, scopes)),
+    )
+
+
+def by_weight(effects: pl.DataFrame) -> list[str]:
+    """The labels of the edges, the greatest weight first."""
+    ranked = effects.group_by("label").agg(pl.col("weight").max())
+    return ranked.sort("weight", "label", descending=[True, False], nulls_last=True)[
+        "label"
+    ].to_list()
+
+
+def _block(
+    shown: pl.DataFrame, order: list[str], scopes: list[str], width: int, measure: str
+) -> alt.HConcatChart:
+    """The panels of one measure; the edges are named at the left of the first block only."""
+    draw = _effects if measure == EFFECT else _scores
+    scale = kind_scale(kinds_of(shown), shown["random_low"].is_not_null().any())
+    named = alt.Axis(grid=True, labelLimit=300)
+    unnamed = alt.Axis(grid=True, labels=False, ticks=False)
+    panels = []
+    for scope in scopes:
+        axis = named if (measure, scope) == (EFFECT, scopes[0]) else unnamed
+        base = alt.Chart(shown.filter(pl.col("scope") == scope)).encode(
+            alt.Y("label:N", title=None, sort=order, axis=axis),
+            yOffset=alt.YOffset("kind:N", sort=list(KIND_COLOURS)),
+        )
+        panels.append(
+            alt.layer(zero(), *draw(base, scale)).properties(
+                width=width,
+                height=ROW * len(order),
+                title=alt.TitleParams(SCOPE_NAMES[scope], fontSize=12, frame="group", offset=6),
+            )
+        )
+    block: alt.HConcatChart = alt.hconcat(
+        *panels, spacing=8, title=alt.TitleParams(measure, fontSize=13)
+    ).resolve_scale(x="shared")
+    return block
+
+
+def _effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
+    """Step 2: the random control, the effect's interval, the effect."""
+    coloured = base.encode(
+        color=alt.Color("kind:N", title=None, scale=scale, legend=LEGEND),
+        tooltip=[
+            alt.Tooltip("label:N", title="edge"),
+            alt.Tooltip("kind:N"),
+            alt.Tooltip("effect:Q", title=EFFECT, format="+.3~g"),
+            alt.Tooltip("effect_low:Q", title="2.5%", format="+.3~g"),
+            alt.Tooltip("effect_high:Q", title="97.5%", format="+.3~g"),
+            alt.Tooltip("random_effect:Q", title="random slices", format="+.3~g"),
+            alt.Tooltip("random_low:Q", title="random, 2.5%", format="+.3~g"),
+            alt.Tooltip("random_high:Q", title="random, 97.5%", format="+.3~g"),
+            alt.Tooltip("n_random:Q", title="random draws", format=","),
+            alt.Tooltip("weight:Q", title="weight of the edge", format=".3~g"),
+            alt.Tooltip("n_prompts:Q", title="prompts", format=","),
+            alt.Tooltip("n_pairs:Q", title="pairs", format=","),
+        ],
+    )
+    return [
+        base.transform_filter("isValid(datum.random_low)")
+        .mark_rule(strokeWidth=7, opacity=0.45, color=GREY)
+        .encode(alt.X("random_low:Q", title=None, axis=FEW_TICKS), x2="random_high:Q"),
+        coloured.mark_rule(strokeWidth=1.6).encode(x="effect_low:Q", x2="effect_high:Q"),
+        coloured.mark_point(size=34, opacity=1, strokeWidth=1.4).encode(
+            x="effect:Q",
+            fill=alt.when("datum.beyond")
+            .then(alt.Fill("kind:N", title=None, scale=scale, legend=LEGEND))
+            .otherwise(alt.value("transparent")),
+        ),
+    ]
+
+
+def _scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
+    """Step 3."""
+    return [
+        base.mark_bar(size=THICK).encode(
+            alt.X("score_effect:Q", title=None, axis=FEW_TICKS),
+            color=alt.Color("kind:N", scale=scale),
+            tooltip=[
+                alt.Tooltip("label:N", title="edge"),
+                alt.Tooltip("kind:N"),
+                alt.Tooltip("score_effect:Q", title=SCORE, format="+.3~g"),
+                alt.Tooltip("weight_effect:Q", title="of the attention weight", format="+.3~g"),
+                alt.Tooltip("weight:Q", title="weight of the edge", format=".3~g"),
+            ],
+        )
+    ]
+
+
+def _told(n_edges: int) -> str:
+    if n_edges <= MOST_EDGES:
+        return f"{plural(n_edges, 'edge')}, the greatest weight on top."
+    return f"The {MOST_EDGES} edges of the greatest weight; {n_edges - MOST_EDGES:,} not shown."
+
+
+def _beyond(shown: pl.DataFrame, scopes: list[str]) -> str:
+    """How many of the shown edges have an effect beyond their random control."""
+    decided = shown.drop_nulls("beyond")
+    if decided.is_empty():
+        return "Without random controls no effect can be told from chance."
+    kind = kinds_of(decided)[0]
+    rows = decided.filter(pl.col("kind") == kind)
+    counts = [
+        f"{SCOPE_NAMES[scope]} {int(chosen['beyond'].sum())} of {chosen.height}"
+        for scope in scopes
+        if (chosen := rows.filter(pl.col("scope") == scope)).height
+    ]
+    told = f"{KIND_NAMES[kind].capitalize()}: {', '.join(counts)}."
+    return f"Filled points lie beyond random slices. {told}"

@@ -1,0 +1,272 @@
+"""The marks of the traced graph, and what moves in a page: a slider and what the pointer lights up.
+
+1. Columns of the roles and names of the layers.
+2. Edges: one path each, in pixels from its lower end, strong ones on top.
+3. Nodes: rings, discs (boxes for what is no head) and labels.
+4. The slider `least` hides edges with a smaller count, and nodes whose edges all have one; above
+   the picture stands what is left once it has been moved.
+5. Unseen marks, wider than the seen ones, take the pointer and tell the numbers. An edge that is
+   pointed at, or a head, lights up with what belongs to it; all other edges and names fade.
+
+A file without a page shows the picture as the slider stands at the start.
+"""
+
+from math import floor, log10
+from typing import Any
+
+import altair as alt
+
+from svt.charts.graph_rows import SIDE_NAMES, SLOT_X, SLOT_Y, Row, edge_rows, node_rows
+from svt.charts.layout import Edge, Layout, Node
+from svt.charts.style import GREY, SIDE_COLOURS, Chart, inline
+
+MARGIN = 1.7
+"""Slots at the left, for the names of the layers."""
+BELOW, ABOVE = 0.7, 1.2
+"""Slots below and above the columns, for their names and the numbers of step 4."""
+NODE_AREA, RING_AREA = 880, 1230
+EDGE_REACH = 12
+"""Pixels across that take the pointer for an edge."""
+FADED = 0.07
+BOX = "M-1.35,-0.65H1.35V0.65H-1.35Z"
+
+# A selection holds undefined for a mark that lacks its field, as everything in the picture is felt.
+EDGE, NODE = "(pointed_edge.edge || [])[0]", "(pointed_node.node || [])[0]"
+POINTED = f"isValid({EDGE}) || isValid({NODE})"
+EDGE_LIT = f"({EDGE} === datum.edge || {NODE} === datum.up || {NODE} === datum.down)"
+NODE_LIT = (
+    f"({NODE} === datum.node || indexof(datum.edges, {EDGE}) >= 0 || datum.near[{NODE}] >= least)"
+)
+
+
+def draw_graph(
+    layout: Layout,
+    edges: list[tuple[Edge, Row]],
+    roots: list[Node],
+    heads: dict[tuple[int, int], Row],
+    *,
+    count: str,
+    start: int,
+    levels: list[Row],
+) -> Chart:
+    """The layered chart, without a title.
+
+    edges: those that have a curve in `layout`, with their rows of `graph_links`, the strongest
+    first; levels: low high text, what is shown while the slider stands between low and high.
+    """
+    lines = edge_rows(layout, edges, roots, count)
+    points = node_rows(layout, edges, roots, heads, count)
+    axes = _Axes(layout)
+    layers = [*_columns(layout, axes)]
+    if lines:
+        layers += [*_edges(lines, axes), _shown(levels, axes, layout, count, start)]
+    layers += _nodes(points, axes)
+    chart: Chart = (
+        alt.layer(*layers)
+        .properties(
+            width=(layout.width + MARGIN) * SLOT_X,
+            height=(layout.height + BELOW + ABOVE) * SLOT_Y,
+            datasets={"edges": lines, "nodes": points},
+        )
+        .add_params(_slider(lines, count, start))
+    )
+    return chart
+
+
+def _slider(lines: list[Row], count: str, start: int) -> alt.Parameter:
+    """Step 4; nothing to move where all edges have the same count."""
+    counts = {line["count"] for line in lines}
+    if len(counts) < 2:
+        return alt.param(name="least", value=start)
+    return alt.param(
+        name="least",
+        value=start,
+        bind=alt.binding_range(
+            min=min(counts), max=max(counts), step=1, name=f"edges in at least so many {count} "
+        ),
+    )
+
+
+class _Axes:
+    """x and y encodings of a field, or of a fixed place, in the slots of the layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._across = alt.Scale(domain=[-MARGIN, layout.width], nice=False, zero=False)
+        self._up = alt.Scale(domain=[-BELOW, layout.height + ABOVE], nice=False, zero=False)
+
+    def x(self, field: str) -> alt.X:
+        return alt.X(f"{field}:Q", scale=self._across, axis=None)
+
+    def y(self, at: str | float) -> Any:
+        if isinstance(at, str):
+            return alt.Y(f"{at}:Q", scale=self._up, axis=None)
+        return alt.YDatum(at, scale=self._up, axis=None)
+
+
+def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
+    """Step 1."""
+    bands = [
+        {"role": role, "left": left + 0.1, "right": right - 0.1, "middle": (left + right) / 2}
+        for role, left, right in layout.columns
+    ]
+    layers = [
+        {"layer": "embedding" if layer < 0 else f"layer {layer}", "x": 0, "y": (bottom + top) / 2}
+        for layer, bottom, top in layout.rows
+    ]
+    roles, names = alt.Chart(inline(bands)), alt.Chart(inline(layers))
+    x, y = axes.x, axes.y
+    top = layout.height
+    return [
+        roles.mark_rect(style="band", cornerRadius=6).encode(
+            x("left"), y(0), x2="right:Q", y2=alt.datum(top)
+        ),
+        roles.mark_text(style="role").encode(x("middle"), y(-0.35), text="role:N"),
+        roles.mark_text(style="role").encode(x("middle"), y(top + 0.35), text="role:N"),
+        names.mark_text(style="quiet", align="right", dx=-6).encode(x("x"), y("y"), text="layer:N"),
+    ]
+
+
+def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
+    """Step 2, and 5 for edges; the scales are those of all edges, wherever the slider stands."""
+    totals = [line["total"] for line in lines]
+    most = max(line["count"] for line in lines)
+    paths = (
+        alt.Chart(alt.NamedData("edges"))
+        .transform_filter("datum.count >= least")
+        .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
+    )
+    seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
+        # No row lacks a side: the grey is the legend's of the widths, which has no other way to it.
+        color=alt.when("!datum.side")
+        .then(alt.value(GREY))
+        .otherwise(
+            alt.Color(
+                "side:N",
+                title="writes into the",
+                scale=alt.Scale(
+                    domain=list(SIDE_NAMES.values()), range=[SIDE_COLOURS[s] for s in SIDE_NAMES]
+                ),
+                legend=alt.Legend(
+                    symbolType="stroke", symbolStrokeWidth=3, symbolSize=150, symbolOpacity=1
+                ),
+            )
+        ),
+        strokeWidth=alt.StrokeWidth(
+            "total:Q",
+            title="total contribution",
+            scale=alt.Scale(
+                type="sqrt", domain=[0, max(*totals, 1e-9)], range=[0.7, 6.5], clamp=True
+            ),
+            legend=alt.Legend(
+                symbolType="stroke",
+                symbolSize=150,
+                symbolOpacity=1,
+                values=_round_values(totals),
+            ),
+        ),
+        opacity=alt.when(POINTED)
+        .then(alt.value(alt.expr(f"{EDGE_LIT} ? 1 : {FADED}")))
+        .otherwise(
+            alt.Opacity(
+                "count:Q", scale=alt.Scale(domain=[0, most], range=[0.2, 0.95]), legend=None
+            )
+        ),
+    )
+    felt = (
+        paths.mark_point(filled=False, fill="none", size=4, strokeWidth=EDGE_REACH, opacity=0)
+        .encode(
+            tooltip=[
+                alt.Tooltip("from:N"),
+                alt.Tooltip("to:N"),
+                alt.Tooltip("side:N", title="writes into the"),
+                alt.Tooltip("role:N", title="token"),
+                alt.Tooltip("dest_role:N", title="which attends from"),
+                alt.Tooltip("src_role:N", title="to"),
+                alt.Tooltip("prompts:Q", format=","),
+                alt.Tooltip("firings:Q", format=","),
+                alt.Tooltip("visits:Q", format=","),
+                alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
+                alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
+            ]
+        )
+        .add_params(_pointed("edge"))
+    )
+    return [seen, felt]
+
+
+def _pointed(what: str) -> alt.Parameter:
+    return alt.selection_point(
+        name=f"pointed_{what}", fields=[what], on="pointerover", clear="pointerout", empty=False
+    )
+
+
+def _round_values(totals: list[float]) -> list[float]:
+    """For the legend of widths: the largest round number among the totals, and a quarter of it."""
+    largest = max(totals)
+    if largest <= 0:
+        return [0.0]
+    unit = 10.0 ** floor(log10(largest))
+    return [unit * (largest // unit) / 4, unit * (largest // unit)]
+
+
+def _shown(levels: list[Row], axes: _Axes, layout: Layout, count: str, start: int) -> alt.Chart:
+    """Step 4: the numbers above the picture."""
+    chart: alt.Chart = (
+        alt.Chart(inline([level | {"x": 0} for level in levels]))
+        .transform_filter(f"least != {start} && datum.low <= least && least <= datum.high")
+        .transform_calculate(
+            told=f"'Now shown: ' + datum.text + ', in at least ' + format(least, ',') + ' {count}'"
+        )
+        .mark_text(style="quiet", align="left", fontSize=12)
+        .encode(axes.x("x"), axes.y(layout.height + 0.95), text="told:N")
+    )
+    return chart
+
+
+def _nodes(points: list[Row], axes: _Axes) -> list[alt.Chart]:
+    """Step 3, and 5 for nodes."""
+    there = (
+        alt.Chart(alt.NamedData("nodes"))
+        .transform_filter("datum.most >= least || datum.kind == 'root'")
+        .encode(axes.x("x"), axes.y("y"))
+    )
+    faded = alt.when(f"({POINTED}) && !({NODE_LIT})").then(alt.value(0.25)).otherwise(alt.value(1))
+
+    def disc(condition: str, **mark: Any) -> alt.Chart:
+        chart: alt.Chart = (
+            there.transform_filter(condition)
+            .mark_point(filled=True, **mark)
+            .encode(strokeOpacity=faded)
+        )
+        return chart
+
+    def names(condition: str, style: str, **more: Any) -> alt.Chart:
+        chart: alt.Chart = (
+            there.transform_filter(condition).mark_text(style=style).encode(text="label:N", **more)
+        )
+        return chart
+
+    felt = (
+        there.mark_point(filled=True, size=RING_AREA, opacity=0)
+        .encode(
+            tooltip=[
+                alt.Tooltip("label:N", title="component"),
+                alt.Tooltip("role:N", title="writes to"),
+                alt.Tooltip("class:N", title="reference class"),
+                alt.Tooltip(
+                    "prompts:Q", title="prompts in which the trace meets it firing", format=","
+                ),
+                alt.Tooltip("firings:Q", title="firings that the trace meets", format=","),
+            ]
+        )
+        .add_params(_pointed("node"))
+    )
+    return [
+        disc("datum.reference", style="ring", size=RING_AREA),
+        disc("datum.kind == 'head'", style="node", size=NODE_AREA),
+        disc("datum.kind == 'root'", style="root", size=NODE_AREA),
+        disc("datum.kind == 'other'", style="node", shape=BOX, size=NODE_AREA),
+        names("datum.kind != 'root'", "label", opacity=faded),
+        names("datum.kind == 'root'", "root_label"),
+        felt,
+    ]

@@ -1,0 +1,106 @@
+"""What the marks of the traced graph draw: a row for each edge and each node, with its place.
+
+Rows are numbered: an edge by its strength, from 0, a node in the order of layer and head. By these
+numbers a mark finds what belongs to it when the pointer is over another.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from svt.charts.curves import Curve
+from svt.charts.layout import Edge, Layout, Node
+
+Row = dict[str, Any]
+
+SLOT_X, SLOT_Y = 43, 41
+"""Pixels for one node."""
+SIDE_NAMES = {"dest": "destination", "src": "source"}
+
+
+def edge_rows(
+    layout: Layout, edges: list[tuple[Edge, Row]], roots: list[Node], count: str
+) -> list[Row]:
+    """One for each edge, the weakest first: strong ones are drawn on top."""
+    number = _numbers(edges, roots)
+    return [
+        {
+            "edge": i,
+            "up": number[edge.up],
+            "down": number[edge.down],
+            "x": round(layout.position[edge.up][0], 3),
+            "y": round(layout.position[edge.up][1], 3),
+            "path": _path(layout.curves[edge]),
+            "from": edge.up.label,
+            "to": edge.down.label,
+            "side": SIDE_NAMES[edge.side],
+            "role": edge.role,
+            "dest_role": row["dest_role"],
+            "src_role": row["src_role"],
+            "count": row[f"n_{count}"],
+            "prompts": row["n_prompts"],
+            "firings": row["n_firings"],
+            "visits": row["n_visits"],
+            "total": round(row["total"], 4),
+            "mean": round(row["total"] / max(row["n_firings"], 1), 4),
+        }
+        for i, (edge, row) in enumerate(edges)
+    ][::-1]
+
+
+def node_rows(
+    layout: Layout,
+    edges: list[tuple[Edge, Row]],
+    roots: list[Node],
+    heads: dict[tuple[int, int], Row],
+    count: str,
+) -> list[Row]:
+    """One for each node: `edges` are the numbers of its edges, `most` is their largest count.
+
+    `near` maps the nodes at their other ends to the largest count of an edge between the two.
+    """
+    number = _numbers(edges, roots)
+    own: dict[Node, list[int]] = defaultdict(list)
+    near: dict[Node, dict[int, int]] = defaultdict(dict)
+    for i, (edge, row) in enumerate(edges):
+        for node, other in ((edge.up, edge.down), (edge.down, edge.up)):
+            own[node].append(i)
+            near[node].setdefault(number[other], row[f"n_{count}"])  # the strongest comes first
+    rows = []
+    for node, i in number.items():
+        known = heads.get((node.layer, node.head), {}) if node.component == "head" else {}
+        rows.append(
+            {
+                "node": i,
+                "label": node.label,
+                "x": round(layout.position[node][0], 3),
+                "y": round(layout.position[node][1], 3),
+                "role": node.role,
+                "kind": _kind(node, roots),
+                "reference": known.get("in_reference", False),
+                "class": known.get("class"),
+                "prompts": known.get("n_prompts"),
+                "firings": known.get("n_firings"),
+                "most": max(near[node].values(), default=0),
+                "edges": own[node],
+                "near": {str(other): most for other, most in near[node].items()},
+            }
+        )
+    return rows
+
+
+def _numbers(edges: list[tuple[Edge, Row]], roots: list[Node]) -> dict[Node, int]:
+    nodes = {*roots, *(node for edge, _ in edges for node in (edge.up, edge.down))}
+    return {node: i for i, node in enumerate(sorted(nodes))}
+
+
+def _path(curve: Curve) -> str:
+    """The curve as an SVG path in pixels, y downwards, from its start."""
+    x0, y0 = curve[0]
+    points = [f"{(x - x0) * SLOT_X:.1f},{(y0 - y) * SLOT_Y:.1f}" for x, y in curve[1:]]
+    return "M0,0C" + " ".join(points)
+
+
+def _kind(node: Node, roots: list[Node]) -> str:
+    if node.component != "head":
+        return "other"
+    return "root" if node in roots else "head"

@@ -1,0 +1,43 @@
+"""What the figures of interventions share: the names and colours of scopes and kinds."""
+
+import altair as alt
+import polars as pl
+
+from svt.charts.style import BLUE, GREEN, GREY, ORANGE, inline
+
+KIND_COLOURS = {"ablate": BLUE, "boost": ORANGE}
+KIND_NAMES = {"ablate": "ablation", "boost": "boosting"}
+RANDOM = "random slices"
+SCOPE_NAMES = {
+    "global": "global",
+    "local_qk": "local: q or k",
+    "local_qkv": "local: q, k and v",
+}
+SCOPE_COLOURS = {"global": BLUE, "local_qk": ORANGE, "local_qkv": GREEN}
+ARRANGEMENTS = ("parallel", "serial", "outgoing")
+EFFECT = "change of the logit difference"
+LEGEND = alt.Legend(orient="top", symbolType="circle")
+
+
+def scopes_of(frame: pl.DataFrame) -> list[str]:
+    """The scopes that have rows, the global one first."""
+    found = set(frame["scope"].to_list())
+    return [scope for scope in SCOPE_NAMES if scope in found]
+
+
+def kinds_of(frame: pl.DataFrame) -> list[str]:
+    """The kinds that have rows, ablation first."""
+    found = set(frame["kind"].to_list())
+    return [kind for kind in KIND_COLOURS if kind in found]
+
+
+def kind_scale(kinds: list[str], random: bool) -> alt.Scale:
+    """The colours of `kinds`, and of their random controls if there are any."""
+    colours = {kind: KIND_COLOURS[kind] for kind in kinds} | ({RANDOM: GREY} if random else {})
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def zero(axis: str = "x") -> alt.Chart:
+    """A line where nothing changes, across the axis."""
+    chart: alt.Chart = alt.Chart(inline([{"nothing": 0}])).mark_rule(style="threshold")
+    return chart.encode(**{axis: "nothing:Q"})

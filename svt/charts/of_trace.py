@@ -1,0 +1,100 @@
+"""Figures of the trace: the graph, whole and in parts, and how it stands against a reference."""
+
+import polars as pl
+
+from svt.charts.figure import Ask, Context, FigureSpec
+from svt.charts.graph import graph, top_layers
+from svt.charts.precision_recall import precision_recall
+from svt.charts.style import Chart
+
+
+def _graph(ask: Ask, context: Context) -> Chart:
+    return _drawn(*_frames(ask), context, context.min_count, "Traced graph")
+
+
+def _graph_top(ask: Ask, context: Context) -> Chart:
+    edges, nodes = _frames(ask)
+    top, least, told = top_layers(edges, context.trace.count, context.min_count)
+    heads = nodes.filter(pl.col("layer") >= least)
+    return _drawn(top, heads, context, context.min_count, "Top layers of the traced graph", told)
+
+
+def _graph_skeleton(ask: Ask, context: Context) -> Chart:
+    """From two thirds of the prompts on, as 170 of 256, or from the run's threshold if higher."""
+    frequent = max(context.min_count, context.n_prompts * 2 // 3)
+    return _drawn(*_frames(ask), context, frequent, "Skeleton of the traced graph")
+
+
+def _graph_all_slices(ask: Ask, context: Context) -> Chart:
+    edges = ask("graph_links_all_slices", min_count=0)
+    heading = "Traced graph, without singular vectors"
+    return _drawn(edges, ask("known_heads"), context, context.min_count, heading)
+
+
+def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return ask("graph_links", min_count=0), ask("graph_nodes", min_count=0)
+
+
+def _drawn(
+    edges: pl.DataFrame,
+    nodes: pl.DataFrame,
+    context: Context,
+    min_count: int,
+    heading: str,
+    left_out: str = "",
+) -> Chart:
+    return graph(
+        edges,
+        nodes,
+        root_dest=context.trace.root_dest,
+        count=context.trace.count,
+        min_count=min_count,
+        heading=heading,
+        left_out=left_out,
+    )
+
+
+def _precision_recall(ask: Ask, context: Context) -> Chart:
+    return precision_recall(
+        ask("precision_recall"),
+        count=context.trace.count,
+        min_count=context.min_count,
+        random=ask("random_band"),
+    )
+
+
+TRACE_FIGURES = {
+    "graph": FigureSpec(
+        "The traced graph",
+        "Read it upwards: a line carries a signal from a head into a token, where the head above "
+        "reads it; thick lines carry much, faint ones occur in few prompts, and pointing at a line "
+        "or a head tells its numbers.",
+        _graph,
+    ),
+    "graph_skeleton": FigureSpec(
+        "The frequent skeleton",
+        "The same graph from two thirds of the prompts on: what the model does nearly every time.",
+        _graph_skeleton,
+    ),
+    "graph_top": FigureSpec(
+        "The top layers",
+        "The upper third of the traced layers alone: heads side by side with lines to the same "
+        "head above are paths that can stand in for one another.",
+        _graph_top,
+        default=False,
+    ),
+    "graph_all_slices": FigureSpec(
+        "The graph without singular vectors",
+        "The same trace with whole contributions instead of signals: heads and lines that are not "
+        "in the traced graph come from what the signal slices leave out as noise.",
+        _graph_all_slices,
+        default=False,
+    ),
+    "precision_recall": FigureSpec(
+        "Precision and recall",
+        "The further to the right, the more often an edge must occur, and the fewer heads remain: "
+        "precision is the share of them that the reference names, recall the share of the "
+        "reference that is among them; a line above the grey band is better than chance.",
+        _precision_recall,
+    ),
+}

@@ -1,0 +1,98 @@
+"""How many slices make the score of a firing: the distribution, for one dataset or two.
+
+1. A panel for each store, with its median; all panels share both scales.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from svt.charts.style import BLUE, ORANGE, Chart, inline, message, plural, title
+
+HEADING = "Slices in the signal set of a firing"
+COLOURS = (ORANGE, BLUE)
+
+
+def slice_counts(counts: Sequence[pl.DataFrame], *, notes: Sequence[str] = ()) -> Chart:
+    """A histogram for each store.
+
+    counts: rows of the query `slice_counts`, by store, the run's own first: n_slices n_firings
+    share d_head model dataset; notes: lines below the title.
+    """
+    filled = [(place, frame) for place, frame in enumerate(counts) if not frame.is_empty()]
+    empty = [
+        ("the run's own", "chart.compare_store")[p] for p, f in enumerate(counts) if f.is_empty()
+    ]
+    lines = [*notes, *(f"None in the store: {name}." for name in empty)]
+    if not filled:
+        return message(HEADING, " ".join(lines))
+    last = max(int(frame["n_slices"].max()) for _, frame in filled)  # type: ignore[arg-type]
+    return alt.hconcat(
+        *(_panel(frame, last, COLOURS[place]) for place, frame in filled),
+        title=title(HEADING, *lines),
+        spacing=30,
+    ).resolve_scale(x="shared", y="shared")
+
+
+def median(counts: pl.DataFrame) -> float:
+    """The median of n_slices, each as often as n_firings says."""
+    ordered = counts.sort("n_slices").with_columns(up_to=pl.col("n_firings").cum_sum())
+    n = int(ordered["up_to"][-1])
+    low, high = (
+        int(ordered.filter(pl.col("up_to") > place)["n_slices"][0])
+        for place in ((n - 1) // 2, n // 2)
+    )
+    return (low + high) / 2
+
+
+def _panel(counts: pl.DataFrame, last: int, colour: str) -> alt.LayerChart | alt.FacetChart:
+    middle = median(counts)
+    values = counts.select(
+        "n_slices",
+        "n_firings",
+        pl.col("share").round_sig_figs(5),
+        left=pl.col("n_slices") - 0.45,
+        right=pl.col("n_slices") + 0.45,
+    )
+    bars = (
+        alt.Chart(values)
+        .mark_rect(color=colour)
+        .encode(
+            alt.X(
+                "left:Q",
+                title="slices in the signal set",
+                scale=alt.Scale(domain=[0, last + 1], nice=False),
+                axis=alt.Axis(grid=False, tickMinStep=1, format="d"),
+            ),
+            alt.X2("right:Q"),
+            alt.Y("share:Q", title="share of the firings", axis=alt.Axis(format="~%")),
+            alt.Y2Datum(0),
+            tooltip=[
+                alt.Tooltip("n_slices:Q", title="slices"),
+                alt.Tooltip("n_firings:Q", title="firings", format=","),
+                alt.Tooltip("share:Q", format=".2%"),
+            ],
+        )
+    )
+    rule = (
+        alt.Chart(inline([{"median": middle}]))
+        .mark_rule(style="threshold", strokeWidth=1.5)
+        .encode(alt.X("median:Q"), tooltip=[alt.Tooltip("median:Q", format="~g")])
+    )
+    n_firings = plural(int(counts["n_firings"].sum()), "firing")
+    return alt.layer(bars, rule).properties(
+        width=420,
+        height=220,
+        title=alt.TitleParams(
+            _dataset(counts),
+            subtitle=f"{n_firings}, median {middle:g} of {counts['d_head'][0]} slices",
+            fontSize=13,
+            subtitleFontSize=11,
+        ),
+    )
+
+
+def _dataset(counts: pl.DataFrame) -> str:
+    model, dataset = counts["model"][0], counts["dataset"][0]
+    return f"{model} on {dataset}" if dataset else f"{model}"
