@@ -10,6 +10,7 @@
 
 import logging
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -26,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from svt import pipeline, summary, sweep
 from svt.config import Config, from_mapping
 from svt.errors import SvtError
+from svt.intervene import FINISHED
 from svt.paths import conf_dir
 from svt.progress import say
 
@@ -65,7 +67,11 @@ def task(composed: DictConfig) -> None:
     try:
         with _only_run_in(folder):
             config = _config(composed, overrides)  # 1, 2
-            store = pipeline.run(config, folder)  # 3
+            try:
+                store = pipeline.run(config, folder)  # 3
+            except KeyboardInterrupt:
+                _tell_how_to_go_on(config, folder)
+                raise
         if store is not None:
             print(("" if job else "\n") + summary.found(config, folder, store))
         if job is None:
@@ -79,6 +85,17 @@ def task(composed: DictConfig) -> None:
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _tell_how_to_go_on(config: Config, folder: Path) -> None:
+    """Interventions are the one thing of which a part is kept inside a run folder."""
+    if not (folder / FINISHED).is_file():
+        return
+    if config.run.path is not None:
+        say("the same command goes on from here")
+        return
+    left = [s for s in ("intervene", "evaluate", "chart", "report") if s in config.stages]
+    say(f'go on: svt run.path={shlex.quote(str(folder))} "stages=[{",".join(left)}]"')
 
 
 def _fail(told: str, job: "sweep.Job | None" = None) -> None:

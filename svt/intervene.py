@@ -21,6 +21,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+import svt
 from svt.config import Config, InterveneConfig, Kind, Scope
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
@@ -115,8 +116,8 @@ def make_plan(con: duckdb.DuckDBPyConnection, config: InterveneConfig) -> Plan:
         .drop("member", "is_set")
     )
     seeds = (None, *range(config.seed, config.seed + config.repeats))
-    variants = tuple(Variant(*chosen) for chosen in product(config.scopes, config.kinds, seeds))
-    return Plan(tuple(changes), variants, pairs)
+    chosen = dict.fromkeys(product(config.scopes, config.kinds, seeds))
+    return Plan(tuple(changes), tuple(Variant(*variant) for variant in chosen), pairs)
 
 
 @contextmanager
@@ -143,19 +144,20 @@ def intervening(
                 for g, of_group in groupby(left, key=lambda unit: unit.group):
                     replay = Replay(model, groups[g])
                     for unit in of_group:
-                        units.add(
-                            unit.number, _effects(con, settings, plan, unit, replay, svd)
-                        )  # 3
+                        effects = _effects(con, settings, plan, unit, replay, svd)
+                        units.add(unit.number, effects)  # 3
                         bar.advance(unit.n_runs * len(plan.variants))
+                    del replay  # before the next group's is made
     yield Finished(plan, path)
     remove(path)
 
 
 def _asked_for(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan: Plan) -> str:
-    """A hash of what decides the rows: the store, the settings, the pairs and their changes."""
+    """A hash of what decides the rows and their units: store, settings, pairs, changes, version."""
     ((identity,),) = con.execute("SELECT identity FROM store.dump").fetchall()
     deciding = replace(config, batch_size=1, faithfulness="none")
-    content = [identity, repr(deciding), repr(plan.changes), plan.pairs.write_csv()]
+    units = repr((svt.__version__, MEMORY, UNIT_RUNS))
+    content = [units, identity, repr(deciding), repr(plan.changes), plan.pairs.write_csv()]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 

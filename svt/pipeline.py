@@ -33,7 +33,7 @@ from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
 from svt.reference import make_reference
 from svt.requests import check_inputs, check_requests
-from svt.results import load_store_path, writing_results
+from svt.results import has_interventions, load_store_path, writing_results
 from svt.store.find import existing, find_or_make, read_identity, store_path
 
 
@@ -58,7 +58,6 @@ def run(config: Config, folder: Path) -> Path | None:
         return None
     if {"trace", "intervene", "evaluate"} & stages:
         write_results(config, folder, store, inputs, seconds)
-        remove_pictures(folder)
     if {"chart", "report"} & stages:
         draw_figures(config, folder, store)
     return store
@@ -124,6 +123,8 @@ def _write(
     seconds: Seconds,
 ) -> None:
     keep = "trace" not in stages
+    if not keep and has_interventions(folder):
+        say("a new trace takes the place of the earlier one and of its interventions")
     with writing_results(folder, store, keep) as con:
         if keep:
             ((roots, warnings),) = con.execute("SELECT roots, warnings FROM results.run").fetchall()
@@ -137,6 +138,8 @@ def _write(
                 say(f"warning: {warning}")
         if changed is not None:
             changed.fill_tables(con, config.intervene.strength)
+            if config.evaluate.edges == "validated":  # by the interventions that were there before
+                con.execute("DELETE FROM results.evaluation")
             with seconds.of("faithfulness"):
                 measure_faithfulness(con, config, inputs.model, inputs.dataset.prompts)
         if "evaluate" in stages:
@@ -144,6 +147,7 @@ def _write(
                 reference = reference_file(config.evaluate.reference, config.model.name)
                 evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
         _insert_run(con, config, store, roots, warnings, seconds)
+    remove_pictures(folder)
 
 
 def remove_pictures(folder: Path) -> None:

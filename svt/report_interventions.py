@@ -14,10 +14,11 @@ HEAVIEST = 12
 
 
 def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
-    """Headline numbers from the rows of `edge_effects`; none without any."""
-    if edges.is_empty():
+    """Headline numbers from the rows of `edge_effects`; none where nothing could be decided."""
+    decided = edges.drop_nulls("beyond")
+    if decided.is_empty():
         return []
-    chosen, way = _chosen(edges)
+    chosen, way = _chosen(decided)
     n_causal = chosen["beyond"].sum()
     return [Fact("causal edges", f"{n_causal} of {chosen.height}", f"beyond random slices, {way}")]
 
@@ -48,8 +49,8 @@ def _counts(edges: pl.DataFrame) -> Table:
         counts.sort("scope", "kind").with_columns(
             pl.col("scope").cast(pl.String).replace(SCOPE_NAMES)
         ),
-        "An edge counts as causal when the interval of its effect on the logit difference and that "
-        "of the same change to random slices lie apart.",
+        "An edge counts as causal when the interval of its effect on the logit difference does not "
+        "hold 0 and lies farther from it than that of the same change to random slices.",
     )
 
 

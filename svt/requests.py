@@ -34,6 +34,7 @@ def check_requests(config: Config, folder: Path) -> None:
             check_edges(config.intervene.sets, "intervene.sets")
     if "trace" in config.stages:
         _check_trace(config)
+        _check_validated(config)
     elif not set(config.stages) <= {"dump", "reference"}:
         if not (folder / NAME).is_file():
             raise SvtError(
@@ -55,6 +56,18 @@ def _check_trace(config: Config) -> None:
         raise SvtError(
             f"trace.components=head, but dump.components={list(dump.components)} stores no heads; "
             "add head to dump.components"
+        )
+
+
+def _check_validated(config: Config) -> None:
+    if (
+        config.evaluate.edges == "validated"
+        and "evaluate" in config.stages
+        and "intervene" not in config.stages
+    ):
+        raise SvtError(
+            "evaluate.edges=validated: a new trace has no interventions to validate its edges by; "
+            "add intervene to the stages, or take evaluate.edges=all"
         )
 
 

@@ -69,6 +69,18 @@ def check_tables(folder: Path) -> None:
         )
 
 
+def has_interventions(folder: Path) -> bool:
+    """Whether a run's results, if there are any, hold interventions."""
+    path = folder / NAME
+    if not path.is_file():
+        return False
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            return bool(con.execute("SELECT 1 FROM interventions LIMIT 1").fetchall())
+    except duckdb.Error:
+        return False
+
+
 def load_store_path(folder: Path) -> Path:
     """The store that a run folder's results name; SvtError when it is gone or another."""
     row = _run_row(folder)

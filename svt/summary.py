@@ -11,6 +11,7 @@ from svt.figures import CHARTS, REPORT, context_of
 from svt.query.connect import connect
 from svt.query.sql import run
 from svt.reference import REFERENCE
+from svt.report_interventions import intervention_facts
 from svt.results import NAME
 
 
@@ -60,11 +61,18 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
         f"{deepest} edges deep",
     ]
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
-    return lines + [
-        f"against {row['reference']}: precision {_ratio(row['precision'])}, "
+    only = ", validated edges only" if config.evaluate.edges == "validated" else ""
+    lines += [
+        f"against {row['reference']}{only}: precision {_ratio(row['precision'])}, "
         f"recall {_ratio(row['recall'])}, of the reachable {_ratio(row['recall_reachable'])}"
         for row in rows
     ]
+    return lines + _intervened(con) if "intervene" in config.stages else lines
+
+
+def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:
+    facts = intervention_facts(run(con, "edge_effects"))
+    return [f"{fact.label}: {fact.value}, {fact.note}" for fact in facts]
 
 
 def _next(folder: Path, store: Path, traced: bool) -> list[str]:
@@ -73,6 +81,7 @@ def _next(folder: Path, store: Path, traced: bool) -> list[str]:
         return [f"svt-sql {at} firings", "svt-sql --list"]
     return [
         f"svt-sql {at} graph_edges",
+        f'svt run.path={at} "stages=[intervene,chart,report]"',
         f'svt run.path={at} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
         "svt -m trace.coverage=0.5,0.6,0.7,0.8",
         "svt-sql --list",

@@ -1,5 +1,6 @@
 """The intervene stage end to end: what it writes, what it refuses, how it goes on after a kill."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from svt.paths import conf_dir
 from svt.query.connect import connect
 from svt.results import NAME
 from svt.units import Units
-from tests.conftest import SMALL, Svt
+from tests.conftest import SMALL, Finished, Svt, svt_in
 
 TOP = "intervene.edges='select * from graph_edges order by total desc limit 4'"
 FEW = (TOP, "intervene.repeats=2", "intervene.faithfulness=none")
@@ -34,14 +35,20 @@ def asked(run: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A traced run of 16 prompts with interventions on its four strongest edges and on sets."""
-    from tests.conftest import svt_in
+def run(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 16 prompts with interventions on its four strongest edges and on sets."""
+    copy = tmp_path_factory.mktemp("intervened") / "run"
+    shutil.copytree(finished.runs[0], copy)
+    assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *FEW).code == 0
+    return copy
 
-    at = tmp_path_factory.mktemp("intervened")
-    done = svt_in(at, *SMALL, "stages=[dump,trace,intervene]", *FEW)
-    assert done.code == 0
-    return done.runs[0]
+
+@pytest.fixture
+def traced(finished: Finished, tmp_path: Path) -> Path:
+    """A run of 16 prompts without interventions."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished.runs[0], copy)
+    return copy
 
 
 def test_every_edge_has_every_scope_kind_and_control(run: Path) -> None:
@@ -105,11 +112,14 @@ def test_members_of_sets_are_measured_alone_too(run: Path) -> None:
     assert alone == members
 
 
-def test_strength_0_changes_nothing_to_the_last_bit(svt: Svt) -> None:
-    done = svt(*SMALL, "stages=[dump,trace,intervene]", *FEW, "intervene.strength=0")
-    assert done.code == 0
+def test_strength_0_changes_nothing_to_the_last_bit(
+    svt: Svt, traced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = (f"run.path={traced}", "stages=[intervene]", *FEW)
+    assert svt(*again, "intervene.strength=0").code == 0
+    assert "causal edges: 0 of " in capsys.readouterr().out
     changed = asked(
-        done.runs[0],
+        traced,
         "SELECT count(*), count(*) FILTER (WHERE logit_diff <> logit_diff_after OR score <> "
         "score_after OR weight <> weight_after OR cosine < 1 - 1e-6 OR answer_rank <> "
         "answer_rank_after) FROM intervention_effects",
@@ -138,9 +148,8 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def test_a_killed_stage_goes_on_where_it_was(
-    run: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Path, traced: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traced = svt(*SMALL, "stages=[dump,trace]").runs[0]
     again = (f"run.path={traced}", "stages=[intervene]", *FEW)
     before = (traced / NAME).read_bytes()
     noted = Units.add
@@ -171,9 +180,8 @@ def test_a_killed_stage_goes_on_where_it_was(
 
 
 def test_another_question_does_not_go_on_with_the_old_rows(
-    svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
+    traced: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traced = svt(*SMALL, "stages=[dump,trace]").runs[0]
     noted = Units.add
 
     def killed(units: Units, unit: int, parts: Any) -> None:
@@ -190,17 +198,16 @@ def test_another_question_does_not_go_on_with_the_old_rows(
 
 
 def test_prompts_are_taken_in_groups_that_fit_the_memory(
-    run: Path, svt: Svt, monkeypatch: pytest.MonkeyPatch
+    run: Path, traced: Path, svt: Svt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Groups change no more than rounding."""
     monkeypatch.setattr(stage, "MEMORY", 1)  # every prompt alone
-    done = svt(*SMALL, "stages=[dump,trace,intervene]", *FEW)
-    assert done.code == 0
+    assert svt(f"run.path={traced}", "stages=[intervene]", *FEW).code == 0
     sql = (
         "SELECT intervention_id, sum(logit_diff_after), count(*) FROM intervention_effects "
         "GROUP BY ALL ORDER BY 1"
     )
-    for one, other in zip(asked(done.runs[0], sql), asked(run, sql), strict=True):
+    for one, other in zip(asked(traced, sql), asked(run, sql), strict=True):
         assert one[0] == other[0] and one[2] == other[2]
         assert abs(one[1] - other[1]) < 1e-2
 
@@ -222,9 +229,9 @@ def test_prompts_are_taken_in_groups_that_fit_the_memory(
     ],
 )
 def test_what_cannot_be_changed_is_refused(
-    svt: Svt, capfd: pytest.CaptureFixture[str], override: str, told: str
+    traced: Path, svt: Svt, capfd: pytest.CaptureFixture[str], override: str, told: str
 ) -> None:
-    done = svt(*SMALL, "stages=[dump,trace,intervene]", "intervene.sets=null", override)
+    done = svt(f"run.path={traced}", "stages=[intervene]", "intervene.sets=null", override)
     err = capfd.readouterr().err
     assert done.code == 1
     assert told in err

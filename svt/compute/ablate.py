@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.alike import alike
+from svt.compute.alike import Alike, alike
 from svt.compute.model import Model
 from svt.compute.pairs import Integers
 from svt.compute.resume import Resumable
@@ -43,13 +43,18 @@ class Ablation:
         self._rows = [by_length[i : i + batch_size] for i in range(0, len(prompts), batch_size)]
         with torch.inference_mode():
             self._batches = [Resumable(model, [prompts[i] for i in part]) for part in self._rows]
-            z = torch.cat([batch.stand_in[batch.real] for batch in self._batches])
             lengths = np.concatenate([batch.lengths for batch in self._batches])
-            ordered = [prompts[i] for i in by_length]
-            found = _stand_in(z.to(model.work_dtype), ordered, lengths, kind, seed)  # 1
+            like = alike([prompts[i] for i in by_length], lengths)
+            others = like.others(np.repeat(np.arange(len(prompts)), lengths), seed)
             sizes = [int(batch.lengths.sum()) for batch in self._batches]
-            for batch, part in zip(self._batches, found.split(sizes), strict=True):
-                batch.stand_in[batch.real] = part.to(z.dtype)
+            for layer in range(model.n_layers):  # so that z of all layers is there only once
+                kept = [batch.stand_in[:, :, layer] for batch in self._batches]
+                z = torch.cat(
+                    [part[batch.real] for part, batch in zip(kept, self._batches, strict=True)]
+                )
+                found = _stand_in(z.to(model.work_dtype), like, others, kind).to(z.dtype)  # 1
+                for part, batch, mine in zip(kept, self._batches, found.split(sizes), strict=True):
+                    part[batch.real] = mine
         (self.full,) = self.logit_diffs([()])
 
     def logit_diffs(
@@ -88,19 +93,15 @@ def _ablated(
         yield from _ablated(batch, layer + 1, behind, sets, same)
 
 
-def _stand_in(
-    z: Tensor, prompts: Sequence[Prompt], lengths: Integers, kind: Kind, seed: int
-) -> Tensor:
-    """Step 1, z: [token, layer, head, r], prompt by prompt."""
+def _stand_in(z: Tensor, like: Alike, others: Integers, kind: Kind) -> Tensor:
+    """Step 1 for one layer, z: [token, head, r], prompt by prompt; others: [token]."""
     if kind == "zero":
         return torch.zeros_like(z)
-    like = alike(prompts, lengths)
     if kind == "resample":
-        others = like.others(np.repeat(np.arange(len(prompts)), lengths), seed)
         return z[torch.as_tensor(others, device=z.device)]
     sums = z.new_zeros(like.n_classes, *z.shape[1:])
     for classes in torch.as_tensor(like.steps, device=z.device):
         sums.index_add_(0, classes, z)
     n_others = np.bincount(like.steps.ravel(), minlength=like.n_classes)[like.chosen] - 1
-    divisor = torch.as_tensor(n_others, device=z.device).clamp_min(1)[:, None, None, None]
+    divisor = torch.as_tensor(n_others, device=z.device).clamp_min(1)[:, None, None]
     return (sums[torch.as_tensor(like.chosen, device=z.device)] - z) / divisor
