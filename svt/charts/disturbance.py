@@ -85,7 +85,12 @@ def _panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
                 "share:Q",
                 title=name,
                 scale=alt.Scale(type="sqrt", domain=[0, 1]),
-                axis=alt.Axis(values=[0, 0.01, 0.1, 0.5, 1], format="%", labels=name is not None),
+                axis=alt.Axis(
+                    values=[0, 0.01, 0.1, 0.5, 1],
+                    format="%",
+                    labels=name is not None,
+                    labelFlush=True,  # else the highest label lifts the first column's title
+                ),
             ),
             color=alt.Color(
                 "kind:N",

@@ -30,7 +30,7 @@ ROW, THICK = 22, 8
 """Pixels for one edge, and across a bar of the attention score."""
 ALL_WIDTH, MOST_WIDTH = 900, 300
 """Pixels for all panels together, and at most for one."""
-FEW_TICKS = alt.Axis(tickCount=4)
+FEW_TICKS = alt.Axis(tickCount=3)
 HEADING = "Effects of single edges"
 SCORE = "change of the attention score"
 
@@ -106,7 +106,7 @@ def _effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
             alt.Tooltip("random_low:Q", title="random, 2.5%", format="+.3~g"),
             alt.Tooltip("random_high:Q", title="random, 97.5%", format="+.3~g"),
             alt.Tooltip("n_random:Q", title="random draws", format=","),
-            alt.Tooltip("weight:Q", title="weight of the edge", format=".3~g"),
+            alt.Tooltip("weight:Q", title="mean contribution of the edge", format=".3~g"),
             alt.Tooltip("n_prompts:Q", title="prompts", format=","),
             alt.Tooltip("n_pairs:Q", title="pairs", format=","),
         ],
@@ -136,7 +136,7 @@ def _scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
                 alt.Tooltip("kind:N"),
                 alt.Tooltip("score_effect:Q", title=SCORE, format="+.3~g"),
                 alt.Tooltip("weight_effect:Q", title="of the attention weight", format="+.3~g"),
-                alt.Tooltip("weight:Q", title="weight of the edge", format=".3~g"),
+                alt.Tooltip("weight:Q", title="mean contribution of the edge", format=".3~g"),
             ],
         )
     ]

@@ -52,7 +52,11 @@ def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first
         alt.Chart(measured.filter(pl.col("scope") == scope))
         .mark_point(size=40, opacity=0.85, strokeWidth=1.4)
         .encode(
-            alt.X("weight:Q", title="weight of the edge", scale=_weights(measured["weight"])),
+            alt.X(
+                "weight:Q",
+                title="mean contribution of the edge",
+                scale=_weights(measured["weight"]),
+            ),
             alt.Y("effect:Q", title=EFFECT if first else None),
             color=alt.Color("kind:N", title=None, scale=scale, legend=LEGEND),
             fill=alt.when("datum.beyond")
@@ -61,7 +65,7 @@ def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first
             tooltip=[
                 alt.Tooltip("label:N", title="edge"),
                 alt.Tooltip("kind:N"),
-                alt.Tooltip("weight:Q", title="weight of the edge", format=".3~g"),
+                alt.Tooltip("weight:Q", title="mean contribution of the edge", format=".3~g"),
                 alt.Tooltip("effect:Q", title=EFFECT, format="+.3~g"),
             ],
         )

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from svt.charts.page import render, vl_convert
-from svt.charts.style import Chart, specification
+from svt.charts.style import LIGHT, Chart, config, specification
 from svt.errors import SvtError
 from svt.files import write_atomically
+
+Spec = dict[str, Any]
 
 PNG_SCALE = 2
 """Pixels for each unit of the chart."""
@@ -23,7 +26,8 @@ def export(chart: Chart, folder: Path, name: str, formats: Sequence[str]) -> tup
         raise SvtError(
             f"chart.format: no such format {', '.join(unknown)}; known: {', '.join(_WRITERS)}"
         )
-    return tuple(write_whole(folder / f"{name}.{kind}", _WRITERS[kind](chart)) for kind in formats)
+    spec = specification(chart, palette=None)
+    return tuple(write_whole(folder / f"{name}.{kind}", _WRITERS[kind](spec)) for kind in formats)
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
@@ -35,28 +39,30 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def _json(chart: Chart) -> str:
-    return (
-        json.dumps(specification(chart), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        + "\n"
-    )
+def _json(spec: Spec) -> str:
+    text = json.dumps(_light(spec), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text + "\n"
 
 
-def _html(chart: Chart) -> str:
-    return render("chart.html.j2", {"figure": specification(chart, palette=None)})
+def _html(spec: Spec) -> str:
+    return render("chart.html.j2", {"figure": spec})
 
 
-def _svg(chart: Chart) -> str:
-    svg: str = vl_convert().vegalite_to_svg(specification(chart))
+def _svg(spec: Spec) -> str:
+    svg: str = vl_convert().vegalite_to_svg(_light(spec))
     return svg
 
 
-def _png(chart: Chart) -> bytes:
-    png: bytes = vl_convert().vegalite_to_png(specification(chart), scale=PNG_SCALE)
+def _png(spec: Spec) -> bytes:
+    png: bytes = vl_convert().vegalite_to_png(_light(spec), scale=PNG_SCALE)
     return png
 
 
-_WRITERS: dict[str, Callable[[Chart], str | bytes]] = {
+def _light(spec: Spec) -> Spec:
+    return spec | {"config": config(LIGHT)}
+
+
+_WRITERS: dict[str, Callable[[Spec], str | bytes]] = {
     "json": _json,
     "html": _html,
     "svg": _svg,

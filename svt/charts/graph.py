@@ -66,7 +66,7 @@ def graph(
         count=count,
         start=offer.start,
         levels=_levels(offer, drawn, roots),
-    ).properties(title=title(heading, told, left_out, _key(heads, count)))
+    ).properties(title=title(heading, told, left_out, _key(heads, count), _verdicts(offer.shown)))
 
 
 def top_layers(edges: pl.DataFrame, count: str, min_count: int) -> tuple[pl.DataFrame, int, str]:
@@ -88,6 +88,33 @@ def top_layers(edges: pl.DataFrame, count: str, min_count: int) -> tuple[pl.Data
         top,
         least,
         f"Layers {least} to {highest}; {plural(n_below, 'edge')} from below not shown.",
+    )
+
+
+def with_verdicts(edges: pl.DataFrame, validated: pl.DataFrame) -> pl.DataFrame:
+    """The edges with a column `causal`: yes, no, or not tested; as they are where none was tested.
+
+    validated: rows of the query `validated_edges`. One without a random control was not tested; of
+    several for an edge, as by strength or by the role at its other end, one causal is enough.
+    """
+    tested = validated.drop_nulls("random_low")
+    if tested.is_empty():
+        return edges
+    edge = ["layer", "head", "side", "up_layer", "up_head", "role"]
+    verdicts = (
+        tested.with_columns(
+            pl.col("side").cast(pl.String),
+            role=pl.when(pl.col("side").cast(pl.String) == "dest")
+            .then("dest_role")
+            .otherwise("src_role"),
+        )
+        .group_by(edge)
+        .agg(causal=pl.when(pl.col("validated").any()).then(pl.lit("yes")).otherwise(pl.lit("no")))
+    )
+    return (
+        edges.with_columns(pl.col("side").cast(pl.String))
+        .join(verdicts, on=edge, how="left", maintain_order="left")
+        .with_columns(pl.col("causal").fill_null("not tested"))
     )
 
 
@@ -181,6 +208,17 @@ def _told(offer: Offer, count: str, min_count: int) -> str:
         f"Narrowed to the strongest {plural(n_shown, 'edge')}, for at most {MAX_NODES} nodes and "
         f"{MAX_EDGES} edges: {offer.n_kept - n_shown:,} more in {least} and {n_weak:,} weaker "
         "not shown."
+    )
+
+
+def _verdicts(shown: list[Strength]) -> str:
+    found = [s.row.get("causal") for s in shown]
+    causal, others = found.count("yes"), found.count("no")
+    if not causal + others:
+        return ""
+    return (
+        f"Tested by ablation: {causal:,} of {plural(causal + others, 'edge')} causal; "
+        "dashed: tested, not causal."
     )
 
 

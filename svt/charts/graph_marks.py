@@ -1,7 +1,8 @@
 """The marks of the traced graph, and what moves in a page: a slider and what the pointer lights up.
 
 1. Columns of the roles and names of the layers.
-2. Edges: one path each, in pixels from its lower end, strong ones on top.
+2. Edges: one path each, in pixels from its lower end, strong ones on top; dashed if interventions
+   found them not causal.
 3. Nodes: rings, discs (boxes for what is no head) and labels.
 4. The slider `least` hides edges with a smaller count, and nodes whose edges all have one; above
    the picture stands what is left once it has been moved.
@@ -28,6 +29,8 @@ NODE_AREA, RING_AREA = 880, 1230
 EDGE_REACH = 12
 """Pixels across that take the pointer for an edge."""
 FADED = 0.07
+DASHED = [5, 9]
+"""Of edges that are not causal; the round ends of a wide line take of the gaps."""
 BOX = "M-1.35,-0.65H1.35V0.65H-1.35Z"
 
 # A selection holds undefined for a mark that lacks its field, as everything in the picture is felt.
@@ -129,12 +132,14 @@ def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
 def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
     """Step 2, and 5 for edges; the scales are those of all edges, wherever the slider stands."""
     totals = [line["total"] for line in lines]
+    judged = "causal" in lines[0]
     most = max(line["count"] for line in lines)
     paths = (
         alt.Chart(alt.NamedData("edges"))
         .transform_filter("datum.count >= least")
         .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
     )
+    dashes = {"strokeDash": alt.when("datum.causal === 'no'").then(alt.value(DASHED))}
     seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         # No row lacks a side: the grey is the legend's of the widths, which has no other way to it.
         color=alt.when("!datum.side")
@@ -162,6 +167,7 @@ def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
                 symbolSize=150,
                 symbolOpacity=1,
                 values=_round_values(totals),
+                labelExpr="format(datum.value, ',~g')",
             ),
         ),
         opacity=alt.when(POINTED)
@@ -171,6 +177,7 @@ def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
                 "count:Q", scale=alt.Scale(domain=[0, most], range=[0.2, 0.95]), legend=None
             )
         ),
+        **(dashes if judged else {}),
     )
     felt = (
         paths.mark_point(filled=False, fill="none", size=4, strokeWidth=EDGE_REACH, opacity=0)
@@ -181,12 +188,13 @@ def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
                 alt.Tooltip("side:N", title="writes into the"),
                 alt.Tooltip("role:N", title="token"),
                 alt.Tooltip("dest_role:N", title="which attends from"),
-                alt.Tooltip("src_role:N", title="to"),
+                alt.Tooltip("src_role:N", title="and to"),
                 alt.Tooltip("prompts:Q", format=","),
                 alt.Tooltip("firings:Q", format=","),
                 alt.Tooltip("visits:Q", format=","),
                 alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
                 alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
+                *([alt.Tooltip("causal:N")] if judged else []),
             ]
         )
         .add_params(_pointed("edge"))

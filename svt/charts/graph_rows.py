@@ -42,6 +42,7 @@ def edge_rows(
             "visits": row["n_visits"],
             "total": round(row["total"], 4),
             "mean": round(row["total"] / max(row["n_firings"], 1), 4),
+            **{key: row[key] for key in ("causal",) if key in row},
         }
         for i, (edge, row) in enumerate(edges)
     ][::-1]
@@ -77,7 +78,7 @@ def node_rows(
                 "role": node.role,
                 "kind": _kind(node, roots),
                 "reference": known.get("in_reference", False),
-                "class": known.get("class"),
+                "class": known.get("class") or "none",
                 "prompts": known.get("n_prompts"),
                 "firings": known.get("n_firings"),
                 "most": max(near[node].values(), default=0),

@@ -32,14 +32,19 @@ class Choice:
     notes: Sequence[str]
 
 
-def choice(context: Context, heads: Sequence[Head] | None = None) -> Choice:
-    """Steps 1 and 2; `heads` goes before the roots where those cannot be shown."""
+def choice(
+    context: Context, heads: Sequence[Head] | None = None, every_firing: bool = False
+) -> Choice:
+    """Steps 1 and 2; `heads` goes before the roots where those cannot be shown.
+
+    With `every_firing` roots, too, show all of theirs.
+    """
     chart, trace = context.chart, context.trace
     named = chart.heads is not None
     if heads is None:
         heads = chart.heads if chart.heads is not None else context.roots
     shown = heads if named else heads[:MOST_HEADS]
-    roots = not named and set(heads) <= set(context.roots)
+    roots = not named and not every_firing and set(heads) <= set(context.roots)
     own = (trace.root_dest, trace.root_src) if roots else ("any", "any")
     dest, src = chart.dest_role or own[0], chart.src_role or own[1]
     left_out = ", ".join(head_name(*head) for head in heads[len(shown) :])
@@ -110,13 +115,16 @@ def _slice_counts(ask: Recorder, context: Context) -> Chart:
 
 
 def _signal_by_token(ask: Ask, context: Context) -> Chart:
-    """Of heads whose coordinates are stored: the roots, or any if they are of no root."""
+    """Of heads whose coordinates are stored: the roots, or any if they are of no root.
+
+    The consensus is of all firings of a head.
+    """
     stored = ask("coordinate_heads").rows()
     wanted = context.chart.heads or context.roots
     heads = [head for head in wanted if head in stored]
     if not heads and context.chart.heads is None:
         heads = stored
-    chosen = choice(context, heads)
+    chosen = choice(context, heads, every_firing=True)
     min_firings = context.chart.min_firings
     sizes = {
         (layer, head): ask(
@@ -124,7 +132,7 @@ def _signal_by_token(ask: Ask, context: Context) -> Chart:
             layer=layer,
             head=head,
             min_firings=min_firings,
-            **_named_roles(context),
+            **chosen.ends,
         )
         for layer, head in chosen.heads
     }

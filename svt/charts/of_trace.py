@@ -3,7 +3,7 @@
 import polars as pl
 
 from svt.charts.figure import Ask, Context, FigureSpec
-from svt.charts.graph import graph, top_layers
+from svt.charts.graph import graph, top_layers, with_verdicts
 from svt.charts.precision_recall import precision_recall
 from svt.charts.style import Chart
 
@@ -32,7 +32,9 @@ def _graph_all_slices(ask: Ask, context: Context) -> Chart:
 
 
 def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return ask("graph_links", min_count=0), ask("graph_nodes", min_count=0)
+    """The edges, of which interventions may have said whether they are causal, and the nodes."""
+    edges = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges"))
+    return edges, ask("graph_nodes", min_count=0)
 
 
 def _drawn(
@@ -96,5 +98,6 @@ TRACE_FIGURES = {
         "precision is the share of them that the reference names, recall the share of the "
         "reference that is among them; a line above the grey band is better than chance.",
         _precision_recall,
+        needs=("evaluation",),
     ),
 }

@@ -136,7 +136,7 @@ def _panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
     return alt.layer(
         zero(),
         base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
-            alt.X("effect:Q", title=None), x2="sum_of_members:Q"
+            alt.X("effect:Q", title=None, axis=alt.Axis(tickCount=5)), x2="sum_of_members:Q"
         ),
         base.mark_rule(strokeWidth=2.4).encode(x="effect_low:Q", x2="effect_high:Q"),
         base.mark_point(size=34, filled=True, opacity=1).encode(x="effect:Q"),

@@ -37,10 +37,10 @@ def signal_by_token(
     """
     lines = list(notes)
     if lacking:
-        stores = str([[*head] for head in lacking]).replace(" ", "")
+        stores = str(sorted([*head] for head in [*sizes, *lacking])).replace(" ", "")
         lines += [
             f"Not stored: the coordinates of {', '.join(head_name(*head) for head in lacking)}.",
-            f'"dump.coordinates={stores}" stores them.',
+            f'"dump.coordinates={stores}" stores all.',
         ]
     if apart := [head_name(*head) for head, frame in sizes.items() if not _consensus(frame)]:
         lines.append(f"The firings of {', '.join(apart)} share no slice.")

@@ -21,10 +21,9 @@ def slice_counts(counts: Sequence[pl.DataFrame], *, notes: Sequence[str] = ()) -
     share d_head model dataset; notes: lines below the title.
     """
     filled = [(place, frame) for place, frame in enumerate(counts) if not frame.is_empty()]
-    empty = [
-        ("the run's own", "chart.compare_store")[p] for p, f in enumerate(counts) if f.is_empty()
-    ]
-    lines = [*notes, *(f"None in the store: {name}." for name in empty)]
+    stores = ("the run's own store", "chart.compare_store")
+    empty = [stores[place] for place, frame in enumerate(counts) if frame.is_empty()]
+    lines = [*notes, *(f"There are none in {store}." for store in empty)]
     if not filled:
         return message(HEADING, " ".join(lines))
     last = max(int(frame["n_slices"].max()) for _, frame in filled)  # type: ignore[arg-type]

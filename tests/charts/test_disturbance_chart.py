@@ -56,6 +56,8 @@ def test_a_column_a_measure_and_a_row_an_arrangement_and_scope(bins):
         ["sets of edges", "local: q or k"],
     ]
     assert [p["encoding"]["y"]["title"] for p in norm["vconcat"]] == [None, None]
+    # Titles of columns stand side by side: no label of the first column reaches above its panel.
+    assert cosine["vconcat"][0]["encoding"]["y"]["axis"]["labelFlush"] is True
 
 
 def test_lines_are_told_apart_by_kind_and_slices(bins):

@@ -71,6 +71,8 @@ def test_the_pointer_reads_the_numbers_of_an_edge(spec):
         "from", "to", "side", "role", "dest_role", "src_role",
         "prompts", "firings", "visits", "total", "mean",
     }  # fmt: skip
+    titles = [tooltip.get("title", tooltip["field"]) for tooltip in layer["encoding"]["tooltip"]]
+    assert len(set(titles)) == len(titles)  # of two lines with the same title one is lost
     assert layer["mark"]["strokeWidth"] > 7  # wider than the widest edge
     assert layer["mark"]["fill"] == "none"  # else an edge would take all that lies within its bend
 
@@ -78,6 +80,7 @@ def test_the_pointer_reads_the_numbers_of_an_edge(spec):
 def test_the_pointer_reads_the_numbers_of_a_head(spec):
     fields = {tooltip["field"] for tooltip in unseen(spec, "nodes")["encoding"]["tooltip"]}
     assert fields == {"label", "role", "class", "prompts", "firings"}
+    assert all(isinstance(node["class"], str) for node in spec["datasets"]["nodes"])
     assert spec["layer"][-1] == unseen(spec, "nodes")  # on top, or a label would take the pointer
 
 

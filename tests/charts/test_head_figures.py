@@ -163,7 +163,7 @@ def test_signals_are_of_the_roots_whose_coordinates_are_stored():
     figure = draw("signal_by_token", Store(coordinate_heads=stored((10, 0), (3, 0))), context())
     assert commands(figure) == [
         "coordinate_heads",
-        "signal_by_token layer=10 head=0 min_firings=100",
+        "signal_by_token layer=10 head=0 min_firings=100 dest_role=any src_role=any",
     ]
 
 
@@ -171,17 +171,20 @@ def test_signals_are_of_any_head_with_coordinates_if_no_root_has_them():
     heads = [(layer, 0) for layer in range(5)]
     figure = draw("signal_by_token", Store(coordinate_heads=stored(*heads)), context())
     assert commands(figure)[1:] == [
-        f"signal_by_token layer={layer} head=0 min_firings=100" for layer in range(4)
+        f"signal_by_token layer={layer} head=0 min_firings=100 dest_role=any src_role=any"
+        for layer in range(4)
     ]
 
 
 def test_signals_of_named_heads_without_coordinates_are_not_asked_for():
     named = context(heads=((9, 9), (3, 0)), min_firings=7)
     figure = draw("signal_by_token", Store(coordinate_heads=stored((3, 0))), named)
-    assert commands(figure)[1:] == ["signal_by_token layer=3 head=0 min_firings=7"]
+    assert commands(figure)[1:] == [
+        "signal_by_token layer=3 head=0 min_firings=7 dest_role=any src_role=any"
+    ]
     figure = draw("signal_by_token", Store(coordinate_heads=stored((5, 5))), named)
     (row,) = specification(figure.chart)["data"]["values"]
-    assert '"dump.coordinates=[[9,9],[3,0]]" stores them.' in row["message"]
+    assert '"dump.coordinates=[[3,0],[9,9]]" stores all.' in row["message"]
 
 
 def test_upstream_heatmaps_of_a_prompt_that_is_named():

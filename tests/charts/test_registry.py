@@ -84,6 +84,7 @@ def test_figures_without_their_tables_are_not_drawn_unasked():
     unasked = chosen_figures("default", {"trace_pairs"})
     assert "slice_usage" in unasked
     assert "signal_by_token" not in unasked
+    assert "precision_recall" not in unasked
     assert "signal_by_token" in chosen_figures("default", {"trace_pairs", "coordinates"})
     assert chosen_figures(("signal_by_token", "graph"), set()) == ("signal_by_token", "graph")
 

@@ -73,10 +73,10 @@ def test_names_and_other_tokens_are_bounded_apart():
 def test_heads_without_coordinates_are_told_how_to_get_them():
     lacking = [(5, 4), (6, 1)]
     spec = specification(signal_by_token({(9, 9): TOKENS}, min_firings=1, lacking=lacking))
-    told = 'Not stored: the coordinates of 5.4, 6.1. "dump.coordinates=[[5,4],[6,1]]" stores them.'
-    assert subtitle(spec) == told
+    told = "Not stored: the coordinates of 5.4, 6.1. "
+    assert subtitle(spec) == told + '"dump.coordinates=[[5,4],[6,1],[9,9]]" stores all.'
     (row,) = rows_of(specification(signal_by_token({}, min_firings=1, lacking=lacking)))
-    assert row["message"] == told
+    assert row["message"] == told + '"dump.coordinates=[[5,4],[6,1]]" stores all.'
 
 
 def test_heads_without_a_consensus_are_said():

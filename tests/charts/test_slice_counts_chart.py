@@ -68,10 +68,10 @@ def test_the_median_counts_firings(sizes, middle):
 def test_a_store_without_firings_is_said():
     spec = specification(slice_counts([OWN, OTHER.clear()]))
     assert len(spec["hconcat"]) == 1
-    assert subtitle(spec) == "None in the store: chart.compare_store."
+    assert subtitle(spec) == "There are none in chart.compare_store."
     spec = specification(slice_counts([OWN.clear(), OTHER]))
     assert [p["title"]["text"] for p in spec["hconcat"]] == ["gpt2"]
     assert layers_of(spec["hconcat"][0], "rect")[0]["mark"]["color"] == BLUE
-    assert subtitle(spec) == "None in the store: the run's own."
+    assert subtitle(spec) == "There are none in the run's own store."
     (row,) = rows_of(specification(slice_counts([OWN.clear()], notes=["Firings of 9.9."])))
-    assert row["message"] == "Firings of 9.9. None in the store: the run's own."
+    assert row["message"] == "Firings of 9.9. There are none in the run's own store."

@@ -1,0 +1,71 @@
+"""What interventions say of the edges of the graph: in words, in the tooltip, as a dash."""
+
+import polars as pl
+
+from svt.charts.graph import graph, with_verdicts
+from svt.charts.style import specification
+from tests.charts.frames import subtitle
+
+VALIDATED = {
+    "layer": pl.UInt8,
+    "head": pl.UInt8,
+    "side": pl.Enum(["dest", "src"]),
+    "dest_role": pl.String,
+    "src_role": pl.String,
+    "up_layer": pl.UInt8,
+    "up_head": pl.UInt8,
+    "random_low": pl.Float64,
+    "validated": pl.Boolean,
+}
+
+
+def validated(*rows: tuple) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=VALIDATED, orient="row")
+
+
+INTO_END = (2, 0, "dest", "end", None, 1, 1)
+INTO_IO = (2, 0, "src", None, "IO", 1, 2)
+
+
+def verdicts(edges: pl.DataFrame, found: pl.DataFrame) -> dict[tuple, str]:
+    told = with_verdicts(edges, found)
+    assert told.drop("causal").equals(edges)
+    return {
+        (row["up_layer"], row["up_head"], row["side"], row["role"]): row["causal"]
+        for row in told.to_dicts()
+    }
+
+
+def test_an_edge_is_found_by_the_role_of_the_token_that_it_writes_to(edges):
+    found = verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
+    assert (found[1, 1, "dest", "end"], found[1, 2, "src", "IO"]) == ("yes", "no")
+    assert sorted(found.values()) == ["no", "not tested", "not tested", "yes"]
+    elsewhere = (2, 0, "src", "end", "S2", 1, 2)  # end is the role at the other side
+    assert set(verdicts(edges, validated((*elsewhere, 0.0, True))).values()) == {"not tested"}
+
+
+def test_one_of_several_changes_of_an_edge_is_enough(edges):
+    found = verdicts(edges, validated((*INTO_END, 0.0, False), (*INTO_END, 0.0, True)))
+    assert found[1, 1, "dest", "end"] == "yes"
+
+
+def test_without_a_control_nothing_is_said(edges, nodes):
+    told = with_verdicts(edges, validated((*INTO_END, None, False)))
+    assert told.equals(edges)
+    spec = specification(graph(told, nodes))
+    assert "ablation" not in subtitle(spec) and "causal" not in str(spec)
+
+
+def test_the_picture_tells_what_was_found_of_the_edges_that_it_shows(edges, nodes):
+    told = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
+    spec = specification(graph(told, nodes, min_count=60))
+    assert "Tested by ablation: 1 of 2 edges causal; dashed: " in subtitle(spec)
+    seen, felt = [layer for layer in spec["layer"] if layer.get("data", {}).get("name") == "edges"]
+    (dash,) = seen["encoding"]["strokeDash"]["condition"]
+    assert dash["test"] == "datum.causal === 'no'"
+    assert {"field": "causal", "type": "nominal"} in felt["encoding"]["tooltip"]
+    causal = {(e["from"], e["role"]): e["causal"] for e in spec["datasets"]["edges"]}
+    assert (causal["1.1", "end"], causal["1.2", "IO"]) == ("yes", "no")
+    # 1.1 into end alone reaches 85: the other tested edge is not shown, and not counted.
+    few = subtitle(specification(graph(told, nodes, min_count=85)))
+    assert "Tested by ablation: 1 of 1 edge causal" in few
