@@ -8,7 +8,9 @@
    whose phases it times itself.
 3. On that store, from the uppermost heads that fire at the end: traces at other coverages, and
    graphs at other count thresholds.
-4. Every number is a median with its range; the table is printed and written to outputs/bench.json.
+4. Interventions, scope by scope, on the heaviest edges of that trace into the upper half of the
+   layers: changed runs a second, set-up and writing included, against one full forward pass each.
+5. Every number is a median with its range; the table is printed and written to outputs/bench.json.
 """
 
 import json
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +36,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from svt.cli import register_resolvers
 from svt.compute.forward import layout
 from svt.compute.model import Model, load_model
-from svt.config import Config, Head, from_mapping
+from svt.config import Config, Head, Scope, from_mapping
 from svt.dataset import Dataset, Prompt, load_prompts, load_tokenizer
 from svt.dump import dump, peak_bytes
 from svt.files import write_atomically
+from svt.intervene import intervening
 from svt.paths import conf_dir
 from svt.progress import say
 from svt.query.connect import connect
@@ -49,6 +53,8 @@ REPEATS = 3
 FIRING_PAIRS = 50
 SHARPNESS = 6.0
 N_ROOTS = 12
+SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")
+UPPER_EDGES = "select * from graph_edges where layer >= 6 order by total desc limit 4"
 _OUT = Path("outputs") / "bench.json"
 
 
@@ -97,6 +103,18 @@ def measure(folder: Path) -> dict[str, Any]:
             measured["coverage"].append(timed(trace, con, asked))
             for n in (32, 65, 170):
                 measured["count"].append(timed(run_query, con, "graph_edges", min_count=n))
+    measured["changed_runs"] = {scope: [] for scope in SCOPES}
+    for turn, scope in product(range(REPEATS), SCOPES):  # 4
+        say(f"turn {turn + 1} of {REPEATS}: interventions, {scope}")
+        settings = replace(
+            config.intervene, edges=UPPER_EDGES, sets=None, scopes=(scope,), repeats=1
+        )
+        start = time.perf_counter()
+        with intervening(
+            replace(config, intervene=settings), folder / "0", store, model, dataset.prompts
+        ) as done:
+            n_runs = done.plan.pairs["run"].n_unique() * len(done.plan.variants)
+        measured["changed_runs"][scope].append(n_runs / (time.perf_counter() - start))
     return measured | {"store_bytes": store.stat().st_size, "peak_bytes": peak_bytes()}
 
 
@@ -180,9 +198,19 @@ def table(measured: dict[str, Any]) -> dict[str, str]:
         "whole stage / bare forward pass": _spread(_ratios(measured["stage"], bare), ""),
         "trace at a new coverage": _spread(measured["coverage"], "s"),
         "graph at a new count threshold": _spread(measured["count"], "s"),
+        **_intervention_rows(measured),
         "store": f"{measured['store_bytes'] / 1e6:.1f} MB",
         "peak memory": f"{measured['peak_bytes'] / 1e9:.2f} GB",
     }
+
+
+def _intervention_rows(measured: dict[str, Any]) -> dict[str, str]:
+    passes = [measured["prompts"] / spent for spent in measured["bare_with_logits"]]
+    rows = {}
+    for scope, rates in measured["changed_runs"].items():
+        rows[f"interventions, {scope}"] = _spread(rates, "a second")
+        rows[f"interventions, {scope} / forward passes"] = _spread(_ratios(rates, passes), "")
+    return rows
 
 
 def machine() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from svt.charts import FIGURES
 from svt.query.cli import main as svt_sql
 from svt.query.sql import query_names
 from tests.glossary import README, replaced
@@ -66,6 +67,12 @@ def test_every_part_named_exists() -> None:
 def test_every_query_stands_in_the_readme() -> None:
     for name in query_names():
         assert f"`{name}`" in TEXT
+
+
+def test_every_figure_stands_in_the_readme() -> None:
+    section = TEXT.split("## Figures")[1].split("\n## ")[0]
+    marked = dict(re.findall(r"^\| `(\w+)` \| (•?)", section, re.M))
+    assert marked == {name: "•" if spec.default else "" for name, spec in FIGURES.items()}
 
 
 def test_pictures_exist() -> None:
