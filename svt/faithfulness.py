@@ -19,6 +19,7 @@ from svt.config import Config, Head
 from svt.dataset import Prompt
 from svt.paths import sql_dir
 from svt.progress import Progress, say
+from svt.query.connect import lending
 from svt.reference import all_heads, answerable
 
 if TYPE_CHECKING:
@@ -76,9 +77,8 @@ def measure_faithfulness(
         }
         for circuit in circuits
     )
-    con.register("measured", rows.to_arrow())
-    con.execute("INSERT INTO results.faithfulness BY NAME SELECT * FROM measured")
-    con.unregister("measured")
+    with lending(con, measured=rows.to_arrow()):
+        con.execute("INSERT INTO results.faithfulness BY NAME SELECT * FROM measured")
 
 
 def _traced(con: duckdb.DuckDBPyConnection, count: str) -> list[Circuit]:

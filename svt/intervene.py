@@ -12,7 +12,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 import svt
 from svt.config import Config, InterveneConfig, Kind, Scope
@@ -27,7 +28,7 @@ from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.progress import Progress, say
-from svt.query.connect import connect, quoted
+from svt.query.connect import connect, lending, quoted
 from svt.query.edges import Edge, choose_edges, choose_sets, edge_pairs, pair_slices
 from svt.results import NAME
 from svt.units import keeping, remove
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from svt.compute.replay import Replay
 
 FINISHED = "interventions.partial.duckdb"
-EDGE = ("layer", "head", "side", "dest_role", "src_role", "up_layer", "up_head")
 MEMORY = 1_000_000_000  # bytes
 UNIT_RUNS = 2_048  # changed runs, each measured in every variant
 
@@ -263,36 +263,25 @@ class Finished:
         numbered = list(enumerate(product(self.plan.changes, self.plan.variants)))
         planned = [
             {"intervention_id": number, "label": change.label, "strength": strength}
-            | dict.fromkeys(EDGE)
-            | ({} if change.is_set else _columns(change.edges[0]))
+            | dict.fromkeys(field.name for field in fields(Edge))
+            | ({} if change.is_set else asdict(change.edges[0]))
             | {"scope": variant.scope, "kind": variant.kind, "seed": variant.seed}
             | {"control": "signal" if variant.seed is None else "random"}
             for number, (change, variant) in numbered
         ]
-        with _frame(con, "planned", planned):
+        with lending(con, planned=_arrow(planned)):
             con.execute(_sql("interventions"))
         edges = [
-            {"intervention_id": number} | _columns(edge)
+            {"intervention_id": number} | asdict(edge)
             for number, (change, _) in numbered
             for edge in change.edges
         ]
-        with _frame(con, "planned", edges):
+        with lending(con, planned=_arrow(edges)):
             con.execute("INSERT INTO results.intervention_edges BY NAME FROM planned")
 
 
-def _columns(edge: Edge) -> dict[str, Any]:
-    return {name: getattr(edge, name) for name in EDGE}
-
-
-@contextmanager
-def _frame(
-    con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[dict[str, Any]]
-) -> Iterator[None]:
-    con.register(name, pl.DataFrame(rows, infer_schema_length=None).to_arrow())
-    try:
-        yield
-    finally:
-        con.unregister(name)
+def _arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    return pl.DataFrame(rows, infer_schema_length=None).to_arrow()
 
 
 def _sql(name: str) -> str:

@@ -12,7 +12,7 @@ from svt.config import Config, Head
 from svt.dataset import Dataset, role_labels
 from svt.errors import SvtError
 from svt.model_files import shape
-from svt.query.edges import check_edges
+from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
 from svt.query.target import open_target
 from svt.reference import check_answers
@@ -29,9 +29,9 @@ def check_requests(config: Config, folder: Path) -> None:
         with open_target(Path(config.chart.compare_store)):
             pass
     if "intervene" in config.stages:
-        check_edges(config.intervene.edges, "intervene.edges")
+        check_edges(config.intervene.edges, EDGES)
         if config.intervene.sets is not None:
-            check_edges(config.intervene.sets, "intervene.sets")
+            check_edges(config.intervene.sets, SETS)
     if "trace" in config.stages:
         _check_trace(config)
         _check_validated(config)

@@ -15,6 +15,7 @@ import duckdb
 
 from svt.errors import SvtError
 from svt.paths import sql_dir
+from svt.query.connect import lending
 from svt.store.writer import DISK_ERRORS, MEMORY, arrow_table
 
 
@@ -30,9 +31,8 @@ class Units:
         self.con.begin()
         try:
             for part in parts:
-                self.con.register("part", arrow_table(part))
-                self.con.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM part")
-                self.con.unregister("part")
+                with lending(self.con, part=arrow_table(part)):
+                    self.con.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM part")
             self.con.execute("INSERT INTO done VALUES (?)", [unit])
             self.con.commit()
         except BaseException:

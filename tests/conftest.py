@@ -1,6 +1,7 @@
 """One run of the bundled model for all tests that look at a finished run; `svt` in this process."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,3 +71,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     done = svt_in(tmp_path_factory.mktemp("finished"), *SMALL)
     assert done.code == 0
     return done
+
+
+@pytest.fixture
+def traced(finished: Finished, tmp_path: Path) -> Path:
+    """A copy of that run, without interventions, for a test to work on."""
+    copy = tmp_path / "run"
+    shutil.copytree(finished.runs[0], copy)
+    return copy

@@ -43,14 +43,6 @@ def run(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture
-def traced(finished: Finished, tmp_path: Path) -> Path:
-    """A run of 16 prompts without interventions."""
-    copy = tmp_path / "run"
-    shutil.copytree(finished.runs[0], copy)
-    return copy
-
-
 def test_every_edge_has_every_scope_kind_and_control(run: Path) -> None:
     rows = asked(run, "SELECT scope, kind, control, seed, count(*) FROM interventions GROUP BY ALL")
     assert len(rows) == 3 * 2 * (1 + 2)

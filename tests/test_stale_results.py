@@ -1,6 +1,5 @@
 """What a stage must not leave beside its results: what others said of something else."""
 
-import shutil
 from pathlib import Path
 
 import duckdb
@@ -13,7 +12,7 @@ from svt import pipeline
 from svt.config import from_mapping
 from svt.results import NAME, load_config
 from svt.units import Units
-from tests.conftest import SMALL, Finished, Svt
+from tests.conftest import SMALL, Svt
 
 FEW = (
     "intervene.edges='select * from graph_edges order by total desc limit 3'",
@@ -21,13 +20,6 @@ FEW = (
     "intervene.repeats=1",
     "intervene.faithfulness=none",
 )
-
-
-@pytest.fixture
-def traced(finished: Finished, tmp_path: Path) -> Path:
-    copy = tmp_path / "run"
-    shutil.copytree(finished.runs[0], copy)
-    return copy
 
 
 def count(run: Path, table: str) -> int:

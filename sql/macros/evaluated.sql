@@ -1,43 +1,8 @@
 -- evaluated: a circuit against references at every threshold that changes it, for the three counts
 -- grain: [reference, count kind, min_count]
--- `graph_table` names a relation like graph_edges, `reference_table` one like reference_heads; `roots` is a
--- list of [layer, head]. A head is in the circuit at min_count when one of its edges has that count; roots
--- always are. So each distinct best count of a head is a threshold, and one above the largest leaves the
--- roots alone; a threshold between two rows gives what the upper one gives.
+-- The thresholds and heads are those of the macro circuits; `reference_table` names a relation like reference_heads.
 CREATE OR REPLACE TEMP MACRO evaluated(graph_table, roots, reference_table) AS TABLE
-WITH root_heads AS (
-    SELECT DISTINCT root[1] AS layer, root[2] AS head FROM (SELECT unnest(roots) AS root)
-),
-ends AS (
-    SELECT layer, head, n_prompts, n_firings, n_visits FROM query_table(graph_table)
-    UNION ALL
-    SELECT up_layer, up_head, n_prompts, n_firings, n_visits FROM query_table(graph_table)
-    WHERE component = 'head'
-),
-kinds AS (
-    SELECT unnest(['prompts', 'firings', 'visits']) AS kind
-),
-best_counts AS (
-    SELECT
-        kind, layer, head,
-        max(count_of(kind, n_prompts, n_firings, n_visits)) AS best
-    FROM ends, kinds
-    GROUP BY ALL
-),
-thresholds AS (
-    SELECT DISTINCT kind, best AS min_count FROM best_counts ANTI JOIN root_heads USING (layer, head)
-    UNION ALL
-    SELECT k.kind, coalesce(max(b.best), 0) + 1 FROM kinds AS k LEFT JOIN best_counts AS b USING (kind)
-    GROUP BY k.kind
-),
-circuit AS (
-    SELECT t.kind, t.min_count, b.layer, b.head
-    FROM thresholds AS t
-    JOIN best_counts AS b ON b.kind = t.kind AND b.best >= t.min_count
-    UNION
-    SELECT t.kind, t.min_count, r.layer, r.head FROM thresholds AS t, root_heads AS r
-),
-reference_sizes AS (
+WITH reference_sizes AS (
     SELECT
         reference,
         count(*) AS n_reference,
@@ -47,13 +12,12 @@ reference_sizes AS (
 ),
 counted AS (
     SELECT
-        s.reference, t.kind, t.min_count, s.n_reference, s.n_reachable,
+        s.reference, c.kind, c.min_count, s.n_reference, s.n_reachable,
         count(c.layer) AS n_heads,
         count(h.layer) AS tp,
         count(h.layer) FILTER (WHERE h.reachable) AS tp_reachable
     FROM reference_sizes AS s
-    CROSS JOIN thresholds AS t
-    LEFT JOIN circuit AS c ON c.kind = t.kind AND c.min_count = t.min_count
+    CROSS JOIN circuits(graph_table, roots) AS c
     LEFT JOIN query_table(reference_table) AS h
         ON h.reference = s.reference AND h.layer = c.layer AND h.head = c.head
     GROUP BY ALL

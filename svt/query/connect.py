@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
+import pyarrow as pa
 
 from svt.errors import SvtError
 from svt.paths import sql_dir
@@ -66,6 +67,18 @@ def using(con: duckdb.DuckDBPyConnection, catalog: str) -> Iterator[None]:
         yield
     finally:
         con.execute("SET search_path = ?", [before])
+
+
+@contextmanager
+def lending(con: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
+    """Inside the block, statements read Arrow tables by these names."""
+    for name, table in tables.items():
+        con.register(name, table)
+    try:
+        yield
+    finally:
+        for name in tables:
+            con.unregister(name)
 
 
 def quoted(path: Path) -> str:

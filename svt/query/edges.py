@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from svt.errors import SvtError
 from svt.paths import sql_dir
+from svt.query.connect import lending
 from svt.query.edge_rows import Row, check_rows, rows_of
 
 COLUMNS = ("layer", "head", "side", "up_layer", "up_head")
@@ -147,13 +148,8 @@ def pair_slices(
 def _select(con: duckdb.DuckDBPyConnection, name: str, **tables: pl.DataFrame) -> pl.DataFrame:
     """The rows of sql/intervene/<name>.sql, which reads `tables` by their names."""
     text = (sql_dir() / "intervene" / f"{name}.sql").read_text(encoding="utf-8")
-    for table, frame in tables.items():
-        con.register(table, frame.to_arrow())
-    try:
+    with lending(con, **{table: frame.to_arrow() for table, frame in tables.items()}):
         return con.sql(text).pl()
-    finally:
-        for table in tables:
-            con.unregister(table)
 
 
 def _edges(con: duckdb.DuckDBPyConnection, given: str, key: str) -> Iterator[tuple[Row, Edge]]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from svt.errors import SvtError
 from svt.files import aside
-from svt.query.connect import create_tables, quoted
+from svt.query.connect import create_tables, lending, quoted
 from svt.store.checks import run_checks
 
 Columns = Mapping[str, Any]
@@ -50,9 +50,8 @@ class StoreWriter:
         """Adds rows to `table`; columns that are not named are null."""
         arrow = arrow_table(columns)
         if arrow.num_rows:
-            self._con.register("batch", arrow)
-            self._con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM batch")  # 2
-            self._con.unregister("batch")
+            with lending(self._con, batch=arrow):
+                self._con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM batch")  # 2
 
     def append_all(self, batch: Mapping[str, Columns]) -> None:
         for table, columns in batch.items():
