@@ -24,37 +24,18 @@ groups AS (
     FROM (SELECT DISTINCT prompt_group, n_in_group FROM prompts_grouped) AS g
 ),
 circuit AS (
-    SELECT prompt_group, layer, head FROM shown
+    SELECT prompt_group AS head_set, layer, head FROM shown
     UNION
     SELECT prompt_group, up_layer, up_head FROM shown WHERE component = 'head'
     UNION
     SELECT g.prompt_group, t.root_layer, t.root_head FROM groups AS g, trace_pairs AS t
 ),
-reference_sizes AS (
-    SELECT
-        reference, count(*) AS n_reference, count(*) FILTER (WHERE reachable) AS n_reachable
-    FROM reference_heads
-    WHERE reference = coalesce($reference::VARCHAR, reference)
-    GROUP BY reference
-),
-counted AS (
-    SELECT
-        r.reference, c.prompt_group, r.n_reference, r.n_reachable,
-        count(*) AS n_heads,
-        count(h.layer) AS tp,
-        count(h.layer) FILTER (WHERE h.reachable) AS tp_reachable
-    FROM circuit AS c
-    CROSS JOIN reference_sizes AS r
-    LEFT JOIN reference_heads AS h
-        ON h.reference = r.reference AND h.layer = c.layer AND h.head = c.head
-    GROUP BY ALL
+known AS (
+    FROM reference_heads WHERE reference = coalesce($reference::VARCHAR, reference)
 )
 SELECT
-    c.reference, g.prompt_group, g.n_in_group, g.n_edges, c.n_heads, c.tp,
-    c.tp / nullif(c.n_heads, 0) AS precision,
-    c.tp / nullif(c.n_reference, 0) AS recall,
-    c.tp_reachable / nullif(c.n_reachable, 0) AS recall_reachable,
-    2 * c.tp / nullif(c.n_heads + c.n_reference, 0) AS f1
+    c.reference, g.prompt_group, g.n_in_group, g.n_edges, c.n_heads, c.tp, c.precision, c.recall,
+    c.recall_reachable, c.f1
 FROM groups AS g
-JOIN counted AS c USING (prompt_group)
+JOIN scored('circuit', 'known') AS c ON c.head_set = g.prompt_group
 ORDER BY c.reference, g.prompt_group;

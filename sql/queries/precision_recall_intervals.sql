@@ -52,43 +52,21 @@ shown AS MATERIALIZED (
     WHERE list_dot_product(e.counts, d.weights) >= d.shown_from
 ),
 circuit AS (
-    SELECT draw, layer, head FROM shown
+    SELECT draw AS head_set, layer, head FROM shown
     UNION
     SELECT draw, up_layer, up_head FROM shown WHERE component = 'head'
     UNION
     SELECT d.draw, t.root_layer, t.root_head FROM draws AS d, trace_pairs AS t
 ),
-reference_sizes AS (
-    SELECT
-        reference, count(*) AS n_reference, count(*) FILTER (WHERE reachable) AS n_reachable
-    FROM reference_heads
-    WHERE reference = coalesce($reference::VARCHAR, reference)
-    GROUP BY reference
-),
-counted AS (
-    SELECT
-        r.reference, c.draw, r.n_reference, r.n_reachable,
-        count(*) AS n_heads,
-        count(h.layer) AS tp,
-        count(h.layer) FILTER (WHERE h.reachable) AS tp_reachable
-    FROM circuit AS c
-    CROSS JOIN reference_sizes AS r
-    LEFT JOIN reference_heads AS h
-        ON h.reference = r.reference AND h.layer = c.layer AND h.head = c.head
-    GROUP BY ALL
+known AS (
+    FROM reference_heads WHERE reference = coalesce($reference::VARCHAR, reference)
 ),
 measured AS (
     SELECT
-        reference, draw,
+        reference, head_set AS draw,
         unnest(['n_heads', 'precision', 'recall', 'recall_reachable', 'f1']) AS metric,
-        unnest([
-            n_heads,
-            tp / nullif(n_heads, 0),
-            tp / nullif(n_reference, 0),
-            tp_reachable / nullif(n_reachable, 0),
-            2 * tp / nullif(n_heads + n_reference, 0)
-        ]) AS value
-    FROM counted
+        unnest([n_heads, precision, recall, recall_reachable, f1]) AS value
+    FROM scored('circuit', 'known')
 )
 SELECT
     reference, metric,

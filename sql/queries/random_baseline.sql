@@ -48,37 +48,21 @@ draws AS (
     ) <= (SELECT count(*) FROM circuit)
 ),
 sets AS (
-    SELECT -1 AS draw, layer, head FROM circuit
+    SELECT -1 AS head_set, layer, head FROM circuit
     UNION ALL
     FROM draws
 ),
-reference_sizes AS (
-    SELECT
-        reference, count(*) AS n_reference, count(*) FILTER (WHERE reachable) AS n_reachable
-    FROM reference_heads
-    WHERE reference = coalesce($reference::VARCHAR, reference)
-    GROUP BY reference
-),
-counted AS (
-    SELECT
-        r.reference, s.draw, r.n_reference, r.n_reachable,
-        count(*) AS n_heads,
-        count(h.layer) AS tp,
-        count(h.layer) FILTER (WHERE h.reachable) AS tp_reachable
-    FROM sets AS s
-    CROSS JOIN reference_sizes AS r
-    LEFT JOIN reference_heads AS h
-        ON h.reference = r.reference AND h.layer = s.layer AND h.head = s.head
-    GROUP BY ALL
+known AS (
+    FROM reference_heads WHERE reference = coalesce($reference::VARCHAR, reference)
 ),
 measured AS (
     SELECT
-        reference, draw, n_heads,
+        reference, head_set AS draw, n_heads,
         unnest(['precision', 'recall', 'recall_reachable', 'f1']) AS metric,
         unnest([tp, tp, tp_reachable, 2 * tp]) AS hits,
         nullif(unnest([n_heads, n_reference, n_reachable, n_heads + n_reference]), 0) AS possible,
         hits / possible AS value
-    FROM counted
+    FROM scored('sets', 'known')
 ),
 traced AS (
     SELECT reference, metric, n_heads, value FROM measured WHERE draw = -1
