@@ -1,9 +1,13 @@
 -- the heads of a (pair, side) stand in falling order, and cum_before sums up those above: row by row in
 -- all pairs or, of very many, in ten to twenty thousand; elsewhere by what cum_before must then add up to
-WITH looked_at AS (
-    SELECT * FROM upstream
-    WHERE component = 'head'
-        AND hash(pair_id) % greatest(1, (SELECT count(*) // 10000 FROM pairs)) = 0
+WITH chosen AS (
+    SELECT pair_id FROM pairs
+    WHERE hash(pair_id) % greatest(1, (SELECT count(*) // 10000 FROM pairs)) = 0
+),
+looked_at AS (
+    SELECT u.* FROM upstream AS u
+    SEMI JOIN chosen USING (pair_id)
+    WHERE u.component = 'head'
 ),
 wrong_rows AS (
     SELECT

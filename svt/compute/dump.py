@@ -9,8 +9,8 @@
 5. Once a batch: logit differences and direct effects (effects.py), coordinates of the heads asked
    for.
 
-Rows are sorted by pair_id, then slice, or side and component. Batches and padding change no row
-beyond float32 rounding.
+A chunk's rows are sorted by pair_id, then slice or side; those of upstream by layer first, and
+within a (pair, side) by rank. Batches and padding change no row beyond float32 rounding.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,23 +27,9 @@ from svt.compute.effects import asked, head_effects, prompt_columns
 from svt.compute.forward import Activations, Layout, forward, layout, of_prompts
 from svt.compute.model import Model
 from svt.compute.pairs import Chooser, Pairs, of_rows, take
-from svt.compute.slices import slices
-from svt.compute.tables import (
-    coordinate_columns,
-    pair_columns,
-    side_columns,
-    slice_columns,
-    upstream_columns,
-)
-from svt.compute.upstream import (
-    Outputs,
-    bases,
-    contributions,
-    rank_heads,
-    readout,
-    residual_readings,
-    writers,
-)
+from svt.compute.slices import basis, slices
+from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
+from svt.compute.upstream import Outputs, contributions, readout, residual_readings, writers
 from svt.config import DumpConfig
 from svt.errors import SvtError
 
@@ -77,7 +63,7 @@ class _Worker:
         self.w_o, self.w_u = model.weight("W_O"), model.weight("W_U")
         self.writers = writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, share(dump))
-        self.bases = bases(svd, self.outputs.dtype)
+        self.basis = basis(svd, self.outputs.dtype)
         self.coordinate_heads = _coordinate_heads(model, dump)
 
     @torch.inference_mode()
@@ -112,7 +98,7 @@ class _Worker:
             tables["head_effects"] = head_effects(self.w_o, self.w_u, batch, acts)
         if self.coordinate_heads:
             heads = self.coordinate_heads
-            tables["coordinates"] = coordinate_columns(self.svd, batch, acts, heads)
+            tables["coordinates"] = coordinate_columns(self.basis, batch, acts, heads)
         return tables
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
@@ -128,7 +114,7 @@ class _Worker:
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
         scales = torch.stack(acts.scale).double().cpu().numpy()  # [layer, token]
-        found = slices(self.svd, acts, pairs, *token.T)
+        found = slices(self.basis, acts, pairs, token)
         read = readout(self.svd, pairs, found, scales[pairs.layer[:, None], token])
         tables = {
             "pairs": pair_columns(batch, pairs, found, read, self.model.d_head),
@@ -136,15 +122,10 @@ class _Worker:
         }
         strong = ~pairs.sampled
         pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)
-        contributed = contributions(self.bases, acts, pairs, read, self.outputs, token[strong])
-        visible = self.writers.layer < pairs.layer[:, None]  # [pair, writer]
-        ranking = rank_heads(self.writers, contributed, visible)
+        received = contributions(self.basis, acts, pairs, read, self.outputs, token[strong])
         closed = set(self.dump.components) == set(COMPONENTS)
         readings = residual_readings(read, found) if closed else None
-        return tables | {
-            "upstream": upstream_columns(pairs, self.writers, contributed, visible, ranking),
-            "sides": side_columns(pairs, self.writers, contributed, visible, ranking, readings),
-        }
+        return tables | upstream_tables(pairs, self.writers, received, readings)
 
 
 def _coordinate_heads(model: Model, dump: DumpConfig) -> tuple[tuple[int, int], ...]:

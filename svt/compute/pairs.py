@@ -9,6 +9,7 @@
 """
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,12 +99,16 @@ class Chooser:
             )
         )
 
+    @cached_property
+    def _candidates_of_a_head(self) -> tuple[Integers, ...]:
+        return self._candidates.nonzero()
+
     def _drawn(self, layer: int) -> Integers:
         """The candidates of a layer whose hash is low enough, [4, n]: row, head, dest, src."""
         drawn = []
+        row, _, dest, src = self._candidates_of_a_head
         for head in range(self._model.n_heads):
-            index = np.stack(self._candidates.nonzero())
-            index[1] = head
+            index = np.stack([row, np.full_like(row, head), dest, src])
             low = draw(self._pair_id(layer, index), self._dump.seed) < self._dump.sample
             drawn.append(index[:, low])
         return np.concatenate(drawn, axis=1)

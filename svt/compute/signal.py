@@ -9,6 +9,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from svt.compute.ranking import descending
+
 NEGLIGIBLE = 1e-12
 
 
@@ -22,10 +24,10 @@ def signal_sets(
     magnitude = np.abs(contributions)
     small = magnitude <= NEGLIGIBLE * magnitude.sum(axis=1, keepdims=True, dtype=np.float64)
     values = np.where(small, contributions.dtype.type(0), contributions)  # 1
-    order, running = _descending(values)  # 2
+    order, running = _summed_up(values)  # 2
     negative = running[:, -1] < 0
     if negative.any():
-        order[negative], running[negative] = _descending(-values[negative])
+        order[negative], running[negative] = _summed_up(-values[negative])
     total = running[:, -1:]
     size = np.where(total[:, 0] > 0, (running >= total).argmax(axis=1) + 1, 0)  # 3
     rank = np.empty(values.shape, np.uint16)
@@ -34,9 +36,8 @@ def signal_sets(
     return rank, rank <= size[:, None]
 
 
-def _descending(
+def _summed_up(
     values: NDArray[np.floating],
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    order = np.argsort(-values, axis=1, kind="stable")
-    ranked = np.take_along_axis(values, order, axis=1)
+    order, ranked = descending(values)
     return order, np.cumsum(ranked, axis=1, dtype=np.float64)

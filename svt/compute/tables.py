@@ -1,16 +1,15 @@
 """The columns of the fact tables, from what slices.py and upstream.py worked out."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svt.compute.columns import HEAD, Columns
-from svt.compute.decompose import HeadSVD
+from svt.compute.columns import HEAD, Batch, Columns
 from svt.compute.forward import Activations, Layout
 from svt.compute.pairs import Integers, Pairs
-from svt.compute.slices import Slices, coordinates
-from svt.compute.upstream import Floats, Ranking, Readout, Writers
+from svt.compute.slices import Basis, Slices, coordinates
+from svt.compute.upstream import Doubles, Ranking, Readout, Received, Writers, rank_heads
 
 
 def pair_columns(batch: Layout, pairs: Pairs, found: Slices, read: Readout, d_head: int) -> Columns:
@@ -53,75 +52,95 @@ def slice_columns(pairs: Pairs, found: Slices) -> Columns:
     }
 
 
-def upstream_columns(
-    pairs: Pairs,
-    writers: Writers,
-    contributed: NDArray[np.float32],
-    visible: NDArray[np.bool_],
-    ranking: Ranking,
-) -> Columns:
-    """One row a (pair, side, visible writer).
-
-    contributed: [pair, side, kind, writer]; visible: [pair, writer].
-    """
-    shown = np.broadcast_to(visible[:, None], (len(pairs), 2, len(writers)))
-    pair, side, writer = shown.nonzero()
-    component = writers.component[writer]
-    no_heads = [(0, 0), (0, 0), (0, len(writers) - writers.n_heads)]
-
-    def of_heads(values: NDArray[Any], fill: float) -> NDArray[Any]:
-        """Values by (pair, side, head) as a column; `fill` in other components' rows."""
-        return np.pad(values, no_heads, constant_values=fill)[shown]
-
-    return {
-        "pair_id": pairs.pair_id[pair],
-        "side": side.astype(np.uint8),
-        "component": component,
-        "up_layer": _nullable(writers.layer[writer]),
-        "up_head": _nullable(writers.head[writer]),
-        "contribution": contributed[:, :, 0][shown],
-        "contribution_all": contributed[:, :, 1][shown],
-        "rank": np.ma.array(of_heads(ranking.rank, 0), mask=component != HEAD),
-        "cum_before": of_heads(ranking.cum_before, np.nan),
-    }
-
-
-def side_columns(
-    pairs: Pairs,
-    writers: Writers,
-    contributed: NDArray[np.float32],
-    visible: NDArray[np.bool_],
-    ranking: Ranking,
-    readings: Floats | None,
-) -> Columns:
-    """One row a (pair, side); totals are over heads.
+def upstream_tables(
+    pairs: Pairs, writers: Writers, received: Iterable[Received], readings: Doubles | None
+) -> Batch:
+    """`sides`, and `upstream` where there are pairs: layer by layer the heads by rank, then the
+    other writers.
 
     readings: [pair, side], of the whole normalised residual, where all components were dumped.
     """
-    heads = slice(writers.n_heads)
-    totals_all = _summed(contributed[:, :, 1, heads], visible[:, heads])
-    closure = np.full(totals_all.shape, np.nan)
-    if readings is not None:
-        closure = _summed(contributed[:, :, 0], visible) - readings
-    return {
+    upstream, shape = [], (len(pairs), 2)
+    n_heads, total, total_all, closure = np.zeros(shape, np.uint16), *np.zeros((3, *shape))
+    for got in received:
+        ranking = rank_heads(got)
+        upstream.append(_head_rows(pairs, writers, got, ranking))
+        if len(got.others):
+            upstream.append(_other_rows(pairs, writers, got))
+        n_heads[got.pairs] = got.from_heads.shape[-1]
+        total[got.pairs] = ranking.total
+        total_all[got.pairs] = got.from_heads[:, :, 1].sum(axis=-1, dtype=np.float64)
+        closure[got.pairs] = got.from_others[:, :, 0].sum(axis=-1, dtype=np.float64)
+    closure += np.nan if readings is None else total - readings
+    sides: Columns = {
         "pair_id": np.repeat(pairs.pair_id, 2),
         "side": np.tile(np.arange(2, dtype=np.uint8), len(pairs)),
-        "total": ranking.total.ravel(),
-        "total_all": totals_all.ravel(),
-        "n_heads": np.repeat(visible[:, heads].sum(axis=1), 2).astype(np.uint16),
+        "total": total.ravel(),
+        "total_all": total_all.ravel(),
+        "n_heads": n_heads.ravel(),
         "closure": closure.ravel(),
+    }
+    return {"sides": sides} | ({"upstream": _joined(upstream)} if upstream else {})
+
+
+def _head_rows(pairs: Pairs, writers: Writers, got: Received, ranking: Ranking) -> Columns:
+    n_heads = ranking.order.shape[-1]
+    rows = _rows(pairs, got, n_heads)
+    contribution_all = np.take_along_axis(got.from_heads[:, :, 1], ranking.order, axis=-1)
+    rank = np.arange(1, n_heads + 1, dtype=np.uint16)
+    return rows | {
+        "component": np.full(len(rows["side"]), HEAD, np.uint8),
+        "up_layer": writers.layer.astype(np.uint8)[ranking.order].ravel(),
+        "up_head": writers.head.astype(np.uint8)[ranking.order].ravel(),
+        "contribution": ranking.contribution.ravel(),
+        "contribution_all": contribution_all.ravel(),
+        "rank": np.tile(rank, 2 * len(got.pairs)),
+        "cum_before": ranking.cum_before.ravel(),
     }
 
 
+def _other_rows(pairs: Pairs, writers: Writers, got: Received) -> Columns:
+    rows = _rows(pairs, got, len(got.others))
+    n = len(rows["side"])
+    writer = np.tile(got.others, 2 * len(got.pairs))
+    return rows | {
+        "component": writers.component[writer],
+        "up_layer": _nullable(writers.layer[writer]),
+        "up_head": _nullable(writers.head[writer]),
+        "contribution": got.from_others[:, :, 0].ravel(),
+        "contribution_all": got.from_others[:, :, 1].ravel(),
+        "rank": np.ma.masked_all(n, np.uint16),
+        "cum_before": np.full(n, np.nan),
+    }
+
+
+def _rows(pairs: Pairs, got: Received, n_writers: int) -> Columns:
+    """What tells rows of (pair, side, writer) apart, but for the writer."""
+    return {
+        "pair_id": np.repeat(pairs.pair_id[got.pairs], 2 * n_writers),
+        "side": np.tile(np.repeat(np.arange(2, dtype=np.uint8), n_writers), len(got.pairs)),
+    }
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
+    """Rows of all parts, a column masked where one of them has it masked."""
+    joined: Columns = {}
+    for name in parts[0]:
+        values = [part[name] for part in parts]
+        masked = any(isinstance(some, np.ma.MaskedArray) for some in values)
+        joined[name] = np.ma.concatenate(values) if masked else np.concatenate(values)
+    return joined
+
+
 def coordinate_columns(
-    svd: HeadSVD, batch: Layout, acts: Activations, chosen: tuple[tuple[int, int], ...]
+    of: Basis, batch: Layout, acts: Activations, chosen: tuple[tuple[int, int], ...]
 ) -> Columns:
     """One row a (prompt, position, chosen head, slice)."""
     heads = np.array(chosen, np.int64)  # [chosen, 2]
     prompt = np.repeat(np.arange(len(batch.prompts)), batch.lengths)  # [token]
     token, which = (index.ravel() for index in np.indices((len(prompt), len(heads))))
     layer, head = heads[which].T
-    dest, src = (coordinates(w, svd.sigma, acts, layer, head, token) for w in (svd.u, svd.v))
+    dest, src = (coordinates(of, side, acts, layer, head, token) for side in range(2))
     r = dest.shape[1]
     return {
         "prompt_id": np.repeat(batch.prompt_ids[prompt[token]], r),
@@ -132,13 +151,6 @@ def coordinate_columns(
         "dest_coord": dest.ravel().astype(np.float32),
         "src_coord": src.ravel().astype(np.float32),
     }
-
-
-def _summed(contributed: NDArray[np.float32], visible: NDArray[np.bool_]) -> Floats:
-    """[pair, side] sums over the visible writers, float64."""
-    seen = np.where(visible[:, None], contributed, np.float32(0))
-    sums: Floats = seen.sum(axis=-1, dtype=np.float64)
-    return sums
 
 
 def _nullable(index: Integers) -> NDArray[np.generic]:

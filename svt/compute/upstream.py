@@ -9,8 +9,8 @@
    adds.
 3. A component's contribution is its output at the token, read along the probe. One product a
    token serves all pairs that touch it.
-4. Heads are ranked by the float32 contributions that are stored, descending, ties by (layer,
-   head); totals and the sum of those ranked above are float64.
+4. Layer by layer of the pairs, heads below are ranked by the float32 contributions that are
+   stored, descending, ties by (layer, head); totals and the sum of those ranked above are float64.
 5. Closure: with every component dumped, their sum minus the probe's reading of the normalised
    residual.
 """
@@ -18,6 +18,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 import torch
@@ -29,9 +30,10 @@ from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
-from svt.compute.slices import Slices
+from svt.compute.ranking import descending
+from svt.compute.slices import Basis, Slices
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,16 @@ class Writers:
     def __len__(self) -> int:
         return len(self.component)
 
-    @property
-    def n_heads(self) -> int:
-        """How many of the writers, the first ones, are heads."""
-        return int((self.component == HEAD).sum())
+    def below(self, layer: int) -> tuple[int, Integers]:
+        """Those that write below a layer: how many heads, the first ones; and which others."""
+        below, head = self.layer < layer, self.component == HEAD
+        return int((below & head).sum()), np.flatnonzero(below & ~head)
+
+    def spans_below(self, layer: int) -> list[slice]:
+        """Heads that write below a layer, and all that is no head; without those that are empty."""
+        n_heads = int((self.component == HEAD).sum())
+        spans = [slice(0, self.below(layer)[0]), slice(n_heads, len(self))]
+        return [span for span in spans if span.start < span.stop]
 
 
 def writers(model: Model, components: tuple[str, ...]) -> Writers:
@@ -64,12 +72,23 @@ def writers(model: Model, components: tuple[str, ...]) -> Writers:
     return Writers(table[:, 0].astype(np.uint8), table[:, 1], table[:, 2])
 
 
-class Outputs:
-    """What every writer adds to the residual stream, token by token.
+class Room:
+    """Memory for one array after the other; fresh memory costs as much as a product done in it."""
 
-    The result of `at` lies in memory that the next call uses again: fresh memory of that size costs
-    as much as the product itself.
-    """
+    def __init__(self, like: Tensor) -> None:
+        self._memory = like.new_empty(0)
+
+    def __call__(self, *shape: int) -> Tensor:
+        """An array of that shape, of arbitrary content, good until the next is asked for."""
+        size = prod(shape)
+        if self._memory.numel() < size:
+            self._memory = self._memory.new_empty(0)
+            self._memory = self._memory.new_empty(size)
+        return self._memory[:size].view(shape)
+
+
+class Outputs:
+    """What every writer adds to the residual stream, token by token."""
 
     def __init__(self, model: Model, chosen: Writers, n_bytes: float) -> None:
         """`n_bytes` are what the outputs of `self.n_tokens` tokens may take."""
@@ -77,20 +96,21 @@ class Outputs:
         self._w_o, self._b_o = model.weight("W_O"), model.weight("b_O")  # [layer, head, r, d_model]
         a_token = len(chosen) * model.d_model
         self.n_tokens = max(1, int(n_bytes) // (a_token * self._w_o.element_size()))
-        self._room = self._w_o.new_empty(0)
+        self._written = Room(self._w_o)
+        self.directions, self.found = Room(self._w_o), Room(self._w_o)
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the outputs."""
         return self._w_o.dtype
 
-    def at(self, acts: Activations, token: Integers) -> Tensor:
-        """[writer, token, d_model]; `token` are indices, at most `n_tokens` of them."""
-        n_writers, d_model = len(self.writers), self._w_o.shape[-1]
-        size = n_writers * len(token) * d_model
-        if self._room.numel() < size:
-            self._room = self._w_o.new_empty(n_writers * self.n_tokens * d_model)
-        written = self._room[:size].view(n_writers, len(token), d_model)
+    def at(self, acts: Activations, token: Integers, layer: Integers) -> Tensor:
+        """[writer, token, d_model], good until the next call; heads from a token's `layer` on are
+        left out, their place holds anything.
+
+        `token` are indices, at most `n_tokens` of them; `layer` must fall.
+        """
+        written = self._written(len(self.writers), len(token), self._w_o.shape[-1])
         index = torch.as_tensor(token, device=self._w_o.device)
         for code, name in enumerate(COMPONENTS):
             rows = np.flatnonzero(self.writers.component == code)
@@ -98,8 +118,10 @@ class Outputs:
                 continue
             part = written[rows[0] : rows[-1] + 1]
             if name == "head":
-                z = torch.cat([layer[index] for layer in acts.z], dim=1)  # [token, writer, r]
-                torch.bmm(z.transpose(0, 1), self._w_o.flatten(0, 1), out=part)
+                for at, (z, w_o) in enumerate(zip(acts.z, self._w_o, strict=True)):
+                    n = int((layer > at).sum())
+                    mixed = z[index[:n]].transpose(0, 1)  # [head, token, r]
+                    torch.bmm(mixed, w_o, out=part[at * len(w_o) : (at + 1) * len(w_o), :n])
             elif name == "bias":
                 part.copy_(self._b_o[:, None].expand(-1, len(token), -1))
             elif name == "mlp":
@@ -113,17 +135,17 @@ class Outputs:
 class Readout:
     """How stored pairs read the residual stream; kind 0 is the signal, kind 1 every slice."""
 
-    weights: Floats  # [pair, kind, slice], sign_k sqrt(sigma_k), 0 outside the kind
-    last: Floats  # [pair, side, slice], w_k[d]
-    scale: Floats  # [pair, side], of the pair's layer at dest and src
+    weights: Doubles  # [pair, kind, slice], sign_k sqrt(sigma_k), 0 outside the kind
+    last: Doubles  # [pair, side, slice], w_k[d]
+    scale: Doubles  # [pair, side], of the pair's layer at dest and src
 
-    def offsets(self) -> Floats:
+    def offsets(self) -> Doubles:
         """Step 2: [pair, side, kind]."""
-        summed: Floats = np.einsum("nkr,nsr->nsk", self.weights, self.last)
+        summed: Doubles = np.einsum("nkr,nsr->nsk", self.weights, self.last)
         return summed / self.scale[..., None]
 
 
-def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Floats) -> Readout:
+def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Doubles) -> Readout:
     """The readout of every pair; scale: [pair, side]."""
     root, u_last, v_last = (
         part.cpu().numpy()[pairs.layer, pairs.head]  # [pair, slice]
@@ -134,23 +156,18 @@ def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Floats) -> Readout
     return Readout(weights, np.stack([u_last, v_last], axis=1), scale)
 
 
-def bases(svd: HeadSVD, dtype: torch.dtype) -> Tensor:
-    """u and v of every head without their last coordinate, [side, layer, head, slice, d_model]."""
-    return torch.stack([w[:, :, :-1].mT.to(dtype) for w in (svd.u, svd.v)])
-
-
-def probes(basis: Tensor, pairs: Pairs, read: Readout, place: Integers) -> Tensor:
-    """Step 1: [entry, kind, d_model], where place[side, pair] tells the entry of a (pair, side)."""
-    n_heads, d_model = basis.shape[2], basis.shape[-1]
-    weights = read.weights[None] / read.scale.T[..., None, None]  # [side, pair, kind, slice]
-    coefficients = torch.as_tensor(weights, device=basis.device).to(basis.dtype)
-    directions = basis.new_empty(2 * len(pairs), 2 * d_model)
+def probes(of: Basis, pairs: Pairs, read: Readout, place: Integers, room: Room) -> Tensor:
+    """Step 1: [entry, kind, d_model], where place[pair, side] tells the entry of a (pair, side)."""
+    n_heads, d_model = of.w.shape[2], of.w.shape[-1]
+    weights = read.weights[:, None] / read.scale[..., None, None]  # [pair, side, kind, slice]
+    coefficients = torch.as_tensor(weights, device=of.w.device).to(of.w.dtype)
+    directions = room(2 * len(pairs), 2 * d_model)
     for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
-        rows = torch.as_tensor(of_head, device=basis.device)
+        rows = torch.as_tensor(of_head, device=of.w.device)
         for side in range(2):
-            found = coefficients[side, rows].flatten(0, 1) @ basis[side][divmod(head, n_heads)]
-            entries = torch.as_tensor(place[side, of_head], device=basis.device)
-            directions.index_copy_(0, entries, found.view(len(rows), -1))
+            asked = coefficients[rows, side].flatten(0, 1) @ of.w[side][divmod(head, n_heads)]
+            entries = torch.as_tensor(place[of_head, side], device=of.w.device)
+            directions.index_copy_(0, entries, asked.view(len(rows), -1))
     return directions.view(-1, 2, d_model)
 
 
@@ -162,59 +179,84 @@ def _groups(key: Integers) -> Iterator[tuple[int, Integers]]:
         yield int(value), order[start:stop]
 
 
-def residual_readings(read: Readout, found: Slices) -> Floats:
+def residual_readings(read: Readout, found: Slices) -> Doubles:
     """The second term of step 5, [pair, side]: sum over S of sign_k sqrt(sigma_k) w_k[:d] . x."""
     sign = np.sign(found.dest_coord) * found.in_signal
     coords = np.stack([found.dest_coord, found.src_coord], axis=1)  # [pair, side, slice]
-    readings: Floats = (sign[:, None] * coords - read.weights[:, :1] * read.last).sum(axis=-1)
+    readings: Doubles = (sign[:, None] * coords - read.weights[:, :1] * read.last).sum(axis=-1)
     return readings
 
 
+@dataclass(frozen=True)
+class Received:
+    """What the pairs of one layer got from the writers below it."""
+
+    pairs: Integers  # indices
+    others: Integers  # indices of the writers that are no heads
+    from_heads: NDArray[np.float32]  # [pair, side, kind, head]
+    from_others: NDArray[np.float32]  # [pair, side, kind, other]
+
+
+@dataclass(frozen=True)
+class _ByToken:
+    """The (pair, side)s as entries, those of one token together."""
+
+    place: Integers  # [pair, side], the entry
+    token: Integers  # [token], those that pairs touch, the one with the highest pair first
+    layer: Integers  # [token], of its highest pair
+    entries: list[slice]  # [token]
+
+
+def _by_token(pairs: Pairs, token: Integers) -> _ByToken:
+    """token: [pair, side]."""
+    order = np.argsort(token.ravel(), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    present, first = np.unique(token.ravel()[order], return_index=True)
+    layer = np.maximum.reduceat(np.repeat(pairs.layer, 2)[order], first) if len(first) else first
+    bounds = [slice(*between) for between in pairwise([*first, len(order)])]
+    falling = np.argsort(-layer, kind="stable")
+    entries = [bounds[i] for i in falling]
+    return _ByToken(place.reshape(-1, 2), present[falling], layer[falling], entries)
+
+
 def contributions(
-    basis: Tensor, acts: Activations, pairs: Pairs, read: Readout, outputs: Outputs, token: Integers
-) -> NDArray[np.float32]:
-    """Step 3: [pair, side, kind, writer]; basis: `bases` of all heads; token: [pair, side]."""
-    tokens = token.T.ravel()  # [(side, pair)]
-    by_token = np.argsort(tokens, kind="stable")
-    place = np.empty_like(by_token)
-    place[by_token] = np.arange(len(tokens))
-    place = place.reshape(2, -1)  # [side, pair]
-    directions = probes(basis, pairs, read, place)  # [entry, kind, d_model], by token
-    found = directions.new_empty(*directions.shape[:2], len(outputs.writers))
-    present, first = np.unique(tokens[by_token], return_index=True)
-    bounds = [*first, len(tokens)]
-    for start in range(0, len(present), outputs.n_tokens):
-        block = present[start : start + outputs.n_tokens]
-        written = outputs.at(acts, block)
-        for i in range(len(block)):
-            entries = slice(bounds[start + i], bounds[start + i + 1])
-            asking, got = directions[entries].flatten(0, 1), found[entries].flatten(0, 1)
-            torch.mm(asking, written[:, i].mT, out=got)
-    contributed: NDArray[np.float32] = found.float().cpu().numpy()[place.T]
-    return contributed
+    of: Basis, acts: Activations, pairs: Pairs, read: Readout, outputs: Outputs, token: Integers
+) -> Iterator[Received]:
+    """Step 3, by layer; token: [pair, side]."""
+    asking = _by_token(pairs, token)
+    directions = probes(of, pairs, read, asking.place, outputs.directions)
+    found = outputs.found(*directions.shape[:2], len(outputs.writers))  # [entry, kind, writer]
+    spans = [outputs.writers.spans_below(layer) for layer in range(of.w.shape[1])]
+    for start in range(0, len(asking.token), outputs.n_tokens):
+        block = slice(start, start + outputs.n_tokens)
+        written = outputs.at(acts, asking.token[block], asking.layer[block])
+        of_block = zip(asking.layer[block], asking.entries[block], strict=True)
+        for i, (layer, entries) in enumerate(of_block):
+            probed, got = directions[entries].flatten(0, 1), found[entries].flatten(0, 1)
+            for some in spans[layer]:
+                torch.mm(probed, written[some, i].mT, out=got[:, some])
+    for layer, of_layer in _groups(pairs.layer):
+        n_heads, others = outputs.writers.below(layer)
+        asked = torch.as_tensor(asking.place[of_layer], device=found.device)
+        from_heads = found[..., :n_heads][asked].float().cpu().numpy()
+        from_others = found[..., others][asked].float().cpu().numpy()
+        yield Received(of_layer, others, from_heads, from_others)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The order of the heads upstream of each (pair, side); others come last, adding nothing."""
+    """The heads below each (pair, side), those that contribute most first."""
 
-    rank: NDArray[np.uint16]  # [pair, side, head], from 1
-    cum_before: Floats  # [pair, side, head]
-    total: Floats  # [pair, side]
+    order: NDArray[np.intp]  # [pair, side, rank], indices of heads
+    contribution: NDArray[np.float32]  # [pair, side, rank]
+    cum_before: Doubles  # [pair, side, rank]
+    total: Doubles  # [pair, side]
 
 
-def rank_heads(
-    upstream: Writers, contributed: NDArray[np.float32], visible: NDArray[np.bool_]
-) -> Ranking:
-    """Step 4. contributed: [pair, side, kind, writer]; visible: [pair, writer], what lies below."""
-    contribution = contributed[:, :, 0, : upstream.n_heads]  # [pair, side, head]
-    seen = np.broadcast_to(visible[:, None, : upstream.n_heads], contribution.shape)
-    order = np.argsort(np.where(seen, -contribution, np.float32(np.inf)), axis=-1, kind="stable")
-    ranked = np.take_along_axis(np.where(seen, contribution, np.float32(0)), order, axis=-1)
-    first = np.zeros((*order.shape[:2], 1))
-    running = np.concatenate([first, np.cumsum(ranked, axis=-1, dtype=np.float64)], axis=-1)
-    rank, before = np.empty(order.shape, np.uint16), np.empty(order.shape)
-    places = np.broadcast_to(np.arange(1, order.shape[-1] + 1, dtype=np.uint16), order.shape)
-    np.put_along_axis(rank, order, places, axis=-1)
-    np.put_along_axis(before, order, running[..., :-1], axis=-1)
-    return Ranking(rank, before, total=running[..., -1])
+def rank_heads(received: Received) -> Ranking:
+    """Step 4."""
+    order, ranked = descending(received.from_heads[:, :, 0])
+    running = np.zeros((*order.shape[:2], order.shape[2] + 1))
+    np.cumsum(ranked, axis=-1, dtype=np.float64, out=running[..., 1:])
+    return Ranking(order, ranked, running[..., :-1], total=running[..., -1])

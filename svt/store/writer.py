@@ -60,8 +60,12 @@ class StoreWriter:
         """Adds rows to `table`; columns that are not named are null."""
         arrow = arrow_table(columns)
         if arrow.num_rows:
+            words = [_spelled_out(name) for name in columns if name in _WORDS]
+            replaced = f"REPLACE ({', '.join(words)})" if words else ""
             with lending(self._con, batch=arrow):
-                self._con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM batch")
+                self._con.execute(
+                    f"INSERT INTO store.{table} BY NAME SELECT * {replaced} FROM batch"
+                )
 
     def append_all(self, batch: Mapping[str, Columns]) -> None:
         for table, columns in batch.items():
@@ -259,21 +263,23 @@ def _remove(partial: Path) -> None:
 
 def arrow_table(columns: Columns) -> pa.Table:
     """Columns of equal length as Arrow; masked entries and NaN are null."""
-    return pa.table({name: _arrow(name, values) for name, values in columns.items()})
+    return pa.table({name: _arrow(values) for name, values in columns.items()})
+
+
+def _spelled_out(name: str) -> str:
+    """The words of an enum column whose codes come in; as strings they would cost a cast a row."""
+    words = (f"WHEN {code} THEN '{word}'::store.{name}" for code, word in enumerate(_WORDS[name]))
+    return f"CASE {name} {' '.join(words)} END AS {name}"
 
 
 def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
 
 
-def _arrow(name: str, values: Any) -> pa.Array:
-    if name in _WORDS:
-        return pa.DictionaryArray.from_arrays(
-            pa.array(np.asarray(values, dtype=np.int8)), list(_WORDS[name])
-        )
+def _arrow(values: Any) -> pa.Array:
     if not isinstance(values, np.ndarray):
         return pa.array(values)
-    missing = np.ma.getmask(values) if np.ma.is_masked(values) else None
+    missing = np.ma.getmaskarray(values)
     if values.dtype.kind == "f":
-        missing = np.ma.getmaskarray(values) | np.isnan(np.ma.getdata(values))
-    return pa.array(np.ma.getdata(values), mask=missing)
+        missing = missing | np.isnan(np.ma.getdata(values))
+    return pa.array(np.ma.getdata(values), mask=missing if missing.any() else None)

@@ -13,6 +13,8 @@ from svt.compute.model import Model, load_model
 from svt.config import DumpConfig, ModelConfig
 from svt.dataset.prompt import Prompt
 
+SORTED_BY = ("pair_id", "prompt_id", "side", "component", "up_layer", "up_head")
+
 
 def loaded(folder: Path, dtype: str = "float32", device: str = "cpu") -> Model:
     return load_model(ModelConfig("test", str(folder), None, device, dtype))  # type: ignore[arg-type]
@@ -53,17 +55,17 @@ def parts(
 def dumped(
     source: Path | Model, prompts: Sequence[Prompt], dump: DumpConfig, dtype: str = "float32"
 ) -> dict[str, Columns]:
-    """All batches of a dump as one, sorted by prompt."""
+    """All batches of a dump as one, sorted by prompt or pair, side and what writes."""
     model = source if isinstance(source, Model) else loaded(source, dtype)
     batches = parts(model, decompose_model(model), prompts, dump)
     tables: dict[str, Columns] = {}
     for name in {name for batch in batches for name in batch}:
         some = [batch[name] for batch in batches if name in batch]
         columns = {c: np.ma.concatenate([part[c] for part in some]) for c in some[0]}
-        key = "pair_id" if "pair_id" in columns else "prompt_id"
-        order = np.argsort(columns[key], kind="stable")
+        keys = [key for key in SORTED_BY if key in columns]
+        order = np.lexsort([np.ma.filled(columns[key].astype(np.int64), -1) for key in keys[::-1]])
         tables[name] = {
-            c: v[order] if isinstance(some[0][c], np.ma.MaskedArray) else np.asarray(v)[order]
+            c: v[order] if any(np.ma.isMaskedArray(part[c]) for part in some) else v.data[order]
             for c, v in columns.items()
         }
     return tables
