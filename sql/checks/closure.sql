@@ -1,9 +1,14 @@
 -- where every component was dumped, together they make the projected residual
-WITH sizes AS (
-    SELECT pair_id, side, sum(abs(contribution::DOUBLE)) AS size FROM upstream GROUP BY pair_id, side
+WITH closed AS (
+    FROM sides WHERE closure IS NOT NULL
+),
+sizes AS (
+    SELECT u.pair_id, u.side, sum(abs(u.contribution::DOUBLE)) AS size
+    FROM upstream AS u
+    SEMI JOIN closed USING (pair_id)
+    GROUP BY u.pair_id, u.side
 )
-SELECT s.pair_id, s.side, s.closure, z.size
-FROM sides AS s
-LEFT JOIN sizes AS z ON z.pair_id = s.pair_id AND z.side = s.side
-WHERE s.closure IS NOT NULL
-    AND NOT abs(s.closure) <= numerical_tolerance() * (1 + coalesce(z.size, 0));
+SELECT c.pair_id, c.side, c.closure, z.size
+FROM closed AS c
+LEFT JOIN sizes AS z USING (pair_id, side)
+WHERE NOT abs(c.closure) <= numerical_tolerance() * (1 + coalesce(z.size, 0));

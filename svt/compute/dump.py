@@ -14,6 +14,7 @@ within a (pair, side) by rank. Batches and padding change no row beyond float32 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,17 @@ def dump_batches(
     worker = _Worker(model, svd, dump, only_correct)
     for batch in batches:
         yield worker.parts(*worker.forward(layout(batch)))
+
+
+@contextmanager
+def _one_thread_less() -> Iterator[None]:
+    """Leaves a core to the thread that writes: many small products wait for their slowest part."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, n_threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class _Worker:
@@ -109,6 +121,7 @@ class _Worker:
         for start, stop in pairwise([*first, len(pairs)]):
             yield take(pairs, slice(start, stop))
 
+    @_one_thread_less()
     def pair_tables(self, batch: Layout, acts: Activations, pairs: Pairs) -> Batch:
         """Step 4: pairs, slices, upstream and sides of a chunk."""
         start = batch.starts[pairs.row]
