@@ -15,6 +15,7 @@ import sys
 import warnings
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import duckdb
 import hydra
@@ -70,8 +71,8 @@ def task(composed: DictConfig) -> None:
     """One run, alone or as a job of a sweep, there perhaps in another process than `main`."""
     _quiet()
     settings = HydraConfig.get()
-    folder = Path(settings.runtime.output_dir)
-    overrides = [str(o) for o in settings.overrides.task]
+    told: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
+    folder, overrides = Path(told["runtime"]["output_dir"]), told["overrides"]["task"]
     in_sweep = settings.mode is not None and settings.mode.name == "MULTIRUN"
     job = sweep.Job(folder, overrides, settings.runtime.choices) if in_sweep else None
     if job is not None:

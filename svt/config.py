@@ -31,6 +31,7 @@ _COUNTERFACTUALS = {
 }
 Component = Literal["head", "mlp", "embed", "pos_embed", "bias"]
 Head = tuple[int, int]
+_MOST = 10**18  # of an integer: 64 bits, also with the repeats that are added to a seed
 
 
 def _between(low: float, high: float, open_low: bool = False) -> Callable[[Any], str | None]:
@@ -42,8 +43,13 @@ def _between(low: float, high: float, open_low: bool = False) -> Callable[[Any],
     return check
 
 
-def _at_least(low: int) -> Callable[[Any], str | None]:
-    return lambda value: None if value is None or value >= low else f"must be at least {low}"
+def _at_least(low: int, most: int = _MOST) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        if value is None or low <= value <= most:
+            return None
+        return f"must be at least {low}" if value < low else f"must be at most {most}"
+
+    return check
 
 
 def _filled(value: Any) -> str | None:
@@ -96,7 +102,7 @@ class DumpConfig:
     sample: Annotated[float, _between(0, 1)]
     seed: Annotated[int, _at_least(0)]
     batch_size: Annotated[int, _at_least(1)]
-    memory_gb: Annotated[float, _between(0, 1e6, open_low=True)]
+    memory_gb: Annotated[float, _between(0.001, 1e6)]
     components: Annotated[tuple[Component, ...], _filled]
     coordinates: Literal["none", "all"] | tuple[Head, ...]
 
@@ -132,7 +138,7 @@ class InterveneConfig:
     strength: Annotated[float, _between(0, 1000)]
     homogeneous: bool
     local_base: Literal["live", "clean"]
-    repeats: Annotated[int, _at_least(0)]
+    repeats: Annotated[int, _between(0, 10_000)]
     seed: Annotated[int, _at_least(0)]
     faithfulness: Literal["mean", "resample", "none"]
     batch_size: Annotated[int, _at_least(1)]
@@ -152,7 +158,7 @@ class ChartConfig:
     heads: Annotated[tuple[Head, ...] | None, _filled]
     dest_role: str | None
     src_role: str | None
-    prompt_id: Annotated[int | None, _at_least(0)]
+    prompt_id: Annotated[int | None, _at_least(0, 2**31 - 1)]
     min_firings: Annotated[int, _at_least(1)]
     compare_store: str | None
 
@@ -258,7 +264,7 @@ def _fit(hint: Any, value: Any) -> tuple[bool, Any]:
         return value is None, None
     if hint is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number, float(value) if number else None
+        return number, float(str(value)) if number else None  # of any size: too large is infinite
     return isinstance(value, hint) and not (hint is int and isinstance(value, bool)), value
 
 

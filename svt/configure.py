@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from svt.config import Config, from_mapping
 from svt.errors import SvtError
@@ -29,11 +30,14 @@ _ANEW = ("intervene", "reference")  # stages that run the model again
 
 def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
     """The configuration of one run; SvtError names what is wrong with it."""
-    missing = OmegaConf.missing_keys(composed)
+    try:
+        missing = OmegaConf.missing_keys(composed)
+        tree: Any = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise SvtError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
     if missing:
         key = sorted(missing)[0]
         raise SvtError(f"{key} has no value yet: add {key}=...")
-    tree: Any = OmegaConf.to_container(composed, resolve=True)
     keys = [override.split("=", 1)[0].lstrip("+") for override in overrides]
     if tree["run"]["path"] is not None:
         return from_mapping(_of_run(tree, keys))

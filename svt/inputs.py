@@ -11,7 +11,7 @@ from svt.config import Config, DatasetConfig, ModelConfig
 from svt.dataset import Dataset, Tokenizer, dataset_files, load_prompts, load_tokenizer
 from svt.model_files import CONFIG, localise, weight_files
 from svt.query.stores import Stores
-from svt.query.union import lacking_shards, union_identity
+from svt.query.union import is_whole, union_identity
 from svt.store.find import stored_config
 from svt.store.identity import Identity, identify
 from svt.store.prompts import stored_prompts
@@ -44,7 +44,7 @@ class Inputs:
 
     @cached_property
     def dataset(self) -> Dataset:
-        if lacking_shards([asdict(config) for config in self._datasets]) == ():
+        if is_whole([asdict(config) for config in self._datasets]):
             return self._prompts(replace(self._datasets[0], shard=0, n_shards=1))
         parts = [self._prompts(config) for config in self._datasets]
         prompts = chain.from_iterable(part.prompts for part in parts)

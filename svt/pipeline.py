@@ -36,7 +36,7 @@ from svt.query.evaluate import evaluate, reference_file
 from svt.query.stores import Stores, as_text, in_words, listed, several
 from svt.query.trace import trace
 from svt.reference import make_reference
-from svt.requests import check_inputs, check_requests
+from svt.requests import check_inputs, check_requests, check_stores
 from svt.results import NAME, has_interventions, load_stores, writing_results
 from svt.store.find import existing, find_or_make, read_identity, store_path, stored_notes
 
@@ -58,8 +58,10 @@ def run(config: Config, folder: Path) -> Stores | None:
         if stages != {"reference"}:
             with seconds.of("dump"):
                 stores = find_store(config, inputs)
-    elif {"intervene", "reference"} & stages:
-        _check_unchanged(stores, inputs)
+    else:
+        check_stores(config, stores)
+        if {"intervene", "reference"} & stages:
+            _check_unchanged(stores, inputs)
     if "reference" in stages:
         make_reference(config, inputs.model, inputs.dataset.prompts, folder)
     if stores is None or stages == {"reference"}:

@@ -24,7 +24,7 @@ class Progress:
         self._done = self._before = done
         self._start = self._last = time.monotonic()
         self._bar = (
-            tqdm(total=total, initial=done, desc=what, unit=f" {unit}")
+            tqdm(total=total, initial=done, desc=what, unit=f" {unit}", delay=1)  # seconds
             if sys.stderr.isatty()
             else None
         )

@@ -126,8 +126,8 @@ def _ran(
         f"{plural(found['tokens'], 'token')}",
         "roots": f"{_heads(context)}, attending from {trace.root_dest} to {trace.root_src}",
         "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, coverage "
-        f"{trace.coverage:g} of {trace.slices} slices, edges in at least {context.min_count:,} "
-        f"{trace.count}",
+        f"{trace.coverage:g} of {trace.slices} slices, edges in at least "
+        f"{plural(context.min_count, trace.count.removesuffix('s'))}",
         "versions": f"svt {run_row['svt_version']}"
         + "".join(f", {name} {version}" for name, version in versions.items()),
         "time": f"{seconds:.1f} seconds, with at most "

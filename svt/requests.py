@@ -2,6 +2,7 @@
 
 1. What the configuration alone shows to be impossible.
 2. What its prompts and the model's config.json show: roles, answers, heads that are not there.
+3. Without these, what the stores that are there show: heads that are not there.
 """
 
 from collections.abc import Iterable
@@ -12,8 +13,10 @@ from svt.config import Config, Head
 from svt.dataset import Dataset, role_labels
 from svt.errors import SvtError
 from svt.model_files import shape
+from svt.query.connect import connect
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
+from svt.query.stores import Stores
 from svt.query.target import open_target
 from svt.reference import answerable, check_answers
 from svt.results import NAME, check_tables
@@ -74,9 +77,9 @@ def _check_validated(config: Config) -> None:
 def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     """Step 2; `model` is the folder of its files."""
     if isinstance(config.dump.coordinates, tuple):
-        _check_heads("dump.coordinates", config.dump.coordinates, model)
+        _check_heads("dump.coordinates", config.dump.coordinates, shape(model))
     if config.chart.heads is not None:
-        _check_heads("chart.heads", config.chart.heads, model)
+        _check_heads("chart.heads", config.chart.heads, shape(model))
     if "reference" in config.stages:
         check_answers(dataset.prompts)
     if config.dataset.only_correct and not any(prompt.answer for prompt in dataset.prompts):
@@ -88,7 +91,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
         return
     _check_roles(config, dataset)
     if config.trace.roots != "auto":
-        _check_heads("trace.roots", config.trace.roots, model)
+        _check_heads("trace.roots", config.trace.roots, shape(model))
     elif not answerable(dataset.prompts):
         raise SvtError(
             "trace.roots=auto needs prompts with an answer and a distractor; "
@@ -98,8 +101,19 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     if reference is not None and "evaluate" in config.stages:
         heads = load_reference(reference)
         _check_heads(
-            f"evaluate.reference={reference}", [(head.layer, head.head) for head in heads], model
+            f"evaluate.reference={reference}",
+            [(head.layer, head.head) for head in heads],
+            shape(model),
         )
+
+
+def check_stores(config: Config, stores: Stores) -> None:
+    """Step 3; an imported circuit has no store that could tell."""
+    if config.chart.heads is None:
+        return
+    with connect(stores) as con:
+        for its in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
+            _check_heads("chart.heads", config.chart.heads, its)
 
 
 def _check_roles(config: Config, dataset: Dataset) -> None:
@@ -113,8 +127,8 @@ def _check_roles(config: Config, dataset: Dataset) -> None:
             )
 
 
-def _check_heads(key: str, heads: Iterable[Head], model: Path) -> None:
-    n_layers, n_heads = shape(model)
+def _check_heads(key: str, heads: Iterable[Head], there: tuple[int, int]) -> None:
+    n_layers, n_heads = there
     for layer, head in heads:
         if not (0 <= layer < n_layers and 0 <= head < n_heads):
             raise SvtError(

@@ -9,6 +9,7 @@ def override(key: str, path: Path) -> str:
     """`key=path` as one word that the shell passes on whole and Hydra reads as that path."""
     if re.fullmatch(r"[A-Za-z0-9_./-]+", str(path)):
         return f"{key}={path}"
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(path))
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))  # which is no interpolation
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
     word = f"{key}='{escaped}'"
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'

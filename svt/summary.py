@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from svt.charts.style import head_name
+from svt.charts.style import head_name, plural
 from svt.config import Config
 from svt.figures import CHARTS, REPORT, context_of
 from svt.query.connect import connect
@@ -32,7 +32,7 @@ def found(config: Config, folder: Path, stores: Stores) -> str:
 def _stored(row: Mapping[str, Any]) -> str:
     answered = "" if row["accuracy"] is None else f", {row['accuracy']:.1%} answered rightly"
     return (
-        f"{row['model']}: {row['prompts']} prompts, "
+        f"{row['model']}: {plural(row['prompts'], 'prompt')}, "
         f"{row['firing_pairs_a_prompt']:.1f} firing pairs a prompt{answered}"
     )
 
@@ -63,11 +63,13 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
     context = context_of(con, config)
     least = context.min_count
-    found = f"{nodes.height} heads, {edges.height} edges in at least {least} {config.trace.count}"
+    counted = plural(least, config.trace.count.removesuffix("s"))
+    shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
+    found = f"{shown} in at least {counted}"
     if context.imported is None:
         deepest = max(run(con, "trace_summary")["deepest"].to_list())
         roots = ", ".join(head_name(*root) for root in context.roots)
-        lines = [f"traced from {roots}: {found}, {deepest} edges deep"]
+        lines = [f"traced from {roots}: {found}, {plural(deepest, 'edge')} deep"]
     else:
         lines = [f"{context.imported}, imported: {found}"]
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()

@@ -22,7 +22,7 @@ import duckdb
 import polars as pl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from svt.charts import export
 from svt.charts import sweep as sweep_chart
@@ -53,11 +53,10 @@ class SweepStart(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         for earlier in _said(folder).values():
             earlier.unlink()
+        told: Any = OmegaConf.to_container(config.hydra.overrides.task)
         swept = [
             override.key_or_group
-            for override in OverridesParser.create().parse_overrides(
-                [str(o) for o in config.hydra.overrides.task]
-            )
+            for override in OverridesParser.create().parse_overrides(told)
             if override.is_sweep_override()
         ]
         write_atomically(folder / _KEYS, json.dumps({"keys": swept}).encode())

@@ -1,7 +1,7 @@
 -- purpose: whether a set of edges does what its edges do alone: parallel against serial
 -- params: scope VARCHAR{any,global,local_qk,local_qkv} only this scope [= any]
 --         kind VARCHAR{any,ablate,boost} only this kind [= any]
---         draws INTEGER draws of the bootstrap [= 400]
+--         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
 -- grain: [set, scope, kind, strength]
 -- columns: label, arrangement, scope, kind, strength, n_edges, n_prompts, effect, effect_low, effect_high,

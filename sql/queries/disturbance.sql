@@ -1,5 +1,5 @@
 -- purpose: how little a change disturbs: histograms of cosine similarities and norm ratios, before to after
--- params: bins INTEGER bins of equal width between the least and the largest value of a measure [= 40]
+-- params: bins INTEGER{1..10000} bins of equal width between the least and the largest value of a measure [= 40]
 -- grain: [arrangement, scope, measure, kind, control, bin]; empty bins have no row
 -- columns: arrangement, scope, measure, kind, control, bin, low, high, n, share
 -- `arrangement` is single (an edge: a value a pair) or set (a value a prompt, the mean over its pairs). The measures

@@ -1,7 +1,7 @@
 -- purpose: what changing a single edge does to the answer, beside random changes of the same size
 -- params: scope VARCHAR{any,global,local_qk,local_qkv} only this scope [= any]
 --         kind VARCHAR{any,ablate,boost} only this kind [= any]
---         draws INTEGER draws of the bootstrap [= 400]
+--         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
 -- grain: [edge, scope, kind, strength]
 -- columns: label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, n_prompts,

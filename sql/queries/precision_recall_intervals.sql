@@ -3,7 +3,7 @@
 --         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
 --         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
 --         min_count BIGINT least count over all prompts; its share goes before min_share [= the run's trace.min_count, else null]
---         draws INTEGER draws of the bootstrap [= 400]
+--         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
 -- grain: [reference, metric]
 -- columns: reference, metric, value, mean, low, high

@@ -1,5 +1,5 @@
 -- purpose: how alike the circuits of two jobs of a sweep are once their heads are matched by role, beside chance
--- params: draws INTEGER random matchings drawn [= 200]
+-- params: draws INTEGER{0..100000} random matchings drawn [= 200]
 --         seed INTEGER of the draws [= 0]
 -- grain: [pair of jobs]
 -- columns: job_a, job_b, n_heads_a, n_heads_b, n_matched, n_edges_a, n_edges_b, n_shared, only_a, only_b, jaccard,

@@ -16,7 +16,7 @@ from svt.charts.interventions import (
     scopes_of,
     zero,
 )
-from svt.charts.style import Chart, message, plural, title
+from svt.charts.style import Chart, message, number, plural, title
 
 WIDE, MANY_TIMES = 300, 50
 """Pixels of a panel; from this ratio of weights on, their axis is logarithmic."""
@@ -93,15 +93,10 @@ def _weights(weights: pl.Series) -> alt.Scale:
 def _correlation(correlations: pl.DataFrame, scope: str) -> str:
     """`rank correlation: ablate −0.62, boost +0.55`; undefined where all effects are equal."""
     found = {
-        row["kind"]: "undefined" if row["spearman"] is None else signed(row["spearman"])
+        row["kind"]: "undefined" if row["spearman"] is None else number(row["spearman"], "+.2f")
         for row in correlations.filter(
             (pl.col("scope") == scope) & (pl.col("control") == "signal")
         ).to_dicts()
     }
     told = [f"{kind} {found[kind]}" for kind in kinds_of(correlations) if kind in found]
     return f"rank correlation: {', '.join(told)}" if told else ""
-
-
-def signed(value: float) -> str:
-    """Two decimals and a sign that is as wide as the plus."""
-    return f"{value:+.2f}".replace("-", "−")

@@ -10,7 +10,7 @@
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREY, Chart, inline, message, plural, title
+from svt.charts.style import BLUE, GREY, Chart, inline, message, number, plural, title
 
 CIRCUITS = {"share": "traced circuit", "random_mean_share": "as many heads at random"}
 OTHERS = {"mean": "their mean over prompts", "resample": "those of another prompt"}
@@ -91,8 +91,8 @@ def _told(known: pl.DataFrame, min_count: int) -> list[str]:
         random = row["random_mean_share"]
         lines.append(
             f"From count {min_count:,}: {plural(row['n_heads'], 'head')} keep "
-            f"{row['share']:.0%} of the logit difference"
-            + ("." if random is None else f", as many at random {random:.0%}.")
+            f"{number(row['share'], '.0%')} of the logit difference"
+            + ("." if random is None else f", as many at random {number(random, '.0%')}.")
         )
     ablation = known["ablation"][0]
     return [*lines, f"All other heads' outputs are replaced by {OTHERS.get(ablation, ablation)}."]

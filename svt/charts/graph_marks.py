@@ -239,7 +239,8 @@ def _shown(levels: list[Row], axes: _Axes, layout: Layout, count: str, start: in
         alt.Chart(inline([level | {"x": 0} for level in levels]))
         .transform_filter(f"least != {start} && datum.low <= least && least <= datum.high")
         .transform_calculate(
-            told=f"'Now shown: ' + datum.text + ', in at least ' + format(least, ',') + ' {count}'"
+            told=f"'Now shown: ' + datum.text + ', in at least ' + format(least, ',') + "
+            f"' {count.removesuffix('s')}' + (least == 1 ? '' : 's')"
         )
         .mark_text(style="quiet", align="left", fontSize=12)
         .encode(axes.x("x"), axes.y(layout.height + 0.95), text="told:N")

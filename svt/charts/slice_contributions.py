@@ -14,7 +14,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.charts.style import GREY, ORANGE, Chart, head_name, message, plural, title
+from svt.charts.style import GREY, ORANGE, Chart, head_name, message, number, plural, title
 
 IN_SIGNAL, NOISE = "signal set", "the rest"
 HEADING = "Contributions of the slices"
@@ -104,7 +104,8 @@ def _panel(shown: PairSlices, heading: str) -> alt.Chart:
             title=alt.TitleParams(
                 heading,
                 subtitle=[
-                    f"{_ends(pair)}, weight {_weight(pair['weight'])}, score {pair['score']:.2f}",
+                    f"{_ends(pair)}, weight {_weight(pair['weight'])}, "
+                    f"score {number(pair['score'], '.2f')}",
                     f"{n_signal} of {plural(values.height, 'slice')} in the signal set",
                     *_excerpt(pair, width),
                 ],

@@ -120,6 +120,11 @@ def head_name(layer: int, head: int) -> str:
     return f"{layer}.{head}"
 
 
+def number(value: float, form: str) -> str:
+    """`−0.62`: a number in a text, in a format of Python, with the minus sign of print."""
+    return format(value, form).replace("-", "−")
+
+
 def plural(n: int, noun: str) -> str:
     """`1 edge`, `2 edges`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -3,7 +3,7 @@
 1. Prompt i takes its turn (a template, and with it a pattern or whatever else is to be spread
    evenly) in order, and draws its words from one seeded generator; a combination that was used is
    drawn again. So the first prompts are the same whatever dataset.n_prompts is.
-2. More prompts than can be made so are refused before any is drawn.
+2. More prompts than can be made so, or than memory could hold, are refused before any is drawn.
 """
 
 import random
@@ -12,6 +12,10 @@ from typing import TypeVar
 
 from svt.config import DatasetConfig
 from svt.errors import SvtError
+from svt.memory import limits
+from svt.progress import Progress
+
+PROMPT_BYTES = 1500  # what a prompt takes at least: 1600 to 1700 were measured
 
 Turn = TypeVar("Turn")
 Words = tuple[str, ...]
@@ -36,14 +40,23 @@ def draw(
             f"dataset.n_prompts={config.n_prompts}: only {most} distinct prompts can be made "
             f"evenly from {told} and these templates and nouns; ask for fewer or give more of them"
         )
+    has, needs = limits(), config.n_prompts * PROMPT_BYTES
+    if has is not None and needs > has.total:
+        raise SvtError(
+            f"dataset.n_prompts={config.n_prompts}: the prompts alone take at least "
+            f"{needs / 1e9:.1f} GB, and memory and swap are {has.total / 1e9:.1f} GB in all; ask "
+            "for fewer"
+        )
     rng = random.Random(config.seed)
     used: set[tuple[int, Words]] = set()
-    while len(used) < config.n_prompts:  # 1
-        number = len(used) % len(turns)
-        chosen = words(rng, turns[number])
-        if (number, chosen) not in used:
-            used.add((number, chosen))
-            yield turns[number], chosen
+    with Progress("prompts", config.n_prompts, "drawn") as progress:
+        while len(used) < config.n_prompts:  # 1
+            number = len(used) % len(turns)
+            chosen = words(rng, turns[number])
+            if (number, chosen) not in used:
+                used.add((number, chosen))
+                yield turns[number], chosen
+                progress.advance(1)
 
 
 def other_draw(config: DatasetConfig, prompt_id: int) -> random.Random:

@@ -1,8 +1,17 @@
-"""Reading the text files that a user names, with errors that say which."""
+"""The text files that a user names, or svt ships; errors say which cannot be read."""
 
 from pathlib import Path
 
+from svt.config import DatasetConfig
 from svt.errors import SvtError
+from svt.paths import conf_dir, expanded
+
+
+def given_or_shipped(config: DatasetConfig, **shipped: str) -> tuple[Path, ...]:
+    """The file of every key; a null in the configuration means the one that svt ships."""
+    folder = conf_dir() / "dataset" / config.name
+    given = ((getattr(config, key), file) for key, file in shipped.items())
+    return tuple(folder / file if name is None else expanded(name) for name, file in given)
 
 
 def read_bytes(path: Path, what: str) -> bytes:

@@ -17,12 +17,12 @@ from pathlib import Path
 from svt.config import DatasetConfig
 from svt.dataset.counterfactual import linked
 from svt.dataset.draw import Words, draw
+from svt.dataset.files import given_or_shipped
 from svt.dataset.lexicon import left_out, read_nouns, usable_nouns
 from svt.dataset.prompt import Dataset, Prompt, token_set
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import SvtError
-from svt.paths import conf_dir, expanded
 
 SLOTS = ("{XX}", "{YY}", "{XX}")
 DIGITS = tuple(f"{number:02}" for number in range(100))
@@ -39,14 +39,9 @@ class Years:
     asked: Sequence[tuple[str, str]]
 
 
-def greater_than_files(config: DatasetConfig) -> tuple[Path, Path]:
-    """Templates and nouns; a null in the configuration means the file that svt ships."""
-    shipped = conf_dir() / "dataset" / "greater_than"
-    named = {"templates.txt": config.templates, "nouns.yaml": config.nouns}
-    templates, nouns = (
-        shipped / file if name is None else expanded(name) for file, name in named.items()
-    )
-    return templates, nouns
+def greater_than_files(config: DatasetConfig) -> tuple[Path, ...]:
+    """Templates and nouns."""
+    return given_or_shipped(config, templates="templates.txt", nouns="nouns.yaml")
 
 
 def greater_than_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:

@@ -1,7 +1,7 @@
 """An IOI set of the Hugging Face hub, or a folder of files laid out as one.
 
 1. The library `datasets` finds dataset.path (OWNER/NAME, or a folder), dataset.split and
-   dataset.revision. It runs no code of the set.
+   dataset.revision; its local cache where the hub cannot be reached. It runs no code of the set.
 2. The columns tell how its rows are laid out:
    - prompt, choices, answerKey, as in mib-bench/ioi: choices[answerKey] is the answer and the other
      choice the distractor;
@@ -56,10 +56,14 @@ def hub_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
 def _rows(config: DatasetConfig) -> Iterator[Mapping[str, Any]]:
     """Step 1."""
     try:
+        from datasets import config as library
         from datasets import load_dataset
     except ImportError as error:
         raise SvtError("dataset=hub needs the library datasets: pip install datasets") from error
-    path = expanded(str(config.path))
+    path, unreached = expanded(str(config.path)), None
+    if not path.is_dir():
+        unreached = _unreached(config)
+        library.HF_HUB_OFFLINE = unreached is not None
     try:
         found = load_dataset(
             str(path) if path.is_dir() else str(config.path),
@@ -67,12 +71,29 @@ def _rows(config: DatasetConfig) -> Iterator[Mapping[str, Any]]:
             revision=config.revision,
         )
     except Exception as error:  # what a network, a hub and files can do has no common base
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(unreached or error).split())[:300]
         raise SvtError(
             f"dataset.path={config.path}, split {config.split}: {reason}. Without a network, fetch "
             "the set's files where there is one and give their folder: dataset.path=DIR"
         ) from error
     yield from found
+
+
+def _unreached(config: DatasetConfig) -> Exception | None:
+    """Why the hub does not answer; asked once, where the library would ask for minutes."""
+    import huggingface_hub as hub
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        url = hub.hf_hub_url(
+            str(config.path), "README.md", repo_type="dataset", revision=config.revision
+        )
+        hub.get_hf_file_metadata(url)
+    except HfHubHTTPError:  # an answer, too, of which the library says more
+        return None
+    except Exception as error:  # the client and the network raise many kinds
+        return error
+    return None
 
 
 def _values(row: Mapping[str, Any], config: DatasetConfig, tokenizer: Tokenizer) -> Values:

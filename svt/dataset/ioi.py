@@ -20,27 +20,22 @@ from pathlib import Path
 from svt.config import DatasetConfig
 from svt.dataset.counterfactual import linked
 from svt.dataset.draw import Words, draw, other_draw
+from svt.dataset.files import given_or_shipped
 from svt.dataset.lexicon import read_nouns, usable_names, usable_nouns
 from svt.dataset.prompt import Dataset, Prompt, name_roles
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import SvtError
-from svt.paths import conf_dir, expanded
 
 SLOTS = ("{A}", "{B}", "{B}")
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
 
-def ioi_files(config: DatasetConfig) -> tuple[Path, Path, Path]:
-    """Templates, names, nouns; a null in the configuration means the file that svt ships."""
-    shipped = conf_dir() / "dataset" / "ioi"
-    named = (config.templates, config.names, config.nouns)
-    own = ("templates.txt", "names.txt", "nouns.yaml")
-    templates, names, nouns = (
-        shipped / file if name is None else expanded(name)
-        for name, file in zip(named, own, strict=True)
+def ioi_files(config: DatasetConfig) -> tuple[Path, ...]:
+    """Templates, names, nouns."""
+    return given_or_shipped(
+        config, templates="templates.txt", names="names.txt", nouns="nouns.yaml"
     )
-    return templates, names, nouns
 
 
 def ioi_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:

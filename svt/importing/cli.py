@@ -71,8 +71,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         for option in ("top", "min_count"):
-            if getattr(args, option) is not None and getattr(args, option) < 1:
-                raise SvtError(f"--{option.replace('_', '-')} must be at least 1")
+            value = getattr(args, option)
+            if value is not None and not 1 <= value < 2**63:
+                raise SvtError(f"--{option.replace('_', '-')} must be at least 1, and of 64 bits")
         circuit = read_circuit(args.file, args.count, args.top)  # 1
         if args.roots is not None:
             circuit = replace(circuit, roots=_heads(args.roots))

@@ -17,7 +17,7 @@ import polars as pl
 
 from svt.errors import SvtError
 from svt.query.damage import check_damage, files_of
-from svt.query.sql import Param, Query, list_queries, missing, run
+from svt.query.sql import Query, list_queries, missing, run
 from svt.query.target import open_target
 
 _EXAMPLES = """examples:
@@ -144,15 +144,11 @@ def _first_line(error: Exception) -> str:
 
 def _describe(query: Query) -> str:
     params = [
-        f"    {p.name} {p.type}{_choices(p)}: {p.meaning}"
+        f"    {p.name} {p.type}{p.allowed}: {p.meaning}"
         + (f" [= {p.default}]" if p.default else "")
         for p in query.params
     ]
     return "\n".join([f"{query.name}: {query.purpose}", *params])
-
-
-def _choices(param: Param) -> str:
-    return "{" + ",".join(param.choices) + "}" if param.choices else ""
 
 
 def _print(frame: pl.DataFrame, form: str) -> None:  # 3

@@ -3,20 +3,19 @@
     -- purpose: what the rows tell
     -- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
     --         side VARCHAR{dest,src} token written into
+    --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
     -- grain: [pair, side, upstream]
     -- columns: pair_id, side, up_layer, up_head
 
 1. A parameter with a default may be left out; `the run's KEY` is the run's own setting, `the other
    run's KEY` that of the second target (svt-sql --other).
-2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type; one with
-   choices, in braces, takes no other.
+2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type, within the
+   choices or the bounds in its braces (svt/query/param.py).
 3. Values are bound to the statement's `$name`, never pasted into it.
 """
 
-import json
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.query.catalog import catalogs, has_table
 from svt.query.damage import check_damage, files_of
+from svt.query.param import Param, declared, read_value
 from svt.query.stores import from_text, in_words
 
 SWEEP = "sweep"
@@ -35,25 +35,7 @@ SWEEP = "sweep"
 
 _FIELD = re.compile(r"^-- (purpose|params|grain|columns): (.*)$")
 _CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
-_PARAM = re.compile(
-    r"^(?P<name>\w+) (?P<type>[A-Z]+(?:\[\])*)(?:\{(?P<choices>\w+(?:,\w+)*)\})? "
-    r"(?P<meaning>.*?)(?: \[= (?P<default>.*)\])?$"
-)
 _OF_THE_RUN = re.compile(r"^the (?P<other>other )?run's (?P<key>[\w.]+), else (?P<value>.*)$")
-
-
-@dataclass(frozen=True)
-class Param:
-    """One declared parameter; `default` is text as in the header, None when it must be given.
-
-    With `choices`, a value is one of them, and never null.
-    """
-
-    name: str
-    type: str
-    meaning: str
-    default: str | None
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,11 +83,11 @@ def parse_query(name: str, text: str) -> Query:
     ]
     if missing:
         raise SvtError(f"query {name}: its header lacks {', '.join(missing)}")
-    declared = () if fields["params"] == ["none"] else fields["params"]
+    lines = () if fields["params"] == ["none"] else fields["params"]
     return Query(
         name=name,
         purpose=" ".join(fields["purpose"]),
-        params=tuple(_param(name, line) for line in declared),
+        params=tuple(declared(name, line) for line in lines),
         grain=" ".join(fields["grain"]),
         columns=tuple(column.strip() for column in " ".join(fields["columns"]).split(",")),
         text=text,
@@ -202,7 +184,7 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
     bound = {}
     for param in query.params:
         if param.name in values:
-            bound[param.name] = _value(query, param, values[param.name])
+            bound[param.name] = read_value(query.name, param, values[param.name])
         elif param.default is None:
             raise SvtError(
                 f"query {query.name} needs {param.name} ({param.meaning}); its parameters: {known}"
@@ -215,9 +197,9 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
 def _default(con: duckdb.DuckDBPyConnection, query: Query, param: Param, default: str) -> Any:
     match = _OF_THE_RUN.match(default)
     if match is None:
-        return _value(query, param, default)
+        return read_value(query.name, param, default)
     found = _of_the_run(con, match["key"], "other_results" if match["other"] else "results")
-    return _value(query, param, match["value"] if found is None else found)
+    return read_value(query.name, param, match["value"] if found is None else found)
 
 
 def _of_the_run(con: duckdb.DuckDBPyConnection, key: str, catalog: str) -> str | None:
@@ -226,92 +208,6 @@ def _of_the_run(con: duckdb.DuckDBPyConnection, key: str, catalog: str) -> str |
         return None
     found = con.execute(f"SELECT DISTINCT config->>? FROM {catalog}.run", [f"$.{key}"]).fetchall()
     return found[0][0] if len(found) == 1 else None
-
-
-def _value(query: Query, param: Param, value: Any) -> Any:
-    if param.choices and value not in param.choices:
-        raise SvtError(
-            f"query {query.name}: {param.name}={value} must be {_either(param.choices)} "
-            f"({param.meaning})"
-        )
-    if value is None or (value == "null" and (param.default or "").endswith("null")):
-        return None
-    try:
-        return _READERS[param.type](value)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise SvtError(
-            f"query {query.name}: {param.name}={value} is not {_TYPES[param.type]} "
-            f"({param.meaning})"
-        ) from error
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or (not isinstance(value, str) and int(value) != value):
-        raise ValueError(value)
-    return int(value)
-
-
-def _double(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise ValueError(value)
-    return number
-
-
-def _boolean(value: Any) -> bool:
-    told = str(value).lower()
-    if told not in ("true", "false"):
-        raise ValueError(value)
-    return told == "true"
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    value.encode()  # half of a character is none
-    return value
-
-
-def _heads(value: Any) -> list[list[int]]:
-    given = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(given, list | tuple):
-        raise TypeError(value)
-    for pair in given:
-        if not isinstance(pair, list | tuple) or [type(number) for number in pair] != [int, int]:
-            raise TypeError(value)
-    return [list(pair) for pair in given]
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "INTEGER": _integer,
-    "BIGINT": _integer,
-    "DOUBLE": _double,
-    "BOOLEAN": _boolean,
-    "VARCHAR": _text,
-    "INTEGER[][]": _heads,
-}
-_TYPES = {
-    "INTEGER": "an integer",
-    "BIGINT": "an integer",
-    "DOUBLE": "a number",
-    "BOOLEAN": "true or false",
-    "VARCHAR": "a text",
-    "INTEGER[][]": "a list of [layer, head] such as [[9,6],[10,0]]",
-}
-
-
-def _param(query: str, line: str) -> Param:
-    match = _PARAM.match(line)
-    if match is None or match["type"] not in _READERS:
-        raise SvtError(
-            f"query {query}: its header declares a parameter that cannot be read: {line}"
-        )
-    choices = tuple(match["choices"].split(",")) if match["choices"] else ()
-    return Param(match["name"], match["type"], match["meaning"], match["default"], choices)
-
-
-def _either(choices: tuple[str, ...]) -> str:
-    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
 
 
 def _first_line(error: duckdb.Error) -> str:

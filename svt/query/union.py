@@ -12,7 +12,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from svt.store.identity import DATASET_FILES, of_dump
 Row = Mapping[str, Any]
 
 _SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "n_ctx")
+_SHOWN = 10  # lacking shards in a note
 
 
 def check_alike(path: Path, row: Row, other: Path, its: Row) -> None:
@@ -82,7 +83,7 @@ def together(rows: Sequence[Row]) -> dict[str, Any]:
         if note not in _told(part)
     ]
     datasets = list(chain.from_iterable(parts))
-    if lacking_shards(datasets) == ():
+    if is_whole(datasets):
         configs[0]["dataset"] = datasets[0] | {"shard": 0, "n_shards": 1}
     worst = {
         column: max((row[column] for row in rows if row[column] is not None), default=None)
@@ -101,13 +102,18 @@ def together(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def lacking_shards(datasets: Sequence[Row]) -> tuple[int, ...] | None:
-    """The shards that are not among these; null when they are not all of one dataset."""
+def is_whole(datasets: Sequence[Row]) -> bool:
+    """Whether these are all the shards of one dataset."""
+    return _n_lacking(datasets) == 0
+
+
+def _n_lacking(datasets: Sequence[Row]) -> int | None:
+    """How many shards are not among these; null when they are not all of one dataset."""
     wholes = [_whole(dataset) for dataset in datasets]
     if "n_shards" not in wholes[0] or any(whole != wholes[0] for whole in wholes):
         return None
-    there = {dataset["shard"] for dataset in datasets}
-    return tuple(sorted(set(range(wholes[0]["n_shards"])) - there))
+    n_shards: int = wholes[0]["n_shards"]
+    return n_shards - len({dataset["shard"] for dataset in datasets})
 
 
 def _whole(dataset: Row) -> dict[str, Any]:
@@ -120,12 +126,16 @@ def _whole(dataset: Row) -> dict[str, Any]:
 
 
 def _told(datasets: Sequence[Row]) -> list[str]:
-    n_stores, lacking = len(datasets), lacking_shards(datasets)
-    if not lacking:
+    n_stores, n_lacking = len(datasets), _n_lacking(datasets)
+    if not n_lacking:
         return []
-    missing = ",".join(map(str, lacking))
+    there = {dataset["shard"] for dataset in datasets}
+    lacking = (shard for shard in range(n_stores + n_lacking) if shard not in there)
+    missing = ",".join(map(str, islice(lacking, _SHOWN)))
+    more = f" and {n_lacking - _SHOWN} more" if n_lacking > _SHOWN else ""
     return [
-        f"{n_stores} of {n_stores + len(lacking)} shards are here, dataset.shard={missing} is not"
+        f"{n_stores} of {n_stores + n_lacking} shards are here, dataset.shard={missing}{more} is "
+        "not"
     ]
 
 

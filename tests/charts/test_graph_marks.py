@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from svt.charts.graph import graph
@@ -146,6 +147,15 @@ def test_a_still_picture_shows_the_start(edges, nodes):
     assert len(drawn) == 3
     assert sum(SIDE_COLOURS["dest"] in line for line in drawn) == 1
     assert "Now shown" not in svg
+
+
+@pytest.mark.parametrize(("least", "told"), [(1, "1 prompt<"), (2, "2 prompts<")])
+def test_what_the_slider_shows_is_told(edges, nodes, least, told):
+    once = edges.with_columns(n_prompts=pl.col("n_prompts").replace(5, 1))
+    spec = specification(graph(once, nodes, min_count=60))
+    (slider,) = [param for param in spec["params"] if param["name"] == "least"]
+    slider["value"] = least
+    assert f", in at least {told}" in vl_convert().vegalite_to_svg(spec)
 
 
 def test_a_large_graph_stays_small(nodes):

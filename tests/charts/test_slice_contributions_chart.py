@@ -86,7 +86,7 @@ def test_pairs_are_named_by_their_tokens(spec):
         "Prompt 7: Mary and John; John gave it to",
     ]
     assert other["title"]["subtitle"][:2] == [
-        "“to” (14) attends to “John” (5), weight below 0.01, score -2.00",
+        "“to” (14) attends to “John” (5), weight below 0.01, score −2.00",
         "2 of 3 slices in the signal set",
     ]
 

@@ -174,6 +174,30 @@ def test_without_a_network_a_folder_is_asked_for(words: Tokenizer) -> None:
                          "dataset.path=DIR")  # fmt: skip
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_hub_that_does_not_answer_is_asked_once(
+    words: Tokenizer, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    from datasets import config as library
+
+    def metadata(url: str) -> None:
+        assert url.endswith("/datasets/some/set/resolve/v1/README.md")
+        if not answers:
+            raise ConnectionError("timed out")
+
+    def load_dataset(*_: Any, **__: Any) -> None:
+        raise ValueError(f"asked, offline: {library.HF_HUB_OFFLINE}")
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    config = replace(DEFAULTS, name="hub", path="some/set", revision="v1")
+    with pytest.raises(
+        SvtError, match="asked, offline: False" if answers else r"train: timed out\."
+    ):
+        load_prompts(config, words)
+    assert library.HF_HUB_OFFLINE is not answers
+
+
 def test_without_the_library_it_is_named(words: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(SvtError, match="pip install datasets"):

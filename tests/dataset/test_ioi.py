@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.errors import SvtError
+from svt.memory import Limits
 from svt.paths import conf_dir
 from tests.dataset.samples import DEFAULTS, NAMES, RARE_NAMES, TEMPLATES
 
@@ -172,6 +173,16 @@ def test_as_many_prompts_as_there_are_and_not_one_more(
     assert len({p.text for p in load_prompts(config, gpt2_like).prompts}) == 92
     with pytest.raises(SvtError, match=r"n_prompts=93: only 92 distinct prompts"):
         load_prompts(replace(config, n_prompts=93), gpt2_like)
+
+
+def test_more_prompts_than_memory_holds_are_refused_before_any_is_drawn(
+    config: DatasetConfig, gpt2_like: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("svt.dataset.draw.limits", lambda: Limits(24 * 1500, 0))
+    assert len(load_prompts(replace(config, n_prompts=24), gpt2_like).prompts) == 24
+    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB, .* in all; ask for fewer"
+    with pytest.raises(SvtError, match=told):
+        load_prompts(replace(config, n_prompts=25), gpt2_like)
 
 
 def test_the_shipped_files_make_prompts_for_a_tokenizer_of_their_words() -> None:

@@ -33,7 +33,7 @@ def test_evaluate_chart_and_report(
     )  # fmt: skip
     assert done.code == 0
     told = capsys.readouterr().out
-    assert "theirs, imported: 23 heads, 31 edges in at least 1 visits" in told
+    assert "theirs, imported: 23 heads, 31 edges in at least 1 visit" in told
     assert "against known: precision 0.09, recall 0.67, of the reachable 1.00" in told
     (row,) = answer(theirs, "precision_recall", ["min_count=1"]).to_dicts()
     assert (row["reference"], row["n_heads"], row["tp"]) == ("known", 23, 2)

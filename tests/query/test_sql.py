@@ -8,7 +8,8 @@ import pytest
 
 from svt.errors import SvtError
 from svt.query.connect import connect
-from svt.query.sql import Param, bind, load_query, parse_query, run
+from svt.query.param import Param
+from svt.query.sql import bind, load_query, parse_query, run
 from tests.store_rows import StoreRows, connection, insert
 
 TEXT = """-- purpose: what it tells
@@ -19,11 +20,12 @@ TEXT = """-- purpose: what it tells
 --         role VARCHAR a role [= null]
 --         strict BOOLEAN be strict [= true]
 --         side VARCHAR{dest,src} a side [= the run's trace.side, else src]
+--         draws INTEGER{0..100} how often [= 4]
 -- grain: [pair]
 -- columns: a, b,
 --          c
 -- A remark that is no field.
-SELECT $coverage, $layer, $roots, $role, $strict, $side;
+SELECT $coverage, $layer, $roots, $role, $strict, $side, $draws;
 """
 QUERY = parse_query("example", TEXT)
 
@@ -38,6 +40,7 @@ def test_a_header_is_read() -> None:
         Param("role", "VARCHAR", "a role", "null"),
         Param("strict", "BOOLEAN", "be strict", "true"),
         Param("side", "VARCHAR", "a side", "the run's trace.side, else src", ("dest", "src")),
+        Param("draws", "INTEGER", "how often", "4", bounds=(0, 100)),
     )
 
 
@@ -48,6 +51,7 @@ def test_a_header_is_read() -> None:
         (TEXT.replace("-- grain: [pair]\n", ""), "its header lacks grain"),
         (TEXT.replace("layer INTEGER", "layer FLOAT"), "cannot be read: layer FLOAT layer of the"),
         (TEXT.replace("{dest,src}", "{dest,}"), "cannot be read: side VARCHAR"),
+        (TEXT.replace("{0..100}", "{0..}"), "cannot be read: draws INTEGER"),
         (TEXT.replace("layer INTEGER", "layer"), "cannot be read: layer layer of the head"),
     ],
 )
@@ -60,11 +64,12 @@ def test_values_are_typed() -> None:
     con = connection()
     values = {"layer": "3", "coverage": "0.5", "roots": "[[1,2],[3,4]]", "strict": "False"}
     typed = {"coverage": 0.5, "layer": 3, "roots": [[1, 2], [3, 4]], "role": None, "strict": False}
-    typed["side"] = "src"
+    typed |= {"side": "src", "draws": 4}
     assert bind(con, QUERY, values) == typed
     assert bind(con, QUERY, {"layer": 1, "side": "dest"})["side"] == "dest"
     assert bind(con, QUERY, {**typed, "roots": ((1, 2), (3, 4))}) == typed
     assert bind(con, QUERY, {"layer": 1})["roots"] == [[9, 6]]
+    assert [bind(con, QUERY, {"layer": 1, "draws": n})["draws"] for n in (0, "100")] == [0, 100]
     assert bind(con, QUERY, {"layer": 1, "role": "null"})["role"] is None
     assert bind(con, QUERY, {"layer": 1, "role": "IO"})["role"] == "IO"
 
@@ -94,6 +99,8 @@ def test_values_are_typed() -> None:
         ({"layer": 1, "side": "up"}, r"query example: side=up must be dest or src \(a side\)"),
         ({"layer": 1, "side": ""}, "side= must be dest or src"),
         ({"layer": 1, "side": None}, "side=None must be dest or src"),
+        ({"layer": 1, "draws": "101"}, r"draws=101 must lie in \[0, 100\] \(how often\)"),
+        ({"layer": 1, "draws": -1}, "draws=-1 must lie in"),
     ],
 )
 def test_values_that_do_not_fit(values: dict[str, Any], told: str) -> None:

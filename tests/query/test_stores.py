@@ -101,6 +101,19 @@ def test_a_shard_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert json.loads(config)["dataset"]["n_shards"] == 4
 
 
+def test_of_many_shards_that_are_not_there_the_first_are_told(tmp_path: Path) -> None:
+    n_shards = 2**31  # as many are never counted one by one
+    made = [
+        make(tmp_path / f"{shard}.duckdb", shard, settings={"dataset": settings})
+        for shard in (0, 2)
+        for settings in [{"n_shards": n_shards, "shard": shard}]
+    ]
+    with connect(made) as con:
+        ((notes,),) = con.execute("SELECT notes FROM store.dump").fetchall()
+    told = "dataset.shard=1,3,4,5,6,7,8,9,10,11 and 2147483636 more is not"
+    assert json.loads(notes) == [f"2 of {n_shards} shards are here, {told}"]
+
+
 def test_an_exported_union_beside_a_store_is_the_union_of_all_three(tmp_path: Path) -> None:
     parts = [
         make(

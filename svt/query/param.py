@@ -1,0 +1,134 @@
+"""One parameter of a named query: how a header declares it, and how a value of it is read.
+
+    coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
+    side VARCHAR{dest,src} token written into
+    draws INTEGER{0..100000} draws of the bootstrap [= 400]
+
+1. Name and type; in braces the choices that there are, or the least and the greatest number; the
+   meaning; the default, as text.
+2. A value given as text is read as the type. One out of choices or bounds is refused.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from svt.errors import SvtError
+
+_DECLARED = re.compile(
+    r"^(?P<name>\w+) (?P<type>[A-Z]+(?:\[\])*)"
+    r"(?:\{(?:(?P<low>-?\d+)\.\.(?P<high>-?\d+)|(?P<choices>\w+(?:,\w+)*))\})? "
+    r"(?P<meaning>.*?)(?: \[= (?P<default>.*)\])?$"
+)
+
+
+@dataclass(frozen=True)
+class Param:
+    """One declared parameter; `default` is text as in the header, None when it must be given.
+
+    With `choices`, a value is one of them, and never null; with `bounds`, it lies in them.
+    """
+
+    name: str
+    type: str
+    meaning: str
+    default: str | None
+    choices: tuple[str, ...] = ()
+    bounds: tuple[int, int] | None = None
+
+    @property
+    def allowed(self) -> str:
+        """Choices or bounds as the header has them, with the braces; empty without."""
+        told = f"{self.bounds[0]}..{self.bounds[1]}" if self.bounds else ",".join(self.choices)
+        return f"{{{told}}}" if told else ""
+
+
+def declared(query: str, line: str) -> Param:
+    """Step 1: the parameter that a line of a query's header declares."""
+    match = _DECLARED.match(line)
+    if match is None or match["type"] not in _READERS:
+        raise SvtError(
+            f"query {query}: its header declares a parameter that cannot be read: {line}"
+        )
+    choices = tuple(match["choices"].split(",")) if match["choices"] else ()
+    bounds = (int(match["low"]), int(match["high"])) if match["low"] else None
+    return Param(match["name"], match["type"], match["meaning"], match["default"], choices, bounds)
+
+
+def read_value(query: str, param: Param, value: Any) -> Any:
+    """Step 2: `value` as one of the parameter's type; SvtError when it is none."""
+    told = f"query {query}: {param.name}={value}"
+    if param.choices and value not in param.choices:
+        raise SvtError(f"{told} must be {_either(param.choices)} ({param.meaning})")
+    if value is None or (value == "null" and (param.default or "").endswith("null")):
+        return None
+    try:
+        read = _READERS[param.type](value)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise SvtError(f"{told} is not {_TYPES[param.type]} ({param.meaning})") from error
+    if param.bounds and not param.bounds[0] <= read <= param.bounds[1]:
+        low, high = param.bounds
+        raise SvtError(f"{told} must lie in [{low}, {high}] ({param.meaning})")
+    return read
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or (not isinstance(value, str) and int(value) != value):
+        raise ValueError(value)
+    return int(value)
+
+
+def _double(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    told = str(value).lower()
+    if told not in ("true", "false"):
+        raise ValueError(value)
+    return told == "true"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode()  # half of a character is none
+    return value
+
+
+def _heads(value: Any) -> list[list[int]]:
+    given = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise TypeError(value)
+    for pair in given:
+        if not isinstance(pair, list | tuple) or [type(number) for number in pair] != [int, int]:
+            raise TypeError(value)
+    return [list(pair) for pair in given]
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "INTEGER": _integer,
+    "BIGINT": _integer,
+    "DOUBLE": _double,
+    "BOOLEAN": _boolean,
+    "VARCHAR": _text,
+    "INTEGER[][]": _heads,
+}
+_TYPES = {
+    "INTEGER": "an integer",
+    "BIGINT": "an integer",
+    "DOUBLE": "a number",
+    "BOOLEAN": "true or false",
+    "VARCHAR": "a text",
+    "INTEGER[][]": "a list of [layer, head] such as [[9,6],[10,0]]",
+}
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
