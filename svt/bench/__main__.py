@@ -45,13 +45,13 @@ def measure(folder: Path) -> list[Row]:
     say("making the checkpoint")
     make_checkpoint(folder / "model", dataset.prompts)  # 1
     checkpoint = folder / "model"
-    rows = growth_rows(checkpoint, folder)
-    rows = dump_rows(checkpoint, folder, "cpu", REPEATS) + rows  # 2
+    growth = growth_rows(checkpoint, folder)  # 2; first, while this process is small
+    rows = dump_rows(checkpoint, folder, "cpu", REPEATS)
+    passes = list(rows[0].values)
     if torch.cuda.is_available():
         rows += dump_rows(checkpoint, folder, "cuda", REPEATS)
-    rows += everything_rows(checkpoint, folder, REPEATS)
+    rows += growth + everything_rows(checkpoint, folder, REPEATS)
     config, store = configuration(checkpoint, *STRONG), folder / "strong-cpu.duckdb"
-    passes = list(rows[0].values)
     rows += trace_rows(config, folder, store, passes)  # 3
     model = load_model(config.model)
     rows += intervention_rows(config, folder, store, model, dataset, passes)

@@ -33,22 +33,21 @@ EVERYTHING = ("dump.min_weight=0", "dump.sample=0", "dump.components=[head]")
 
 def configuration(folder: Path, *overrides: str) -> Config:
     """The default run's, with the checkpoint in `folder`."""
-    register_resolvers()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        tree: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
-    config = from_mapping(tree)
+    config = _default(*overrides)
     return replace(config, model=replace(config.model, name="bench", path=str(folder)))
 
 
 def ioi_prompts(n: int) -> Dataset:
     """`n` prompts as the bundled tokenizer cuts them; its ids stand for some of GPT-2's."""
+    config = _default(f"dataset.n_prompts={n}")
+    return load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
+
+
+def _default(*overrides: str) -> Config:
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        tree: Any = OmegaConf.to_container(
-            compose("config", [f"dataset.n_prompts={n}"]), resolve=True
-        )
-    config = from_mapping(tree)
-    return load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
+        tree: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+    return from_mapping(tree)
 
 
 def random_prompts(n: int, length: int, d_vocab: int) -> Dataset:

@@ -9,6 +9,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import polars as pl
 
@@ -32,7 +33,7 @@ THRESHOLDS = (32, 65, 170)
 
 def trace_rows(config: Config, folder: Path, store: Path, passes: list[float]) -> list[Row]:
     """Step 1; `passes`: seconds of the bare forward pass."""
-    base = sorted(passes)[len(passes) // 2]
+    base = median(passes)
     roots = top_firing_heads(store)
     traced, graphs = [], []
     for coverage in COVERAGES:
