@@ -28,7 +28,9 @@ from svt.query.catalog import create_tables, lending, quoted
 from svt.store.checks import run_checks
 
 Columns = Mapping[str, Any]
-MEMORY = "1GB"  # of the database while it writes and checks; beyond it the disk is used
+# Of the database, which keeps what it wrote as long as it fits; beyond it the disk is used.
+WRITING_MEMORY = "256MB"
+MEMORY = "1GB"  # while it checks, and for other tables
 
 # What a full or failing disk looks like: a file operation, a commit, or a database that gave up.
 DISK_ERRORS = (
@@ -207,7 +209,9 @@ def _begun(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
 
 
 def _attached(partial: Path) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(_spill(partial))})
+    con = duckdb.connect(
+        config={"memory_limit": WRITING_MEMORY, "temp_directory": str(_spill(partial))}
+    )
     con.execute("SET enable_progress_bar = false")
     con.execute("SET threads = 1")  # torch has the others, and blocks come out fuller
     try:
@@ -225,6 +229,7 @@ def _finished(con: duckdb.DuckDBPyConnection) -> list[int]:
 def _check(con: duckdb.DuckDBPyConnection, store: StoreWriter) -> None:
     """Step 3; of a store that is not sound nothing is kept."""
     con.execute("RESET threads")
+    con.execute(f"SET memory_limit = '{MEMORY}'")
     try:
         run_checks(con)
     except SvtError:
