@@ -5,12 +5,16 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
+from svt.config import ModelConfig
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each of two workers
 
 SMALL = ("dataset.n_prompts=16", "chart.format=[json]")
 
@@ -38,10 +42,26 @@ class Finished:
 Svt = Callable[..., Finished]
 
 
+@cache
+def load_bundled_models_once() -> None:
+    """From now on in this process; how a model is loaded is tested in tests/compute."""
+    import svt
+    from svt.compute import model
+
+    bundled, load, once = Path(svt.__file__).parent, model.load_model, cache(model.load_model)
+
+    def lent(config: ModelConfig) -> model.Model:
+        shipped = Path(config.path or "").is_relative_to(bundled)
+        return once(config) if shipped else load(config)
+
+    model.load_model = lent
+
+
 def svt_in(cwd: Path, *args: str) -> Finished:
     """`svt ARGS` in the folder `cwd`, in this process."""
     from svt import cli, sweep
 
+    load_bundled_models_once()
     cli.failures.clear()
     sweep.folder = None
     GlobalHydra.instance().clear()

@@ -14,8 +14,9 @@ from svt.paths import conf_dir
 from svt.query.connect import connect
 from svt.results import NAME
 from svt.units import Units
-from tests.conftest import SMALL, Finished, Svt, svt_in
+from tests.conftest import Svt, svt_in
 
+SMALL = ("dataset.n_prompts=6", "stages=[dump,trace]")
 TOP = "intervene.edges='select * from graph_edges order by total desc limit 4'"
 FEW = (TOP, "intervene.repeats=2", "intervene.faithfulness=none")
 TABLES = ("interventions", "intervention_edges", "intervention_effects")
@@ -35,10 +36,22 @@ def asked(run: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def run(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 16 prompts with interventions on its four strongest edges and on sets."""
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six prompts, traced; tests leave it as it is."""
+    return svt_in(tmp_path_factory.mktemp("traced"), *SMALL).runs[0]
+
+
+@pytest.fixture
+def traced(small: Path, tmp_path: Path) -> Path:
+    """A copy of it for a test to work on."""
+    return shutil.copytree(small, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def run(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It with interventions on its four strongest edges and on sets."""
     copy = tmp_path_factory.mktemp("intervened") / "run"
-    shutil.copytree(finished.runs[0], copy)
+    shutil.copytree(small, copy)
     assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *FEW).code == 0
     return copy
 
@@ -107,7 +120,7 @@ def test_members_of_sets_are_measured_alone_too(run: Path) -> None:
 def test_strength_0_changes_nothing_to_the_last_bit(
     svt: Svt, traced: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = (f"run.path={traced}", "stages=[intervene]", *FEW)
+    again = (f"run.path={traced}", "stages=[intervene]", *FEW, "intervene.repeats=1")
     assert svt(*again, "intervene.strength=0").code == 0
     assert "causal edges: 0 of " in capsys.readouterr().out
     changed = asked(
@@ -181,9 +194,10 @@ def test_another_question_does_not_go_on_with_the_old_rows(
             raise Killed
         noted(units, unit, parts)
 
-    again = (f"run.path={traced}", "stages=[intervene]", *FEW)
+    again = (f"run.path={traced}", "stages=[intervene]", *FEW, "intervene.scopes=[global]")
     monkeypatch.setattr(Units, "add", killed)
     assert svt(*again).code == 130
+    assert small_units == [0]
     monkeypatch.setattr(Units, "add", noted)
     assert svt(*again, "intervene.homogeneous=false").code == 0
     assert small_units.count(0) == 2
@@ -235,7 +249,7 @@ def test_changed_prompts_are_not_run_again(
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text((conf_dir() / "dataset" / "ioi" / "names.txt").read_text())
-    run = svt(*SMALL, "stages=[dump,trace]", f"dataset.names={names}").runs[0]
+    run = svt(*SMALL, f"dataset.names={names}").runs[0]
     names.write_text("\n".join(reversed(names.read_text().splitlines())) + "\n")
     assert svt(f"run.path={run}", "stages=[intervene]").code == 1
     assert "the model's files or the prompts have changed" in capfd.readouterr().err

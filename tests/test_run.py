@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import polars as pl
 import pytest
 
 from svt.query.cli import answer
-from tests.conftest import SMALL, Finished, Svt
+from svt.shell import override
+from tests.conftest import SMALL, Finished, Svt, svt_in
 
 ALL = '"dump.components=[head,mlp,embed,pos_embed,bias]"'
 
@@ -112,6 +114,7 @@ def _edges(run: Path) -> int:
         (["stages=[trace]"], "add dump to the stages"),
         (["stages=[chart]"], "add trace to the stages"),
         (["trace.coverage=high"], "trace.coverage=high: must be a number"),
+        (["trace.coverage=${dataset.n_prompts}"], "trace.coverage=16: must lie in [0, 1]"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -137,6 +140,7 @@ def test_what_cannot_be_done_is_one_message(
         ("hydra.run.dir=/dev/null", "/dev/null"),
         ("+extra=1", "unknown key extra"),
         ("~trace.coverage", "trace.coverage is missing"),
+        ("dump.seed=${no}", "svt: dump.seed: Interpolation key 'no' not found"),
     ],
 )
 def test_what_hydra_cannot_compose_is_one_line(
@@ -159,10 +163,21 @@ def test_overrides_that_run_path_cannot_keep_are_refused(
     assert "start a new run" in capfd.readouterr().err
     assert svt(f"run.path={run}", "stages=[chart]", "trace.coverage=0.3").code == 1
     assert "add trace to the stages" in capfd.readouterr().err
+    assert svt(f"run.path={run}", "stages=[chart]", "chart.heads=[[99,0]]").code == 1
+    assert "chart.heads: there is no head [99,0]; the model has" in capfd.readouterr().err
     assert svt(f"run.path={run}", "stages=[trace]", "~trace.coverage").code == 1
     assert "Traceback" not in capfd.readouterr().err
     assert svt("-m", f"run.path={run}", "stages=[chart]", "chart.format=[json],[svg]").code == 1
     assert "alone, not in a sweep" in capfd.readouterr().err
+
+
+def test_a_folder_may_be_called_like_an_interpolation(traced: Path) -> None:
+    cwd = traced.parent / "${here}"
+    cwd.mkdir()
+    run = traced.rename(cwd / "a ${run}")
+    (word,) = shlex.split(override("run.path", run.relative_to(cwd)))
+    assert svt_in(cwd, word, "stages=[evaluate]").code == 0
+    assert answer(run, "from evaluation", []).height > 0
 
 
 def test_a_silent_root_is_a_warning_and_only_silent_ones_an_error(

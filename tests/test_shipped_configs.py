@@ -8,7 +8,7 @@ import pytest
 from svt.paths import conf_dir
 from svt.query.cli import answer
 from tests.checkpoints import tiny_gpt2
-from tests.conftest import SMALL, Svt
+from tests.conftest import SMALL, Finished, Svt
 
 FAST = (*SMALL, "stages=[dump,trace,evaluate]")
 
@@ -25,21 +25,27 @@ def words() -> list[str]:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As many layers and heads as GPT-2 small, so that the paper's roots exist, and fire."""
+    """As many layers and heads as GPT-2 small, which fire."""
     folder = tmp_path_factory.mktemp("checkpoint")
     shape = {"n_layers": 12, "n_heads": 12, "d_model": 48}
     return tiny_gpt2(folder, **shape, seed=2, sharp=40.0, words=words())
 
 
+@pytest.fixture
+def stored(finished: Finished) -> str:
+    """The folder in which the store that is asked for stands already."""
+    return f"store.dir={finished.stores[0].parent}"
+
+
 @pytest.mark.parametrize("trace", ["paper", "released"])
-def test_every_trace_runs(svt: Svt, trace: str) -> None:
-    done = svt(*FAST, f"trace={trace}")
+def test_every_trace_runs(svt: Svt, stored: str, trace: str) -> None:
+    done = svt(*FAST, stored, f"trace={trace}")
     assert done.code == 0
     assert answer(done.runs[0], "select count(*) as n from graph_edges", [])["n"][0] > 0
 
 
-def test_the_baseline_runs(svt: Svt) -> None:
-    done = svt(*FAST, "experiment=all_slices")
+def test_the_baseline_runs(svt: Svt, stored: str) -> None:
+    done = svt(*FAST, stored, "experiment=all_slices")
     assert done.code == 0
     config = json.loads(answer(done.runs[0], "from run", [])["config"][0])
     assert config["trace"]["slices"] == "all"
@@ -47,7 +53,8 @@ def test_the_baseline_runs(svt: Svt) -> None:
 
 @pytest.mark.parametrize("model", ["gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl", "local"])
 def test_every_model_config_takes_a_folder(svt: Svt, checkpoint: Path, model: str) -> None:
-    done = svt(*SMALL, "stages=[dump]", f"model={model}", f"model.path={checkpoint}")
+    few = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0")
+    done = svt(*few, "stages=[dump]", f"model={model}", f"model.path={checkpoint}")
     assert done.code == 0
     row = answer(done.stores[0], "select model_name, n_layers, n_heads, d_model from dump", [])
     assert row.rows()[0][1:] == (12, 12, 48)

@@ -1,12 +1,15 @@
-"""A planted circuit as files that `svt` takes; its model is the one that children hold loaded."""
+"""A planted circuit as files that `svt` takes, whose model children hold loaded; a sweep."""
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import Finished
 from tests.faults import forked
 from tests.planted_answers import planted_with_answers
 
@@ -54,3 +57,15 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
         )
     )
     del os.environ[forked.MODEL_FOLDER]
+
+
+@pytest.fixture
+def swept(finished: Finished, tmp_path: Path) -> Path:
+    """The folder of a sweep of two jobs, before they are put together."""
+    at = tmp_path / "sweep"
+    for number in (0, 1):
+        shutil.copytree(finished.runs[0], at / str(number))
+        values = {"status": "done", "stores": [], "values": {"trace.coverage": number / 2}}
+        (at / str(number) / "job.json").write_text(json.dumps(values))
+    (at / "keys.json").write_text(json.dumps({"keys": ["trace.coverage"]}))
+    return at

@@ -12,8 +12,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -59,7 +60,10 @@ class Child:
     ) -> None:
         self._log = cwd.with_name(f"{cwd.name}-{time.monotonic_ns()}.log")
         self._go: Event = CONTEXT.Event()
-        work = (str(cwd), _composed(args, cwd / folder), str(self._log), limits or Limits())
+        config = deepcopy(_composed(args))
+        with open_dict(config):
+            config.hydra.runtime.output_dir = str(cwd / folder)
+        work = (str(cwd), config, str(self._log), limits or Limits())
         self.process: BaseProcess = CONTEXT.Process(target=_child, args=(*work, self._go))
         self.process.start()
         assert self._go.wait(60)
@@ -91,14 +95,12 @@ def die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _composed(args: Sequence[str], folder: Path) -> DictConfig:
+@cache
+def _composed(args: tuple[str, ...]) -> DictConfig:
     cli.register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", overrides=list(args), return_hydra_config=True)
-    with open_dict(config):
-        config.hydra.runtime.output_dir = str(folder)
-    return config
+        return compose("config", overrides=list(args), return_hydra_config=True)
 
 
 def _child(cwd: str, config: DictConfig, log: str, limits: Limits, go: Event) -> None:

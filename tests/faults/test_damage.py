@@ -1,6 +1,5 @@
 """Files that were cut off, or in which a bit was turned: an error that names them, or the truth."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from svt.intervene import FINISHED
 from svt.query.cli import answer
 from svt.store import identity
 from svt.units import keeping
-from tests.conftest import Finished
 from tests.faults.conftest import Job
 from tests.faults.damaged import HEADERS, damaged
 from tests.faults.forked import ran
@@ -148,18 +146,6 @@ def test_a_damaged_memory_of_digests_is_none(tmp_path: Path) -> None:
         turned[place % len(whole)] ^= 1 << bit
         cache.write_bytes(whole[:k] if k % 2 else turned)
         assert taken() == right
-
-
-@pytest.fixture
-def swept(finished: Finished, tmp_path: Path) -> Path:
-    """The folder of a sweep of two jobs, before they are put together."""
-    at = tmp_path / "sweep"
-    for number in (0, 1):
-        shutil.copytree(finished.runs[0], at / str(number))
-        values = {"status": "done", "stores": [], "values": {"trace.coverage": number / 2}}
-        (at / str(number) / "job.json").write_text(json.dumps(values))
-    (at / "keys.json").write_text(json.dumps({"keys": ["trace.coverage"]}))
-    return at
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"status": "done"}', b"null"])

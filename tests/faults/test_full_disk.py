@@ -1,6 +1,5 @@
 """A disk that fills during a stage: one message, nothing half-written, and then it goes on."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -98,7 +97,7 @@ def test_a_run(
 ) -> None:
     run = shutil.copytree(template, tmp_path / "run")
     before = content(run / "results.duckdb"), pictures(run)
-    asked = (f"run.path={run}", f"stages=[{stages}]", *others)
+    asked = ("run.path=run", f"stages=[{stages}]", *others)
     is_one_message(ran(tmp_path, *asked, limits=Limits(n_bytes)), told)
     assert content(run / "results.duckdb") == before[0]
     found = pictures(run)
@@ -121,18 +120,6 @@ def test_a_run_on_a_small_disk(job: Job, template: Path, tmp_path: Path, size: s
         give_space(disk)
         again = ran(tmp_path, *asked, folder="disk/run")
         assert again.code == 0, again.told
-
-
-@pytest.fixture
-def swept(finished: Finished, tmp_path: Path) -> Path:
-    """The folder of a sweep of two jobs, before they are put together."""
-    at = tmp_path / "sweep"
-    for number in (0, 1):
-        shutil.copytree(finished.runs[0], at / str(number))
-        values = {"status": "done", "stores": [], "values": {"trace.coverage": number / 2}}
-        (at / str(number) / "job.json").write_text(json.dumps(values))
-    (at / "keys.json").write_text(json.dumps({"keys": ["trace.coverage"]}))
-    return at
 
 
 @pytest.mark.parametrize(

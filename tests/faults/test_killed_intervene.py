@@ -30,14 +30,13 @@ def add_and_note(units: Units, unit: int, parts: Iterable[Any]) -> None:
 SMALL_UNITS = Limits(values={"svt.intervene.UNIT_RUNS": 8, "svt.units.Units.add": add_and_note})
 
 
-def asked(run: Path) -> tuple[str, ...]:
-    return (
-        f"run.path={run}",
-        "stages=[intervene,evaluate]",
-        "intervene.repeats=1",
-        "intervene.scopes=[global]",
-        "intervene.kinds=[ablate]",
-    )
+ASKED = (
+    "run.path=run",
+    "stages=[intervene,evaluate]",
+    "intervene.repeats=1",
+    "intervene.scopes=[global]",
+    "intervene.kinds=[ablate]",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +45,11 @@ def before(job: Job, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, li
     cwd = tmp_path_factory.mktemp("before")
     made = ran(cwd, *job("dump,trace"))
     assert made.code == 0, made.told
-    run = shutil.copytree(cwd / "run", cwd / "after")
-    ended = ran(cwd, *asked(run), folder="after", limits=SMALL_UNITS)
+    template = shutil.copytree(cwd / "run", cwd / "template")
+    ended = ran(cwd, *ASKED, limits=SMALL_UNITS)
     assert ended.code == 0, ended.told
-    states = [content(folder / "results.duckdb") for folder in (cwd / "run", run)]
-    return cwd / "run", states, ended.seconds
+    states = [content(folder / "results.duckdb") for folder in (template, cwd / "run")]
+    return template, states, ended.seconds
 
 
 def finished(run: Path, tmp_path: Path) -> set[int]:
@@ -75,7 +74,7 @@ def test_killed_interventions(
         shutil.rmtree(run, ignore_errors=True)
         noted.unlink(missing_ok=True)
         shutil.copytree(template, run)
-        return Child(tmp_path, *asked(run), limits=SMALL_UNITS)
+        return Child(tmp_path, *ASKED, limits=SMALL_UNITS)
 
     killed(begin, seconds, k, N)
     assert content(run / "results.duckdb") in states
@@ -86,7 +85,7 @@ def test_killed_interventions(
         assert len(kept) <= len(measured) + 1
     else:  # before the first, or after all was taken over
         assert content(run / "results.duckdb") == states[bool(measured)]
-    again = ran(tmp_path, *asked(run), limits=SMALL_UNITS)
+    again = ran(tmp_path, *ASKED, limits=SMALL_UNITS)
     assert again.code == 0, again.told
     if kept:
         assert f"interventions: {len(kept)} of " in again.told

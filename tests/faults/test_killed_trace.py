@@ -38,8 +38,8 @@ class Before:
     seconds: dict[str, float]
 
 
-def again(run: Path, last: str) -> tuple[str, ...]:
-    """Overrides for all stages up to the last."""
+def again(last: str, run: str = "run") -> tuple[str, ...]:
+    """Overrides for all stages up to the last, over a folder of the one that the child runs in."""
     stages = ",".join(("trace", "evaluate", "chart", "report")[: 3 if last == "chart" else 4])
     return (f"run.path={run}", f"stages=[{stages}]", *AGAIN)
 
@@ -52,7 +52,7 @@ def before(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Before:
     after, seconds = {}, {}
     for last in N:
         shutil.copytree(cwd / "run", cwd / last)
-        ended = ran(cwd, *again(cwd / last, last), folder=last)
+        ended = ran(cwd, *again(last, last), folder=last)
         assert ended.code == 0, ended.told
         after[last], seconds[last] = State.of(cwd / last), ended.seconds
     return Before(cwd / "run", State.of(cwd / "run"), after, seconds)
@@ -75,11 +75,11 @@ def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> No
     def begin() -> Child:
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(before.run, run)
-        return Child(tmp_path, *again(run, last))
+        return Child(tmp_path, *again(last))
 
     killed(begin, before.seconds[last], k, N[last])
     check(run, before, last)
-    ended = ran(tmp_path, *again(run, last))
+    ended = ran(tmp_path, *again(last))
     assert ended.code == 0, ended.told
     found = State.of(run)
     assert found.results == before.after[last].results
@@ -95,9 +95,9 @@ def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> No
 def test_a_trace_killed_at_a_step_between(before: Before, tmp_path: Path, step: str) -> None:
     run = shutil.copytree(before.run, tmp_path / "run")
     limits = Limits(values={step: die})
-    assert ran(tmp_path, *again(run, "chart"), limits=limits).code == KILLED
+    assert ran(tmp_path, *again("chart"), limits=limits).code == KILLED
     check(run, before, "chart")
-    ended = ran(tmp_path, *again(run, "chart"))
+    ended = ran(tmp_path, *again("chart"))
     assert ended.code == 0, ended.told
     assert State.of(run) == before.after["chart"]
     assert leftovers(run) == []
