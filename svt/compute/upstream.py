@@ -213,7 +213,7 @@ def _by_token(pairs: Pairs, token: Integers) -> _ByToken:
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     present, first = np.unique(token.ravel()[order], return_index=True)
-    layer = np.maximum.reduceat(np.repeat(pairs.layer, 2)[order], first) if len(first) else first
+    layer = np.maximum.reduceat(np.repeat(pairs.layer, 2)[order], first)
     bounds = [slice(*between) for between in pairwise([*first, len(order)])]
     falling = np.argsort(-layer, kind="stable")
     entries = [bounds[i] for i in falling]
