@@ -1,0 +1,37 @@
+"""Coordinates along the slices, in the precision of the activations."""
+
+import numpy as np
+import pytest
+import torch
+
+from svt.compute.decompose import decompose
+from svt.compute.forward import Activations
+from svt.compute.slices import basis, coordinates
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("side", [0, 1])
+def test_coordinates_are_read_as_precisely_as_activations_are_kept(
+    dtype: torch.dtype, close: float, side: int
+) -> None:
+    """Some (layer, head, token) asked for twice, in no order; u reads dest, v reads src."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=dtype)
+
+    n_layers, n_heads, d_model, r, n_tokens = 2, 3, 10, 4, 5
+    w, b = (n_layers, n_heads, d_model, r), (n_layers, n_heads, r)
+    svd = decompose(normal(*w), normal(*b), normal(*w), normal(*b))
+    x = [normal(n_tokens, d_model) for _ in range(n_layers)]
+    acts = Activations(x, scale=[], z=[], writers={}, end_x=x[0], end_scale=x[0])
+    layer, head, token = np.array([(1, 2, 4), (0, 1, 3), (1, 2, 0), (1, 2, 4), (0, 0, 3)]).T
+
+    found = coordinates(basis(svd, dtype), side, acts, layer, head, token)
+
+    assert found.dtype == {torch.float32: np.float32, torch.float64: np.float64}[dtype]
+    directions = (svd.u, svd.v)[side].numpy()
+    for coords, at, h, t in zip(found, layer, head, token, strict=True):
+        with_one = np.append(x[at][t].double().numpy(), 1.0)  # x~
+        wanted = np.sqrt(svd.sigma[at, h].numpy()) * (with_one @ directions[at, h])
+        np.testing.assert_allclose(coords, wanted, rtol=close, atol=close)
