@@ -9,4 +9,4 @@ WITH head_sets AS (
 SELECT
     reference, head_set.kind AS count, head_set.min_count AS min_count, n_heads, tp, precision, recall,
     recall_reachable, f1
-FROM scored('head_sets', reference_table);
+FROM against_references('head_sets', reference_table);

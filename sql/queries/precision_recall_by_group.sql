@@ -37,5 +37,5 @@ SELECT
     c.reference, g.prompt_group, g.n_in_group, g.n_edges, c.n_heads, c.tp, c.precision, c.recall,
     c.recall_reachable, c.f1
 FROM groups AS g
-JOIN scored('circuit', 'known') AS c ON c.head_set = g.prompt_group
+JOIN against_references('circuit', 'known') AS c ON c.head_set = g.prompt_group
 ORDER BY c.reference, g.prompt_group;

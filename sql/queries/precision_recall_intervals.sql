@@ -66,7 +66,7 @@ measured AS (
         reference, head_set AS draw,
         unnest(['n_heads', 'precision', 'recall', 'recall_reachable', 'f1']) AS metric,
         unnest([n_heads, precision, recall, recall_reachable, f1]) AS value
-    FROM scored('circuit', 'known')
+    FROM against_references('circuit', 'known')
 )
 SELECT
     reference, metric,

@@ -62,7 +62,7 @@ measured AS (
         unnest([tp, tp, tp_reachable, 2 * tp]) AS hits,
         nullif(unnest([n_heads, n_reference, n_reachable, n_heads + n_reference]), 0) AS possible,
         hits / possible AS value
-    FROM scored('sets', 'known')
+    FROM against_references('sets', 'known')
 ),
 traced AS (
     SELECT reference, metric, n_heads, value FROM measured WHERE draw = -1

@@ -4,7 +4,8 @@
    dump.batch_size of them, and no more tokens, padding included, than its share of dump.memory_gb
    holds.
 2. Of that memory a third goes to activations and the pairs chosen from them, one to what the
-   writers add to the residual stream, one to rows on their way into the store.
+   writers add to the residual stream, one to rows on their way into the store and the probes that
+   they are read with.
 
 The prompts and the settings alone decide the batches, so a run that was killed finds its own again.
 """

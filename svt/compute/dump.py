@@ -75,7 +75,7 @@ class _Worker:
         self.w_o, self.w_u = model.weight("W_O"), model.weight("W_U")
         self.writers = writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, share(dump))
-        self.basis = basis(svd, self.outputs.dtype)
+        self.basis = basis(svd, model.work_dtype)
         self.coordinate_heads = _coordinate_heads(model, dump)
 
     @torch.inference_mode()
@@ -114,10 +114,12 @@ class _Worker:
         return tables
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
-        """Consecutive pairs, as many as the rows' share of the memory holds."""
-        upstream = np.where(pairs.sampled, 0, 2 * pairs.layer * self.model.n_heads)
-        cost = (upstream + self.model.d_head) * ROW_BYTES / share(self.dump)
-        first = np.flatnonzero(np.diff(np.floor(np.cumsum(cost)), prepend=-1))
+        """Consecutive pairs, as many as the rows' share of the memory holds, probes included."""
+        model = self.model
+        upstream = np.where(pairs.sampled, 0, 2 * pairs.layer * model.n_heads)
+        probes = np.where(pairs.sampled, 0, 4 * model.d_model * model.work_dtype.itemsize)
+        cost = (upstream + model.d_head) * ROW_BYTES + probes
+        first = np.flatnonzero(np.diff(np.cumsum(cost) // share(self.dump), prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
             yield take(pairs, slice(start, stop))
 

@@ -88,7 +88,7 @@ class Room:
 
 
 class Outputs:
-    """What every writer adds to the residual stream, token by token."""
+    """What every writer adds to the residual stream, token by token; memory for its reading."""
 
     def __init__(self, model: Model, chosen: Writers, n_bytes: float) -> None:
         """`n_bytes` are what the outputs of `self.n_tokens` tokens may take."""
@@ -98,11 +98,6 @@ class Outputs:
         self.n_tokens = max(1, int(n_bytes) // (a_token * self._w_o.element_size()))
         self._written = Room(self._w_o)
         self.directions, self.found = Room(self._w_o), Room(self._w_o)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the outputs."""
-        return self._w_o.dtype
 
     def at(self, acts: Activations, token: Integers, layer: Integers) -> Tensor:
         """[writer, token, d_model], good until the next call; heads from a token's `layer` on are
@@ -223,7 +218,7 @@ def _by_token(pairs: Pairs, token: Integers) -> _ByToken:
 def contributions(
     of: Basis, acts: Activations, pairs: Pairs, read: Readout, outputs: Outputs, token: Integers
 ) -> Iterator[Received]:
-    """Step 3, by layer; token: [pair, side]."""
+    """Step 3, by layer; token: [pair, side]. To be taken whole before it is called again."""
     asking = _by_token(pairs, token)
     directions = probes(of, pairs, read, asking.place, outputs.directions)
     found = outputs.found(*directions.shape[:2], len(outputs.writers))  # [entry, kind, writer]

@@ -114,7 +114,8 @@ def test_shares_of_heads(tables: dict[str, Columns]) -> None:
         before = np.concatenate([[0], np.cumsum(ranked)])
         np.testing.assert_allclose(upstream["cum_before"][at][order], before[:-1], atol=1e-12)
         np.testing.assert_allclose(total, before[-1], atol=1e-12)
-        np.testing.assert_allclose(total_all, upstream["contribution_all"][at].sum(), atol=1e-5)
+        every = upstream["contribution_all"][at].sum(dtype=float)
+        np.testing.assert_allclose(total_all, every, atol=1e-12)
 
 
 def test_without_heads_there_is_nothing_to_rank(model: Model) -> None:

@@ -105,6 +105,8 @@ POISON = {
         "UPDATE upstream SET contribution = 9 WHERE rank = 2",
         "UPDATE upstream SET rank = 7 WHERE rank = 2",
         "UPDATE upstream SET cum_before = 0.5 WHERE rank = 1",
+        "UPDATE upstream SET cum_before = cum_before + 0.5",
+        "UPDATE upstream SET contribution = 9 WHERE rank = 4",
     ],
 }  # fmt: skip
 
@@ -115,6 +117,7 @@ SUMS = [
     "UPDATE upstream SET rank = 7 WHERE rank = 2",
     "UPDATE upstream SET contribution = 9 WHERE rank = 2",
     "UPDATE upstream SET cum_before = cum_before + 2.5 - rank",
+    "UPDATE upstream SET cum_before = cum_before + 3 - rank",
 ]
 
 

@@ -1,8 +1,8 @@
--- scored: head sets against references: how many of their heads a reference names, and what that makes
+-- against_references: head sets against references: how many of their heads a reference names, and what that makes
 -- grain: [reference, head set]
 -- `sets_table` names a relation of the columns head_set (whatever tells the sets apart), layer and head; a row whose
 -- layer and head are null stands for a set without heads. `reference_table` names a relation like reference_heads.
-CREATE OR REPLACE TEMP MACRO scored(sets_table, reference_table) AS TABLE
+CREATE OR REPLACE TEMP MACRO against_references(sets_table, reference_table) AS TABLE
 WITH reference_sizes AS (
     SELECT
         reference,
