@@ -58,6 +58,14 @@ class Limits:
     total: int
     free: int
 
+    def check(self, least: int, holds: str, advice: str) -> None:
+        """SvtError when what `holds` tells of needs more bytes than could ever be got."""
+        if least > self.total:
+            raise SvtError(
+                f"{holds} at least {_gb(least)}, and memory and swap are {_gb(self.total)} in all; "
+                f"{advice}"
+            )
+
 
 def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> None:
     """SvtError when the model in `folder` cannot fit (step 3); says when it may not.
@@ -68,12 +76,11 @@ def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> No
     if has is None:
         return
     needs = needs_of(folder, config, item_bytes)
-    if needs.least > has.total:
-        raise SvtError(
-            f"{folder}: loading holds the weights twice while they are folded, at least "
-            f"{_gb(needs.least)}, and memory and swap are {_gb(has.total)} in all; take a machine "
-            "with more memory or a smaller model"
-        )
+    has.check(
+        needs.least,
+        f"{folder}: loading holds the weights twice while they are folded,",
+        "take a machine with more memory or a smaller model",
+    )
     if needs.peak > has.free:
         say(
             f"warning: loading is expected to need {_gb(needs.peak)} of memory and "

@@ -17,7 +17,7 @@ from svt.charts.of_heads import HEAD_FIGURES
 from svt.charts.of_interventions import INTERVENTION_FIGURES
 from svt.charts.of_trace import TRACE_FIGURES
 from svt.charts.report import Section
-from svt.charts.style import head_name, plural
+from svt.charts.style import counted, head_name, plural
 from svt.config import Config
 from svt.query.sql import load_query
 from svt.query.stores import from_text, in_words
@@ -127,7 +127,7 @@ def _ran(
         "roots": f"{_heads(context)}, attending from {trace.root_dest} to {trace.root_src}",
         "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, coverage "
         f"{trace.coverage:g} of {trace.slices} slices, edges in at least "
-        f"{plural(context.min_count, trace.count.removesuffix('s'))}",
+        f"{counted(context.min_count, trace.count)}",
         "versions": f"svt {run_row['svt_version']}"
         + "".join(f", {name} {version}" for name, version in versions.items()),
         "time": f"{seconds:.1f} seconds, with at most "

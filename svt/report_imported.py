@@ -12,7 +12,7 @@ import duckdb
 
 from svt.charts import Ask, Context, Fact, Figure, Report, Table
 from svt.charts.report import Section
-from svt.charts.style import head_name, plural
+from svt.charts.style import counted, head_name, plural
 from svt.config import Config
 from svt.query.sql import load_query
 
@@ -31,9 +31,7 @@ def report_of_import(
     rare = ask("left_out")["rare_edges"].item()
     found = ask("precision_recall", min_count=context.min_count)
     roots = ", ".join(head_name(*root) for root in context.roots)
-    least = (
-        f"edges with at least {plural(context.min_count, context.trace.count.removesuffix('s'))}"
-    )
+    least = f"edges with at least {counted(context.min_count, context.trace.count)}"
     facts = [Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge"))]
     for row in found.to_dicts():
         facts += [

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from svt.charts.style import head_name, plural
+from svt.charts.style import counted, head_name, plural
 from svt.config import Config
 from svt.figures import CHARTS, REPORT, context_of
 from svt.query.connect import connect
@@ -63,9 +63,8 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
     context = context_of(con, config)
     least = context.min_count
-    counted = plural(least, config.trace.count.removesuffix("s"))
     shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
-    found = f"{shown} in at least {counted}"
+    found = f"{shown} in at least {counted(least, config.trace.count)}"
     if context.imported is None:
         deepest = max(run(con, "trace_summary")["deepest"].to_list())
         roots = ", ".join(head_name(*root) for root in context.roots)

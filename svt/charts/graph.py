@@ -22,7 +22,7 @@ import polars as pl
 
 from svt.charts.graph_marks import draw_graph
 from svt.charts.layout import Edge, Node, lay_out
-from svt.charts.style import Chart, message, plural, title
+from svt.charts.style import Chart, counted, message, plural, title
 
 Head = tuple[int, int]
 Row = dict[str, Any]
@@ -205,7 +205,7 @@ def _told(offer: Offer, count: str, min_count: int) -> str:
     if not offer.all:
         return "No edges: nothing upstream of the roots was significant, or no token has a role."
     n_weak, n_shown = len(offer.all) - offer.n_kept, len(offer.shown)
-    least = f"at least {plural(min_count, count.removesuffix('s'))}"
+    least = f"at least {counted(min_count, count)}"
     if n_shown == offer.n_kept:
         weak = f"{n_weak:,} weaker not shown" if n_weak else "all edges are shown"
         return f"{plural(n_shown, 'edge')} in {least}; {weak}."

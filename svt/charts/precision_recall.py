@@ -14,7 +14,18 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREEN, GREY, ORANGE, Chart, inline, message, plural, title
+from svt.charts.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Chart,
+    counted,
+    inline,
+    message,
+    plural,
+    title,
+)
 
 METRICS = {"precision": "precision", "recall": "recall", "recall_reachable": "reachable recall"}
 COLOURS = {"precision": BLUE, "recall": ORANGE, "recall_reachable": GREEN}
@@ -189,7 +200,7 @@ def _ours(of: pl.DataFrame, min_count: int) -> dict[str, float | None] | None:
 
 def _at(of: pl.DataFrame, min_count: int, count: str) -> str:
     """The run's own ratios in words; a ratio with nothing to divide by has none."""
-    where = f"Against {of['reference'][0]}, from {plural(min_count, count.removesuffix('s'))} on: "
+    where = f"Against {of['reference'][0]}, from {counted(min_count, count)} on: "
     row = _ours(of, min_count)
     if row is None:
         return where + "no edge."

@@ -125,6 +125,11 @@ def number(value: float, form: str) -> str:
     return format(value, form).replace("-", "−")
 
 
+def counted(n: int, count: str) -> str:
+    """`1 prompt`, `64 prompts`: a number of what trace.count counts."""
+    return plural(n, count.removesuffix("s"))
+
+
 def plural(n: int, noun: str) -> str:
     """`1 edge`, `2 edges`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

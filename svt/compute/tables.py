@@ -72,9 +72,7 @@ def upstream_tables(
         total_all[got.pairs] = got.from_heads[:, :, 1].sum(axis=-1, dtype=np.float64)
         closure[got.pairs] = got.from_others[:, :, 0].sum(axis=-1, dtype=np.float64)
     closure += np.nan if readings is None else total - readings
-    sides: Columns = {
-        "pair_id": np.repeat(pairs.pair_id, 2),
-        "side": np.tile(np.arange(2, dtype=np.uint8), len(pairs)),
+    sides = _sides(pairs.pair_id, 1) | {
         "total": total.ravel(),
         "total_all": total_all.ravel(),
         "n_heads": n_heads.ravel(),
@@ -85,7 +83,7 @@ def upstream_tables(
 
 def _head_rows(pairs: Pairs, writers: Writers, got: Received, ranking: Ranking) -> Columns:
     n_heads = ranking.order.shape[-1]
-    rows = _rows(pairs, got, n_heads)
+    rows = _sides(pairs.pair_id[got.pairs], n_heads)
     contribution_all = np.take_along_axis(got.from_heads[:, :, 1], ranking.order, axis=-1)
     rank = np.arange(1, n_heads + 1, dtype=np.uint16)
     return rows | {
@@ -100,7 +98,7 @@ def _head_rows(pairs: Pairs, writers: Writers, got: Received, ranking: Ranking) 
 
 
 def _other_rows(pairs: Pairs, writers: Writers, got: Received) -> Columns:
-    rows = _rows(pairs, got, len(got.others))
+    rows = _sides(pairs.pair_id[got.pairs], len(got.others))
     n = len(rows["side"])
     writer = np.tile(got.others, 2 * len(got.pairs))
     return rows | {
@@ -114,11 +112,11 @@ def _other_rows(pairs: Pairs, writers: Writers, got: Received) -> Columns:
     }
 
 
-def _rows(pairs: Pairs, got: Received, n_writers: int) -> Columns:
-    """What tells rows of (pair, side, writer) apart, but for the writer."""
+def _sides(pair_id: Integers, n_rows: int) -> Columns:
+    """pair_id and side of so many rows for each side of the pairs."""
     return {
-        "pair_id": np.repeat(pairs.pair_id[got.pairs], 2 * n_writers),
-        "side": np.tile(np.repeat(np.arange(2, dtype=np.uint8), n_writers), len(got.pairs)),
+        "pair_id": np.repeat(pair_id, 2 * n_rows),
+        "side": np.tile(np.repeat(np.arange(2, dtype=np.uint8), n_rows), len(pair_id)),
     }
 
 

@@ -38,7 +38,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Writers:
-    """What writes into the residual stream, in the order of `upstream`'s rows: heads first."""
+    """What writes into the residual stream: the heads first, by layer."""
 
     component: NDArray[np.uint8]  # [writer], code
     layer: Integers  # [writer], -1 for the embeddings

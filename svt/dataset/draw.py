@@ -40,13 +40,9 @@ def draw(
             f"dataset.n_prompts={config.n_prompts}: only {most} distinct prompts can be made "
             f"evenly from {told} and these templates and nouns; ask for fewer or give more of them"
         )
-    has, needs = limits(), config.n_prompts * PROMPT_BYTES
-    if has is not None and needs > has.total:
-        raise SvtError(
-            f"dataset.n_prompts={config.n_prompts}: the prompts alone take at least "
-            f"{needs / 1e9:.1f} GB, and memory and swap are {has.total / 1e9:.1f} GB in all; ask "
-            "for fewer"
-        )
+    if (has := limits()) is not None:
+        told = f"dataset.n_prompts={config.n_prompts}: the prompts alone take"
+        has.check(config.n_prompts * PROMPT_BYTES, told, "ask for fewer")
     rng = random.Random(config.seed)
     used: set[tuple[int, Words]] = set()
     with Progress("prompts", config.n_prompts, "drawn") as progress:
