@@ -11,7 +11,7 @@
 The names of TransformerLens hooks stand in this file and in forward.py alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,13 +91,16 @@ class Reads:
 
     def flatten(self) -> "Reads":
         """Return the reads by token, of those by prompt and position."""
-        parts = (self.q, self.k, self.q_scale, self.k_scale, self.norm_scale)
-        return Reads(*(part.flatten(0, 1) for part in parts), self.rotation)
+        return self._each(lambda part: part.flatten(0, 1))
 
     def at(self, tokens: Tensor) -> "Reads":
         """Return the reads of some tokens, an index or mask of those by token."""
+        return self._each(lambda part: part[tokens])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Reads":
         parts = (self.q, self.k, self.q_scale, self.k_scale, self.norm_scale)
-        return Reads(*(part[tokens] for part in parts), self.rotation)
+        q, k, q_scale, k_scale, norm_scale = map(change, parts)
+        return Reads(q, k, q_scale, k_scale, norm_scale, self.rotation)
 
 
 def read_hooks(model: "Model", layer: int) -> list[str]:
