@@ -49,7 +49,7 @@ def test_a_head_without_full_rank_still_decomposes() -> None:
 
 
 def test_maps_give_coordinates_of_queries_and_keys() -> None:
-    """G_Q q is sqrt(sigma) u . x~, G_K k is sqrt(sigma) v . x~, and together they keep the score."""
+    """G_Q q is sqrt(sigma) u . x~ and G_K k is sqrt(sigma) v . x~; both keep the score."""
     w_q, b_q, w_k, b_k = weights()
     svd = decompose(w_q, b_q, w_k, b_k)
     generator = torch.Generator().manual_seed(1)
