@@ -23,7 +23,7 @@ from transformers import GPT2Config
 from svt.bench.rows import Row, ratios, timed
 from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
 from svt.compute.batches import plan
-from svt.compute.forward import hook_names, layout
+from svt.compute.forward import layout, watched_hooks
 from svt.compute.model import Model, load_model
 from svt.config import Config
 from svt.dataset import Dataset
@@ -163,7 +163,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 def forward(model: Model, config: Config, dataset: Dataset, logits: bool) -> None:
     """The bare forward pass in the dump's batches, with the logits of every token or with none."""
     keep = {} if logits else {"logits_to_keep": torch.zeros(0, dtype=torch.long)}
-    hooks = [(name, _nothing) for name in hook_names(model.n_layers, config.dump.components)]
+    hooks = [(name, _nothing) for name in watched_hooks(model, config.dump.components)]
     with torch.inference_mode():
         for batch in plan(model, dataset.prompts, config.dump):
             tokens = layout(batch).tokens.to(model.device)

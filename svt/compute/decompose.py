@@ -1,12 +1,16 @@
 """The singular value decomposition of every head's Omega, without ever building Omega.
 
 1. Omega = Q~ K~^T with Q~ = [W_Q; b_Q^T] and K~ = [W_K; b_K^T], each (d + 1, r), in float64 (eq.
-   2).
+   2); the gains of QK-norm are folded into both. Heads that share keys share K~.
 2. Thin QR of both: Q~ = A R and K~ = B T, so that Omega = A (R T^T) B^T with an r x r core.
 3. SVD of the core, R T^T = X S Y^T; u = A X, v = B Y. Each u_k is turned so that its largest
    entry is positive (v_k turns along), which makes the stored coordinates repeatable.
-4. Check: u and v are orthonormal, and u S v^T does to random vectors what Q~ K~^T does. A head
-   that is off by more than `TOLERANCE` is an error, never a result.
+4. G_Q = S^1/2 X^T R^-T and G_K = S^1/2 Y^T T^-T take a query and a key to their coordinates along
+   the slices. G_Q Q~^T = S^1/2 u^T, so without rotation these are the paper's; and since
+   G_Q^T G_K = 1, products of coordinates sum to the score whatever rotation came between.
+5. A factor of deficient rank has no such inverse: its singular values are floored, in G alone.
+6. Check: u and v are orthonormal, u S v^T does to random vectors what Q~ K~^T does, and
+   G_Q^T G_K = 1. A head that is off by more than `TOLERANCE` is an error, never a result.
 """
 
 from dataclasses import dataclass
@@ -20,20 +24,27 @@ from svt.compute.model import Model
 from svt.errors import SvtError
 
 TOLERANCE = 1e-5
+FLOOR = 1e-6  # of a factor's singular values in G, as a share of the largest
 _N_PROBES = 8
 
 
 @dataclass(frozen=True)
 class HeadSVD:
-    """The slices of every head: Omega = sum over k of u_k sigma_k v_k^T (eq. 5), float64."""
+    """The slices of every head: Omega = sum over k of u_k sigma_k v_k^T (eq. 5), float64.
+
+    Q~ = u S^1/2 G_K and K~ = v S^1/2 G_Q, so slice k reads along u S^1/2 G_K R_i^T G_Q^T e_k at
+    dest and along v S^1/2 G_Q R_j^T G_K^T e_k at src, in terms of orthonormal u and v.
+    """
 
     u: Tensor  # [layer, head, d_model + 1, r]
     v: Tensor  # [layer, head, d_model + 1, r]
     sigma: Tensor  # [layer, head, r], descending
-    error: Tensor  # [layer, head], relative reconstruction error
+    g_q: Tensor  # [layer, head, slice, r], from queries to coordinates at dest
+    g_k: Tensor  # [layer, head, slice, r], from keys to coordinates at src
+    error: Tensor  # [layer, head], relative error of reconstruction
 
     def singular_values(self) -> Columns:
-        """The table `singular_values`, one row a (layer, head, slice)."""
+        """Return the columns of the table `singular_values`, one row a (layer, head, slice)."""
         layer, head, k = (index.ravel() for index in np.indices(self.sigma.shape))
         return {
             "layer": layer.astype(np.uint8),
@@ -46,10 +57,11 @@ class HeadSVD:
 
 
 def decompose(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> HeadSVD:
-    """The slices of all heads.
+    """Return the slices of all heads.
 
-    w_q, w_k: [layer, head, d_model, r]; b_q, b_k: [layer, head, r]. Raises SvtError naming the
-    first head whose decomposition does not give Omega back.
+    w_q: [layer, head, d_model, r]; b_q: [layer, head, r]; w_k, b_k: the same with key heads, of
+    which each serves as many consecutive heads. Raises SvtError naming the first head whose
+    decomposition does not give Omega back.
     """
     layers = [_layer(*weights) for weights in zip(w_q, b_q, w_k, b_k, strict=True)]
     svd = HeadSVD(*(torch.stack(parts) for parts in zip(*layers, strict=True)))
@@ -63,35 +75,83 @@ def decompose(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> HeadSVD:
 
 
 def decompose_model(model: Model) -> HeadSVD:
-    """The slices of all heads of a folded model."""
+    """Return the slices of all heads of a folded model."""
     return decompose(*(model.weight(name) for name in ("W_Q", "b_Q", "W_K", "b_K")))
 
 
 def _layer(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> tuple[Tensor, ...]:
-    """u, v, sigma and error of one layer's heads."""
-    q = torch.cat([w_q, b_q[:, None]], dim=1).double()  # [head, d + 1, r]                      # 1
-    k = torch.cat([w_k, b_k[:, None]], dim=1).double()
-    if not (q.isfinite().all() and k.isfinite().all()):
-        finite = q.isfinite().all((1, 2)) & k.isfinite().all((1, 2))  # [head]
+    """Return u, v, sigma, g_q, g_k and error of one layer's heads."""
+    q, k = (torch.cat([w, b[:, None]], 1).double() for w, b in ((w_q, b_q), (w_k, b_k)))  # 1
+    group = len(q) // len(k)
+    finite = q.isfinite().all((1, 2)) & k.isfinite().all((1, 2)).repeat_interleave(group)
+    if not finite.all():
         nothing = torch.full_like(q, torch.nan)
-        return nothing, nothing, nothing[:, 0], torch.where(finite, 0.0, torch.nan).to(q)
+        core = nothing[:, : q.shape[2]]
+        return nothing, nothing, core[:, 0], core, core, torch.where(finite, 0.0, torch.nan).to(q)
     (a, r), (b, t) = torch.linalg.qr(q), torch.linalg.qr(k)  # 2
-    x, sigma, y = torch.linalg.svd(r @ t.mT)  # 3
-    u, v = a @ x, b @ y.mT  # [head, d + 1, r]
-    largest = u.abs().argmax(dim=1, keepdim=True)
-    turn = torch.where(u.gather(1, largest) < 0, -1.0, 1.0)  # [head, 1, r]
-    u, v = u * turn, v * turn
-    return u, v, sigma, _error(q, k, u, v, sigma)
+    k, b, t = (part.repeat_interleave(group, dim=0) for part in (k, b, t))
+    x, sigma, yt = torch.linalg.svd(r @ t.mT)  # 3
+    y = yt.mT
+    u, v = a @ x, b @ y  # [head, d + 1, r]
+    turn = torch.where(u.gather(1, u.abs().argmax(dim=1, keepdim=True)) < 0, -1.0, 1.0)
+    u, v, x, y = (part * turn for part in (u, v, x, y))  # turn: [head, 1, r]
+    g_q, g_k = _coordinate_maps(r, t, x, sigma, y)
+    return u, v, sigma, g_q, g_k, _error(q, k, u, v, sigma, g_q, g_k)
 
 
-def _error(q: Tensor, k: Tensor, u: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
-    """Step 4, [head]."""
+def _coordinate_maps(
+    r: Tensor, t: Tensor, x: Tensor, sigma: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return steps 4 and 5: g_q and g_k, [head, slice, r]."""
+    root = sigma.sqrt()[:, None]
+    g_q, g_k = (_solve(factor, part * root).mT for factor, part in ((r, x), (t, y)))
+    deficient = _condition(r).minimum(_condition(t)) < FLOOR
+    if deficient.any():  # 5
+        r, t = _floored(r[deficient]), _floored(t[deficient])
+        left, values, right = torch.linalg.svd(r @ t.mT)
+        turn = torch.where((left * x[deficient]).sum(1, keepdim=True) < 0, -1.0, 1.0)
+        root = values.sqrt()[:, None] * turn
+        g_q[deficient] = torch.linalg.solve(r, left * root).mT
+        g_k[deficient] = torch.linalg.solve(t, right.mT * root).mT
+    return g_q, g_k
+
+
+def _solve(triangular: Tensor, right: Tensor) -> Tensor:
+    solved: Tensor = torch.linalg.solve_triangular(triangular, right, upper=True)
+    return solved
+
+
+def _condition(factor: Tensor) -> Tensor:
+    """Return the smallest singular value over the largest, [head]; 0 for a factor of zeros."""
+    values = torch.linalg.svdvals(factor)
+    return values[:, -1] / values[:, 0].clamp_min(torch.finfo(values.dtype).tiny)
+
+
+def _floored(factor: Tensor) -> Tensor:
+    """Return the factors [head, r, r] with their singular values at least FLOOR of the largest."""
+    p, values, w = torch.linalg.svd(factor)
+    largest = values[:, :1]
+    floor = torch.where(largest > 0, FLOOR * largest, 1.0)
+    return (p * values.maximum(floor)[:, None]) @ w
+
+
+def _identity_error(left: Tensor, right: Tensor) -> Tensor:
+    """Return how far left^T right is from 1, [head]."""
+    identity = torch.eye(left.shape[-1], dtype=left.dtype, device=left.device)
+    return (left.mT @ right - identity).abs().amax((1, 2))
+
+
+def _error(
+    q: Tensor, k: Tensor, u: Tensor, v: Tensor, sigma: Tensor, g_q: Tensor, g_k: Tensor
+) -> Tensor:
+    """Return the largest error of step 6, [head]."""
     generator = torch.Generator().manual_seed(0)
     shape = (k.shape[1], _N_PROBES)
     probes = torch.randn(shape, generator=generator, dtype=k.dtype).to(k.device)
     wanted = q @ (k.mT @ probes)  # [head, d + 1, probe]
     got = u @ (sigma[..., None] * (v.mT @ probes))
     norm = torch.linalg.matrix_norm(wanted).clamp_min(torch.finfo(k.dtype).tiny)
-    identity = torch.eye(u.shape[-1], dtype=u.dtype, device=u.device)
-    skew = [(w.mT @ w - identity).abs().amax((1, 2)) for w in (u, v)]
-    return torch.stack([torch.linalg.matrix_norm(got - wanted) / norm, *skew]).amax(0)
+    restored = torch.linalg.matrix_norm(got - wanted) / norm
+    error = torch.stack([restored, _identity_error(u, u), _identity_error(v, v)]).amax(0)
+    of_maps = _identity_error(g_q, g_k)
+    return torch.where(of_maps > TOLERANCE, of_maps, error)

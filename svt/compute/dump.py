@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from svt.compute.batches import ROW_BYTES, share
-from svt.compute.columns import COMPONENTS, Batch
+from svt.compute.columns import Batch
 from svt.compute.decompose import HeadSVD
 from svt.compute.effects import asked, head_effects, prompt_columns
 from svt.compute.forward import Activations, Layout, forward, layout, of_prompts
@@ -30,7 +30,7 @@ from svt.compute.model import Model
 from svt.compute.pairs import Chooser, Pairs, of_rows, take
 from svt.compute.slices import basis, slices
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
-from svt.compute.upstream import Outputs, contributions, readout, residual_readings, writers
+from svt.compute.upstream import Outputs, contributions, readout, writers
 from svt.config import DumpConfig
 from svt.errors import SvtError
 
@@ -72,10 +72,10 @@ class _Worker:
 
     def __init__(self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool) -> None:
         self.model, self.svd, self.dump, self.only_correct = model, svd, dump, only_correct
-        self.w_o, self.w_u = model.weight("W_O"), model.weight("W_U")
+        self.w_o, self.w_u = model.weight("W_O"), model.unembedding[0]
         self.writers = writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, share(dump))
-        self.basis = basis(svd, model.work_dtype)
+        self.basis = basis(svd, model)
         self.coordinate_heads = _coordinate_heads(model, dump)
 
     @torch.inference_mode()
@@ -128,18 +128,18 @@ class _Worker:
         """Step 4: pairs, slices, upstream and sides of a chunk."""
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
-        scales = torch.stack(acts.scale).double().cpu().numpy()  # [layer, token]
         found = slices(self.basis, acts, pairs, token)
-        read = readout(self.svd, pairs, found, scales[pairs.layer[:, None], token])
+        read = readout(self.basis, acts, pairs, found, token)
+        scaling = np.array([scoring.scale for scoring in self.model.scoring])[pairs.layer]
         tables = {
-            "pairs": pair_columns(batch, pairs, found, read, self.model.d_head),
+            "pairs": pair_columns(batch, pairs, found, read, scaling),
             "slices": slice_columns(pairs, found),
         }
         strong = ~pairs.sampled
         pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)
         received = contributions(self.basis, acts, pairs, read, self.outputs, token[strong])
-        closed = set(self.dump.components) == set(COMPONENTS)
-        readings = residual_readings(read, found) if closed else None
+        closed = self.model.writing <= set(self.dump.components)
+        readings = read.readings if closed else None
         return tables | upstream_tables(pairs, self.writers, received, readings)
 
 

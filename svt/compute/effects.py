@@ -1,10 +1,10 @@
 """What the model says at the last token, and what each head adds to it directly.
 
-1. logit_diff = logit(answer) - logit(distractor) at `end`, a mean where there are several of a
-   kind (answers.py). `correct`: logit_diff > 0, or, for a prompt without a distractor, whether an
-   answer has the largest logit.
+1. logit_diff = logit(answer) - logit(distractor) at `end`, after the model's final soft cap if it
+   has one, a mean where there are several of a kind (answers.py). `correct`: logit_diff > 0, or,
+   for a prompt without a distractor, whether an answer has the largest logit.
 2. A head's direct effect is its output at `end`, divided by the final LayerNorm's scale of that
-   prompt, along W_U[answer] - W_U[distractor] (final LayerNorm folded into W_U).
+   prompt, along W_U[answer] - W_U[distractor] (final norm folded into W_U), before a soft cap.
 """
 
 from statistics import fmean
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
     """prompt_id, logit_diff (NaN without a distractor), correct (masked without an answer)."""
-    w_u, b_u = model.weight("W_U"), model.weight("b_U")
+    w_u, b_u = model.unembedding
     logit_diff = np.full(len(batch.prompts), np.nan, np.float32)
     correct = np.ma.array(np.zeros(len(batch.prompts), bool), mask=True)
     for row, prompt in enumerate(batch.prompts):
@@ -36,7 +36,7 @@ def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
             correct[row] = int((x @ w_u + b_u).argmax()) in prompt.answer
         else:
             both, n = [*prompt.answer, *prompt.distractor], len(prompt.answer)
-            logits = (x @ w_u[:, both] + b_u[both]).tolist()
+            logits = model.capped(x @ w_u[:, both] + b_u[both]).tolist()
             answer, distractor = fmean(logits[:n]), fmean(logits[n:])
             logit_diff[row] = answer - distractor
             correct[row] = answer > distractor

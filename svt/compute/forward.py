@@ -2,21 +2,23 @@
 
 1. Prompts are cut after their `end` token and padded right; causal attention keeps padding out of
    every real token, and every kept array holds real tokens only, one prompt after the other.
-2. Hooks keep, per layer, the normalised input, its scale, the heads' mixed values z and, where
-   asked for, the other writers into the residual stream; attention matrices are reduced to the
-   chosen pairs at once.
-3. The vocabulary's logits are not computed: what is asked about them needs the last token only.
+2. Hooks keep, per layer, what its heads read (attention.py), their mixed values z, divided by the
+   scale of a norm behind attention where there is one, and, where they are dumped, the other
+   writers into the residual stream; attention matrices are reduced to the chosen pairs at once.
+3. The vocabulary's logits are not computed: those of the last token follow from its residual.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from svt.compute.attention import Reads, read_hooks, reads, scores
 from svt.compute.model import Model
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ Choose = Callable[[int, Tensor, Tensor], None]
 class Activations:
     """Of all real tokens ("token" below is an index into these, prompt by prompt)."""
 
-    x: list[Tensor]  # per layer [token, d_model], ln1.hook_normalized
-    scale: list[Tensor]  # per layer [token], ln1.hook_scale
-    z: list[Tensor]  # per layer [token, head, r], attn.hook_z
+    position: Tensor  # [token], in its prompt
+    read: list[Reads]  # per layer, by token
+    z: list[Tensor]  # per layer [token, head, r]; times W_O it is what a head writes
+    post_scale: list[Tensor] | None  # per layer [token], of the norm behind attention
     writers: dict[
         str, Tensor
     ]  # "embed", "pos_embed": [token, d_model]; "mlp": [layer, token, d_model]
@@ -84,9 +87,10 @@ def of_prompts(
         np.cumsum(lengths) - lengths,
     )
     return fewer, Activations(
-        x=[layer[tokens] for layer in acts.x],
-        scale=[layer[tokens] for layer in acts.scale],
+        position=acts.position[tokens],
+        read=[layer.at(tokens) for layer in acts.read],
         z=[layer[tokens] for layer in acts.z],
+        post_scale=acts.post_scale and [layer[tokens] for layer in acts.post_scale],
         writers={
             name: part[:, tokens] if name == "mlp" else part[tokens]
             for name, part in acts.writers.items()
@@ -97,61 +101,67 @@ def of_prompts(
 
 
 def forward(model: Model, batch: Layout, components: Sequence[str], choose: Choose) -> Activations:
-    """Steps 2 and 3. `choose(layer, weights, scores)` sees [prompt, head, dest, src], in the work
-    dtype and on the model's device.
+    """Return steps 2 and 3. `choose(layer, weights, scores)` gets [prompt, head, dest, src] of each
+    layer, in the work dtype and on the model's device.
     """
     real = torch.arange(batch.tokens.shape[1]) < torch.as_tensor(batch.lengths)[:, None]
     flat = real.flatten().nonzero()[:, 0].to(model.device)  # [token]
     kept: dict[str, Tensor] = {}
-    scores: list[Tensor] = []
+    read: list[Reads] = []
 
-    def keep(value: Tensor, hook: Any) -> None:
-        kept[hook.name] = value.flatten(0, 1)[flat].to(model.work_dtype)
+    def keep(name: str, value: Tensor) -> None:
+        kept[name] = value.flatten(0, 1)[flat].to(model.work_dtype)
 
-    def keep_scores(value: Tensor, hook: Any) -> None:
-        scores.append(value)
+    def keep_whole(name: str, value: Tensor) -> None:
+        kept[name] = value
 
-    def keep_pattern(value: Tensor, hook: Any) -> None:
-        layer = int(hook.name.split(".")[1])
-        choose(layer, value.to(model.work_dtype), scores.pop().to(model.work_dtype))
+    def finish_layer(layer: int, weights: Tensor) -> None:
+        whole = reads(model, layer, kept)
+        for name in read_hooks(model, layer):
+            del kept[name]
+        choose(layer, weights.to(model.work_dtype), scores(model, layer, whole))
+        read.append(whole.flatten().at(flat))
 
-    special = {"hook_attn_scores": keep_scores, "hook_pattern": keep_pattern}
-    names = hook_names(model.n_layers, components)
-    model.bridge.run_with_hooks(
-        batch.tokens.to(model.device),
-        fwd_hooks=[(name, special.get(name.split(".")[-1], keep)) for name in names],
-        logits_to_keep=torch.zeros(0, dtype=torch.long, device=model.device),  # 3
-    )
+    watch = {name: partial(keep, name) for name in _kept_hooks(model, components)}
+    for layer in range(model.n_layers):
+        watch |= {name: partial(keep_whole, name) for name in read_hooks(model, layer)}
+        watch[f"blocks.{layer}.attn.hook_pattern"] = partial(finish_layer, layer)
+    model.run(batch.tokens, watch)
     ends = torch.as_tensor(batch.starts + batch.lengths - 1, device=model.device)
     blocks = range(model.n_layers)
-    writers = {c: kept[f"hook_{c}"] for c in ("embed", "pos_embed") if c in components}
+    writers = {c: kept[f"hook_{c}"] for c in ("embed", "pos_embed") if f"hook_{c}" in kept}
     if "mlp" in components:
         writers["mlp"] = torch.stack([kept[f"blocks.{i}.hook_mlp_out"] for i in blocks])
+    z = [kept[f"blocks.{i}.attn.hook_z"] for i in blocks]
+    post_scale = None
+    if "blocks.0.ln1_post.hook_scale" in kept:
+        post_scale = [kept[f"blocks.{i}.ln1_post.hook_scale"][:, 0] for i in blocks]
+        z = [part / scale[:, None, None] for part, scale in zip(z, post_scale, strict=True)]
     return Activations(
-        x=[kept[f"blocks.{i}.ln1.hook_normalized"] for i in blocks],
-        scale=[kept[f"blocks.{i}.ln1.hook_scale"][:, 0] for i in blocks],
-        z=[kept[f"blocks.{i}.attn.hook_z"] for i in blocks],
+        position=flat % batch.tokens.shape[1],
+        read=read,
+        z=z,
+        post_scale=post_scale,
         writers=writers,
         end_x=kept["ln_final.hook_normalized"][ends],
         end_scale=kept["ln_final.hook_scale"][ends, 0],
     )
 
 
-def hook_names(n_layers: int, components: Sequence[str]) -> list[str]:
-    """Of everything that `forward` looks at."""
+def _kept_hooks(model: Model, components: Sequence[str]) -> list[str]:
+    """Return the names of the hooks whose values are kept of every real token."""
     names = ["ln_final.hook_normalized", "ln_final.hook_scale"]
     names += [f"hook_{c}" for c in ("embed", "pos_embed") if c in components]
-    for layer in range(n_layers):
-        names += [
-            f"blocks.{layer}.{hook}"
-            for hook in (
-                "ln1.hook_normalized",
-                "ln1.hook_scale",
-                "attn.hook_attn_scores",
-                "attn.hook_pattern",
-                "attn.hook_z",
-            )
-        ]
+    for layer in range(model.n_layers):
+        names += [f"blocks.{layer}.{hook}" for hook in ("attn.hook_z", "ln1_post.hook_scale")]
         if "mlp" in components:
             names.append(f"blocks.{layer}.hook_mlp_out")
+    return [name for name in names if model.has_hook(name)]
+
+
+def watched_hooks(model: Model, components: Sequence[str]) -> list[str]:
+    """Return the names of all hooks that `forward` watches."""
+    names = _kept_hooks(model, components)
+    for layer in range(model.n_layers):
+        names += [*read_hooks(model, layer), f"blocks.{layer}.attn.hook_pattern"]
     return names

@@ -2,13 +2,13 @@
 
 1. Its files: the folder `model.path`, or else the Hugging Face hub's `model.name`
    (model_files.py).
-2. Its config.json is read first: whatever would make Omega depend on more than the two residuals,
-   or the residual stream on more than a sum of writers, is refused by name, before any weight is
-   read; so is what cannot fit into memory (svt/memory.py).
+2. Its config.json is read first: what cannot be decomposed is refused by name before any weight
+   is read (refuse.py); so is what cannot fit into memory (svt/memory.py).
 3. Weights are read from safetensors only, and no code that comes with a model is run.
-4. TransformerLens folds the LayerNorms and value biases and centres what writes into the residual
-   stream.
-5. Self-check: scores recomputed from the folded weights must be the model's own on random tokens.
+4. TransformerLens folds the norms and value biases, and centres what writes into the residual
+   stream where the norms are LayerNorms. QK-norm, norms behind attention and a final norm that
+   TransformerLens leaves unfolded enter the weights here.
+5. Self-checks on random tokens (check.py): weights, scores, parts and logits are the model's own.
 """
 
 import contextlib
@@ -16,19 +16,24 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from svt.compute.refuse import refuse_undecomposable
+from svt.compute.attention import Scoring
+from svt.compute.check import check_model, random_tokens
+from svt.compute.columns import COMPONENTS
+from svt.compute.refuse import VERIFIED, refuse_undecomposable
 from svt.config import ModelConfig
 from svt.errors import SvtError
 from svt.memory import check_memory
 from svt.model_files import CONFIG, localise
+from svt.progress import say
 
 _DTYPES = {
     "float32": torch.float32,
@@ -45,30 +50,105 @@ class Model:
     bridge: Any  # transformer_lens TransformerBridge
     n_layers: int
     n_heads: int
+    n_key_heads: int
     d_model: int
     d_head: int
     n_ctx: int
     d_vocab: int
     device: torch.device
     dtype: torch.dtype
+    scoring: tuple[Scoring, ...]  # of each layer
+    centres: bool  # whether its norms are LayerNorms, which take the mean away
+    logit_cap: float | None  # the soft cap of the final logits
+    components: tuple[str, ...]  # those that exist, in the order of COMPONENTS
+    writing: frozenset[str] = frozenset()  # those whose output is not always zero
 
     @property
     def work_dtype(self) -> torch.dtype:
         """The dtype of products outside the forward pass: float32, of a float64 model float64."""
         return torch.float64 if self.dtype == torch.float64 else torch.float32
 
-    def weight(self, name: str) -> Tensor:
-        """A folded weight in the work dtype.
+    @cached_property
+    def _hooks(self) -> frozenset[str]:
+        return frozenset(self.bridge.hook_dict)
 
-        W_Q, W_K: [layer, head, d_model, r]; b_Q, b_K: [layer, head, r]; W_O: [layer, head, r,
-        d_model]; b_O: [layer, d_model]; W_U: [d_model, vocabulary]; b_U: [vocabulary].
+    def has_hook(self, name: str) -> bool:
+        """Return whether the forward pass fires a hook of this name."""
+        return name in self._hooks
+
+    def run(self, tokens: Tensor, watch: Mapping[str, Callable[[Tensor], None]]) -> None:
+        """Run tokens [prompt, position], without logits; each hook's value goes to its watcher."""
+        hooks = [(name, _watcher(look)) for name, look in watch.items()]
+        none = torch.zeros(0, dtype=torch.long, device=self.device)
+        self.bridge.run_with_hooks(
+            tokens.to(self.device), fwd_hooks=hooks, logits_to_keep=none, use_cache=False
+        )
+
+    def weight(self, name: str) -> Tensor:
+        """Return a folded weight in the work dtype; a bias that the model has not is zero.
+
+        W_Q: [layer, head, d_model, r]; b_Q: [layer, head, r], both with QK-norm's gain; W_K, b_K
+        (and W_V): the same with key heads; W_O: [layer, head, r, d_model] and b_O: [layer,
+        d_model], with the gain of a norm behind attention; W_U: [d_model, vocabulary], with the
+        gain of the final norm; b_U: [vocabulary].
         """
-        weight: Tensor = getattr(self.bridge, name)
-        return weight.detach().to(self.work_dtype)
+        if name in _BIASES and not self._has(name):
+            return self.weight("W" + name[1:]).new_zeros(self._bias_shape(name))
+        weight: Tensor = getattr(self.bridge, name).detach().to(self.work_dtype)
+        if name[-1] in "QK":
+            gains = [getattr(layer, f"{name[-1].lower()}_gain") for layer in self.scoring]
+            if gains[0] is not None:
+                gain = torch.stack(gains)  # [layer, head, r]
+                weight = weight * (gain if name[0] == "b" else gain[:, :, None])
+        elif name[-1] == "O" and "ln1_post" in dict(self.bridge.blocks[0].named_children()):
+            gain = torch.stack([_gain(block.ln1_post) for block in self.bridge.blocks])
+            weight = weight * (gain if name[0] == "b" else gain[:, None, None])
+        elif name == "W_U" and not (gain := _gain(self.bridge.ln_final)).eq(1).all():
+            weight = weight * gain[:, None]
+        return weight
+
+    @cached_property
+    def unembedding(self) -> tuple[Tensor, Tensor]:
+        """W_U [d_model, vocabulary] and b_U [vocabulary], as `weight` returns them."""
+        return self.weight("W_U"), self.weight("b_U")
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits [..., vocabulary] of final normalised residuals [..., d_model]."""
+        w_u, b_u = self.unembedding
+        return self.capped(x @ w_u + b_u)
+
+    def capped(self, logits: Tensor) -> Tensor:
+        """Return logits as the model gives them, after its final soft cap if it has one."""
+        cap = self.logit_cap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    def _has(self, name: str) -> bool:
+        try:
+            return getattr(self.bridge, name) is not None
+        except AttributeError:
+            return False
+
+    def _bias_shape(self, name: str) -> tuple[int, ...]:
+        heads = {"b_Q": self.n_heads, "b_K": self.n_key_heads}
+        if name in heads:
+            return self.n_layers, heads[name], self.d_head
+        return (self.n_layers, self.d_model) if name == "b_O" else (self.d_vocab,)
+
+
+def _watcher(look: Callable[[Tensor], None]) -> Callable[[Tensor, Any], None]:
+    """Return a hook that changes nothing, whatever `look` returns."""
+
+    def hook(value: Tensor, hook: Any) -> None:
+        look(value)
+
+    return hook
+
+
+_BIASES = ("b_Q", "b_K", "b_O", "b_U")
 
 
 def load_model(config: ModelConfig) -> Model:
-    """The folded model. Raises SvtError when it cannot be found, read or decomposed."""
+    """Return the folded model. Raises SvtError when it cannot be found, read or decomposed."""
     path = localise(config).path  # 1
     assert path is not None
     content = _read_config(Path(path))
@@ -77,22 +157,87 @@ def load_model(config: ModelConfig) -> Model:
     torch.set_float32_matmul_precision("highest")  # no TF32
     if device.type == "cpu":
         check_memory(Path(path), content, _folded_in(dtype).itemsize)
+    tokens = random_tokens(content).to(device)
     with _quiet():
-        bridge = _load(Path(path), device, dtype)  # 3, 4
+        bridge, logits = _load(Path(path), device, dtype, tokens)  # 3, 4
+    model = _described(bridge, device, dtype)
+    model = replace(model, writing=check_model(model, path, tokens, logits))  # 5
+    if content["model_type"] not in VERIFIED:
+        say(
+            f"note: models of type {content['model_type']} were not verified beforehand; the "
+            "self-checks of this one hold"
+        )
+    return model
+
+
+def _described(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
+    """Return the loaded model with what is to be known of its layers."""
     shape = bridge.cfg
-    model = Model(
+    biased = any(bias is not None for block in bridge.blocks for bias in _output_biases(block))
+    missing = {
+        "pos_embed": "pos_embed" not in dict(bridge.named_children()),
+        "bias": not biased,
+    }
+    cap = getattr(bridge.original_model.config, "final_logit_softcapping", None)
+    return Model(
         bridge=bridge,
         n_layers=shape.n_layers,
         n_heads=shape.n_heads,
+        n_key_heads=getattr(shape, "n_key_value_heads", None) or shape.n_heads,
         d_model=shape.d_model,
         d_head=shape.d_head,
         n_ctx=shape.n_ctx,
         d_vocab=shape.d_vocab,
         device=device,
         dtype=dtype,
+        scoring=tuple(_scoring(bridge, layer) for layer in range(shape.n_layers)),
+        centres=not bridge.ln_final.uses_rms_norm,
+        logit_cap=cap,
+        components=tuple(name for name in COMPONENTS if not missing.get(name)),
     )
-    _check_scores(model, path)  # 5
-    return model
+
+
+def _output_biases(block: Any) -> Iterator[Any]:
+    for name in ("b_O", "b_V"):
+        with contextlib.suppress(AttributeError):
+            yield getattr(block.attn, name)
+
+
+def _scoring(bridge: Any, layer: int) -> Scoring:
+    """Return how the heads of a layer score; check.py holds it against the model itself."""
+    attn, config = bridge.blocks[layer].attn, bridge.original_model.config
+    inner = attn.original_component
+    unscaled = config.model_type == "gpt_neo"
+    default = 1.0 if unscaled else bridge.cfg.d_head**-0.5
+    scale = getattr(inner, "scaling", None)
+    parts = dict(attn.named_children())
+    gains = (
+        _gain(parts[norm]).view(-1, bridge.cfg.d_head).float() if norm in parts else None
+        for norm in ("q_norm", "k_norm")
+    )
+    return Scoring(
+        default if scale is None else float(scale),
+        getattr(inner, "attn_logit_softcapping", None),
+        _window(config, layer),
+        *gains,
+    )
+
+
+def _window(config: Any, layer: int) -> int | None:
+    """Return the width of a layer's sliding window; None where it attends to all before."""
+    if config.model_type == "gpt_neo":
+        return config.window_size if config.attention_layers[layer] == "local" else None
+    window = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None)
+    if window is None or (kinds and kinds[layer] != "sliding_attention"):
+        return None
+    return int(window)
+
+
+def _gain(norm: Any) -> Tensor:
+    """Return what a norm multiplies by, [d]."""
+    weight: Tensor = norm.weight.detach()
+    return 1 + weight if norm.uses_weight_offset else weight
 
 
 def _device(name: str) -> torch.device:
@@ -121,9 +266,11 @@ def _folded_in(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    """Steps 3 and 4."""
-    from transformer_lens.model_bridge import TransformerBridge
+def _load(
+    folder: Path, device: torch.device, dtype: torch.dtype, tokens: Tensor
+) -> tuple[Any, Tensor]:
+    """Return steps 3 and 4, and the logits of `tokens` before anything is folded."""
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
     from transformers import AutoModelForCausalLM
 
     wide = _folded_in(dtype)
@@ -144,51 +291,32 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
             raise ValueError(
                 f"missing, or not of the shape of {CONFIG}: {', '.join(sorted(wrong))}"
             )
-        bridge = TransformerBridge.boot_transformers(
-            str(folder), hf_model=weights.to(device).eval(), device=device, dtype=wide
+        weights = weights.to(device).eval()
+        with torch.inference_mode():
+            logits = weights(tokens, use_cache=False).logits
+        bridge = build_bridge_from_module(
+            weights, type(weights).__name__, hf_config=weights.config, device=device, dtype=wide
         )
         # Centring W_U would move all logits of a token alike, at a fifth of the time of loading.
         bridge.enable_compatibility_mode(disable_warnings=True, center_unembed=False)
     except Exception as error:  # the libraries below raise whatever they please
         told = " ".join(str(error).split()) or type(error).__name__
         raise SvtError(f"model.path={folder}: the weights cannot be loaded: {told}") from error
-    return (bridge if dtype == wide else bridge.to(dtype)).eval()
+    return _cast(bridge, dtype).eval(), logits
 
 
-def _check_scores(model: Model, name: str) -> None:
-    """Step 5: Q~ K~^T on the captured input is what the model calls its scores, for every head."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, min(8, model.n_ctx))
-    tokens = torch.randint(model.d_vocab, shape, generator=generator).to(model.device)
-    seen: dict[str, Tensor] = {}
-
-    def keep(value: Tensor, hook: Any) -> None:
-        seen[hook.name] = value.to(model.work_dtype)
-
-    names = [
-        f"blocks.{layer}.{hook}"
-        for layer in range(model.n_layers)
-        for hook in ("ln1.hook_normalized", "attn.hook_attn_scores")
-    ]
-    with torch.inference_mode():
-        model.bridge.run_with_hooks(tokens, fwd_hooks=[(name, keep) for name in names])
-    causal = torch.ones(shape[1], shape[1], dtype=torch.bool, device=model.device).tril()
-    weights = [model.weight(name) for name in ("W_Q", "b_Q", "W_K", "b_K")]
-    for layer, (w_q, b_q, w_k, b_k) in enumerate(zip(*weights, strict=True)):
-        x = seen[f"blocks.{layer}.ln1.hook_normalized"][:, None]  # [batch, 1, position, d]
-        scores = seen[f"blocks.{layer}.attn.hook_attn_scores"][..., causal]  # [batch, head, pair]
-        query, key = x @ w_q + b_q[:, None], x @ w_k + b_k[:, None]  # [batch, head, position, r]
-        own = (query @ key.mT)[..., causal] / model.d_head**0.5
-        largest = scores.abs().amax((0, 2)).clamp_min(1e-3)  # [head]
-        error = (own - scores).abs().amax((0, 2)) / largest
-        allowed = max(1e-4, 16 * torch.finfo(model.dtype).eps)
-        if not (error <= allowed).all():
-            head = int(error.nan_to_num(torch.inf).argmax())
-            raise SvtError(
-                f"{name}: the scores of head {layer}.{head} are not those of its query and key "
-                f"weights (relative error {error[head]:.1e}, at most {allowed:.0e}), so a circuit "
-                "would be traced wrongly; this model cannot be decomposed"
-            )
+def _cast(bridge: Any, dtype: torch.dtype) -> Any:
+    """Return the model in its dtype; the frequencies of rotary positions stay as they are."""
+    frequencies = {
+        module: dict(module.named_buffers(recurse=False))
+        for module in bridge.modules()
+        if "inv_freq" in dict(module.named_buffers(recurse=False))
+    }
+    bridge = bridge if next(bridge.parameters()).dtype == dtype else bridge.to(dtype)
+    for module, buffers in frequencies.items():
+        for name, buffer in buffers.items():
+            module._buffers[name] = buffer
+    return bridge
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Which attention pairs are stored.
 
-1. Candidates are all pairs of real tokens with src <= dest, the first token included.
+1. Candidates are all pairs of real tokens with src <= dest, the first token included, that a
+   sliding window of the layer does not hide.
 2. A pair is stored when it may fire (score >= 0, src > 0) and its weight reaches dump.min_weight.
    With dump.pairs=all, or when dump.min_weight is 0, it need not be one that may fire.
 3. Of all other pairs those are stored whose hash falls below dump.sample. The hash is splitmix64 of
@@ -9,7 +10,6 @@
 """
 
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,16 +64,24 @@ class Chooser:
 
     def __init__(self, model: Model, batch: Layout, dump: DumpConfig) -> None:
         self._model, self._dump = model, dump
-        self._prompt_ids = batch.prompt_ids
+        self._prompt_ids, self._width = batch.prompt_ids, batch.tokens.shape[1]
         position = np.arange(batch.tokens.shape[1])
         real = position < batch.lengths[:, None, None]  # [prompt, 1, dest]
-        self._candidates = real[..., None] & (position <= position[:, None])  # 1
-        self._on_device = torch.as_tensor(self._candidates, device=model.device)
+        distance = position[:, None] - position  # [dest, src]
+        windows = {scoring.window or len(position) for scoring in model.scoring}
+        self._candidates = {
+            window: real[..., None] & (distance >= 0) & (distance < window) for window in windows
+        }  # 1
+        self._on_device = {
+            window: torch.as_tensor(candidates, device=model.device)
+            for window, candidates in self._candidates.items()
+        }
         self._found: list[Pairs] = []
 
     def __call__(self, layer: int, weights: Tensor, scores: Tensor) -> None:
         """weights, scores: [prompt, head, dest, src] of one layer."""
-        strong = self._on_device & (weights.double() >= self._dump.min_weight)  # 2
+        window = self._model.scoring[layer].window or self._width
+        strong = self._on_device[window] & (weights.double() >= self._dump.min_weight)  # 2
         if self._dump.pairs == "eligible" and self._dump.min_weight > 0:
             strong[..., 0] = False
             strong &= scores.float() >= 0
@@ -99,14 +107,11 @@ class Chooser:
             )
         )
 
-    @cached_property
-    def _candidates_of_a_head(self) -> tuple[Integers, ...]:
-        return self._candidates.nonzero()
-
     def _drawn(self, layer: int) -> Integers:
         """The candidates of a layer whose hash is low enough, [4, n]: row, head, dest, src."""
         drawn = []
-        row, _, dest, src = self._candidates_of_a_head
+        window = self._model.scoring[layer].window or self._width
+        row, _, dest, src = self._candidates[window].nonzero()
         for head in range(self._model.n_heads):
             index = np.stack([row, np.full_like(row, head), dest, src])
             low = draw(self._pair_id(layer, index), self._dump.seed) < self._dump.sample

@@ -1,9 +1,10 @@
 """Slice coordinates and contributions of stored pairs.
 
-1. dest_coord_k = sqrt(sigma_k) u_k . x~_dest and src_coord_k = sqrt(sigma_k) v_k . x~_src, in the
-   precision of the activations, once for every (head, token) that takes part.
+1. dest_coord = G_Q q and src_coord = G_K k of the query and the key as they enter the dot product
+   (attention.py), in the precision of the activations, once for every (head, token) that takes
+   part.
 2. contribution_k = dest_coord_k * src_coord_k, rounded to the float32 that is stored; their
-   float64 sum is omega_score, the score before its 1 / sqrt(r).
+   float64 sum is omega_score, the score before it is scaled.
 3. Signal sets of the contributions as stored, so that a query over the store finds the same.
 """
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
+from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.signal import signal_sets
 
@@ -24,18 +26,22 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Basis:
-    """The slices' directions as they are multiplied with activations, in those' precision."""
+    """The maps between what heads read and their slices, in the precision of the activations."""
 
-    w: Tensor  # [side, layer, head, slice, d_model]: u and v without their last coordinate
-    last: Tensor  # [side, layer, head, slice]: that coordinate
-    root: Tensor  # [layer, head, slice], sqrt(sigma)
+    g: Tensor  # [side, layer, head, slice, r], G_Q and G_K
+    w: Tensor  # [side, layer, head, r, d_model], W_Q and W_K of every head
+    b: Tensor  # [side, layer, head, r], b_Q and b_K
 
 
-def basis(svd: HeadSVD, dtype: torch.dtype) -> Basis:
-    """Rounds a decomposition to `dtype`."""
-    w = torch.stack([w[:, :, :-1].mT.to(dtype) for w in (svd.u, svd.v)])
-    last = torch.stack([w[:, :, -1].to(dtype) for w in (svd.u, svd.v)])
-    return Basis(w, last, svd.sigma.sqrt().to(dtype))
+def basis(svd: HeadSVD, model: Model) -> Basis:
+    """Return a model's decomposition rounded to its work dtype, with what its heads read by."""
+    group = model.n_heads // model.n_key_heads
+    w_q, b_q, w_k, b_k = (model.weight(name) for name in ("W_Q", "b_Q", "W_K", "b_K"))
+    return Basis(
+        torch.stack([svd.g_q, svd.g_k]).to(model.work_dtype),
+        torch.stack([w_q, w_k.repeat_interleave(group, dim=1)]).mT,
+        torch.stack([b_q, b_k.repeat_interleave(group, dim=1)]),
+    )
 
 
 @dataclass(frozen=True)
@@ -64,21 +70,18 @@ def slices(of: Basis, acts: Activations, pairs: Pairs, token: Integers) -> Slice
 def coordinates(
     of: Basis, side: int, acts: Activations, layer: Integers, head: Integers, token: Integers
 ) -> Floats:
-    """sqrt(sigma_k) w_k . x~ of each (layer, head, token), [entry, slice]; w: u for dest, v for
-    src.
-    """
-    n_tokens, (n_layers, n_heads, r) = len(acts.x[0]), of.root.shape
+    """Return step 1 for each (layer, head, token), [entry, slice]; side 0 is dest, 1 is src."""
+    n_tokens, (n_layers, n_heads, r) = len(acts.position), of.b.shape[1:]
     key = (layer * n_heads + head) * n_tokens + token
     distinct, place = np.unique(key, return_inverse=True)
     which, where = np.divmod(distinct, n_tokens)
     bounds = np.searchsorted(which, np.arange(n_layers * n_heads + 1))
-    tokens = torch.as_tensor(where, device=of.w.device)
-    found = of.w.new_empty(len(distinct), r)
+    tokens = torch.as_tensor(where, device=of.g.device)
+    found = of.g.new_empty(len(distinct), r)
     for i in np.unique(which):
         rows = slice(bounds[i], bounds[i + 1])
         at, h = divmod(int(i), n_heads)
-        x = acts.x[at][tokens[rows]]  # [token, d]
-        read = torch.addmm(of.last[side, at, h], x, of.w[side, at, h].mT)
-        torch.mul(read, of.root[at, h], out=found[rows])
+        vectors, _ = acts.read[at].side(side)
+        torch.mm(vectors[tokens[rows], h], of.g[side, at, h].mT, out=found[rows])
     coords: Floats = found.cpu().numpy()[place]
     return coords

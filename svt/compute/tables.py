@@ -12,9 +12,11 @@ from svt.compute.slices import Basis, Slices, coordinates
 from svt.compute.upstream import Doubles, Ranking, Readout, Received, Writers, rank_heads
 
 
-def pair_columns(batch: Layout, pairs: Pairs, found: Slices, read: Readout, d_head: int) -> Columns:
-    """One row a stored pair."""
-    offsets = read.offsets()  # [pair, side, kind]
+def pair_columns(
+    batch: Layout, pairs: Pairs, found: Slices, read: Readout, scaling: Doubles
+) -> Columns:
+    """Return one row a stored pair; scaling: [pair], what its layer multiplies scores by."""
+    offsets = read.offsets  # [pair, side, kind]
     return {
         "pair_id": pairs.pair_id,
         "prompt_id": batch.prompt_ids[pairs.row],
@@ -34,7 +36,7 @@ def pair_columns(batch: Layout, pairs: Pairs, found: Slices, read: Readout, d_he
         "src_offset": offsets[:, 1, 0],
         "dest_offset_all": offsets[:, 0, 1],
         "src_offset_all": offsets[:, 1, 1],
-        "residual": np.abs(found.omega_score - d_head**0.5 * pairs.score.astype(np.float64)),
+        "residual": np.abs(found.omega_score - pairs.score.astype(np.float64) / scaling),
     }
 
 

@@ -1,12 +1,13 @@
 """What every upstream component contributed to a stored pair, through its dest and its src token
 (eq. 8).
 
-1. A (pair, side) reads the residual stream along one direction, its probe: (1 / scale_t) times
-   the sum over k of sign_k sqrt(sigma_k) w_k[:d], w = u for dest and v for src, sign_k = sign(u_k
-   . x~_dest) for both. The sum runs over the signal set, and once more over every slice (the
-   paper's baseline).
-2. The sum over k of sign_k sqrt(sigma_k) w_k[d] / scale_t is the offset that the released code
-   adds.
+1. Slice k reads the residual at dest along p_k = Q~ R_i^T G_Q^T e_k and at src along p_k = K~ R_j^T
+   G_K^T e_k; without rotation these are sqrt(sigma_k) u_k and sqrt(sigma_k) v_k. A (pair, side)
+   reads it along one direction, its probe: (1 / scale_t) times the sum over k of sign_k p_k[:d],
+   sign_k = sign(dest_coord_k) for both sides. The sum runs over the signal set, and once more over
+   every slice (the paper's baseline).
+2. The sum over k of sign_k p_k[d] / scale_t is the offset that the released code adds; models
+   without query and key biases have none.
 3. A component's contribution is its output at the token, read along the probe. One product a
    token serves all pairs that touch it.
 4. Layer by layer of the pairs, heads below are ranked by the float32 contributions that are
@@ -26,7 +27,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svt.compute.columns import COMPONENTS, HEAD
-from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
@@ -60,10 +60,10 @@ class Writers:
 
 
 def writers(model: Model, components: tuple[str, ...]) -> Writers:
-    """The chosen components of a model, by component, layer and head."""
+    """Return the chosen components that the model has, by component, layer and head."""
     rows: list[tuple[int, int, int]] = []
     for code, name in enumerate(COMPONENTS):
-        if name not in components:
+        if name not in components or name not in model.components:
             continue
         layers = [-1] if name in ("embed", "pos_embed") else list(range(model.n_layers))
         heads = list(range(model.n_heads)) if name == "head" else [-1]
@@ -119,6 +119,9 @@ class Outputs:
                     torch.bmm(mixed, w_o, out=part[at * len(w_o) : (at + 1) * len(w_o), :n])
             elif name == "bias":
                 part.copy_(self._b_o[:, None].expand(-1, len(token), -1))
+                if acts.post_scale is not None:
+                    scales = torch.stack([scale[index] for scale in acts.post_scale])
+                    part.div_(scales[..., None])
             elif name == "mlp":
                 part.copy_(acts.writers[name][:, index])
             else:
@@ -130,40 +133,59 @@ class Outputs:
 class Readout:
     """How stored pairs read the residual stream; kind 0 is the signal, kind 1 every slice."""
 
-    weights: Doubles  # [pair, kind, slice], sign_k sqrt(sigma_k), 0 outside the kind
-    last: Doubles  # [pair, side, slice], w_k[d]
-    scale: Doubles  # [pair, side], of the pair's layer at dest and src
-
-    def offsets(self) -> Doubles:
-        """Step 2: [pair, side, kind]."""
-        summed: Doubles = np.einsum("nkr,nsr->nsk", self.weights, self.last)
-        return summed / self.scale[..., None]
+    weights: Tensor  # [pair, side, kind, r], along the columns of W_Q or W_K, times 1 / scale
+    offsets: Doubles  # [pair, side, kind], step 2
+    scale: Doubles  # [pair, side], of the pair's head at dest and src
+    readings: Doubles  # [pair, side], of step 5, along the signal
 
 
-def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Doubles) -> Readout:
-    """The readout of every pair; scale: [pair, side]."""
-    root, u_last, v_last = (
-        part.cpu().numpy()[pairs.layer, pairs.head]  # [pair, slice]
-        for part in (svd.sigma.sqrt(), svd.u[:, :, -1], svd.v[:, :, -1])
-    )
-    every = np.sign(found.dest_coord) * root
-    weights = np.stack([every * found.in_signal, every], axis=1)
-    return Readout(weights, np.stack([u_last, v_last], axis=1), scale)
+def readout(of: Basis, acts: Activations, pairs: Pairs, found: Slices, token: Integers) -> Readout:
+    """Return the readout of every pair; token: [pair, side]."""
+    sign = np.sign(found.dest_coord)
+    signs = np.stack([sign * found.in_signal, sign], axis=1)  # [pair, kind, slice]
+    weights = of.g.new_empty(len(pairs), 2, *signs.shape[1:])
+    scale, norm_scale = np.ones((len(pairs), 2)), np.ones((len(pairs), 2))
+    offsets = np.empty((len(pairs), 2, signs.shape[1]))
+    n_heads = of.g.shape[2]
+    for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
+        at, h = divmod(head, n_heads)
+        read = acts.read[at]
+        rows = torch.as_tensor(of_head, device=of.g.device)
+        along = torch.as_tensor(signs[of_head], device=of.g.device).to(of.g.dtype)
+        for side in range(2):
+            tokens = torch.as_tensor(token[of_head, side], device=of.g.device)
+            inner = along @ of.g[side, at, h]  # [pair, kind, r]
+            if read.rotation is not None:
+                inner = read.rotation.transpose(inner, acts.position[tokens][:, None])
+            scales = read.side(side)[1][tokens, h]  # [pair]
+            inner = inner / scales[:, None, None]
+            weights[rows, side] = inner
+            offsets[of_head, side] = _numpy(inner.double() @ of.b[side, at, h].double())
+            scale[of_head, side] = _numpy(scales)
+            norm_scale[of_head, side] = _numpy(read.norm_scale[tokens])
+    coords = np.stack([found.dest_coord, found.src_coord], axis=1)  # [pair, side, slice]
+    along_signal = (signs[:, :1] * coords).sum(axis=-1)  # of [x; 1], divided by n
+    readings = along_signal - offsets[..., 0] * norm_scale
+    return Readout(weights, offsets, scale, readings)
+
+
+def _numpy(values: Tensor) -> Doubles:
+    array: Doubles = values.double().cpu().numpy()
+    return array
 
 
 def probes(of: Basis, pairs: Pairs, read: Readout, place: Integers, room: Room) -> Tensor:
     """Step 1: [entry, kind, d_model], where place[pair, side] tells the entry of a (pair, side)."""
     n_heads, d_model = of.w.shape[2], of.w.shape[-1]
-    weights = read.weights[:, None] / read.scale[..., None, None]  # [pair, side, kind, slice]
-    coefficients = torch.as_tensor(weights, device=of.w.device).to(of.w.dtype)
-    directions = room(2 * len(pairs), 2 * d_model)
+    n_kinds = read.weights.shape[2]
+    directions = room(2 * len(pairs), n_kinds * d_model)
     for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=of.w.device)
         for side in range(2):
-            asked = coefficients[rows, side].flatten(0, 1) @ of.w[side][divmod(head, n_heads)]
+            along = read.weights[rows, side].flatten(0, 1) @ of.w[side][divmod(head, n_heads)]
             entries = torch.as_tensor(place[of_head, side], device=of.w.device)
-            directions.index_copy_(0, entries, asked.view(len(rows), -1))
-    return directions.view(-1, 2, d_model)
+            directions.index_copy_(0, entries, along.view(len(rows), -1))
+    return directions.view(-1, n_kinds, d_model)
 
 
 def _groups(key: Integers) -> Iterator[tuple[int, Integers]]:
@@ -172,14 +194,6 @@ def _groups(key: Integers) -> Iterator[tuple[int, Integers]]:
     distinct, first = np.unique(key[order], return_index=True)
     for value, (start, stop) in zip(distinct, pairwise([*first, len(key)]), strict=True):
         yield int(value), order[start:stop]
-
-
-def residual_readings(read: Readout, found: Slices) -> Doubles:
-    """The second term of step 5, [pair, side]: sum over S of sign_k sqrt(sigma_k) w_k[:d] . x."""
-    sign = np.sign(found.dest_coord) * found.in_signal
-    coords = np.stack([found.dest_coord, found.src_coord], axis=1)  # [pair, side, slice]
-    readings: Doubles = (sign[:, None] * coords - read.weights[:, :1] * read.last).sum(axis=-1)
-    return readings
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from svt.config import DatasetConfig, DumpConfig, ModelConfig
 from svt.files import write_atomically
 
 SCHEMA_VERSION = 2
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 
 DATASET_FILES = ("path", "templates", "names", "nouns")
 

@@ -1,9 +1,11 @@
 """Dumps of small checkpoints, for tests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from svt.compute.batches import plan
 from svt.compute.columns import Batch, Columns
@@ -19,6 +21,19 @@ SORTED_BY = ("pair_id", "prompt_id", "side", "component", "up_layer", "up_head")
 
 def loaded(folder: Path, dtype: str = "float32", device: str = "cpu") -> Model:
     return load_model(ModelConfig("test", str(folder), None, device, dtype))  # type: ignore[arg-type]
+
+
+def with_signs(svd: HeadSVD, signs: torch.Tensor) -> HeadSVD:
+    """The same slices with u_k and v_k times signs [layer, head, slice] of 1 or -1."""
+    columns, rows = signs[:, :, None], signs[..., None]
+    turned = {name: getattr(svd, name) * columns for name in ("u", "v")}
+    return replace(svd, **turned, g_q=svd.g_q * rows, g_k=svd.g_k * rows)
+
+
+def in_order(svd: HeadSVD, order: torch.Tensor) -> HeadSVD:
+    """The same slices in another order."""
+    columns = {name: getattr(svd, name)[..., order] for name in ("u", "v", "sigma")}
+    return replace(svd, **columns, g_q=svd.g_q[:, :, order], g_k=svd.g_k[:, :, order])
 
 
 def parts(

@@ -18,7 +18,7 @@ from svt.compute.upstream import Outputs, writers
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
 from tests.checkpoints import tiny_gpt2
-from tests.compute.runs import dumped, loaded, parts, prompts_of
+from tests.compute.runs import dumped, in_order, loaded, parts, prompts_of, with_signs
 from tests.settings import DUMP
 
 ALL = replace(
@@ -244,7 +244,7 @@ def test_signs_of_slices_change_nothing_but_the_coordinates(model: Model) -> Non
     svd = decompose_model(model)
     generator = torch.Generator().manual_seed(0)
     turn = torch.randint(2, svd.sigma.shape, generator=generator) * 2.0 - 1
-    flipped = replace(svd, u=svd.u * turn[:, :, None], v=svd.v * turn[:, :, None])
+    flipped = with_signs(svd, turn)
     one, other = _dump_with(model, svd), _dump_with(model, flipped)
     for tables in (one, other):
         for table in ("slices", "coordinates"):
@@ -256,7 +256,7 @@ def test_signs_of_slices_change_nothing_but_the_coordinates(model: Model) -> Non
 def test_the_order_of_slices_changes_nothing(model: Model) -> None:
     svd = decompose_model(model)
     order = torch.randperm(model.d_head, generator=torch.Generator().manual_seed(0))
-    shuffled = HeadSVD(svd.u[..., order], svd.v[..., order], svd.sigma[..., order], svd.error)
+    shuffled = in_order(svd, order)
     one, other = _dump_with(model, svd), _dump_with(model, shuffled)
     back = np.argsort(order.numpy())
     for name in ("slices", "coordinates"):

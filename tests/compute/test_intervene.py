@@ -13,7 +13,7 @@ from torch import Tensor
 
 from svt.compute import edits as edits_module
 from svt.compute.columns import Columns
-from svt.compute.decompose import HeadSVD, decompose_model
+from svt.compute.decompose import decompose_model
 from svt.compute.edits import batches
 from svt.compute.intervene import Edits, Variant, random_slices
 from svt.compute.model import Model
@@ -21,7 +21,7 @@ from svt.compute.pairs import take
 from svt.compute.replay import Replay
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import PLACES, SCOPES, effects, pair_slices, random_edits
-from tests.compute.runs import loaded, prompts_of
+from tests.compute.runs import loaded, prompts_of, with_signs
 
 SHAPE: dict[str, Any] = {"n_layers": 4, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
 TWICE = ("logit_diff", "score", "weight", "answer_rank")  # before and after
@@ -232,8 +232,7 @@ def test_slices_may_change_their_sign(model: Model, prompts: tuple) -> None:
     edits = random_edits(model, prompts, 2, n_runs=20, most=3)
     variants = [Variant(s, 1.0, pair_slices(edits, model.d_head, 2)) for s in SCOPES]
     svd = decompose_model(model)
-    sign = torch.where(torch.rand(svd.sigma.shape) < 0.5, -1.0, 1.0)[:, :, None].double()
-    flipped = HeadSVD(svd.u * sign, svd.v * sign, svd.sigma, svd.error)
+    flipped = with_signs(svd, torch.where(torch.rand(svd.sigma.shape) < 0.5, -1.0, 1.0).double())
     for one, other in zip(
         effects(model, prompts, edits, variants, svd),
         effects(model, prompts, edits, variants, flipped),

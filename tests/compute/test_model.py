@@ -1,6 +1,7 @@
 """Loading: GPT-2's own format, and every refusal by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2LMHeadModel
 
 from svt.compute import model as module
+from svt.compute.attention import Scoring
 from svt.compute.model import load_model
 from svt.compute.refuse import refuse_undecomposable
 from svt.config import ModelConfig
@@ -78,25 +80,23 @@ def test_other_dtypes_load(tmp_path: Path, dtype: str) -> None:
 
 
 REFUSED: dict[str, dict[str, Any]] = {
-    "rotary positions": {"model_type": "llama", "rope_theta": 10000.0},
-    "rotary positions ": {"model_type": "gpt_neox", "rotary_pct": 0.25},
     "ALiBi": {"model_type": "bloom"},
+    "ALiBi ": {"model_type": "falcon", "alibi": True},
     "relative position biases": {"model_type": "t5", "relative_attention_num_buckets": 32},
-    "QK-norm": {"model_type": "qwen3"},
-    "soft-capped": {"model_type": "gemma2", "attn_logit_softcapping": 50.0},
-    "scaled by layer": {**GPT2, "scale_attn_by_inverse_layer_idx": True},
     "scores are not scaled": {**GPT2, "scale_attn_weights": False},
-    "RMS normalisation": {"model_type": "llama", "rms_norm_eps": 1e-6},
-    "mixture of experts": {"model_type": "mixtral", "num_local_experts": 8},
+    "no bilinear form": {"model_type": "mamba"},
+    "depend on the length": {"model_type": "llama", "rope_scaling": {"type": "dynamic"}},
+    "depend on the length ": {"model_type": "phi3", "rope_parameters": {"rope_type": "longrope"}},
+    "depend on the length  ": {
+        "model_type": "gemma3_text",
+        "rope_parameters": {"full_attention": {"rope_type": "dynamic"}},
+    },
     "quantised": {**GPT2, "quantization_config": {"bits": 4}},
-    "share their keys": {"num_attention_heads": 32, "num_key_value_heads": 8},
-    "share their keys ": {"model_type": "gpt_bigcode", "multi_query": True},
     "no causal mask": {"model_type": "bert"},
     "no causal mask ": {"model_type": "bart", "is_encoder_decoder": True},
     "cross-attention": {**GPT2, "add_cross_attention": True},
-    "code of its own": {**GPT2, "auto_map": {"AutoModel": "mine.Model"}},
-    "'opt' has not been verified": {"model_type": "opt"},
-    "None has not been verified": {},
+    "code of its own": {"model_type": "mine", "auto_map": {"AutoModel": "mine.Model"}},
+    "names no model_type": {},
 }
 
 
@@ -107,27 +107,82 @@ def test_what_cannot_be_decomposed_is_refused_by_name(reason: str) -> None:
     assert "some-model" in str(refusal.value)
 
 
-def test_gpt2_is_not_refused() -> None:
-    refuse_undecomposable(GPT2, "gpt2")
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPT2,
+        {**GPT2, "scale_attn_by_inverse_layer_idx": True},
+        {"model_type": "llama", "rope_parameters": {"rope_type": "llama3", "factor": 8.0}},
+        {"model_type": "phi3", "auto_map": {"AutoConfig": "mine.Phi3Config"}},  # never run
+        {"model_type": "opt"},  # not verified: the self-checks decide
+    ],
+)
+def test_what_can_be_decomposed_is_not_refused(config: dict[str, Any]) -> None:
+    refuse_undecomposable(config, "some-model")
 
 
 def test_refusal_comes_before_the_weights_are_read(tmp_path: Path) -> None:
     folder = tiny_gpt2(tmp_path)
     (folder / "model.safetensors").write_bytes(b"never read")
-    _change_config(folder, scale_attn_by_inverse_layer_idx=True)
-    with pytest.raises(SvtError, match="scaled by layer"):
+    _change_config(folder, scale_attn_weights=False)
+    with pytest.raises(SvtError, match="scores are not scaled"):
         loaded(folder)
+
+
+def test_scores_scaled_by_layer_are_traced(tmp_path: Path) -> None:
+    folder = tiny_gpt2(tmp_path)
+    _change_config(folder, scale_attn_by_inverse_layer_idx=True)
+    model = loaded(folder)
+    assert [scoring.scale * model.d_head**0.5 for scoring in model.scoring] == pytest.approx(
+        [1, 1 / 2, 1 / 3]
+    )
 
 
 def test_a_model_whose_scores_are_not_its_weights_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the names in config.json do not tell, the self-check does."""
-    folder = tiny_gpt2(tmp_path)
-    _change_config(folder, scale_attn_by_inverse_layer_idx=True)
-    monkeypatch.setattr(module, "refuse_undecomposable", lambda *_: None)
+    described = module._scoring
+
+    def wrongly_scaled(bridge: object, layer: int) -> Scoring:
+        scoring = described(bridge, layer)
+        return replace(scoring, scale=scoring.scale * (1.01 if layer == 1 else 1))
+
+    monkeypatch.setattr(module, "_scoring", wrongly_scaled)
     with pytest.raises(SvtError, match=r"scores of head 1\.\d are not those"):
+        loaded(tiny_gpt2(tmp_path))
+
+
+def test_a_model_that_folding_changes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_gpt2(tmp_path)
+    _change_config(folder, scale_attn_weights=False)  # which TransformerLens does not heed
+    monkeypatch.setattr(module, "refuse_undecomposable", lambda *_: None)
+    with pytest.raises(SvtError, match="logits of the folded model are not the model's own"):
         loaded(folder)
+
+
+def test_a_writer_that_is_not_known_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts that do not sum to the residual stream: here, of every head a hundredth too much."""
+    weight = module.Model.weight
+    monkeypatch.setattr(
+        module.Model,
+        "weight",
+        lambda self, name: weight(self, name) * (1.01 if name == "W_O" else 1),
+    )
+    with pytest.raises(SvtError, match="parts that are read by layer 1 are not the model's own"):
+        loaded(tiny_gpt2(tmp_path))
+
+
+def test_a_type_that_was_not_verified_is_traced_with_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "VERIFIED", ("llama",))
+    assert loaded(tiny_gpt2(tmp_path)).n_layers == 3
+    assert "type gpt2 were not verified" in capsys.readouterr().err
 
 
 def test_weights_that_cannot_be_folded_are_one_message(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from svt.compute.attention import Reads
 from svt.compute.decompose import decompose
 from svt.compute.forward import Activations
-from svt.compute.slices import basis, coordinates
+from svt.compute.slices import Basis, coordinates
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -22,12 +23,26 @@ def test_coordinates_are_read_as_precisely_as_activations_are_kept(
 
     n_layers, n_heads, d_model, r, n_tokens = 2, 3, 10, 4, 5
     w, b = (n_layers, n_heads, d_model, r), (n_layers, n_heads, r)
-    svd = decompose(normal(*w), normal(*b), normal(*w), normal(*b))
+    w_q, b_q, w_k, b_k = weights = normal(*w), normal(*b), normal(*w), normal(*b)
+    svd = decompose(*weights)
     x = [normal(n_tokens, d_model) for _ in range(n_layers)]
-    acts = Activations(x, scale=[], z=[], writers={}, end_x=x[0], end_scale=x[0])
+    one = torch.ones(n_tokens, n_heads, dtype=dtype)
+    read = [
+        Reads(
+            torch.einsum("td,hdr->thr", x[at], w_q[at]) + b_q[at],
+            torch.einsum("td,hdr->thr", x[at], w_k[at]) + b_k[at],
+            one,
+            one,
+            one[:, 0],
+            None,
+        )
+        for at in range(n_layers)
+    ]
+    acts = Activations(torch.arange(n_tokens), read, [], None, {}, x[0], x[0])
     layer, head, token = np.array([(1, 2, 4), (0, 1, 3), (1, 2, 0), (1, 2, 4), (0, 0, 3)]).T
+    basis = Basis(torch.stack([svd.g_q, svd.g_k]).to(dtype), normal(0), torch.stack([b_q, b_k]))
 
-    found = coordinates(basis(svd, dtype), side, acts, layer, head, token)
+    found = coordinates(basis, side, acts, layer, head, token)
 
     assert found.dtype == {torch.float32: np.float32, torch.float64: np.float64}[dtype]
     directions = (svd.u, svd.v)[side].numpy()

@@ -1,0 +1,162 @@
+"""What a head attends by: its queries and keys as they enter the dot product.
+
+1. A head's query and key are q = Q~^T x~ and k = K~^T x~, with x~ = [x; 1], x the normalised
+   residual, Q~ = [W_Q; b_Q^T] and K~ = [W_K; b_K^T].
+2. QK-norm divides each by its root mean square n and multiplies it by a gain, which is folded into
+   Q~ and K~. Elsewhere n is 1.
+3. Rotary positions multiply each by R_p, built from the model's own cosines and sines; it is the
+   identity on dimensions that are not rotated and in models without rotary positions.
+4. The score is s q . k, of a query and a key so prepared; a soft cap comes after.
+
+The names of TransformerLens hooks stand in this file and in forward.py alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from svt.compute.model import Model
+
+_HOOKS = (
+    "ln1.hook_scale",
+    "attn.hook_q",
+    "attn.hook_k",
+    "attn.q_norm.hook_scale",
+    "attn.k_norm.hook_scale",
+    "attn.hook_cos",
+    "attn.hook_sin",
+)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How the heads of one layer score pairs of tokens."""
+
+    scale: float  # s of step 4
+    cap: float | None  # of the soft cap: scores become cap * tanh(score / cap)
+    window: int | None  # of a sliding window: src > dest - window
+    q_gain: Tensor | None  # [head, r], of QK-norm
+    k_gain: Tensor | None  # [key head, r]
+
+    def capped(self, scores: Tensor) -> Tensor:
+        """Return the scores as the softmax sees them, of any shape."""
+        return scores if self.cap is None else self.cap * torch.tanh(scores / self.cap)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """R_p of step 3 for every position: each pair of dimensions (i, i + width / 2) is turned."""
+
+    cos: Tensor  # [position, width], width <= r
+    sin: Tensor
+
+    def apply(self, vectors: Tensor, position: Tensor) -> Tensor:
+        """Return R_p times the vectors [..., r] at their positions [...]."""
+        return self._turn(vectors, self.cos[position], self.sin[position])
+
+    def transpose(self, vectors: Tensor, position: Tensor) -> Tensor:
+        """Return R_p^T times the vectors [..., r] at their positions [...]."""
+        return self._turn(vectors, self.cos[position], -self.sin[position])
+
+    def _turn(self, vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        width = cos.shape[-1]
+        rotary = vectors[..., :width]
+        first, second = rotary.chunk(2, dim=-1)
+        turned = rotary * cos + torch.cat([-second, first], dim=-1) * sin
+        return torch.cat([turned, vectors[..., width:]], dim=-1)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the heads of one layer read at every token; `[...]` is [prompt, position] or [token].
+
+    A scale is the norm's scale at the token times n, so that a direction read along, divided by
+    it, is applied to the residual stream itself.
+    """
+
+    q: Tensor  # [..., head, r], after steps 2 and 3
+    k: Tensor  # [..., head, r], of the key head that the head uses
+    q_scale: Tensor  # [..., head]
+    k_scale: Tensor  # [..., head]
+    norm_scale: Tensor  # [...], without n
+    rotation: Rotation | None
+
+    def side(self, side: int) -> tuple[Tensor, Tensor]:
+        """Return the vectors and scales of a side: queries for dest (0), keys for src (1)."""
+        return (self.q, self.q_scale) if side == 0 else (self.k, self.k_scale)
+
+    def flatten(self) -> "Reads":
+        """Return the reads by token, of those by prompt and position."""
+        return self._each(lambda part: part.flatten(0, 1))
+
+    def at(self, tokens: Tensor) -> "Reads":
+        """Return the reads of some tokens, an index or mask of those by token."""
+        return self._each(lambda part: part[tokens])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Reads":
+        parts = (self.q, self.k, self.q_scale, self.k_scale, self.norm_scale)
+        q, k, q_scale, k_scale, norm_scale = map(change, parts)
+        return Reads(q, k, q_scale, k_scale, norm_scale, self.rotation)
+
+
+def read_hooks(model: "Model", layer: int) -> list[str]:
+    """Return the names of a layer's hooks that `reads` needs, as far as the model has them."""
+    return [name for hook in _HOOKS if model.has_hook(name := f"blocks.{layer}.{hook}")]
+
+
+def reads(model: "Model", layer: int, seen: Mapping[str, Tensor]) -> Reads:
+    """Return what the heads of a layer read, from the values that `read_hooks` saw.
+
+    Each value is [prompt, position, ...]; of one that is missing the model has none.
+    """
+    values = {hook: seen.get(f"blocks.{layer}.{hook}") for hook in _HOOKS}
+    q, k = (_wide(values[f"attn.hook_{part}"], model) for part in "qk")
+    assert q is not None and k is not None
+    scoring, n_heads = model.scoring[layer], model.n_heads
+    norm_scale = _wide(values["ln1.hook_scale"], model)
+    norm_scale = q.new_ones(q.shape[:2]) if norm_scale is None else norm_scale[..., 0]
+    q, q_scale = _normed(q, _wide(values["attn.q_norm.hook_scale"], model), scoring.q_gain)
+    k, k_scale = _normed(k, _wide(values["attn.k_norm.hook_scale"], model), scoring.k_gain)
+    rotation = _rotation(*(_wide(values[f"attn.hook_{part}"], model) for part in ("cos", "sin")))
+    if rotation is not None:
+        position = torch.arange(q.shape[1], device=q.device)[:, None]
+        q, k = rotation.apply(q, position), rotation.apply(k, position)
+    group = n_heads // k.shape[2]
+    return Reads(
+        q,
+        k.repeat_interleave(group, dim=2),
+        q_scale * norm_scale[..., None],
+        k_scale.repeat_interleave(group, dim=2) * norm_scale[..., None],
+        norm_scale,
+        rotation,
+    )
+
+
+def scores(model: "Model", layer: int, read: Reads) -> Tensor:
+    """Return step 4 before the soft cap, of all pairs: [prompt, head, dest, src]."""
+    return model.scoring[layer].scale * (read.q.transpose(1, 2) @ read.k.permute(0, 2, 3, 1))
+
+
+def _wide(value: Tensor | None, model: "Model") -> Tensor | None:
+    return None if value is None else value.to(model.work_dtype)
+
+
+def _normed(vectors: Tensor, n: Tensor | None, gain: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return step 2 for vectors [prompt, position, head, r], and n [prompt, position, head].
+
+    n comes as [prompt, head, position, 1], or [prompt, position, 1] where all heads share it.
+    """
+    if n is None or gain is None:
+        return vectors, vectors.new_ones(vectors.shape[:-1])
+    by_head = n.transpose(1, 2) if n.dim() == 4 else n[..., None]  # [prompt, position, head, 1]
+    normed = vectors * gain / by_head
+    return normed, by_head[..., 0].expand(vectors.shape[:-1])
+
+
+def _rotation(cos: Tensor | None, sin: Tensor | None) -> Rotation | None:
+    """Return the rotation of cos and sin [1, position, width]; None without rotary positions."""
+    return None if cos is None or sin is None else Rotation(cos[0], sin[0])
