@@ -56,13 +56,15 @@ def test_no_special_tokens_no_cutting_no_padding() -> None:
     assert not {1, 2} & set(ids)
 
 
-def test_one_known_token_or_none(words: Tokenizer, gpt2_like: Tokenizer) -> None:
-    assert words.encode_one("Mary") == words.encode("Mary")[0]
-    assert words.encode_one("zzz") is None  # unknown
-    assert words.encode_one("Mary John") is None
-    assert words.encode_one("") is None
-    assert gpt2_like.encode_one(" Mary") is not None
-    assert gpt2_like.encode_one(" zzz") is None
+def test_the_token_that_follows_a_text(words: Tokenizer, gpt2_like: Tokenizer) -> None:
+    assert words.following("went to", " Mary") == words.encode("Mary")[0]
+    assert words.following("went to", " zzz") is None  # unknown
+    assert words.following("went to", " Mary John") is None
+    assert words.following("went to", "Mary") is None  # toMary
+    assert words.following("went to", "") is None
+    assert gpt2_like.following("went to", " Mary") == gpt2_like.encode("to Mary")[-1]
+    assert gpt2_like.following("went to", " zzz") is None
+    assert gpt2_like.following("went to ", "Mary") is None  # the space belongs to Mary
 
 
 def test_the_vocabulary_ends_where_it_ends(words: Tokenizer) -> None:
