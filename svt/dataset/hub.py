@@ -9,9 +9,9 @@
      distractor is the one capitalised word that stands in it twice;
    - text or tokens: those of a prompt file (prompt_file.py), but for prompt_id.
 3. The names' places in the text are the roles, where a name may be another token than later on;
-   answer and distractor are the tokens that follow the text. The first dataset.n_prompts rows that are of use are
-   the prompts; a row's number is its prompt_id. Rows with a name that is no single token, or that
-   is not said as often as it should be, are left out with a note.
+   answer and distractor are the tokens that follow the text. The first dataset.n_prompts rows that
+   are of use are the prompts; a row's number is its prompt_id. Rows with a name that is no single
+   token, or that is not said as often as it should be, are left out with a note.
 """
 
 import re

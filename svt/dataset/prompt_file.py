@@ -7,8 +7,8 @@
    - `prompt_id` is the row's number from 0 where it is not given;
    - `roles` are positions in the tokens or in those of the text, without the BOS token before it;
      `end` is the last one where it is not given;
-   - `answer` and `distractor` are a text each, or a list of texts that are right alike. The token of
-     each is the one that follows when the text is written after the prompt as it is, or after a
+   - `answer` and `distractor` are a text each, or a list of texts that are right alike. The token
+     of each is the one that follows when the text is written after the prompt as it is, or after a
      space if that is no part of the token (as where a tokenizer drops the spaces).
 3. If any row is wrong, none counts: the error lists what is wrong with which row.
 4. Keep the first dataset.n_prompts rows and sort them by prompt_id.
@@ -217,19 +217,20 @@ def _token_id(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
     spaced = f" {word.lstrip()}"
     try:
         token_id = tokenizer.following(text, word)
-        if token_id is None and word != spaced:
-            token_id = tokenizer.following(text, spaced)
-            if token_id is not None and tokenizer.token_text(token_id)[:1].isspace():
-                raise Wrong(
-                    f"{name} {word!r:.80} is not one token after the prompt, but {spaced!r:.80} "
-                    "is; write it with the space"
-                )
         if token_id is not None:
             return token_id
         if text[-1:].isspace() and tokenizer.following(text.rstrip(), spaced) is not None:
             raise Wrong(
                 f"{name} {word!r:.80} is not one token after the prompt, whose last space belongs "
                 f"to it; end the prompt before the space and write {spaced!r:.80}"
+            )
+        token_id = tokenizer.following(text, spaced)
+        if token_id is not None and not tokenizer.token_text(token_id)[:1].isspace():
+            return token_id
+        if token_id is not None:
+            raise Wrong(
+                f"{name} {word!r:.80} is not one token after the prompt, but {spaced!r:.80} is; "
+                "write it with the space"
             )
         n_tokens = len(tokenizer.encode(word)) - len(tokenizer.prefix)
     except SvtError as error:

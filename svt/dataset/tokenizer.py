@@ -1,8 +1,9 @@
 """A model's tokenizer: text to tokens, their places in the text, and the token that follows a text.
 
 1. Encode a text without the special tokens that the tokenizer would add; nothing is cut or padded.
-2. Put before it what dataset.bos asks for: auto, what the tokenizer adds by itself, or the BOS token
-   where tokenizer_config.json says add_bos_token; always, the BOS token in any case; never, nothing.
+2. Put before it what dataset.bos asks for: auto, what the tokenizer adds by itself, or the BOS
+   token where tokenizer_config.json says add_bos_token; always, the BOS token in any case; never,
+   nothing.
 3. Give every token the characters that it stands for: none for what dataset.bos put there, and none
    for a mark of a space that is not in the text (SentencePiece puts one before the first word).
 4. The token that follows a text is the one that a word adds when it is written after it: the
@@ -137,7 +138,8 @@ class Tokenizer:
         """The tokens that the tokenizer by itself puts before a text, here one that it knows."""
         for text in chain("a", map(self.token_text, range(self.vocab_size))):
             with suppress(SvtError):
-                if plain := self._encode(text).ids:
+                plain = self._encode(text).ids
+                if plain and self.unknown_id not in plain:
                     ids = self._encode(text, special=True).ids
                     places = (i for i in range(len(ids)) if ids[i : i + len(plain)] == plain)
                     return tuple(ids[: next(places, 0)])

@@ -25,6 +25,7 @@ from svt.paths import expanded
 
 FILE_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 SETTINGS, SPECIAL, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+END = "<|endoftext|>"  # special in GPT-2, where no file may say so
 LIKE_GPT2 = ("GPT2Tokenizer", "CodeGenTokenizer")
 FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
@@ -97,6 +98,8 @@ def _complete(inner: tokenizers.Tokenizer, folder: Path, said: Mapping[str, Json
     prefix = settings.get("add_prefix_space") is True
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     inner.decoder = decoders.ByteLevel()
+    if inner.token_to_id(END) is not None:
+        inner.add_special_tokens([END])
     for token, token_id, file in _added_tokens(folder, said):
         inner.add_tokens([token])
         if token_id not in (None, inner.token_to_id(token.content)):
