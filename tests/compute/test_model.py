@@ -59,7 +59,7 @@ def test_weights_in_parts_are_the_whole(tmp_path: Path) -> None:
     for name in ("W_Q", "W_O", "W_U"):
         assert torch.equal(loaded(parts).weight(name), loaded(whole).weight(name))
     next(parts.glob("model-00002-*")).unlink()
-    with pytest.raises(SvtError, match=r"weights cannot be loaded.*model-00002-of-"):
+    with pytest.raises(SvtError, match=r"model-00002-of-.*not there"):
         loaded(parts)
 
 
