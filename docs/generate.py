@@ -1,7 +1,8 @@
-"""The README's table glossary and list of queries, rendered from sql/: `python tests/glossary.py`.
+"""The generated parts of docs/tables.md and docs/queries.md, rendered from sql/: `make docs`.
 
-The text between `<!-- NAME -->` and `<!-- /NAME -->` in the README is replaced; a test holds it
-against the files, so a new column or query cannot be forgotten there.
+1. A table's part is its COMMENTs in sql/schema, a query's the header of its file in sql/queries.
+2. The text between `<!-- NAME -->` and `<!-- /NAME -->` in the page is replaced; a test holds both
+   pages against the files, so a new column or query cannot be forgotten there.
 """
 
 import re
@@ -12,21 +13,30 @@ import duckdb
 from svt.query.connect import create_tables
 from svt.query.sql import list_queries
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+DOCS = Path(__file__).resolve().parent
+PAGES = {"tables.md": ("store", "results"), "queries.md": ("queries",)}
 
 
 def sections() -> dict[str, str]:
-    """The generated parts by name."""
+    """Return the generated parts by name (step 1)."""
     return {"store": _tables("store"), "results": _tables("results"), "queries": _queries()}
 
 
-def replaced(text: str) -> str:
-    """The README's text with every generated part as it should be."""
-    for name, section in sections().items():
+def replaced(page: str, text: str) -> str:
+    """Return the text of a page with every generated part as it should be (step 2)."""
+    parts = sections()
+    for name in PAGES[page]:
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
-        assert pattern.search(text), f"README.md lacks <!-- {name} -->"
-        text = pattern.sub(lambda match, s=section: match[1] + s + match[2], text)
+        assert pattern.search(text), f"docs/{page} lacks <!-- {name} -->"
+        text = pattern.sub(lambda match, s=parts[name]: match[1] + s + match[2], text)
     return text
+
+
+def main() -> None:
+    """Renew both pages."""
+    for page in PAGES:
+        path = DOCS / page
+        path.write_text(replaced(page, path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _tables(kind: str) -> str:
@@ -44,8 +54,8 @@ def _tables(kind: str) -> str:
             [table],
         ).fetchall()
         rows = [
-            f"| `{name}` | {_type(kind)} | {told.replace('|', chr(92) + '|')} |"
-            for name, kind, told in columns
+            f"| `{name}` | {_type(kind)} | {meaning.replace('|', chr(92) + '|')} |"
+            for name, kind, meaning in columns
         ]
         parts.append(
             f"\n**`{table}`**: {comment}\n\n| column | type | meaning |\n|---|---|---|\n"
@@ -66,8 +76,8 @@ def _queries() -> str:
         + " |"
         for query in list_queries()
     ]
-    return "\n| query | what it tells | parameters |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
+    return "\n| query | what it shows | parameters |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
 
 
 if __name__ == "__main__":
-    README.write_text(replaced(README.read_text(encoding="utf-8")), encoding="utf-8")
+    main()
