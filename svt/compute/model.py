@@ -220,7 +220,17 @@ def _scoring(bridge: Any, layer: int) -> Scoring:
         getattr(inner, "attn_logit_softcapping", None),
         _window(config, layer),
         *gains,
+        *_norm_of_vectors(parts.get("q_norm"), bridge.cfg.d_head),
     )
+
+
+def _norm_of_vectors(norm: Any, d_head: int) -> tuple[float, bool]:
+    """Return what QK-norm adds to a mean square, and whether that is one of all heads."""
+    if norm is None:
+        return 0.0, False
+    inner, weight = norm.original_component, norm.weight
+    eps = getattr(inner, "eps", getattr(inner, "variance_epsilon", None))
+    return float(eps), weight.dim() == 1 and weight.numel() > d_head
 
 
 def _window(config: Any, layer: int) -> int | None:
