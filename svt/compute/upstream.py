@@ -141,32 +141,38 @@ class Readout:
 
 def readout(of: Basis, acts: Activations, pairs: Pairs, found: Slices, token: Integers) -> Readout:
     """Return the readout of every pair; token: [pair, side]."""
+    device, n_heads = of.g.device, of.g.shape[2]
     sign = np.sign(found.dest_coord)
     signs = np.stack([sign * found.in_signal, sign], axis=1)  # [pair, kind, slice]
-    weights = of.g.new_empty(len(pairs), 2, *signs.shape[1:])
-    scale, norm_scale = np.ones((len(pairs), 2)), np.ones((len(pairs), 2))
-    offsets = np.empty((len(pairs), 2, signs.shape[1]))
-    n_heads = of.g.shape[2]
+    along = torch.as_tensor(signs, device=device).to(of.g.dtype)
+    weights = of.g.new_empty(len(pairs), 2, *along.shape[1:])
     for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
-        at, h = divmod(head, n_heads)
-        read = acts.read[at]
-        rows = torch.as_tensor(of_head, device=of.g.device)
-        along = torch.as_tensor(signs[of_head], device=of.g.device).to(of.g.dtype)
+        rows = torch.as_tensor(of_head, device=device)
         for side in range(2):
-            tokens = torch.as_tensor(token[of_head, side], device=of.g.device)
-            inner = along @ of.g[side, at, h]  # [pair, kind, r]
-            if read.rotation is not None:
-                inner = read.rotation.transpose(inner, acts.position[tokens][:, None])
-            scales = read.side(side)[1][tokens, h]  # [pair]
-            inner = inner / scales[:, None, None]
-            weights[rows, side] = inner
-            offsets[of_head, side] = _numpy(inner.double() @ of.b[side, at, h].double())
-            scale[of_head, side] = _numpy(scales)
-            norm_scale[of_head, side] = _numpy(read.norm_scale[tokens])
+            weights[rows, side] = along[rows] @ of.g[side][divmod(head, n_heads)]
+    tokens = torch.as_tensor(token, device=device)
+    for layer, of_layer in _groups(pairs.layer):
+        rotation = acts.read[layer].rotation
+        if rotation is not None:
+            rows = torch.as_tensor(of_layer, device=device)
+            position = acts.position[tokens[rows]][:, :, None]  # [pair, side, 1]
+            weights[rows] = rotation.transpose(weights[rows], position)
+    at = [torch.as_tensor(index, device=device)[:, None] for index in (pairs.layer, pairs.head)]
+    sides = torch.arange(2, device=device)
+    scales = torch.stack(
+        [torch.stack([read.side(side)[1] for read in acts.read]) for side in range(2)]
+    )  # [side, layer, token, head]
+    scale = scales[sides, at[0], tokens, at[1]]  # [pair, side]
+    norm_scale = torch.stack([read.norm_scale for read in acts.read])[at[0], tokens]
+    weights /= scale[..., None, None]
+    offsets = np.zeros(weights.shape[:3])
+    if of.b.any():
+        bias = of.b[sides, at[0], at[1]].double()  # [pair, side, r]
+        offsets = _numpy((weights.double() @ bias[..., None])[..., 0])
     coords = np.stack([found.dest_coord, found.src_coord], axis=1)  # [pair, side, slice]
     along_signal = (signs[:, :1] * coords).sum(axis=-1)  # of [x; 1], divided by n
-    readings = along_signal - offsets[..., 0] * norm_scale
-    return Readout(weights, offsets, scale, readings)
+    readings = along_signal - offsets[..., 0] * _numpy(norm_scale)
+    return Readout(weights, offsets, _numpy(scale), readings)
 
 
 def _numpy(values: Tensor) -> Doubles:
