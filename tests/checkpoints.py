@@ -1,11 +1,11 @@
-"""Small checkpoints in GPT-2's own format: config.json, model.safetensors, tokenizer.json."""
+"""Small checkpoints in Hugging Face's format: config.json, model.safetensors, tokenizer.json."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from transformers.utils import logging
 
 WORDS = tuple(f"w{i}" for i in range(99))
@@ -47,8 +47,8 @@ def tiny_gpt2(
     return save(folder, model, words)
 
 
-def save(folder: Path, model: GPT2LMHeadModel, words: Sequence[str] = WORDS) -> Path:
-    """`model` and a word-level tokenizer as a checkpoint folder."""
+def save(folder: Path, model: PreTrainedModel, words: Sequence[str] = WORDS) -> Path:
+    """Write `model` and a word-level tokenizer as a checkpoint folder."""
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
