@@ -52,11 +52,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_model_answers_and_its_heads_are_the_roots(run: Path) -> None:
-    (told,) = answer(
-        run, "select avg(correct::int) as right, avg(logit_diff) as d from prompts", []
-    )[["right", "d"]].rows()
-    assert told[0] >= 0.9
-    assert 4.5 < told[1] < 6.5  # a prototype without this code: 5.4 over 32 other prompts
+    answers = "select avg(correct::int), avg(logit_diff) from prompts"
+    accuracy, logit_diff = answer(run, answers, []).row(0)
+    assert accuracy >= 0.9
+    assert 4.5 < logit_diff < 6.5  # a prototype without this code: 5.4 over 32 other prompts
     roots = answer(run, "select distinct root_layer, root_head from trace_pairs", []).rows()
     assert {(23, 0), (23, 1)} <= set(roots)
     assert {layer for layer, _ in roots} == {23}

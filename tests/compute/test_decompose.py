@@ -48,6 +48,54 @@ def test_a_head_without_full_rank_still_decomposes() -> None:
     assert svd.sigma[1, 0].max() == 0
 
 
+def test_maps_give_coordinates_of_queries_and_keys() -> None:
+    """G_Q q is sqrt(sigma) u . x~ and G_K k is sqrt(sigma) v . x~; both keep the score."""
+    w_q, b_q, w_k, b_k = weights()
+    svd = decompose(w_q, b_q, w_k, b_k)
+    generator = torch.Generator().manual_seed(1)
+    x, other = torch.randn(2, D, generator=generator, dtype=torch.float64)
+    turn = torch.linalg.qr(torch.randn(R, R, generator=generator, dtype=torch.float64))[0]
+    for layer, head in np.ndindex(L, H):
+        q = x @ w_q[layer, head].double() + b_q[layer, head]
+        k = other @ w_k[layer, head].double() + b_k[layer, head]
+        g_q, g_k = svd.g_q[layer, head], svd.g_k[layer, head]
+        root = svd.sigma[layer, head].sqrt()
+        u, v = svd.u[layer, head], svd.v[layer, head]
+        torch.testing.assert_close(g_q @ q, root * (x @ u[:-1] + u[-1]), atol=1e-10, rtol=1e-10)
+        torch.testing.assert_close(g_k @ k, root * (other @ v[:-1] + v[-1]), atol=1e-10, rtol=1e-10)
+        torch.testing.assert_close((g_q @ turn @ q) @ (g_k @ k), (turn @ q) @ k)  # rotated too
+
+
+def test_heads_that_share_keys_are_decomposed_with_them() -> None:
+    w_q, b_q, w_k, b_k = weights()
+    shared = decompose(w_q, b_q, w_k[:, :1], b_k[:, :1])
+    whole = decompose(w_q, b_q, w_k[:, :1].expand(L, H, D, R), b_k[:, :1].expand(L, H, R))
+    for name in ("u", "v", "sigma", "g_q", "g_k"):
+        assert torch.equal(getattr(shared, name), getattr(whole, name)), name
+
+
+@pytest.mark.parametrize("side", ["q", "k", "both"])
+def test_scores_of_a_deficient_head_are_kept(side: str) -> None:
+    """Slices of a factor without full rank: finite maps that keep any score, rotated or not."""
+    w_q, b_q, w_k, b_k = weights()
+    if side != "k":
+        w_q[0, 1, :, 2:], b_q[0, 1, 2:] = 0, 0
+    if side != "q":
+        w_k[0, 1, :, 1:], b_k[0, 1, 1:] = 0, 0
+    svd = decompose(w_q, b_q, w_k, b_k)
+    g_q, g_k = svd.g_q[0, 1], svd.g_k[0, 1]
+    generator = torch.Generator().manual_seed(1)
+    q, k = torch.randn(2, R, generator=generator, dtype=torch.float64)
+    assert g_q.isfinite().all() and g_k.isfinite().all()
+    torch.testing.assert_close((g_q @ q) @ (g_k @ k), q @ k)
+    x = torch.randn(D, generator=generator, dtype=torch.float64)
+    read = x @ w_q[0, 1].double() + b_q[0, 1].double()
+    u, root = svd.u[0, 1], svd.sigma[0, 1].sqrt()
+    leading = svd.sigma[0, 1] > 1e-6
+    wanted = (root * (x @ u[:-1] + u[-1]))[leading]
+    torch.testing.assert_close((g_q @ read)[leading], wanted, atol=1e-5, rtol=1e-5)
+
+
 def test_signs_are_settled() -> None:
     svd = decompose(*weights())
     largest = svd.u.abs().argmax(dim=2, keepdim=True)
