@@ -1,6 +1,6 @@
 """The trace as the authors' released scripts make it, slowly: each path on its own, in NumPy.
 
-Shares no code with svt and none with sql; the forward pass is that of tests/slow.py.
+Shares no code with svt and none with sql; the forward pass is that of tests/slow_models.py.
 
 1. The signal of a firing is the shortest run of falling slices whose sum exceeds the whole score.
 2. An upstream head contributes what its output with a 1 appended gives along the signal, divided by
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.slow import Array, SlowModel, SlowRun
+from tests.slow_models import Array, SlowModel, SlowRun
 
 Head = tuple[int, int]
 Edge = tuple[int, int, int, int, str, str]  # upstream, downstream, side, role

@@ -11,8 +11,8 @@ from svt.compute.intervene import Variant
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import ROW, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded, prompts_of
-from tests.slow import SlowModel
 from tests.slow_intervene import SlowIntervention
+from tests.slow_models import SlowModel
 
 RANKS = ("answer_rank", "answer_rank_after")
 MEASURED = ("n_slices", "logit_diff", "score", "weight", "logit_diff_after", "score_after")

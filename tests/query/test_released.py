@@ -16,7 +16,7 @@ from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import prompts_of
 from tests.planted import Planted
 from tests.settings import TRACE
-from tests.slow import SlowModel
+from tests.slow_models import SlowModel
 from tests.slow_released import Edge, counted, visits
 from tests.test_planted import store_of
 
