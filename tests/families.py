@@ -75,12 +75,14 @@ FAMILIES = ("gpt2", *SETTINGS)
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     **{family: (family, {}) for family in FAMILIES},
     "gpt_neox, blocks one after the other": ("gpt_neox", {"use_parallel_residual": False}),
-    "gpt_neox without attention biases": ("gpt_neox", {"attention_bias": False}),
     "llama with attention biases": ("llama", {"attention_bias": True}),
     "llama without scaled frequencies": ("llama", {"rope_parameters": ROTARY}),
     "qwen3 with attention biases": ("qwen3", {"attention_bias": True}),
     "gemma2 with attention biases": ("gemma2", {"attention_bias": True}),
-    "olmo2 with attention biases": ("olmo2", {"attention_bias": True}),
+    "olmo2 with attention biases": (
+        "olmo2",
+        {"attention_bias": True, "num_key_value_heads": 4},
+    ),
 }  # a name to a family and changes of its settings
 SHARP = {"gpt2": 2.5, "gemma2": 3.0, "gpt_neo": 0.8}  # else 1.5
 
