@@ -102,9 +102,7 @@ def firing(
     order: list[tuple[int, int, Any]] = []
     changed: list[tuple[int, Any]] = []
 
-    def spy(
-        self: Runner, layer: int, resid: Any, window: Any, hooks: Any, look: Any = None
-    ) -> Any:
+    def spy(self: Runner, layer: int, resid: Any, window: Any, hooks: Any, look: Any = None) -> Any:
         kept = []
 
         def keep(weights: Any) -> None:

@@ -2,8 +2,9 @@
 
 1. A prompt has a set of answers and a set of distractors, mostly of one token each.
 2. Its logit difference is the mean logit of the answers minus the mean logit of the distractors.
-   Where no soft cap comes last, that is linear in the logits, so what a head adds to it is the head's output along the same
-   difference of W_U's columns. With one token each it is logit(answer) - logit(distractor).
+   Where no soft cap comes last, that is linear in the logits, so what a head adds to it is the
+   head's output along the same difference of W_U's columns. With one token each it is logit(answer)
+   - logit(distractor).
 3. The answer's rank is that of the answer with the largest logit.
 """
 

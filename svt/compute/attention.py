@@ -69,7 +69,6 @@ class Rotation:
         return _turned(vectors, self.cos[position], -self.sin[position])
 
 
-
 def _turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Return the vectors [..., r] turned by the angles of cos and sin [..., width]."""
     width = cos.shape[-1]

@@ -13,8 +13,9 @@
    edit, and what the last token says of the answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -73,9 +74,9 @@ class _Pass:
         self.values: dict[str, Tensor] = {}  # of a block call, by hook
         self.cached: tuple[Tensor, Tensor] | None = None  # its keys and values
 
-    def keep(self, names: Iterator[str] | tuple[str, ...]) -> dict[str, Hook]:
+    def keep(self, names: Iterable[str]) -> dict[str, Hook]:
         """Return hooks that keep values of a block call."""
-        return {name: lambda value, name=name: self.values.update({name: value}) for name in names}
+        return {name: partial(self.values.__setitem__, name) for name in names}
 
     def keep_cached(self, keys: Tensor, values: Tensor) -> None:
         self.cached = keys, values
@@ -139,7 +140,7 @@ class ChangedRuns:
         if len(pairs):
             names += [*HOOKS, "attn.hook_pattern"]
         look = up.keep_cached if len(pairs) else None
-        hooks = up.keep(tuple(names)) | hooks
+        hooks = up.keep(names) | hooks
         behind = self._runner.through(layer, resid, self._window, hooks, look)
         if len(pairs):
             self._see_pairs(layer, pairs, up)
@@ -181,14 +182,14 @@ class ChangedRuns:
         heads, entry = torch.stack([self._row[mine], self._head[mine]]).unique(
             dim=1, return_inverse=True
         )
-        single = SingleHeads(model, layer, self._window, *heads, up.values, up.cached)
+        row, head = heads
+        single = SingleHeads(model, layer, self._window, row, head, up.values, up.cached)
         self._change_read(layer, resid, single, entry, up)
         found = single.attend()
         pairs = self._pairs_of(layer)
         at = entry[self._tensor(pairs) - mine.start], self._dest[pairs], self._src[pairs]
         up.seen.score.append(found.scores[at])
         up.seen.weight.append(found.weights[at])
-        row, head = heads
         changed = z.clone()
         changed[row, :, head] = found.z.to(z.dtype)
         up.values[Z] = changed
@@ -202,7 +203,9 @@ class ChangedRuns:
         place, change = self._place[mine], up.change
         at = self._row[mine], place
         stream = resid[at].to(work)
-        x, scale = (up.values[name][at].to(work) if name in up.values else None for name in (X, SCALE))
+        x, scale = (
+            up.values[name][at].to(work) if name in up.values else None for name in (X, SCALE)
+        )
         here = _Read(
             stream,
             stream if x is None else x,

@@ -211,7 +211,7 @@ def _scoring(bridge: Any, layer: int) -> Scoring:
     default = 1.0 if unscaled else bridge.cfg.d_head**-0.5
     scale = getattr(inner, "scaling", None)
     parts = dict(attn.named_children())
-    gains = (
+    q_gain, k_gain = (
         _gain(parts[norm]).view(-1, bridge.cfg.d_head).float() if norm in parts else None
         for norm in ("q_norm", "k_norm")
     )
@@ -219,7 +219,8 @@ def _scoring(bridge: Any, layer: int) -> Scoring:
         default if scale is None else float(scale),
         getattr(inner, "attn_logit_softcapping", None),
         _window(config, layer),
-        *gains,
+        q_gain,
+        k_gain,
         *_norm_of_vectors(parts.get("q_norm"), bridge.cfg.d_head),
     )
 
@@ -229,7 +230,7 @@ def _norm_of_vectors(norm: Any, d_head: int) -> tuple[float, bool]:
     if norm is None:
         return 0.0, False
     inner, weight = norm.original_component, norm.weight
-    eps = getattr(inner, "eps", getattr(inner, "variance_epsilon", None))
+    eps = inner.eps if hasattr(inner, "eps") else inner.variance_epsilon
     return float(eps), weight.dim() == 1 and weight.numel() > d_head
 
 

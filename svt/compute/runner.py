@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ LookAtCache = Callable[[Tensor, Tensor], None]
 
 BATCH_TOKENS = 4096  # of the undisturbed pass
 TOLERANCE = 1e-4
+_ENDS = "ln_final.hook_normalized"
 _CACHES = ("past_key_values", "layer_past")  # a block's parameter for keys and values from before
 
 
@@ -86,9 +87,7 @@ class _Cache:
     def __init__(self, update: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
         self._update = update
 
-    def update(
-        self, keys: Tensor, values: Tensor, layer: int, *_: object
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
         """keys, values: [run, key head, place, r]; returns them with those from before."""
         return self._update(keys, values)
 
@@ -125,9 +124,7 @@ class Runner:
         self._resid = [self._empty(n_tokens, model.d_model) for _ in self._starts]
         heads = n_tokens, model.n_key_heads, model.d_head
         cached = model.n_layers if middle else 0
-        self._keys, self._values = (
-            [self._empty(*heads) for _ in range(cached)] for _ in range(2)
-        )
+        self._keys, self._values = ([self._empty(*heads) for _ in range(cached)] for _ in range(2))
         layers, z = range(model.n_layers), (n_tokens, model.n_heads, model.d_head)
         self.z = [self._empty(*z) for _ in layers]
         self._post = [self._empty(n_tokens, 1) for _ in layers] if has_post_norm(model) else None
@@ -222,7 +219,7 @@ class Runner:
         resid: [run, place, d_model]; returns [run, d_model] in the work dtype.
         """
         kept: list[Tensor] = []
-        with self._hooked({"ln_final.hook_normalized": kept.append}):
+        with self._hooked({_ENDS: kept.append}):
             self.model.bridge.ln_final(resid[:, -1:])
         return kept[0][:, 0].to(self.model.work_dtype)
 
@@ -262,22 +259,21 @@ class Runner:
         self.end = torch.cat(ends)[back]
 
     def _run_whole(self, rows: Integers) -> Tensor:
-        """Run prompts through the whole model; returns `end` of them."""
+        """Run prompts through the whole model; return `end` of them."""
         model, lengths = self.model, self.layout.lengths[rows]
-        length, last = int(lengths.max()), torch.as_tensor(lengths - 1, device=model.device)
-        real = torch.arange(length, device=model.device) <= last[:, None]
-        token = torch.as_tensor(
-            np.concatenate(
-                [np.arange(n) + self.layout.starts[row] for row, n in zip(rows, lengths)]
-            ),
-            device=model.device,
-        )
-        ends: list[Tensor] = []
-        angles: dict[str, Tensor] = {}
+        last = torch.as_tensor(lengths - 1, device=model.device)
+        of_prompts = [self.layout.starts[row] + np.arange(self.layout.lengths[row]) for row in rows]
+        token = torch.as_tensor(np.concatenate(of_prompts), device=model.device)
+        tokens = self.layout.tokens[rows, : int(lengths.max())]
+        real = torch.arange(tokens.shape[1], device=model.device) <= last[:, None]
         self._calls.clear()
+        seen: dict[str, Tensor] = {}
 
         def keep(into: Tensor, value: Tensor) -> None:
             into[token] = value[real]
+
+        def see(name: str, value: Tensor) -> None:
+            seen[name] = value
 
         def keep_cached(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
             keep(self._keys[layer], keys.transpose(1, 2))
@@ -285,44 +281,34 @@ class Runner:
             return keys, values
 
         def keep_call(block: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-            layer = len(self._calls)
-            names = list(inspect.signature(block.original_component.forward).parameters)
-            call = dict(zip(names[1:], args[1:])) | named
+            layer, names = len(self._calls), inspect.signature(block.original_component.forward)
+            others = list(names.parameters)[1 : len(args)]
+            call = dict(zip(others, args[1:], strict=True)) | named
             self._calls.append(call)
             if layer in self._starts:
                 keep(self._resid[layer], args[0])
-            cache = _Cache(lambda keys, values: keep_cached(layer, keys, values))
-            if not self.middle:
-                return None
+            cache = _Cache(partial(keep_cached, layer)) if self.middle else None
             return args[:1], call | {name: cache for name in _CACHES if name in call}
 
-        watch: dict[str, Callable[[Tensor], None]] = {}
+        watch = {_ENDS: partial(see, _ENDS)}
         for layer in range(model.n_layers):
             at = f"blocks.{layer}."
-            watch[at + "attn.hook_z"] = lambda z, layer=layer: keep(self.z[layer], z)
+            watch[at + "attn.hook_z"] = partial(keep, self.z[layer])
             if self._post is not None:
-                post = self._post[layer]
-                watch[at + "ln1_post.hook_scale"] = lambda scale, post=post: keep(post, scale)
-            for name in (at + "attn.hook_cos", at + "attn.hook_sin"):
-                if model.has_hook(name):
-                    watch[name] = lambda value, name=name: angles.update({name: value})
-        watch["ln_final.hook_normalized"] = lambda x: ends.append(x[torch.arange(len(x)), last])
+                watch[at + "ln1_post.hook_scale"] = partial(keep, self._post[layer])
+            angles = at + "attn.hook_cos", at + "attn.hook_sin"
+            watch |= {name: partial(see, name) for name in angles if model.has_hook(name)}
         handles = [
             block.register_forward_pre_hook(keep_call, with_kwargs=True)
             for block in model.bridge.blocks
         ]
         try:
-            model.run(self.layout.tokens[rows, :length], watch)
+            model.run(tokens, watch)
         finally:
             for handle in handles:
                 handle.remove()
-        self.rotation = [
-            Rotation(*(angles[f"blocks.{layer}.attn.hook_{part}"][0] for part in ("cos", "sin")))
-            if f"blocks.{layer}.attn.hook_cos" in angles
-            else None
-            for layer in range(model.n_layers)
-        ]
-        return ends[0].to(model.work_dtype)
+        self.rotation = [_rotation(seen, layer) for layer in range(model.n_layers)]
+        return seen[_ENDS][torch.arange(len(rows)), last].to(model.work_dtype)
 
     def _check(self) -> None:
         """Step 5, on the shortest and the longest prompt."""
@@ -347,8 +333,8 @@ class Runner:
     @contextmanager
     def _hooked(self, hooks: Mapping[str, Hook]) -> Iterator[None]:
         """Have hooks fire; much faster than the bridge's own way, which lists all hooks again."""
-        points = [(self._points[name], hook) for name, hook in hooks.items() if name in self._points]
-        handles = [(point, point.add_hook(_as_hook(hook))) for point, hook in points]
+        points = {self._points[name]: hooks[name] for name in hooks if name in self._points}
+        handles = [(point, point.add_hook(_as_hook(hook))) for point, hook in points.items()]
         try:
             yield
         finally:
@@ -358,6 +344,12 @@ class Runner:
 
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.model.dtype, device=self.model.device)
+
+
+def _rotation(seen: Mapping[str, Tensor], layer: int) -> Rotation | None:
+    """Return the rotation of a layer, of cosines and sines [1, position, width]."""
+    cos, sin = (seen.get(f"blocks.{layer}.attn.hook_{part}") for part in ("cos", "sin"))
+    return None if cos is None or sin is None else Rotation(cos[0], sin[0])
 
 
 def _as_hook(replace: Hook) -> Callable[[Tensor, Any], Tensor | None]:
