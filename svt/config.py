@@ -84,6 +84,7 @@ class DatasetConfig:
     revision: str | None
     n_prompts: Annotated[int | None, _at_least(1)]
     n_tokens: Annotated[int, _at_least(2)]
+    bos: Literal["auto", "always", "never"]
     seed: Annotated[int, _at_least(0)]
     pattern: Literal["mixed", "ABBA", "BABA"]
     counterfactual: Literal["none", "swapped", "abc", "year01"]

@@ -1,16 +1,19 @@
 """Whether a model fits into memory, told before its weights are read.
 
 1. What stays after loading follows from the files alone: the weights in the dtype of folding, the
-   unembedding of its own that folding makes of a tied one, and queries, keys and values once more,
-   which GPT-2 keeps side by side.
+   unembedding of its own that folding makes of a tied one, and once more whatever a family keeps
+   side by side in one matrix (queries, keys and values; in phi3 also the two inputs of its MLPs),
+   which is taken apart.
 2. Folding writes all that anew while the old still stands, so loading needs it twice. The weight
    files are mapped meanwhile, pages that the system takes back when it is short of them.
-   Peak resident memory of loading random weights of three shapes, in GB:
+   Peak resident memory of loading random weights of these shapes (smollm2: its own), in GB:
 
-                    stays   mapped   2 * stays + mapped + libraries   measured
-       gpt2-small    0.74     0.50                             2.42       2.65
-       gpt2-medium   1.93     1.42                             5.72       5.77
-       gpt2-large    4.06     3.10                            11.67      11.11
+                     stays   mapped   2 * stays + mapped + libraries   measured
+       gpt2-small     0.74     0.50                             2.42       2.65
+       gpt2-medium    1.93     1.42                             5.72       5.77
+       gpt2-large     4.06     3.10                            11.67      11.11
+       smollm2        0.65     0.54                             2.29       2.45
+       smollm2-360m   1.64     1.45                             5.17       5.40
 
 3. What is more than memory and swap together cannot be loaded and is refused; what is more than is
    free now is told. Where the system does not say, nothing is.
@@ -30,6 +33,8 @@ from svt.progress import say
 LIBRARIES = 450_000_000  # bytes, of torch, transformers and transformer_lens themselves
 _LONGEST_HEADER = 100_000_000  # bytes, of a safetensors file
 _MASKS = (".attn.bias", ".attn.masked_bias")  # in the hub's own files, and never loaded
+_UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight")
+_FUSED = {"c_attn", "query_key_value", "qkv_proj", "gate_up_proj"}  # gpt2, gpt_neox, phi3
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -89,15 +94,15 @@ def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> No
 
 
 def needs_of(folder: Path, config: Mapping[str, Any], item_bytes: int) -> Needs:
-    """Step 1, of a model of type gpt2; what its files do not say counts nothing."""
-    whole = folder / "model.safetensors"  # what is loaded if it is there, else its parts
-    files = (whole,) if whole.is_file() else weight_files(folder)
+    """Step 1, of a model of any family; what its files do not say counts nothing."""
+    files = weight_files(folder)
     tensors = {name: n for file in files for name, n in _tensors(file).items()}
-    shape = (config.get(key) for key in ("n_layer", "n_embd", "vocab_size"))
-    layers, width, words = (n if isinstance(n, int) else 0 for n in shape)
-    tied = not any(name.endswith("lm_head.weight") for name in tensors)
     held = sum(n for name, n in tensors.items() if not name.endswith(_MASKS))
-    numbers = held + tied * words * width + 3 * layers * width**2
+    fused = sum(n for name, n in tensors.items() if {*name.split(".")} & _FUSED)
+    tied = not any(name.endswith(_UNEMBEDDINGS) for name in tensors)
+    width = config.get("hidden_size", config.get("n_embd"))
+    shape = (n if isinstance(n, int) else 0 for n in (config.get("vocab_size"), width))
+    numbers = held + fused + tied * prod(shape)
     return Needs(numbers * item_bytes, sum(file.stat().st_size for file in files))
 
 

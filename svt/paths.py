@@ -1,8 +1,9 @@
-"""Where files are: those beside the code, and those that a user names.
+"""Where files are: those beside the code, those that a user names, and those that svt keeps.
 
 The first stand in a checkout at its top, in a wheel inside the package.
 """
 
+import os
 from pathlib import Path
 
 from svt.errors import SvtError
@@ -33,3 +34,10 @@ def expanded(name: str | Path) -> Path:
         raise SvtError(
             f"{name}: no home folder is known for {Path(name).parts[0]}; write the whole path"
         ) from error
+
+
+def cache_dir() -> Path:
+    """Return the folder of what can be made again: `$XDG_CACHE_HOME/svt`, or `~/.cache/svt`."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(named) if Path(named).is_absolute() else expanded("~/.cache")
+    return base / "svt"

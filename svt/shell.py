@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 
 
@@ -13,3 +15,10 @@ def override(key: str, path: Path) -> str:
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
     word = f"{key}='{escaped}'"
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
+
+
+def python_command() -> str:
+    """Return what starts this Python in a shell: `python` where that is this one, else its path."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if same else shlex.quote(sys.executable)

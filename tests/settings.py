@@ -9,6 +9,7 @@ DATASET = DatasetConfig(
     revision=None,
     n_prompts=256,
     n_tokens=21,
+    bos="auto",
     seed=0,
     pattern="mixed",
     counterfactual="none",

@@ -14,7 +14,8 @@ from svt.memory import Limits, Needs, check_memory, limits, needs_of
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 
-CONFIG: dict[str, Any] = {"n_layer": 2, "n_embd": 10, "vocab_size": 7}
+CONFIG: dict[str, Any] = {"hidden_size": 10, "vocab_size": 7}
+GPT2 = {"n_embd": 10, "vocab_size": 7}
 
 
 @pytest.fixture
@@ -26,30 +27,40 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_needs_are_those_of_the_files(folder: Path) -> None:
-    """100 in the file, an unembedding of 7 * 10, queries, keys and values: 2 * 3 * 10^2."""
+@pytest.mark.parametrize("config", [CONFIG, GPT2])
+def test_needs_are_those_of_the_files(folder: Path, config: dict[str, Any]) -> None:
+    """100 in the file and an unembedding of 7 * 10."""
     size = (folder / "model.safetensors").stat().st_size
-    assert needs_of(folder, CONFIG, 4) == Needs(stays=4 * (100 + 70 + 600), mapped=size)
-    assert needs_of(folder, CONFIG, 8).stays == 8 * 770
+    assert needs_of(folder, config, 4) == Needs(stays=4 * (100 + 70), mapped=size)
+    assert needs_of(folder, config, 8).stays == 8 * 170
 
 
-def test_an_unembedding_of_its_own_is_no_copy(folder: Path) -> None:
-    save_file({"lm_head.weight": torch.zeros(100)}, folder / "model.safetensors")
-    assert needs_of(folder, CONFIG, 4).stays == 4 * (100 + 600)
+@pytest.mark.parametrize("name", ["lm_head.weight", "embed_out.weight"])
+def test_an_unembedding_of_its_own_is_no_copy(folder: Path, name: str) -> None:
+    save_file({name: torch.zeros(100)}, folder / "model.safetensors")
+    assert needs_of(folder, CONFIG, 4).stays == 4 * 100
+
+
+@pytest.mark.parametrize("name", ["attn.c_attn", "attention.query_key_value", "attn.qkv_proj"])
+def test_what_stands_side_by_side_is_held_once_more(folder: Path, name: str) -> None:
+    fused = {f"h.0.{name}.weight": torch.zeros(10, 30), f"h.0.{name}.bias": torch.zeros(30)}
+    save_file(fused | {"h.0.attn.c_proj.weight": torch.zeros(5)}, folder / "model.safetensors")
+    assert needs_of(folder, CONFIG, 4).stays == 4 * (2 * 330 + 5 + 70)
 
 
 def test_the_causal_masks_of_the_hubs_files_do_not_stay(folder: Path) -> None:
-    weights = {"wte.weight": torch.zeros(100), "h.0.attn.c_attn.bias": torch.zeros(8)}
+    weights = {"wte.weight": torch.zeros(100), "h.0.ln_1.bias": torch.zeros(8)}
     masks = {"h.0.attn.bias": torch.zeros(1, 1, 4, 4), "h.0.attn.masked_bias": torch.zeros(1)}
     save_file(weights | masks, folder / "model.safetensors")
-    assert needs_of(folder, CONFIG, 4).stays == 4 * (100 + 8 + 70 + 600)
+    assert needs_of(folder, CONFIG, 4).stays == 4 * (100 + 8 + 70)
 
 
-def test_parts_add_up_and_other_files_do_not_count(folder: Path) -> None:
+def test_the_parts_that_an_index_names_add_up(folder: Path) -> None:
     before = needs_of(folder, CONFIG, 4)
-    save_file({"c": torch.zeros(5)}, folder / "more.safetensors")
-    assert needs_of(folder, CONFIG, 4) == before
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    save_file({"c": torch.zeros(5)}, folder / "b.safetensors")
+    (folder / "model.safetensors").rename(folder / "a.safetensors")
+    index = {"weight_map": {"wte.weight": "a.safetensors", "c": "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert needs_of(folder, CONFIG, 4).stays == before.stays + 20
 
 
@@ -66,14 +77,14 @@ def test_what_stays_is_what_a_loaded_model_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\x05", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b"x" * 99])
 def test_a_broken_file_is_left_to_its_reader(folder: Path, content: bytes) -> None:
     (folder / "model.safetensors").write_bytes(content)
-    assert needs_of(folder, {"n_layer": None}, 4).stays == 0
+    assert needs_of(folder, {"vocab_size": None}, 4).stays == 0
 
 
 @pytest.mark.parametrize(
     ("has", "refused", "told"),
     [
-        (Limits(total=6159, free=6159), "at least 0.0 GB", ""),  # 2 * 4 * 770 = 6160
-        (Limits(total=6160, free=6160), "", "warning: loading is expected to need 0.5 GB"),
+        (Limits(total=1359, free=1359), "at least 0.0 GB", ""),  # 2 * 4 * 170 = 1360
+        (Limits(total=1360, free=1360), "", "warning: loading is expected to need 0.5 GB"),
         (Limits(total=10**12, free=450_000_000), "", "0.5 GB are free"),
         (Limits(total=10**12, free=10**12), "", ""),
         (None, "", ""),

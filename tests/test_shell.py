@@ -1,13 +1,14 @@
 """Commands for people to paste: the shell and Hydra read from them what was meant."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from svt.shell import override
+from svt.shell import override, python_command
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,20 @@ def test_any_path_comes_through_the_shell_and_hydra(path: str) -> None:
     (read,) = OverridesParser.create().parse_overrides([word])
     composed = OmegaConf.create({read.key_or_group: read.value()})
     assert OmegaConf.to_container(composed, resolve=True) == {"run.path": path}
+
+
+def test_a_python_command_starts_this_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    (folder / "python").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(folder))
+    assert shlex.split(python_command()) == [sys.executable]
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    assert python_command() == "python"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shlex.split(python_command()) == [str(folder / "python")]
 
 
 def test_quotes_only_where_needed() -> None:

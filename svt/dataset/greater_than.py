@@ -1,8 +1,8 @@
 """Prompts that ask for a later year: "The siege began in the year 1732 and ended in the year 17".
 
 1. A year XXYY can be used when the model's tokenizer makes two tokens of it, XX and YY, each the
-   same one everywhere, and XX that at the end of a text. XX come from the nouns file; of YY, 02 to
-   98 are asked about, so that there are smaller and greater ones.
+   same one everywhere, and XX that at the end of a text, which YY then follows. XX come from the
+   nouns file; of YY, 02 to 98 are asked about, so that there are smaller and greater ones.
 2. Prompt i takes the templates in turn and draws a year and the nouns (draw.py). The answers are
    all YY of two digits that are greater, the distractors all others: sets of tokens.
 3. If asked for, the same with YY 01: the counterfactual (counterfactual.py).
@@ -138,6 +138,11 @@ def _prompt(
         )
         for role, span in spans.items()
     }
+    if template.following(text, digits, tokenizer) != token["YY"]:
+        raise SvtError(
+            f"{template.where}: the token of {digits} within this text is not the one that "
+            f"follows it: {text}"
+        )
     after = [two for two in years.digits if two > digits]
     answer, answer_texts = token_set((years.digits[two] for two in after), tokenizer.token_text)
     others = (token_id for two, token_id in years.digits.items() if two not in after)

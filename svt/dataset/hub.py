@@ -4,18 +4,20 @@
    dataset.revision; its local cache where the hub cannot be reached. It runs no code of the set.
 2. The columns tell how its rows are laid out:
    - prompt, choices, answerKey, as in mib-bench/ioi: choices[answerKey] is the answer and the other
-     choice the distractor;
+     choice the distractor, each with or without a space before it; the key is a number or its text;
    - ioi_sentences, as in fahamu/ioi: a whole sentence, whose last word is the answer; the
      distractor is the one capitalised word that stands in it twice;
    - text or tokens: those of a prompt file (prompt_file.py), but for prompt_id.
-3. The names' places in the text are the roles. The first dataset.n_prompts rows that are of use are
-   the prompts; a row's number is its prompt_id. Rows with a name that is no single token, or that
-   is not said as often as it should be, are left out with a note.
+3. The names' places in the text are the roles, where a name may be another token than later on;
+   answer and distractor are the tokens that follow the text. The first dataset.n_prompts rows that
+   are of use are the prompts; a row's number is its prompt_id. Rows with a name that is no single
+   token, or that is not said as often as it should be, are left out with a note.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from svt.config import DatasetConfig
@@ -38,7 +40,7 @@ def hub_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
             break
         n_read += 1
         try:
-            prompts.append(make_prompt(_values(row, config, tokenizer), index, tokenizer))  # 3
+            prompts.append(_prompt(row, index, config, tokenizer))
         except Wrong as wrong:
             problems[str(wrong)] += 1
     told = "; ".join(f"{problem} ({n})" for problem, n in problems.most_common(3))
@@ -96,35 +98,41 @@ def _unreached(config: DatasetConfig) -> Exception | None:
     return None
 
 
-def _values(row: Mapping[str, Any], config: DatasetConfig, tokenizer: Tokenizer) -> Values:
-    """Step 2: the row as one of a prompt file."""
+def _prompt(
+    row: Mapping[str, Any], index: int, config: DatasetConfig, tokenizer: Tokenizer
+) -> Prompt:
+    """Step 2: the row as its columns tell; Wrong says why it is of no use."""
     if {"prompt", "choices", "answerKey"} <= row.keys():
-        text, choices, key = row["prompt"], row["choices"], row["answerKey"]
+        text, choices = row["prompt"], row["choices"]
+        key = {"0": 0, "1": 1}.get(row["answerKey"], row["answerKey"])
         told = [text, *choices] if isinstance(choices, list) else []
         if [type(word) for word in told] != [str] * 3 or key not in (0, 1):
             raise Wrong("there must be a prompt, two choices, and answerKey 0 or 1")
-        values = _ioi(text, choices[int(key)], choices[1 - int(key)], tokenizer)
-        return given(values | {"template": row.get("template")})
+        io, subject = choices[int(key)].strip(), choices[1 - int(key)].strip()
+        return _ioi(
+            given({"text": text, "template": row.get("template")}), io, subject, index, tokenizer
+        )
     if "ioi_sentences" in row:
         text, _, answer = str(row["ioi_sentences"]).strip().rstrip(".").rpartition(" ")
         said = Counter(re.findall(r"\b[A-Z]\w*", text))
         twice = [word for word, n in said.items() if n == 2 and word != answer]
         if len(twice) != 1:
             raise Wrong("not one name stands in it twice")
-        return _ioi(text, answer, twice[0], tokenizer)
+        return _ioi({"text": text}, answer, twice[0], index, tokenizer)
     if {"text", "tokens"} & row.keys():
         values = given({name: row.get(name) for name in COLUMNS if name != "prompt_id"})
         if isinstance(values.get("roles"), Mapping):  # as a struct, it has every role of the set
             values["roles"] = given(values["roles"])
-        return values
+        return make_prompt(values, index, tokenizer)
     raise SvtError(
         f"dataset.path={config.path} has the columns {', '.join(row)}, which are not those of an "
         "IOI set: prompt, choices and answerKey, or ioi_sentences, or those of a prompt file"
     )
 
 
-def _ioi(text: str, io: str, subject: str, tokenizer: Tokenizer) -> Values:
-    encoding = tokenizer.encode_spans(text)
+def _ioi(values: Values, io: str, subject: str, index: int, tokenizer: Tokenizer) -> Prompt:
+    """Step 3 for a text in `values` that asks for `io`, where `subject` is said twice."""
+    text = values["text"]
     found = {
         name: [match.span() for match in re.finditer(rf"\b{re.escape(name)}\b", text)]
         for name in (io, subject)
@@ -132,15 +140,14 @@ def _ioi(text: str, io: str, subject: str, tokenizer: Tokenizer) -> Values:
     if io == subject or [len(found[name]) for name in (io, subject)] != [1, 2]:
         raise Wrong("the answer must be said once and the distractor twice")
     spans = dict(zip(("IO", "S1", "S2"), found[io] + found[subject], strict=True))
+    encoding = tokenizer.encode_spans(text)
     covering = {role: encoding.covering(*span) for role, span in spans.items()}
     tokens = [[encoding.ids[i] for i in positions] for positions in covering.values()]
-    if any(len(ids) != 1 or ids[0] == tokenizer.unknown_id for ids in tokens):
+    after = [tokenizer.following(text, f" {name}") for name in (io, subject)]
+    if None in after or any(len(ids) != 1 or ids[0] == tokenizer.unknown_id for ids in tokens):
         raise Wrong("a name is not one token of this model")
     at = {role: position for role, (position,) in covering.items()}
-    return {
-        "text": text,
-        "roles": name_roles(at, len(encoding.ids) - 1),
-        "answer": tokenizer.token_text(encoding.ids[at["IO"]]),
-        "distractor": tokenizer.token_text(encoding.ids[at["S1"]]),
-        "pattern": "ABBA" if at["IO"] < at["S1"] else "BABA",
-    }
+    pattern = "ABBA" if at["IO"] < at["S1"] else "BABA"
+    said = {"answer": f" {io}", "distractor": f" {subject}", "pattern": pattern}
+    prompt = make_prompt(values | said, index, tokenizer)
+    return replace(prompt, roles=name_roles(at, len(encoding.ids) - 1))

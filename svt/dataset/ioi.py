@@ -7,7 +7,7 @@
    and the nouns (draw.py).
 4. Fill the template; BABA swaps the first two names. The tokens that cover the characters of the
    names and the verb are the roles' positions: nothing is searched for. A name must be covered by
-   its one token, or the template is refused.
+   its one token, and be one token after the text, or the template is refused.
 5. If asked for, the same with other names: the counterfactual (counterfactual.py).
 """
 
@@ -105,7 +105,9 @@ def _prompt(
         )
         for role in (*said, "verb")
     }
-    answer, distractor = ids[said["IO"]], ids[said["S1"]]
+    answer, distractor = (
+        template.following(text, f" {said[role]}", tokenizer) for role in ("IO", "S1")
+    )
     return Prompt(
         prompt_id,
         text,

@@ -81,8 +81,7 @@ def usable_nouns(
 
 def one_token(word: str, tokenizer: Tokenizer) -> int | None:
     """The id of a word that is one known token after another word, else None."""
-    ids = _ids_within_text(word, tokenizer)
-    return ids[0] if len(ids) == 1 and ids[0] != tokenizer.unknown_id else None
+    return tokenizer.following("and", f" {word}")
 
 
 def _ids_within_text(word: str, tokenizer: Tokenizer) -> list[int]:

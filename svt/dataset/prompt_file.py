@@ -2,11 +2,14 @@
 
 1. Read the rows. A column is one of COLUMNS; a null is the same as no value.
 2. Check every row and make its prompt:
-   - `tokens` are the prompt, or else `text` as the tokenizer encodes it;
+   - `tokens` are the prompt, or else `text` as the tokenizer encodes it, with a BOS token before it
+     where dataset.bos says so;
    - `prompt_id` is the row's number from 0 where it is not given;
-   - `roles` are positions in the prompt; `end` is the last one where it is not given;
-   - `answer` and `distractor` are a text each, or a list of texts that are right alike; every text
-     is one token, as written or else after a space.
+   - `roles` are positions in the tokens or in those of the text, without the BOS token before it;
+     `end` is the last one where it is not given;
+   - `answer` and `distractor` are a text each, or a list of texts that are right alike. The token
+     of each is the one that follows when the text is written after the prompt as it is, or after a
+     space if that is no part of the token (as where a tokenizer drops the spaces).
 3. If any row is wrong, none counts: the error lists what is wrong with which row.
 4. Keep the first dataset.n_prompts rows and sort them by prompt_id.
 """
@@ -67,6 +70,8 @@ def file_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
         raise SvtError(_told(path, problems, len(rows)))
     kept = prompts[: config.n_prompts]  # 4
     notes = _notes(kept, tokenizer)
+    if tokenizer.prefix and any({"text", "roles"} <= row.values.keys() for row in rows):
+        notes += ("a BOS token stands before each text; the roles of the file are counted without",)
     if config.n_prompts is not None and len(kept) < config.n_prompts:
         notes += (f"{path} has {len(kept)} prompts, fewer than n_prompts={config.n_prompts}",)
     return Dataset(tuple(sorted(kept, key=lambda prompt: prompt.prompt_id)), notes)
@@ -93,7 +98,9 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
         if name in values:
             _check_text(name, values[name])
     text, tokens = _tokens(values, tokenizer)
-    answer, distractor = (_token_ids(values, name, tokenizer) for name in ("answer", "distractor"))
+    answer, distractor = (
+        _token_ids(values, name, text, tokenizer) for name in ("answer", "distractor")
+    )
     if distractor and not answer:
         raise Wrong("a distractor without an answer")
     if both := set(answer) & set(distractor):
@@ -106,7 +113,9 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
         text,
         tokens,
         tokenizer.texts(tokens),
-        _roles(values.get("roles", {}), len(tokens)),
+        _roles(
+            values.get("roles", {}), len(tokens), 0 if "tokens" in values else len(tokenizer.prefix)
+        ),
         answer_ids,
         distractor_ids,
         answer_texts,
@@ -141,8 +150,14 @@ def _tokens(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple
             tokens = tuple(tokenizer.encode(text))
         except SvtError as error:
             raise Wrong(str(error)) from error
-        if not tokens:
+        if tokens == tokenizer.prefix:
             raise Wrong(f"the text {text!r:.80} has no tokens")
+        if tokenizer.prefix and tokens[len(tokenizer.prefix) :][:1] == tokenizer.prefix[:1]:
+            bos = tokenizer.token_text(tokens[0])
+            raise Wrong(
+                f"the text begins with {bos}, which dataset.bos puts there, too; leave it out of "
+                "the text, or say dataset.bos=never"
+            )
         return text, tokens
     given = values["tokens"]
     if not isinstance(given, list) or not given or not all(_is_int(token) for token in given):
@@ -156,8 +171,9 @@ def _tokens(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple
     return tokenizer.decode(given), tuple(given)
 
 
-def _roles(given: Any, n_tokens: int) -> dict[str, int]:
-    """Role -> position, with `end`."""
+def _roles(given: Any, n_tokens: int, n_before: int) -> dict[str, int]:
+    """Role -> position, with `end`; those given are counted without the `n_before` first tokens."""
+    n_counted = n_tokens - n_before
     if not isinstance(given, dict):
         raise Wrong(f"roles must map role names to positions, not {given!r:.80}")
     for role, position in given.items():
@@ -168,22 +184,23 @@ def _roles(given: Any, n_tokens: int) -> dict[str, int]:
             raise Wrong("a role cannot be named any, which trace.root_src uses for every token")
         if not _is_int(position):
             raise Wrong(f"role {role} must be at a position (an integer), not {position!r:.80}")
-        if not 0 <= position < n_tokens:
+        if not 0 <= position < n_counted:
             raise Wrong(
-                f"role {role} is at position {position}, but the prompt has {n_tokens} tokens "
-                f"(positions 0 to {n_tokens - 1})"
+                f"role {role} is at position {position}, but the prompt has {n_counted} tokens "
+                f"(positions 0 to {n_counted - 1}{', BOS not counted' if n_before else ''})"
             )
-    return {"end": n_tokens - 1} | given
+    shifted = {role: position + n_before for role, position in given.items()}
+    return {"end": n_tokens - 1} | shifted
 
 
-def _token_ids(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) -> list[int]:
+def _token_ids(values: Mapping[str, Any], name: str, text: str, tokenizer: Tokenizer) -> list[int]:
     """The ids of the answers or distractors, if there are any."""
     if name not in values:
         return []
     given = values[name]
     if not isinstance(given, list):
-        return [_token_id(given, name, tokenizer)]
-    ids = [_token_id(word, name, tokenizer) for word in given]
+        return [_token_id(given, name, text, tokenizer)]
+    ids = [_token_id(word, name, text, tokenizer) for word in given]
     if not ids:
         raise Wrong(f"{name} is an empty list")
     for index, token_id in enumerate(ids):
@@ -192,17 +209,30 @@ def _token_ids(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) -> li
     return ids
 
 
-def _token_id(word: Any, name: str, tokenizer: Tokenizer) -> int:
-    """The id of an answer or distractor."""
+def _token_id(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
+    """The id of an answer or distractor after the prompt's text."""
     _check_text(name, word)
     if not word:
         raise Wrong(f"{name} is an empty text")
+    spaced = f" {word.lstrip()}"
     try:
-        for written in (word, f" {word}"):
-            token_id = tokenizer.encode_one(written)
-            if token_id is not None:
-                return token_id
-        n_tokens = len(tokenizer.encode(word))
+        token_id = tokenizer.following(text, word)
+        if token_id is not None:
+            return token_id
+        if text[-1:].isspace() and tokenizer.following(text.rstrip(), spaced) is not None:
+            raise Wrong(
+                f"{name} {word!r:.80} is not one token after the prompt, whose last space belongs "
+                f"to it; end the prompt before the space and write {spaced!r:.80}"
+            )
+        token_id = tokenizer.following(text, spaced)
+        if token_id is not None and not tokenizer.token_text(token_id)[:1].isspace():
+            return token_id
+        if token_id is not None:
+            raise Wrong(
+                f"{name} {word!r:.80} is not one token after the prompt, but {spaced!r:.80} is; "
+                "write it with the space"
+            )
+        n_tokens = len(tokenizer.encode(word)) - len(tokenizer.prefix)
     except SvtError as error:
         raise Wrong(str(error)) from error
     how = "is not a token it knows" if n_tokens < 2 else f"has {n_tokens} of its tokens"
@@ -214,7 +244,7 @@ def _notes(prompts: list[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
     inside = 0
     for prompt in prompts:
         answer = prompt.answer_texts[0] if prompt.answer_texts else " "
-        spaced = None if answer[:1].isspace() else tokenizer.encode_one(f" {answer}")
+        spaced = None if answer[:1].isspace() else tokenizer.following(prompt.text, f" {answer}")
         inside += spaced not in (None, *prompt.answer) and not prompt.text[-1:].isspace()
     if not inside:
         return ()

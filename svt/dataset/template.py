@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from svt.dataset.files import listed_lines
-from svt.dataset.tokenizer import Encoding
+from svt.dataset.tokenizer import Encoding, Tokenizer
 from svt.errors import SvtError
 
 _CUTS = re.compile(r"(\{[^{}<>]*\}|<[^{}<>]*>)")
@@ -70,6 +70,16 @@ class Template:
         if not positions:
             raise SvtError(f"{self.where}: the model's tokenizer drops {word} of: {text}")
         return positions[0]
+
+    def following(self, text: str, word: str, tokenizer: Tokenizer) -> int:
+        """The token of `word`, with its leading space, after the filled text; SvtError if none."""
+        token_id = tokenizer.following(text, word)
+        if token_id is None:
+            raise SvtError(
+                f"{self.where}: {word!r} is not one token of this model after: {text}; end the "
+                "template in a word"
+            )
+        return token_id
 
 
 def read_templates(

@@ -1,23 +1,29 @@
-"""The model's tokenizer, from its folder, without loading the model.
+"""A model's tokenizer: text to tokens, their places in the text, and the token that follows a text.
 
-1. Find the files: `tokenizer.json`, or `vocab.json` and `merges.txt` as old GPT-2 folders have
-   them.
-2. Read them. No special token is ever added to a text, nothing is cut and nothing is padded.
+1. Encode a text without the special tokens that the tokenizer would add; nothing is cut or padded.
+2. Put before it what dataset.bos asks for: auto, what the tokenizer adds by itself, or the BOS
+   token where tokenizer_config.json says add_bos_token; always, the BOS token in any case; never,
+   nothing.
+3. Give every token the characters that it stands for: none for what dataset.bos put there, and none
+   for a mark of a space that is not in the text (SentencePiece puts one before the first word).
+4. The token that follows a text is the one that a word adds when it is written after it: the
+   tokens of the text must stay as they are. The same word may be another token elsewhere.
 """
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
 
 from svt.errors import SvtError
-from svt.paths import expanded
 
-FILE_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 _METASPACE = "\u2581"
 
 
@@ -33,14 +39,33 @@ class Encoding:
         return [i for i, (s, e) in enumerate(self.spans) if s < end and e > start and e > s]
 
 
-class Tokenizer:
-    """Text to token ids and back; `files` are the files it was read from."""
+@dataclass(frozen=True)
+class Bos:
+    """What a model's folder says of its BOS token: its text or id, and the file and key, `where`.
 
-    def __init__(self, inner: tokenizers.Tokenizer, files: tuple[Path, ...] = ()) -> None:
+    `added` says that it stands before a text by default.
+    """
+
+    token: str | int | None = None
+    where: str = ""
+    added: bool = False
+
+
+class Tokenizer:
+    """Text to token ids and back; `files` are the files it was read from.
+
+    `prefix` are the tokens before every text; there are none until `with_bos` asks for them.
+    """
+
+    def __init__(
+        self, inner: tokenizers.Tokenizer, files: tuple[Path, ...] = (), bos: Bos | None = None
+    ) -> None:
         inner.no_truncation()
         inner.no_padding()
         self._inner = inner
+        self._bos = bos or Bos()
         self.files = files
+        self.prefix: tuple[int, ...] = ()
         self.token_text = lru_cache(maxsize=None)(self._token_text)
 
     @property
@@ -56,21 +81,34 @@ class Tokenizer:
         token = model.get("unk_token")
         return None if token is None else self._inner.token_to_id(token)
 
+    def with_bos(self, bos: Literal["auto", "always", "never"]) -> "Tokenizer":
+        """Step 2: this tokenizer with the prefix of dataset.bos; SvtError if there is no token."""
+        other = copy(self)
+        other.prefix = ()
+        if bos != "never":
+            other.prefix = self._added()
+            if not other.prefix and (bos == "always" or self._bos.added):
+                other.prefix = (self._bos_id(bos),)
+        return other
+
     def encode(self, text: str) -> list[int]:
         return list(self.encode_spans(text).ids)
 
     def encode_spans(self, text: str) -> Encoding:
         """The ids with the characters they stand for; SvtError if the text has no encoding."""
-        try:
-            encoding = self._inner.encode(text, add_special_tokens=False)
-        except Exception as error:
-            raise SvtError(f"the tokenizer cannot encode {text!r:.80}: {error}") from error
-        return Encoding(tuple(encoding.ids), tuple(encoding.offsets))
+        encoding = self._encode(text)
+        spans = [(0, 0)] * len(self.prefix)
+        for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):  # 3
+            said = any(map(str.isspace, text[start:end])) or not self.token_text(token_id).isspace()
+            spans.append((start, end if said else start))
+        return Encoding((*self.prefix, *encoding.ids), tuple(spans))
 
-    def encode_one(self, text: str) -> int | None:
-        """The id of a text that is exactly one known token, else None."""
-        ids = self.encode(text)
-        return ids[0] if len(ids) == 1 and ids[0] != self.unknown_id else None
+    def following(self, text: str, word: str) -> int | None:
+        """Step 4: the one known token that `word`, with its leading space, adds; else None."""
+        before, after = self.encode(text), self.encode(text + word)
+        if after[:-1] != before or after[-1] == self.unknown_id:
+            return None
+        return after[-1]
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._inner.decode(list(ids), skip_special_tokens=False)
@@ -89,42 +127,36 @@ class Tokenizer:
             return raw.replace(_METASPACE, " ")
         return self.decode([token_id]) or raw
 
+    def _encode(self, text: str, special: bool = False) -> tokenizers.Encoding:
+        """Step 1, or with the tokenizer's own special tokens."""
+        try:
+            return self._inner.encode(text, add_special_tokens=special)
+        except Exception as error:  # the library raises plain Exceptions
+            raise SvtError(f"the tokenizer cannot encode {text!r:.80}: {error}") from error
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer in a model's folder; SvtError if its files are not there or cannot be read."""
-    files = _files(expanded(folder))
-    return Tokenizer(_read(files), files)
+    def _added(self) -> tuple[int, ...]:
+        """The tokens that the tokenizer by itself puts before a text, here one that it knows."""
+        for text in chain("a", map(self.token_text, range(self.vocab_size))):
+            with suppress(SvtError):
+                plain = self._encode(text).ids
+                if plain and self.unknown_id not in plain:
+                    ids = self._encode(text, special=True).ids
+                    places = (i for i in range(len(ids)) if ids[i : i + len(plain)] == plain)
+                    return tuple(ids[: next(places, 0)])
+        return ()
 
-
-def _files(folder: Path) -> tuple[Path, ...]:
-    """Step 1."""
-    if not folder.is_dir():
-        raise SvtError(f"model.path={folder}: no such folder")
-    for names in FILE_SETS:
-        files = tuple(folder / name for name in names)
-        if all(file.is_file() for file in files):
-            return files
-    raise SvtError(
-        f"model.path={folder} has no tokenizer: "
-        "it needs tokenizer.json, or vocab.json and merges.txt"
-    )
-
-
-def _read(files: tuple[Path, ...]) -> tokenizers.Tokenizer:
-    """Step 2."""
-    try:
-        if len(files) == 1:
-            return tokenizers.Tokenizer.from_file(str(files[0]))
-        vocabulary, merges = (str(file) for file in files)
-        inner = tokenizers.Tokenizer(models.BPE.from_file(vocabulary, merges))
-    except Exception as error:  # the library raises plain Exceptions
-        names = " and ".join(str(file) for file in files)
-        raise SvtError(f"cannot read the tokenizer {names}: {_first_line(error)}") from error
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    return inner
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    def _bos_id(self, bos: str) -> int:
+        """The id of the token that the folder names; SvtError if that is none of the vocabulary."""
+        token = self._bos.token
+        if token is None:
+            raise SvtError(
+                f"dataset.bos={bos}: the model names no BOS token; give bos_token in its "
+                "tokenizer_config.json or bos_token_id in its config.json, or say dataset.bos=never"
+            )
+        token_id = self._inner.token_to_id(token) if isinstance(token, str) else token
+        if token_id is None or not self.has(token_id):
+            raise SvtError(
+                f"dataset.bos={bos}: {self._bos.where} is {token!r}, which is not in the "
+                f"vocabulary of {self.vocab_size} tokens; correct it or say dataset.bos=never"
+            )
+        return token_id

@@ -7,20 +7,16 @@
 3. The versions of schema and numerics enter, so that a store of another svt is never taken for one
    of this.
 
-Digests are remembered by path, size and time of change, so a second look reads no weights; a
-damaged memory is none.
+Digests are remembered (svt/digests.py), so a second look reads no weights.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from svt.config import DatasetConfig, DumpConfig, ModelConfig
-from svt.files import write_atomically
+from svt.digests import Digests, digest
 
 SCHEMA_VERSION = 2
 NUMERICS_VERSION = 3
@@ -56,8 +52,8 @@ def identify(
 
     `prompts` is their digest, where no file of `others` decides them.
     """
-    digests = _Digests(cache)
-    weight_digest = _hash([digests.of(path) for path in weights])
+    digests = Digests(cache)
+    weight_digest = digest([digests.of(path) for path in weights])
     content = {
         "weights": weight_digest,
         "files": [digests.of(path) for path in others],  # 1
@@ -69,42 +65,9 @@ def identify(
         "numerics": NUMERICS_VERSION,
     }
     digests.save()
-    return Identity(key=_hash(content), weights=weight_digest)
+    return Identity(key=digest(content), weights=weight_digest)
 
 
 def of_dump(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of the dump's settings those that decide its rows."""
     return {k: v for k, v in settings.items() if k not in ("batch_size", "memory_gb")}
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-class _Digests:
-    """SHA-256 of files, kept in a JSON file by path, size and time of change."""
-
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
-        self._changed = False
-        try:
-            held = json.loads(cache.read_text())
-            known = held["digests"] if held["sha256"] == _hash(held["digests"]) else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            known = {}
-        self._known: dict[str, str] = known
-
-    def of(self, path: Path) -> str:
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in self._known:
-            with path.open("rb") as file:
-                self._known[key] = hashlib.file_digest(file, "sha256").hexdigest()
-            self._changed = True
-        return self._known[key]
-
-    def save(self) -> None:
-        if self._changed:
-            with suppress(OSError):  # without it the next look only takes longer
-                content = {"digests": self._known, "sha256": _hash(self._known)}
-                write_atomically(self._cache, json.dumps(content, indent=0).encode())

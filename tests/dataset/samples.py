@@ -25,7 +25,7 @@ CORPUS = [
     for place in PLACES
     for thing in OBJECTS[:2]
 ] * 3
-DEFAULTS = replace(DATASET, n_prompts=24)
+DEFAULTS = replace(DATASET, n_prompts=24, bos="never")  # test_bos.py has the others
 
 
 def byte_level() -> tokenizers.Tokenizer:

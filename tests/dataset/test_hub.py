@@ -12,7 +12,7 @@ import pytest
 from svt.config import DatasetConfig
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS
+from tests.dataset.samples import DEFAULTS, spaced
 
 ABBA = "When Mary and John went to the store, John gave a ring to"
 BABA = "When John and Mary went to the store, John gave a ring to"
@@ -69,6 +69,29 @@ def test_rows_with_choices(tmp_path: Path, words: Tokenizer) -> None:
     assert (first.template, first.pattern, first.prompt_id) == ("When {name_A} ...", "ABBA", 0)
     assert (second.answer_texts, second.pattern, second.prompt_id) == (("Mary",), "BABA", 1)
     assert (second.roles["IO"], second.roles["S1"], second.roles["S2"]) == (3, 1, 9)
+
+
+def test_choices_with_a_space_and_a_key_that_is_text(tmp_path: Path, gpt2_like: Tokenizer) -> None:
+    plain = choices(ABBA, ["Mary", "John"], 0)
+    spaced = choices(ABBA, [" Mary", " John"], 0) | {"answerKey": "0"}
+    other = choices(ABBA, [" John", " Mary"], 1) | {"answerKey": "1"}
+    (expected,) = load(tmp_path, gpt2_like, [plain]).prompts
+    assert (expected.answer_texts, expected.distractor_texts) == ((" Mary",), (" John",))
+    for row in (spaced, other):
+        assert load(tmp_path, gpt2_like, [row]).prompts == (expected,)
+
+
+def test_a_name_that_opens_the_text_is_another_token_than_the_answer(tmp_path: Path) -> None:
+    opening = "Mary and John went to the store, John gave a ring to"
+    tokenizer = Tokenizer(spaced(opening))  # knows Mary and " Mary"
+    for row in (choices(opening, ["Mary", "John"], 0), {"ioi_sentences": f"{opening} Mary."}):
+        folder = tmp_path / next(iter(row))
+        folder.mkdir()
+        (prompt,) = load(folder, tokenizer, [row]).prompts
+        assert prompt.token_texts[prompt.roles["IO"]] == "Mary"
+        assert prompt.roles["IO"] == 0
+        assert prompt.answer_texts == (" Mary",)
+        assert tokenizer.encode(f"{opening} Mary") == [*prompt.tokens, *prompt.answer]
 
 
 def test_whole_sentences(tmp_path: Path, gpt2_like: Tokenizer) -> None:

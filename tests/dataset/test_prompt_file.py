@@ -100,17 +100,39 @@ def test_tokens_win_over_text(tmp_path: Path, gpt2_like: Tokenizer, suffix: str)
     assert (two.text, two.token_texts) == ("When Mary", ("When", " Mary"))
 
 
-def test_answers_without_a_space_are_taken_as_written_first(
+def test_an_answer_is_the_token_that_follows_as_it_is_written(
     tmp_path: Path, gpt2_like: Tokenizer, words: Tokenizer
 ) -> None:
-    path = write(tmp_path / "p.jsonl", [SPARSE | {"answer": "Mary"}])
-    assert load(path, gpt2_like).prompts[0].answer_texts == (" Mary",)  # "Mary" is several tokens
-    assert load(path, words).prompts[0].answer_texts == ("Mary",)
     path = write(tmp_path / "p.jsonl", [SPARSE | {"answer": "a"}])  # a token with and without
     dataset = load(path, gpt2_like)
     assert dataset.prompts[0].answer_texts == ("a",)
     assert "1 of 1 answers are tokens without a leading space" in dataset.notes[0]
     assert load(path, words).notes == ()
+
+
+def test_an_answer_without_its_space_is_taken_only_where_the_space_is_no_part_of_the_token(
+    tmp_path: Path, gpt2_like: Tokenizer, words: Tokenizer
+) -> None:
+    rows = [SPARSE | {"answer": " Mary"}, SPARSE | {"answer": "Mary", "distractor": ["Tom"]}]
+    path = write(tmp_path / "p.jsonl", rows)
+    spaced, bare = load(path, words).prompts
+    assert spaced.answer == bare.answer
+    assert (bare.answer_texts, bare.distractor_texts) == (("Mary",), ("Tom",))
+    assert (
+        "line 2: answer 'Mary' is not one token after the prompt, but ' Mary' is; write it with "
+        "the space"
+    ) in told(path, gpt2_like)
+
+
+def test_the_space_before_an_answer_does_not_end_the_prompt(
+    tmp_path: Path, gpt2_like: Tokenizer, words: Tokenizer
+) -> None:
+    path = write(tmp_path / "p.jsonl", [{"text": "When Tom went ", "answer": "Mary"}])
+    assert load(path, words).prompts[0].answer_texts == ("Mary",)
+    assert (
+        "line 1: answer 'Mary' is not one token after the prompt, whose last space belongs to it; "
+        "end the prompt before the space and write ' Mary'"
+    ) in told(path, gpt2_like)
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -328,7 +350,7 @@ good_row = st.fixed_dictionaries(
     {
         "text": st.sampled_from(["When Mary went to", "Mary", "gave é"]),
         "roles": st.dictionaries(names.filter(lambda n: n != "any"), st.just(0), min_size=1),
-        "answer": st.sampled_from([" Mary", "Mary", " a"]),
+        "answer": st.sampled_from([" Mary", " John", " a"]),
         "template": texts,
         "pattern": st.none() | texts,
     }

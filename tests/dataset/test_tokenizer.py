@@ -1,6 +1,8 @@
 """Loading tokenizers from folders and the hub; token texts."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
@@ -39,6 +41,79 @@ def test_an_old_gpt2_folder_with_vocab_and_merges(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
+def save_old(folder: Path, **files: dict[str, Any]) -> int:
+    """vocab.json, merges.txt and other files; how many tokens vocab.json has."""
+    inner = byte_level()
+    inner.model.save(str(folder))
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return inner.get_vocab_size()
+
+
+def test_the_special_and_added_tokens_beside_vocab_json_are_known(tmp_path: Path) -> None:
+    n = save_old(tmp_path)
+    mask = {"content": "<mask>", "lstrip": True, "special": True}
+    save_old(
+        tmp_path,
+        added_tokens={"<b>": n + 1, "<a>": n},
+        tokenizer_config={"added_tokens_decoder": {str(n + 2): mask}, "bos_token": "<b>"},
+        special_tokens_map={"bos_token": "<b>", "additional_special_tokens": ["<more>"]},
+    )
+    loaded = load_tokenizer(tmp_path)
+    ids = loaded.encode("<a><b>Mary <mask><more><|endoftext|>")
+    assert ids == [n, n + 1, *loaded.encode("Mary"), n + 2, n + 3, 0]  # the mask takes the space
+    assert loaded.vocab_size == n + 4
+    assert loaded.with_bos("always").prefix == (n + 1,)
+    names = ["vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"]
+    assert [file.name for file in loaded.files] == [*names, "added_tokens.json"]
+
+
+def test_a_prefix_space_beside_vocab_json(tmp_path: Path) -> None:
+    save_old(tmp_path, tokenizer_config={"add_prefix_space": True})
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.encode("Mary") == loaded.encode(" Mary")
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"added_tokens": {"<a>": 5000}}, r"added_tokens\.json: the token '<a>' has id 5000, but "),
+        ({"added_tokens": {"<a>": "x"}}, "cannot read the added tokens of "),
+        ({"tokenizer_config": {"added_tokens_decoder": [1]}}, "cannot read the added tokens of "),
+        ({"tokenizer_config": [1]}, r"tokenizer_config\.json: it must be a JSON object"),
+        (
+            {"tokenizer_config": {"tokenizer_class": "Qwen2Tokenizer"}},
+            "tokenizer_class is Qwen2Tokenizer, .* write tokenizer.json beside it with transf",
+        ),
+    ],
+)
+def test_what_stands_beside_vocab_json_and_cannot_be_used(
+    tmp_path: Path, files: dict[str, Any], says: str
+) -> None:
+    save_old(tmp_path, **files)
+    with pytest.raises(SvtError, match=says):
+        load_tokenizer(tmp_path)
+
+
+def test_a_settings_file_that_is_no_json(tmp_path: Path) -> None:
+    save_old(tmp_path)
+    (tmp_path / "special_tokens_map.json").write_text("{")
+    with pytest.raises(SvtError, match=r"tokenizer's .*special_tokens_map\.json: not JSON: "):
+        load_tokenizer(tmp_path)
+
+
+def test_a_sentencepiece_model_alone_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"")
+    with pytest.raises(SvtError) as error:
+        load_tokenizer(tmp_path)
+    folder = repr(str(tmp_path))
+    assert str(error.value) == (
+        f"model.path={tmp_path} has its tokenizer only as SentencePiece's tokenizer.model; write "
+        'tokenizer.json beside it with transformers: python -c "from transformers import '
+        f'AutoTokenizer; AutoTokenizer.from_pretrained({folder}).save_pretrained({folder})"'
+    )
+
+
 def test_token_texts_are_what_a_reader_should_see() -> None:
     shown = {}
     for kind, make in KINDS.items():
@@ -56,13 +131,15 @@ def test_no_special_tokens_no_cutting_no_padding() -> None:
     assert not {1, 2} & set(ids)
 
 
-def test_one_known_token_or_none(words: Tokenizer, gpt2_like: Tokenizer) -> None:
-    assert words.encode_one("Mary") == words.encode("Mary")[0]
-    assert words.encode_one("zzz") is None  # unknown
-    assert words.encode_one("Mary John") is None
-    assert words.encode_one("") is None
-    assert gpt2_like.encode_one(" Mary") is not None
-    assert gpt2_like.encode_one(" zzz") is None
+def test_the_token_that_follows_a_text(words: Tokenizer, gpt2_like: Tokenizer) -> None:
+    assert words.following("went to", " Mary") == words.encode("Mary")[0]
+    assert words.following("went to", " zzz") is None  # unknown
+    assert words.following("went to", " Mary John") is None
+    assert words.following("went to", "Mary") is None  # toMary
+    assert words.following("went to", "") is None
+    assert gpt2_like.following("went to", " Mary") == gpt2_like.encode("to Mary")[-1]
+    assert gpt2_like.following("went to", " zzz") is None
+    assert gpt2_like.following("went to ", "Mary") is None  # the space belongs to Mary
 
 
 def test_the_vocabulary_ends_where_it_ends(words: Tokenizer) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from svt import sweep
+from svt.digests import Digests
 from svt.errors import SvtError
 from svt.intervene import FINISHED
 from svt.query.cli import answer
-from svt.store import identity
 from svt.units import keeping
 from tests.faults.conftest import Job
 from tests.faults.damaged import HEADERS, damaged
@@ -133,7 +133,7 @@ def test_a_damaged_memory_of_digests_is_none(tmp_path: Path) -> None:
     file.write_bytes(b"weights")
 
     def taken() -> str:
-        digests = identity._Digests(cache)
+        digests = Digests(cache)
         found = digests.of(file)
         digests.save()
         return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from svt import digests
 from svt.config import DatasetConfig, DumpConfig, ModelConfig
 from svt.store import identity
 from svt.store.identity import Identity, identify
@@ -98,11 +99,41 @@ def test_known_digests_are_not_taken_again(
     def no_reading(*_: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(identity.hashlib, "file_digest", no_reading)
+    monkeypatch.setattr(digests.hashlib, "file_digest", no_reading)
     assert named(files) == before
     os.utime(files[0], ns=(1, 1))
     with pytest.raises(AssertionError, match="read again"):
         named(files)
+
+
+@pytest.mark.parametrize("how", ["written", "replaced"])
+def test_other_content_of_the_same_size_and_time_gives_another_name(
+    files: tuple[Path, Path], how: str
+) -> None:
+    before, stat = named(files), files[0].stat()
+    if how == "replaced":
+        files[0].rename(files[0].with_name("old"))
+    files[0].write_bytes(b"thgiews")
+    os.utime(files[0], ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert files[0].stat().st_mtime_ns == stat.st_mtime_ns
+    assert named(files).weights != before.weights
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = digests.hashlib.file_digest
+
+    def changing(file: Any, kind: str) -> Any:
+        taken = take(file, kind)
+        if Path(file.name) == files[0]:
+            files[0].write_bytes(b"more weights")
+        return taken
+
+    with monkeypatch.context() as patched:
+        patched.setattr(digests.hashlib, "file_digest", changing)
+        before = named(files)
+    assert named(files).weights != before.weights
 
 
 def test_a_broken_cache_of_digests_is_ignored(files: tuple[Path, Path]) -> None:

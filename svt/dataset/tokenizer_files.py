@@ -1,0 +1,167 @@
+"""The tokenizer of a model's folder, read without loading the model.
+
+1. Look for the files: `tokenizer.json`, or `vocab.json` and `merges.txt` as old GPT-2 folders have
+   them.
+2. Read them. To vocab.json and merges.txt belong the added and special tokens of added_tokens.json,
+   special_tokens_map.json and tokenizer_config.json, each with its id there; a tokenizer that cuts
+   words otherwise than GPT-2's does is refused.
+3. The BOS token is bos_token of tokenizer_config.json or special_tokens_map.json, else bos_token_id
+   of config.json.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+
+from svt.dataset.files import read_text
+from svt.dataset.tokenizer import Bos, Tokenizer
+from svt.errors import SvtError
+from svt.model_files import CONFIG
+from svt.paths import expanded
+
+FILE_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+SETTINGS, SPECIAL, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+END = "<|endoftext|>"  # special in GPT-2, where no file may say so
+LIKE_GPT2 = ("GPT2Tokenizer", "CodeGenTokenizer")
+FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
+
+Json = Mapping[str, Any]
+Number = int | None
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in a model's folder; SvtError if its files are not there or cannot be read."""
+    folder = expanded(folder)
+    files = _files(folder)  # 1
+    inner = _read(files)  # 2
+    names = (SETTINGS, SPECIAL) if len(files) == 1 else (SETTINGS, SPECIAL, ADDED)
+    beside = {name: folder / name for name in names if (folder / name).is_file()}
+    said = {name: _json(path) for name, path in beside.items()}
+    if len(files) == 2:
+        _complete(inner, folder, said)
+    return Tokenizer(inner, (*files, *beside.values()), _bos(folder, said))  # 3
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    """Step 1."""
+    if not folder.is_dir():
+        raise SvtError(f"model.path={folder}: no such folder")
+    for names in FILE_SETS:
+        files = tuple(folder / name for name in names)
+        if all(file.is_file() for file in files):
+            return files
+    if (folder / "tokenizer.model").is_file():
+        raise SvtError(
+            f"model.path={folder} has its tokenizer only as SentencePiece's tokenizer.model; "
+            f"{_write(folder)}"
+        )
+    raise SvtError(
+        f"model.path={folder} has no tokenizer: "
+        "it needs tokenizer.json, or vocab.json and merges.txt"
+    )
+
+
+def _write(folder: Path) -> str:
+    """How a user makes tokenizer.json."""
+    path = repr(str(folder))
+    return (
+        'write tokenizer.json beside it with transformers: python -c "from transformers import '
+        f'AutoTokenizer; AutoTokenizer.from_pretrained({path}).save_pretrained({path})"'
+    )
+
+
+def _read(files: tuple[Path, ...]) -> tokenizers.Tokenizer:
+    """Step 2, the files by themselves."""
+    try:
+        if len(files) == 1:
+            return tokenizers.Tokenizer.from_file(str(files[0]))
+        vocabulary, merges = (str(file) for file in files)
+        return tokenizers.Tokenizer(models.BPE.from_file(vocabulary, merges))
+    except Exception as error:  # the library raises plain Exceptions
+        names = " and ".join(str(file) for file in files)
+        raise SvtError(f"cannot read the tokenizer {names}: {_first_line(error)}") from error
+
+
+def _complete(inner: tokenizers.Tokenizer, folder: Path, said: Mapping[str, Json]) -> None:
+    """Step 2: cut words as GPT-2 does, and know the tokens that stand beside vocab.json."""
+    settings = said.get(SETTINGS, {})
+    kind = settings.get("tokenizer_class", LIKE_GPT2[0])
+    if str(kind).removesuffix("Fast") not in LIKE_GPT2:
+        raise SvtError(
+            f"{folder / SETTINGS}: tokenizer_class is {kind}, and vocab.json with merges.txt do "
+            f"not say how it cuts words; {_write(folder)}"
+        )
+    prefix = settings.get("add_prefix_space") is True
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    inner.decoder = decoders.ByteLevel()
+    if inner.token_to_id(END) is not None:
+        inner.add_special_tokens([END])
+    for token, token_id, file in _added_tokens(folder, said):
+        inner.add_tokens([token])
+        if token_id not in (None, inner.token_to_id(token.content)):
+            raise SvtError(
+                f"{folder / file}: the token {token.content!r} has id {token_id}, but with "
+                f"vocab.json it gets {inner.token_to_id(token.content)}; {_write(folder)}"
+            )
+
+
+def _added_tokens(folder: Path, said: Mapping[str, Json]) -> list[tuple[AddedToken, Number, str]]:
+    """The tokens beside vocab.json, their ids where given, and their files: those by id first."""
+    known: dict[str, tuple[AddedToken, Number, str]] = {}
+
+    def add(token: Any, number: Number, file: str) -> None:
+        if (content := _content(token)) is not None and content not in known:
+            given = token if isinstance(token, dict) else {}
+            flags = {"special": True} | {name: given[name] for name in FLAGS if name in given}
+            known[content] = AddedToken(content, **flags), number, file
+
+    try:
+        for number, token in said.get(SETTINGS, {}).get("added_tokens_decoder", {}).items():
+            add(token, int(number), SETTINGS)
+        for token, number in said.get(ADDED, {}).items():
+            add(token, int(number), ADDED)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SvtError(f"cannot read the added tokens of {folder}: {error}") from error
+    for file in (SETTINGS, SPECIAL):
+        for key, value in said.get(file, {}).items():
+            if key.endswith(("_token", "_special_tokens")):
+                for token in value if isinstance(value, list) else [value]:
+                    add(token, None, file)
+    return sorted(known.values(), key=lambda one: 2**32 if one[1] is None else one[1])
+
+
+def _bos(folder: Path, said: Mapping[str, Json]) -> Bos:
+    """Step 3."""
+    for file in (SETTINGS, SPECIAL):
+        if (token := _content(said.get(file, {}).get("bos_token"))) is not None:
+            added = said.get(SETTINGS, {}).get("add_bos_token") is True
+            return Bos(token, f"bos_token of {folder / file}", added)
+    config = folder / CONFIG
+    number = _json(config).get("bos_token_id") if config.is_file() else None
+    return Bos(number if isinstance(number, int) else None, f"bos_token_id of {config}")
+
+
+def _content(token: Any) -> str | None:
+    """The text of a token, which is written as a text or as an object with its content."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) and content else None
+
+
+def _json(path: Path) -> Json:
+    """The object in a file; SvtError if there is none."""
+    try:
+        tree = json.loads(read_text(path, "the tokenizer's"))
+    except (ValueError, RecursionError) as error:
+        raise SvtError(f"cannot read the tokenizer's {path}: not JSON: {error}") from error
+    if not isinstance(tree, dict):
+        raise SvtError(f"cannot read the tokenizer's {path}: it must be a JSON object")
+    return tree
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
