@@ -37,7 +37,7 @@ from svt.units import keeping, remove
 if TYPE_CHECKING:
     from svt.compute.decompose import HeadSVD
     from svt.compute.model import Model
-    from svt.compute.replay import Replay
+    from svt.compute.runner import Runner
 
 FINISHED = "interventions.partial.duckdb"
 NOT_CHANGED = "Sets of edges that were not changed:"
@@ -132,7 +132,7 @@ def intervening(
 ) -> Iterator["Finished"]:
     """Steps 1 to 3. What was measured is kept until the block, which takes it over, ends well."""
     from svt.compute.decompose import decompose_model
-    from svt.compute.replay import Replay, bytes_per_token
+    from svt.compute.runner import Runner, bytes_per_token
 
     settings = config.intervene
     with connect(stores, folder / NAME) as con:
@@ -148,12 +148,12 @@ def intervening(
             n_runs = sum(unit.n_runs for unit in left) * len(plan.variants)
             with Progress("interventions", n_runs, "changed runs") as bar:
                 for g, of_group in groupby(left, key=lambda unit: unit.group):
-                    replay = Replay(model, groups[g])
+                    runner = Runner(model, groups[g])
                     for unit in of_group:
-                        effects = _effects(con, settings, plan, unit, replay, svd)
+                        effects = _effects(con, settings, plan, unit, runner, svd)
                         units.add(unit.number, effects)  # 3
                         bar.advance(unit.n_runs * len(plan.variants))
-                    del replay  # before the next group's is made
+                    del runner  # before the next group's is made
     yield Finished(plan, path)
     remove(path)
 
@@ -203,13 +203,13 @@ def _effects(
     config: InterveneConfig,
     plan: Plan,
     unit: Unit,
-    replay: "Replay",
+    runner: "Runner",
     svd: "HeadSVD",
 ) -> Iterator[dict[str, Any]]:
     """Step 3: rows of intervention_effects, variant by variant."""
     from svt.compute import intervene as engine
 
-    row = {prompt.prompt_id: i for i, prompt in enumerate(replay.layout.prompts)}
+    row = {prompt.prompt_id: i for i, prompt in enumerate(runner.layout.prompts)}
     columns = {
         name: unit.pairs[name].cast(pl.Int64).to_numpy()
         for name in ("pair_id", "layer", "head", "dest", "src", "up_layer", "up_head")
@@ -233,7 +233,7 @@ def _effects(
         for variant in plan.variants
     ]
     measured = engine.intervene(
-        replay,
+        runner,
         svd,
         edits,
         variants,
@@ -241,7 +241,7 @@ def _effects(
         local_base=config.local_base,
         batch_size=config.batch_size,
     )
-    ids = np.array([prompt.prompt_id for prompt in replay.layout.prompts], np.int32)
+    ids = np.array([prompt.prompt_id for prompt in runner.layout.prompts], np.int32)
     for v, found in enumerate(measured):
         effects = dict(found)
         change = change_of_run[effects.pop("run")]

@@ -60,7 +60,8 @@ class Layer:
     b: tuple[Array, Array]  # b_Q, b_K: [head, r]
     gain: tuple[Array, Array]  # of QK-norm, [head, r]
     w_o: Array  # [head, r, d]
-    b_o: Array  # [d], with the value biases
+    b_v: Array  # [head, r], which b_O holds as well
+    b_o: Array  # [d]
     post_gain: Array | None  # of a norm behind attention
     mlp: Callable[[Array], Array]  # from the residual stream to what is added to it
     scale: float  # s
@@ -279,8 +280,8 @@ class SlowModel:
         q, k, v = (self._reading(part, before) for part in (q, k, v))
         w_q, w_k, w_v = (self._by_head(part.w) for part in (q, k, v))
         w_o = self._centred(o.w).reshape(self.n_heads, self.r, -1)
-        value_bias = self._by_head(v.b)
-        b_o = self._centred(o.b) + np.einsum("hr,hrd->d", value_bias, w_o)
+        b_v = self._by_head(v.b)
+        b_o = self._centred(o.b) + np.einsum("hr,hrd->d", b_v, w_o)
         self.has_biases |= bool(b_o.any())
         gains = [self._norm(raw, f"self_attn.{part}_norm") for part in "qk"]
         self.qk_norm = gains[0] is not None
@@ -291,6 +292,7 @@ class SlowModel:
             b=(self._by_head(q.b), self._by_head(k.b)),
             gain=(self._qk_gain(gains[0]), self._qk_gain(gains[1])),
             w_o=w_o,
+            b_v=b_v,
             b_o=b_o,
             post_gain=post.gain if post else None,
             mlp=self._mlp(raw, config, pre_mlp, post_mlp),

@@ -13,7 +13,8 @@ from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.intervene import Edits, Variant, intervene, random_slices
 from svt.compute.model import Model
-from svt.compute.replay import Replay
+from svt.compute.runner import Runner
+from svt.compute.single_heads import SingleHeads
 from svt.config import Scope
 from tests.compute.edited import SCOPES
 from tests.compute.runs import dumped, loaded
@@ -40,7 +41,7 @@ class Bench:
     circuit: Planted
     model: Model
     svd: HeadSVD
-    replay: Replay
+    runner: Runner
     heads: dict[str, Head]
     signals: dict[int, NDArray[np.bool_]]  # by pair_id
 
@@ -66,7 +67,7 @@ class Bench:
             slices = random_slices(slices, edits.pair_id, seed)
         variant = [Variant(scope, strength, slices)]
         settings: Any = {"homogeneous": True, "local_base": "live", "batch_size": 64}
-        (found,) = intervene(self.replay, self.svd, edits, variant, **settings)
+        (found,) = intervene(self.runner, self.svd, edits, variant, **settings)
         return found
 
     def every_prompt(self, *links: Link) -> Edits:
@@ -87,7 +88,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         circuit=circuit,
         model=model,
         svd=decompose_model(model),
-        replay=Replay(model, circuit.prompts),
+        runner=Runner(model, circuit.prompts),
         heads=dict(zip(PLAN, circuit.signals, strict=True)),
         signals=dict(zip(pair_ids, in_signal, strict=True)),
     )
@@ -97,17 +98,34 @@ def firing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, link: Link, scope: Scope, prompt: int
 ) -> Iterator[set[str]]:
     """The planted heads that fire at their planted pair, undisturbed and with the link ablated."""
-    attention, weights = Replay.attention, {}
-    order = []
+    through, attend, pattern = Runner.through, SingleHeads.attend, "attn.hook_pattern"
+    order: list[tuple[int, int, Any]] = []
+    changed: list[tuple[int, Any]] = []
 
-    def spy(self: Replay, layer: int, qkv: Any, window: Any) -> Any:
-        result = attention(self, layer, qkv, window)
-        order.append((layer, int(window.position[0]), result[1][0]))
-        return result
+    def spy(self: Runner, layer: int, resid: Any, window: Any, hooks: Any, look: Any = None) -> Any:
+        kept = []
+
+        def keep(weights: Any) -> None:
+            kept.append(weights[0].clone())
+            if pattern in hooks:
+                hooks[pattern](weights)
+
+        changed.clear()
+        behind = through(self, layer, resid, window, {**hooks, pattern: keep}, look)
+        for head, weights in changed:  # worked out beside the block
+            kept[0][head] = weights
+        order.append((layer, int(window.position[0, 0]), kept[0]))
+        return behind
+
+    def spy_heads(self: SingleHeads) -> Any:
+        found = attend(self)
+        changed.extend(zip(self.head.tolist(), found.weights, strict=True))
+        return found
 
     up, down, side = link
     with monkeypatch.context() as patch:
-        patch.setattr(Replay, "attention", spy)
+        patch.setattr(Runner, "through", spy)
+        patch.setattr(SingleHeads, "attend", spy_heads)
         bench.ablated(bench.edits([(bench.heads[up], down, side)], [prompt]), scope)
     roles = bench.circuit.prompts[prompt].roles
     for run in (order[: len(order) // 2], order[len(order) // 2 :]):
@@ -192,7 +210,7 @@ def test_serial_edges_do_not_add_up(bench: Bench, base: str) -> None:
     slices = np.array([bench.signals[int(pair)] for pair in edits.pair_id])
     settings: Any = {"homogeneous": True, "local_base": base, "batch_size": 64}
     (found,) = intervene(
-        bench.replay, bench.svd, edits, [Variant("local_qk", -1.0, slices)], **settings
+        bench.runner, bench.svd, edits, [Variant("local_qk", -1.0, slices)], **settings
     )
     alone = bench.ablated(bench.every_prompt(("F", "G", "src")), "local_qk")
     of_g = np.isin(found["pair_id"], alone["pair_id"])

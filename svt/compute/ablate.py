@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from svt.compute.alike import Alike, alike
+from svt.compute.answers import Asked
 from svt.compute.model import Model
 from svt.compute.pairs import Integers
-from svt.compute.resume import Resumable
+from svt.compute.runner import Runner
 from svt.config import Head
 from svt.dataset.prompt import Prompt
 
@@ -42,19 +43,16 @@ class Ablation:
         by_length = sorted(range(len(prompts)), key=lambda i: (len(prompts[i].tokens), i))
         self._rows = [by_length[i : i + batch_size] for i in range(0, len(prompts), batch_size)]
         with torch.inference_mode():
-            self._batches = [Resumable(model, [prompts[i] for i in part]) for part in self._rows]
-            lengths = np.concatenate([batch.lengths for batch in self._batches])
+            self._batches = [_Batch(model, [prompts[i] for i in part]) for part in self._rows]
+            lengths = np.concatenate([batch.runner.layout.lengths for batch in self._batches])
             like = alike([prompts[i] for i in by_length], lengths)
             others = like.others(np.repeat(np.arange(len(prompts)), lengths), seed)
-            sizes = [int(batch.lengths.sum()) for batch in self._batches]
+            sizes = [len(batch.stand_in[0]) for batch in self._batches]
             for layer in range(model.n_layers):  # so that z of all layers is there only once
-                kept = [batch.stand_in[:, :, layer] for batch in self._batches]
-                z = torch.cat(
-                    [part[batch.real] for part, batch in zip(kept, self._batches, strict=True)]
-                )
+                z = torch.cat([batch.stand_in[layer] for batch in self._batches])
                 found = _stand_in(z.to(model.work_dtype), like, others, kind).to(z.dtype)  # 1
-                for part, batch, mine in zip(kept, self._batches, found.split(sizes), strict=True):
-                    part[batch.real] = mine
+                for batch, mine in zip(self._batches, found.split(sizes), strict=True):
+                    batch.stand_in[layer] = mine
         (self.full,) = self.logit_diffs([()])
 
     def logit_diffs(
@@ -67,21 +65,54 @@ class Ablation:
         diffs = np.empty((len(sets), sum(map(len, self._rows))))
         with torch.inference_mode():
             for rows, batch in zip(self._rows, self._batches, strict=True):
-                for numbers, resid in _ablated(batch, 0, batch.start, sets, range(len(sets))):
+                start = batch.runner.residual(0, batch.window)
+                for numbers, resid in _ablated(batch, 0, start, sets, range(len(sets))):
                     diffs[np.ix_(numbers, rows)] = batch.logit_diff(resid)
                     done(len(numbers) * len(rows))
         return diffs
 
 
+class _Batch:
+    """Prompts after their undisturbed run, padded; `stand_in` takes the place of their z.
+
+    `stand_in`: of each layer [token, head, r], at first z itself.
+    """
+
+    def __init__(self, model: Model, prompts: Sequence[Prompt]) -> None:
+        longest = max(len(prompt.tokens) for prompt in prompts)
+        self.runner = Runner(model, prompts, middle=False, batch_tokens=longest * len(prompts))
+        lengths = self.runner.layout.lengths
+        self.window = self.runner.window(np.arange(len(prompts)), int(lengths.max()))
+        self.stand_in = self.runner.z
+        self._asked = Asked(model, prompts)
+
+    def through(self, layer: int, resid: Tensor, heads: tuple[int, ...]) -> Tensor:
+        """Return the residual behind a layer, of that before it, with the z of `heads` replaced."""
+
+        def replace(z: Tensor) -> Tensor:  # [run, place, head, r]
+            changed = z.clone()
+            some = self.stand_in[layer][:, list(heads)]
+            changed[:, :, list(heads)] = some[self.window.token]
+            return changed
+
+        hooks = {"attn.hook_z": replace} if heads else {}
+        return self.runner.through(layer, resid, self.window, hooks)
+
+    def logit_diff(self, resid: Tensor) -> NDArray[np.float64]:
+        """Return logit(answer) - logit(distractor), of the residual behind the last layer."""
+        difference = self._asked.difference(self.runner.final(resid))
+        return np.asarray(difference.cpu().numpy(), np.float64)
+
+
 def _ablated(
-    batch: Resumable,
+    batch: _Batch,
     layer: int,
     resid: Tensor,
     sets: Sequence[Collection[Head]],
     numbers: Sequence[int],
 ) -> Iterator[tuple[Sequence[int], Tensor]]:
     """Step 2: from `layer` on, the residuals behind the last layer with the sets that have them."""
-    if layer == batch.n_layers:
+    if layer == len(batch.stand_in):
         yield numbers, resid
         return
     parting: dict[tuple[int, ...], list[int]] = {}
@@ -89,7 +120,7 @@ def _ablated(
         heads = tuple(sorted(head for at, head in sets[number] if at == layer))
         parting.setdefault(heads, []).append(number)
     for heads, same in parting.items():
-        behind = batch.again(layer, resid, heads)
+        behind = batch.through(layer, resid, heads)
         yield from _ablated(batch, layer + 1, behind, sets, same)
 
 

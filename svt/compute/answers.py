@@ -2,8 +2,9 @@
 
 1. A prompt has a set of answers and a set of distractors, mostly of one token each.
 2. Its logit difference is the mean logit of the answers minus the mean logit of the distractors.
-   That is linear in the logits, so what a head adds to it is the head's output along the same
-   difference of W_U's columns. With one token each it is logit(answer) - logit(distractor).
+   Where no soft cap comes last, that is linear in the logits, so what a head adds to it is the
+   head's output along the same difference of W_U's columns. With one token each it is logit(answer)
+   - logit(distractor).
 3. The answer's rank is that of the answer with the largest logit.
 """
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from svt.compute.model import Model
     from svt.dataset.prompt import Prompt
 
 
@@ -28,19 +30,39 @@ class TokenSets:
 
     def means_over(self, table: Tensor) -> Tensor:
         """[..., set], the mean over each set of table [..., vocabulary]."""
-        return self._means(table[..., self.ids])
+        return self.means_of(table[..., self.ids])
 
     def means(self, logits: Tensor) -> Tensor:
         """[set], the mean over each set of its own row of logits [set, vocabulary]."""
-        return self._means(logits.gather(1, self.ids))
+        return self.means_of(logits.gather(1, self.ids))
 
     def best(self, logits: Tensor) -> Tensor:
         """[set], the largest of each set in its own row of logits [set, vocabulary]."""
         return logits.gather(1, self.ids).masked_fill(~self.real, -torch.inf).amax(1)
 
-    def _means(self, values: Tensor) -> Tensor:
+    def means_of(self, values: Tensor) -> Tensor:
+        """[..., set], the mean over each set of values [..., set, most] of its tokens."""
         total = values.masked_fill(~self.real, 0).sum(-1)
         return total / self.real.sum(-1).clamp_min(1)
+
+
+class Asked:
+    """The logits of answers and distractors alone, of prompts that have both."""
+
+    def __init__(self, model: "Model", prompts: Sequence["Prompt"]) -> None:
+        self._model = model
+        sets = [prompt.answer for prompt in prompts], [prompt.distractor for prompt in prompts]
+        self._sets = [TokenSets(tokens, model.device) for tokens in sets]
+        w_u, b_u = model.unembedding
+        self._weights = [(w_u[:, s.ids], b_u[s.ids]) for s in self._sets]
+
+    def difference(self, x: Tensor) -> Tensor:
+        """Return step 2 for the final normalised residuals of the prompts: [prompt, d_model]."""
+        answer, distractor = (
+            s.means_of(self._model.capped(torch.einsum("pd,dps->ps", x, w) + b))
+            for s, (w, b) in zip(self._sets, self._weights, strict=True)
+        )
+        return answer - distractor
 
 
 def contrast(table: Tensor, prompts: Sequence["Prompt"]) -> Tensor:

@@ -41,6 +41,12 @@ class Scoring:
     window: int | None  # of a sliding window: src > dest - window
     q_gain: Tensor | None  # [head, r], of QK-norm
     k_gain: Tensor | None  # [key head, r]
+    norm_eps: float = 0.0  # what QK-norm adds to a mean square
+    norm_over_heads: bool = False  # whether all heads of a token share n
+
+    def gain(self, part: str) -> Tensor | None:
+        """Return the gain of queries ("q") or keys ("k")."""
+        return self.q_gain if part == "q" else self.k_gain
 
     def capped(self, scores: Tensor) -> Tensor:
         """Return the scores as the softmax sees them, of any shape."""
@@ -56,18 +62,20 @@ class Rotation:
 
     def apply(self, vectors: Tensor, position: Tensor) -> Tensor:
         """Return R_p times the vectors [..., r] at their positions [...]."""
-        return self._turn(vectors, self.cos[position], self.sin[position])
+        return _turned(vectors, self.cos[position], self.sin[position])
 
     def transpose(self, vectors: Tensor, position: Tensor) -> Tensor:
         """Return R_p^T times the vectors [..., r] at their positions [...]."""
-        return self._turn(vectors, self.cos[position], -self.sin[position])
+        return _turned(vectors, self.cos[position], -self.sin[position])
 
-    def _turn(self, vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        width = cos.shape[-1]
-        rotary = vectors[..., :width]
-        first, second = rotary.chunk(2, dim=-1)
-        turned = rotary * cos + torch.cat([-second, first], dim=-1) * sin
-        return torch.cat([turned, vectors[..., width:]], dim=-1)
+
+def _turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Return the vectors [..., r] turned by the angles of cos and sin [..., width]."""
+    width = cos.shape[-1]
+    rotary = vectors[..., :width]
+    first, second = rotary.chunk(2, dim=-1)
+    turned = rotary * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.cat([turned, vectors[..., width:]], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,39 @@ def reads(model: "Model", layer: int, seen: Mapping[str, Tensor]) -> Reads:
 def scores(model: "Model", layer: int, read: Reads) -> Tensor:
     """Return step 4 before the soft cap, of all pairs: [prompt, head, dest, src]."""
     return model.scoring[layer].scale * (read.q.transpose(1, 2) @ read.k.permute(0, 2, 3, 1))
+
+
+class HeadVectors:
+    """The queries or keys of a block call, before steps 2 and 3, to be changed head by head."""
+
+    def __init__(self, model: "Model", layer: int, part: str, seen: Mapping[str, Tensor]) -> None:
+        """`part`: "q" or "k"; `seen`: values of `attn.hook_q` and so on, [run, place, ...]."""
+        raw, self._cos, self._sin = (
+            _wide(seen.get(f"attn.hook_{name}"), model) for name in (part, "cos", "sin")
+        )
+        assert raw is not None
+        self.raw = raw  # [run, place, head, r]
+        self._scoring, self._gain = model.scoring[layer], model.scoring[layer].gain(part)
+        self._squares = raw.square().sum((-2, -1)) if self._scoring.norm_over_heads else None
+
+    def prepared(self, own: Tensor, row: Tensor, head: Tensor, place: Tensor | slice) -> Tensor:
+        """Return steps 2 and 3 for what stands in the place of some heads' vectors.
+
+        own: [entry, ..., r], of the runs `row` and the heads `head`, both [entry], at the places
+        `place`: [entry], or a slice of all places, which `own` then has as its second axis.
+        """
+        if self._gain is not None:  # 2
+            squares, size = own.square().sum(-1, keepdim=True), own.shape[-1]
+            if self._squares is not None:
+                others = self._squares[row, place] - self.raw[row, place, head].square().sum(-1)
+                squares, size = squares + others[..., None], size * self.raw.shape[2]
+            n = (squares / size + self._scoring.norm_eps).sqrt()
+            gain = self._gain[head % len(self._gain)]
+            own = own * (gain if own.dim() == 2 else gain[:, None]) / n
+        if self._cos is None or self._sin is None:
+            return own
+        row = row % len(self._cos)  # one row of angles may serve all runs
+        return _turned(own, self._cos[row, place], self._sin[row, place])  # 3
 
 
 def _wide(value: Tensor | None, model: "Model") -> Tensor | None:

@@ -5,7 +5,7 @@
 2. A changed run is one forward pass of one prompt with one edit or, for a set of edges, several.
 3. It begins to change at the first of its tokens and the lowest of its layers: of the upstream
    heads when global, else of the downstream ones. Runs that begin at the same layer and compute
-   about as many tokens make a batch.
+   about as many tokens make a batch; all of it compute as many as the one with the most.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ from svt.compute.pairs import Integers, draw, take
 from svt.config import Scope
 
 BATCH_CELLS = 2**26  # attention scores of one layer that a batch may have
+PADDING = 0.25  # tokens that a batch computes in vain, as a share of the others,
+FREE_PADDING = 32  # beyond these, which cost less than a batch of their own
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Edits:
     """One entry an edit, sorted by `run`."""
 
     run: Integers  # the changed run that the edit belongs to, from 0
-    prompt: Integers  # index among the prompts of the Replay, the same for all edits of a run
+    prompt: Integers  # index among the prompts of the Runner, the same for all edits of a run
     pair_id: Integers
     layer: Integers  # downstream head
     head: Integers
@@ -69,11 +71,6 @@ class Batch:
     edits: Edits  # [edit], sorted by changed layer, downstream head and side
     enters: Integers  # [edit], the changed layer
     row: Integers  # [edit], which of the runs above
-
-    @property
-    def place(self) -> Integers:
-        """The changed token, counted from the run's first, of every edit."""
-        return self.edits.token - self.first[self.row]
 
     def at(self, layer: int) -> slice:
         """The edits that change a layer."""
@@ -136,7 +133,9 @@ def _cut(
         same = order[start : start + batch_size]
         same = same[layer[same] == layer[same[0]]]
         longest = np.maximum.accumulate(length[same])  # the widest comes last
-        cells = np.arange(1, len(same) + 1) * n_heads * width[same] * longest
-        piece = same[: max(1, int((cells <= BATCH_CELLS).sum()))]
+        computed, needed = np.arange(1, len(same) + 1) * width[same], np.cumsum(width[same])
+        small = computed * n_heads * longest <= BATCH_CELLS
+        small &= computed - needed <= PADDING * needed + FREE_PADDING
+        piece = same[: max(1, int(small.cumprod().sum()))]
         yield piece
         start += len(piece)

@@ -3,7 +3,7 @@
 1. Edits become changed runs, runs become batches that enter the model where they begin to change
    (edits.py).
 2. A batch runs once undisturbed, then once a variant of the same scope (changed_runs.py); what is
-   added is worked out in projection.py, the forward pass is replay.py's.
+   added is worked out in projection.py, the blocks are run by runner.py.
 3. A row is a pair that is changed in a run: its score and weight, the model's answer, and how far
    the changed vector and the residual stream turned, as a mean over the pair's edits.
 """
@@ -20,7 +20,7 @@ from svt.compute.changed_runs import Base, Change, ChangedRuns, Seen
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD
 from svt.compute.edits import Batch, Edits, Variant, batches, random_slices
-from svt.compute.replay import Replay
+from svt.compute.runner import Runner
 
 __all__ = ["Edits", "Variant", "intervene", "random_slices"]
 
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 def intervene(
-    replay: Replay,
+    runner: Runner,
     svd: HeadSVD,
     edits: Edits,
     variants: Sequence[Variant],
@@ -46,15 +46,15 @@ def intervene(
     normalised input that the downstream head reads there), resid_cosine and resid_norm_ratio of
     the residual stream there. There must be an edit; batch_size: changed runs a forward pass.
     """
-    n_heads, lengths = replay.model.n_heads, replay.layout.lengths
+    n_heads, lengths = runner.model.n_heads, runner.layout.lengths
     for scope, group in groupby(variants, key=lambda variant: variant.scope):
         together = list(group)
         parts: list[list[Columns]] = [[] for _ in together]
         for batch in batches(edits, scope, lengths, n_heads, batch_size):  # 1
-            runs = ChangedRuns(replay, svd, batch, scope, homogeneous, local_base)
+            runs = ChangedRuns(runner, svd, batch, scope, homogeneous, local_base)
             for variant, part in zip(together, parts, strict=True):  # 2
                 slices = variant.slices[batch.index]
-                spans = torch.as_tensor(slices, device=svd.u.device).to(replay.model.work_dtype)
+                spans = torch.as_tensor(slices, device=svd.u.device)
                 after = runs.run(Change(variant.strength, spans))
                 part.append(_columns(batch, runs, after, slices))
         yield from map(_sorted, parts)

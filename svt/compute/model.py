@@ -211,7 +211,7 @@ def _scoring(bridge: Any, layer: int) -> Scoring:
     default = 1.0 if unscaled else bridge.cfg.d_head**-0.5
     scale = getattr(inner, "scaling", None)
     parts = dict(attn.named_children())
-    gains = (
+    q_gain, k_gain = (
         _gain(parts[norm]).view(-1, bridge.cfg.d_head).float() if norm in parts else None
         for norm in ("q_norm", "k_norm")
     )
@@ -219,8 +219,19 @@ def _scoring(bridge: Any, layer: int) -> Scoring:
         default if scale is None else float(scale),
         getattr(inner, "attn_logit_softcapping", None),
         _window(config, layer),
-        *gains,
+        q_gain,
+        k_gain,
+        *_norm_of_vectors(parts.get("q_norm"), bridge.cfg.d_head),
     )
+
+
+def _norm_of_vectors(norm: Any, d_head: int) -> tuple[float, bool]:
+    """Return what QK-norm adds to a mean square, and whether that is one of all heads."""
+    if norm is None:
+        return 0.0, False
+    inner, weight = norm.original_component, norm.weight
+    eps = inner.eps if hasattr(inner, "eps") else inner.variance_epsilon
+    return float(eps), weight.dim() == 1 and weight.numel() > d_head
 
 
 def _window(config: Any, layer: int) -> int | None:

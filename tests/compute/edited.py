@@ -10,7 +10,7 @@ from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.intervene import Edits, Variant, intervene
 from svt.compute.model import Model
-from svt.compute.replay import Replay
+from svt.compute.runner import Runner
 from svt.config import Scope
 from svt.dataset.prompt import Prompt
 
@@ -64,4 +64,4 @@ def effects(
     """What `intervene` finds; by default homogeneous, live, four runs a batch."""
     chosen = {"homogeneous": True, "local_base": "live", "batch_size": 4, **settings}
     svd = decompose_model(model) if svd is None else svd
-    return list(intervene(Replay(model, prompts), svd, edits, variants, **chosen))
+    return list(intervene(Runner(model, prompts), svd, edits, variants, **chosen))

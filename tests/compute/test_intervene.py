@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from svt.compute import edits as edits_module
+from svt.compute.changed_runs import ChangedRuns
 from svt.compute.columns import Columns
 from svt.compute.decompose import decompose_model
 from svt.compute.edits import batches
 from svt.compute.intervene import Edits, Variant, random_slices
 from svt.compute.model import Model
 from svt.compute.pairs import take
-from svt.compute.replay import Replay
+from svt.compute.single_heads import SingleHeads
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import PLACES, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded, prompts_of, with_signs
+from tests.families import FAMILIES, tiny_model
 
 SHAPE: dict[str, Any] = {"n_layers": 4, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
 TWICE = ("logit_diff", "score", "weight", "answer_rank")  # before and after
@@ -48,10 +50,12 @@ def same(found: Columns, wanted: Columns) -> None:
 
 @pytest.mark.parametrize("base", ["live", "clean"])
 @pytest.mark.parametrize("most", [1, 6])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_strength_0_changes_nothing_to_the_last_bit(
-    tmp_path: Path, prompts: tuple, most: int, base: str
+    tmp_path: Path, prompts: tuple, family: str, most: int, base: str
 ) -> None:
-    model = loaded(tiny_gpt2(tmp_path, **SHAPE))  # float32
+    folder = tiny_gpt2(tmp_path, **SHAPE) if family == "gpt2" else tiny_model(family, tmp_path)
+    model = loaded(folder)  # float32
     edits = random_edits(model, prompts, 0, n_runs=40, most=most)
     slices = pair_slices(edits, model.d_head, 0)
     variants = [Variant(scope, s, slices) for scope in SCOPES for s in (-1.0, 0.0)]
@@ -156,22 +160,29 @@ def test_a_local_change_touches_one_head_of_its_layer(
     """Attention at the changed layer sees another query, key or value there, nowhere else."""
     prompts = prompts_of(3, n_prompts=1, lengths=(8, 8))
     edits = one_edit(model, prompts, side=side, layer=2)
-    seen: list[tuple[Tensor, Tensor]] = []
-    attention = Replay.attention
+    read: list[Tensor] = []
+    mixed: list[Tensor] = []
+    attend, change = SingleHeads.attend, ChangedRuns._change_heads
 
-    def spy(self: Replay, layer: int, qkv: Tensor, window: Any) -> Any:
-        result = attention(self, layer, qkv, window)
-        if layer == 2:
-            seen.append((qkv, result[2]))
-        return result
+    def spy(self: SingleHeads) -> Any:
+        assert self.head.tolist() == [1]
+        read.append(torch.stack(self.parts)[:, 0])
+        return attend(self)
 
-    monkeypatch.setattr(Replay, "attention", spy)
+    def spy_all(self: ChangedRuns, layer: int, resid: Tensor, z: Tensor, up: Any) -> Tensor:
+        assert layer == 2
+        mixed.append(change(self, layer, resid, z, up)[0])
+        return mixed[-1][None]
+
+    monkeypatch.setattr(SingleHeads, "attend", spy)
+    monkeypatch.setattr(ChangedRuns, "_change_heads", spy_all)
     every = np.ones((1, model.d_head), bool)
     effects(model, prompts, edits, [Variant(scope, -1.0, every)], local_base=base)  # type: ignore[arg-type]
-    (qkv, z), (qkv_after, z_after) = seen[-2:]  # the first comes from the Replay itself
     parts = [side] if scope == "local_qk" else [0, 1, 2]
-    differs = (qkv != qkv_after).any(-1)  # [token, part, head]
-    assert differs.nonzero().tolist() == [[0, part, 1] for part in parts]
+    before, after = read
+    differs = (before != after).any(-1)  # [part, token]
+    assert differs.nonzero().tolist() == [[part, 0] for part in parts]
+    z, z_after = mixed
     moved = (z != z_after).any(-1)  # [token, head]
     assert moved[:, 1].any() and not moved[:, [0, 2]].any()
     if scope == "local_qk" and side == 0:

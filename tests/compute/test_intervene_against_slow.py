@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from svt.compute.intervene import Variant
+from svt.compute.intervene import Edits, Variant
+from svt.dataset.prompt import Prompt
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import ROW, SCOPES, effects, pair_slices, random_edits
-from tests.compute.runs import loaded, prompts_of
+from tests.compute.runs import loaded
+from tests.families import CASES, tiny_model
+from tests.prompts import prompts_of
+from tests.slow import Row
 from tests.slow_intervene import SlowIntervention
 from tests.slow_models import SlowModel
 
@@ -37,20 +42,56 @@ def test_effects_are_what_the_definitions_say(
     found = effects(model, prompts, edits, variants, homogeneous=homogeneous, local_base=base)
     for (scope, strength), columns in zip(ways, found, strict=True):
         slow = SlowIntervention(slow_model, scope, strength, homogeneous, base)
-        rows = []
-        for run in range(25):
-            mine = np.flatnonzero(edits.run == run)
-            prompt = int(edits.prompt[mine[0]])
-            asked = [
-                {name: int(getattr(edits, name)[i]) for name in ROW}
-                | {"slices": np.flatnonzero(slices[i]).tolist()}
-                for i in mine
-            ]
-            for row in slow.effects(prompts[prompt], asked):
-                rows.append(row | {"run": run, "prompt": prompt})
+        rows = _slow_rows(slow, prompts, edits, slices)
         assert len(rows) > 15
         for name in ("run", "prompt", "pair_id", *RANKS):
             assert columns[name].tolist() == [row[name] for row in rows], name
         for name in MEASURED:
             wanted = np.array([row[name] for row in rows], float)
             np.testing.assert_allclose(columns[name], wanted, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("base", ["live", "clean"])
+@pytest.mark.parametrize("case", CASES)
+def test_effects_are_what_the_definitions_say_in_every_family(
+    tmp_path: Path, case: str, base: str
+) -> None:
+    """Prompts of up to twelve tokens, longer than sliding windows, and edits that meet.
+
+    transformers computes softmaxes and rotations in float32 also in a float64 model.
+    """
+    family, changes = CASES[case]
+    folder = tiny_model(family, tmp_path, **changes)
+    model, slow_model = loaded(folder, "float64"), SlowModel(folder)
+    prompts = prompts_of(4, n_prompts=4, lengths=(4, 12))
+    edits = random_edits(model, prompts, 4, n_runs=12, most=5)
+    slices = pair_slices(edits, model.d_head, 4)
+    variants = [Variant(scope, -1.3, slices) for scope in SCOPES]
+    for scope, columns in zip(
+        SCOPES, effects(model, prompts, edits, variants, local_base=base), strict=True
+    ):
+        slow = SlowIntervention(slow_model, scope, -1.3, True, base)
+        rows = _slow_rows(slow, prompts, edits, slices)
+        moved = [abs(row["weight_after"] - row["weight"]) > 1e-3 for row in rows]
+        assert sum(moved) > 5
+        for name in MEASURED:
+            wanted = np.array([row[name] for row in rows], float)
+            np.testing.assert_allclose(columns[name], wanted, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def _slow_rows(
+    slow: SlowIntervention, prompts: tuple[Prompt, ...], edits: Edits, slices: NDArray[np.bool_]
+) -> list[Row]:
+    """One row a run and pair, sorted by these."""
+    rows = []
+    for run in np.unique(edits.run):
+        mine = np.flatnonzero(edits.run == run)
+        prompt = int(edits.prompt[mine[0]])
+        asked = [
+            {name: int(getattr(edits, name)[i]) for name in ROW}
+            | {"slices": np.flatnonzero(slices[i]).tolist()}
+            for i in mine
+        ]
+        for row in slow.effects(prompts[prompt], asked):
+            rows.append(row | {"run": int(run), "prompt": prompt})
+    return rows

@@ -15,7 +15,7 @@ from svt.compute import (
     dump,  # noqa: F401
     intervene,  # noqa: F401
     model,
-    replay,  # noqa: F401
+    runner,  # noqa: F401
 )
 from svt.config import ModelConfig
 from tests.faults.forked import MODEL_FOLDER

@@ -1,0 +1,359 @@
+"""Forward passes that begin at any layer and token, through the loaded model's own blocks.
+
+1. Prompts are cut after their `end` token and padded right. The undisturbed pass goes once through
+   the whole model and keeps, of every layer, what its block was called with beside the residual
+   (masks, positions), and of every real token, one prompt after the other, the residual before
+   each layer, the keys and values that enter attention, the heads' z, and the scale of a norm
+   behind attention where there is one.
+2. A run is one prompt from a layer on. Its window is its last tokens, from the first changed one
+   on: what lies before cannot see the change, so its keys and values stay as they were, and the
+   block takes them as if from a cache.
+3. The runs of a batch stand flush at their last token. Places and slots before a shorter prompt's
+   first token are padding, which no token attends to.
+4. Only the last token gets logits.
+5. Self-check: runs that begin in the middle must give the logits of the undisturbed pass.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svt.compute.attention import Rotation
+from svt.compute.forward import layout
+from svt.compute.model import Model
+from svt.compute.pairs import Integers
+from svt.errors import SvtError
+
+if TYPE_CHECKING:
+    from svt.dataset.prompt import Prompt
+
+Hook = Callable[[Tensor], Tensor | None]  # returns what takes the value's place, or None
+LookAtCache = Callable[[Tensor, Tensor], None]
+
+BATCH_TOKENS = 4096  # of the undisturbed pass
+TOLERANCE = 1e-4
+_ENDS = "ln_final.hook_normalized"
+_CACHES = ("past_key_values", "layer_past")  # a block's parameter for keys and values from before
+
+
+def bytes_per_token(model: Model) -> int:
+    """Return the bytes that a Runner keeps of every token."""
+    numbers = model.d_model + (2 * model.n_key_heads + model.n_heads) * model.d_head
+    return model.n_layers * (numbers + has_post_norm(model)) * model.dtype.itemsize
+
+
+def has_post_norm(model: Model) -> bool:
+    """Return whether a norm stands behind attention."""
+    return model.has_hook("blocks.0.ln1_post.hook_scale")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The tokens that a batch of runs computes (steps 2 and 3)."""
+
+    width: int
+    position: Tensor  # [run, place], in the prompt; below 0 for padding
+    slot_position: Tensor  # [run, slot], the same of all tokens; the last `width` are the places
+    slot_token: Tensor  # [run, slot], index among all tokens of the prompts
+    calls: dict[int, Any] = field(default_factory=dict)  # arguments cut to the window, by identity
+
+    @property
+    def token(self) -> Tensor:
+        """[run, place], index among all tokens of the prompts."""
+        return self.slot_token[:, -self.width :]
+
+    def visible(self, reach: int | None) -> Tensor:
+        """Return which slots a place attends to, [run, place, slot]; reach: of a sliding window.
+
+        Padding attends to everything, so that its weights are numbers.
+        """
+        distance = self.position[:, :, None] - self.slot_position[:, None]
+        seen = (distance >= 0) & (self.slot_position >= 0)[:, None]
+        if reach is not None:
+            seen &= distance < reach
+        return seen | (self.position < 0)[:, :, None]
+
+
+class _Cache:
+    """What a block takes for its cache of keys and values: all of them in, all of them out."""
+
+    def __init__(self, update: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
+        self._update = update
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+        """keys, values: [run, key head, place, r]; returns them with those from before."""
+        return self._update(keys, values)
+
+
+class Runner:
+    """A model, prompts, and what the undisturbed runs of these prompts were.
+
+    `z`: of each layer, [token, head, r], all prompts' tokens one after the other; `rotation`: of
+    each layer, None without rotary positions; `end`: the final normalised residual at the last
+    tokens, [prompt, d_model].
+    """
+
+    z: list[Tensor]
+    rotation: list[Rotation | None]
+    end: Tensor
+
+    def __init__(
+        self,
+        model: Model,
+        prompts: Sequence["Prompt"],
+        *,
+        middle: bool = True,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        """`middle`: whether runs may begin behind the first layer and the first token.
+
+        Raises SvtError where such runs would not give the model's own logits.
+        """
+        self.model, self.middle = model, middle
+        self.layout = layout(prompts)
+        self._points: dict[str, Any] = model.bridge.hook_dict
+        self._calls: list[dict[str, Any]] = []  # of each layer
+        n_tokens = int(self.layout.lengths.sum())
+        self._resid = [self._empty(n_tokens, model.d_model) for _ in self._starts]
+        heads = n_tokens, model.n_key_heads, model.d_head
+        cached = model.n_layers if middle else 0
+        self._keys, self._values = ([self._empty(*heads) for _ in range(cached)] for _ in range(2))
+        layers, z = range(model.n_layers), (n_tokens, model.n_heads, model.d_head)
+        self.z = [self._empty(*z) for _ in layers]
+        self._post = [self._empty(n_tokens, 1) for _ in layers] if has_post_norm(model) else None
+        with torch.inference_mode():
+            self._undisturbed(batch_tokens)
+            if middle:
+                self._check()
+
+    @cached_property
+    def w_o(self) -> Tensor:
+        """[layer, head, r, d_model]."""
+        return self.model.weight("W_O")
+
+    @cached_property
+    def _reading(self) -> tuple[Tensor, Tensor]:
+        """Q~ [layer, head, d_model + 1, r] and K~ [layer, key head, d_model + 1, r]."""
+        weight = self.model.weight
+        q, k = (torch.cat([weight(f"W_{p}"), weight(f"b_{p}")[:, :, None]], 2) for p in "QK")
+        return q, k
+
+    def reads(self, layer: int, head: int, side: int) -> Tensor:
+        """Return Q~ of a head (side 0) or K~ (side 1): [d_model + 1, r]."""
+        of_side = self._reading[side][layer]
+        return of_side[head * len(of_side) // self.model.n_heads]
+
+    @property
+    def _starts(self) -> range:
+        """The layers where runs may begin."""
+        return range(self.model.n_layers if self.middle else 1)
+
+    def window(self, prompt: Integers, width: int) -> Window:
+        """Return the last `width` tokens of each run's prompt; prompt: [run]."""
+        lengths, starts = self.layout.lengths[prompt], self.layout.starts[prompt]
+        n_slots = int(lengths.max())
+        position = np.arange(n_slots) - (n_slots - lengths)[:, None]  # [run, slot]
+        token = starts[:, None] + np.maximum(position, 0)
+        slot_position = torch.as_tensor(position, device=self.model.device)
+        return Window(
+            width,
+            slot_position[:, -width:],
+            slot_position,
+            torch.as_tensor(token, device=self.model.device),
+        )
+
+    def residual(self, layer: int, window: Window) -> Tensor:
+        """Return the undisturbed residual before a layer: [run, place, d_model]."""
+        return self._resid[layer][window.token]
+
+    def mixed(self, layer: int, head: int, prompt: Integers, position: Integers) -> Tensor:
+        """Return a head's undisturbed z at tokens, over the scale of a norm behind attention.
+
+        [entry, r] in the work dtype; times W_O it is what the head added to the residual stream.
+        """
+        token = torch.as_tensor(self.layout.starts[prompt] + position, device=self.model.device)
+        z = self.z[layer][token, head].to(self.model.work_dtype)
+        return z if self._post is None else z / self._post[layer][token].to(z.dtype)
+
+    def through(
+        self,
+        layer: int,
+        resid: Tensor,
+        window: Window,
+        hooks: Mapping[str, Hook],
+        look: LookAtCache | None = None,
+    ) -> Tensor:
+        """Return the residual behind a layer, of that before it, both [run, place, d_model].
+
+        `hooks` by their names within the block; those that the model does not have are left out.
+        `look` gets all keys and values of the layer, [run, key head, slot, r].
+        """
+
+        def update(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:  # 2
+            if window.width < window.slot_token.shape[1]:
+                keys = self._with_earlier(self._keys[layer], keys, window)
+                values = self._with_earlier(self._values[layer], values, window)
+            if look is not None:
+                look(keys, values)
+            return keys, values
+
+        named = {
+            name: _Cache(update) if name in _CACHES else self._cut(value, window)
+            for name, value in self._calls[layer].items()
+        }
+        with self._hooked({f"blocks.{layer}.{name}": hook for name, hook in hooks.items()}):
+            output = self.model.bridge.blocks[layer](resid, **named)
+        behind: Tensor = output[0] if isinstance(output, tuple) else output
+        return behind
+
+    def final(self, resid: Tensor) -> Tensor:
+        """Return the normalised residual at the last token, of the residual behind the last layer.
+
+        resid: [run, place, d_model]; returns [run, d_model] in the work dtype.
+        """
+        kept: list[Tensor] = []
+        with self._hooked({_ENDS: kept.append}):
+            self.model.bridge.ln_final(resid[:, -1:])
+        return kept[0][:, 0].to(self.model.work_dtype)
+
+    def _with_earlier(self, earlier: Tensor, own: Tensor, window: Window) -> Tensor:
+        """Return a window's keys or values with those before it: [run, key head, slot, r]."""
+        whole = earlier[window.slot_token]  # [run, slot, key head, r]
+        whole[:, -window.width :] = own.transpose(1, 2)
+        return whole.transpose(1, 2)
+
+    def _cut(self, value: Any, window: Window) -> Any:
+        """Return an argument of a block's call, of whole prompts, for the places of a window."""
+        if id(value) not in window.calls:
+            window.calls[id(value)] = self._cut_now(value, window)
+        return window.calls[id(value)]
+
+    def _cut_now(self, value: Any, window: Window) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._cut_now(part, window) for part in value)
+        if not isinstance(value, Tensor):
+            return value
+        place = window.position.clamp_min(0)
+        if value.dim() < 4:  # by position: [1, position] or [1, position, ...]
+            return value[0][place]
+        slots = window.slot_position[:, None]
+        mask = value[0, 0][place[:, :, None], slots.clamp_min(0)]  # [run, place, slot]
+        hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        return mask.masked_fill(slots < 0, hidden)[:, None]
+
+    def _undisturbed(self, batch_tokens: int) -> None:
+        """Step 1, shortest prompts first, so that the calls kept are those of the longest."""
+        lengths, ends = self.layout.lengths, []
+        by_length = np.argsort(lengths, kind="stable")
+        size = max(1, batch_tokens // int(lengths.max()))
+        for rows in (by_length[i : i + size] for i in range(0, len(by_length), size)):
+            ends.append(self._run_whole(rows))
+        back = torch.as_tensor(np.argsort(by_length), device=self.model.device)
+        self.end = torch.cat(ends)[back]
+
+    def _run_whole(self, rows: Integers) -> Tensor:
+        """Run prompts through the whole model; return `end` of them."""
+        model, lengths = self.model, self.layout.lengths[rows]
+        last = torch.as_tensor(lengths - 1, device=model.device)
+        of_prompts = [self.layout.starts[row] + np.arange(self.layout.lengths[row]) for row in rows]
+        token = torch.as_tensor(np.concatenate(of_prompts), device=model.device)
+        tokens = self.layout.tokens[rows, : int(lengths.max())]
+        real = torch.arange(tokens.shape[1], device=model.device) <= last[:, None]
+        self._calls.clear()
+        seen: dict[str, Tensor] = {}
+
+        def keep(into: Tensor, value: Tensor) -> None:
+            into[token] = value[real]
+
+        def see(name: str, value: Tensor) -> None:
+            seen[name] = value
+
+        def keep_cached(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+            keep(self._keys[layer], keys.transpose(1, 2))
+            keep(self._values[layer], values.transpose(1, 2))
+            return keys, values
+
+        def keep_call(block: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            layer, names = len(self._calls), inspect.signature(block.original_component.forward)
+            others = list(names.parameters)[1 : len(args)]
+            call = dict(zip(others, args[1:], strict=True)) | named
+            self._calls.append(call)
+            if layer in self._starts:
+                keep(self._resid[layer], args[0])
+            cache = _Cache(partial(keep_cached, layer)) if self.middle else None
+            return args[:1], call | {name: cache for name in _CACHES if name in call}
+
+        watch = {_ENDS: partial(see, _ENDS)}
+        for layer in range(model.n_layers):
+            at = f"blocks.{layer}."
+            watch[at + "attn.hook_z"] = partial(keep, self.z[layer])
+            if self._post is not None:
+                watch[at + "ln1_post.hook_scale"] = partial(keep, self._post[layer])
+            angles = at + "attn.hook_cos", at + "attn.hook_sin"
+            watch |= {name: partial(see, name) for name in angles if model.has_hook(name)}
+        handles = [
+            block.register_forward_pre_hook(keep_call, with_kwargs=True)
+            for block in model.bridge.blocks
+        ]
+        try:
+            model.run(tokens, watch)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self.rotation = [_rotation(seen, layer) for layer in range(model.n_layers)]
+        return seen[_ENDS][torch.arange(len(rows)), last].to(model.work_dtype)
+
+    def _check(self) -> None:
+        """Step 5, on the shortest and the longest prompt."""
+        model, lengths = self.model, self.layout.lengths
+        few = np.argsort(lengths, kind="stable")[[0, -1]]
+        window = self.window(few, int(lengths[few].min() + 1) // 2)
+        half = model.n_layers // 2
+        resid = self.residual(half, window)
+        for layer in range(half, model.n_layers):
+            resid = self.through(layer, resid, window, {})
+        own = model.logits(self.final(resid))
+        wanted = model.logits(self.end[torch.as_tensor(few, device=model.device)])
+        error = float((own - wanted).norm() / wanted.norm())
+        allowed = max(TOLERANCE, 16 * torch.finfo(model.dtype).eps)
+        if not error <= allowed:
+            raise SvtError(
+                "a forward pass that begins in the middle of the model does not give its logits "
+                f"(relative error {error:.1e}, at most {allowed:.0e}), so the effects of "
+                "interventions would be wrong; leave the stage intervene out for this model"
+            )
+
+    @contextmanager
+    def _hooked(self, hooks: Mapping[str, Hook]) -> Iterator[None]:
+        """Have hooks fire; much faster than the bridge's own way, which lists all hooks again."""
+        points = {self._points[name]: hooks[name] for name in hooks if name in self._points}
+        handles = [(point, point.add_hook(_as_hook(hook))) for point, hook in points.items()]
+        try:
+            yield
+        finally:
+            for point, handle in handles:
+                handle.hook.remove()
+                point.fwd_hooks.remove(handle)
+
+    def _empty(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=self.model.dtype, device=self.model.device)
+
+
+def _rotation(seen: Mapping[str, Tensor], layer: int) -> Rotation | None:
+    """Return the rotation of a layer, of cosines and sines [1, position, width]."""
+    cos, sin = (seen.get(f"blocks.{layer}.attn.hook_{part}") for part in ("cos", "sin"))
+    return None if cos is None or sin is None else Rotation(cos[0], sin[0])
+
+
+def _as_hook(replace: Hook) -> Callable[[Tensor, Any], Tensor | None]:
+    def full(value: Tensor, hook: Any) -> Tensor | None:
+        return replace(value)
+
+    return full

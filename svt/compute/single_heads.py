@@ -1,0 +1,77 @@
+"""The attention of single heads within a block call, so that one of them may read something else.
+
+Heads share inputs, and some share keys, so a change that one head alone reads cannot be made in the
+residual stream or in the model's keys. What the chosen heads mix is therefore worked out here, from
+the queries, keys and values of the call, and takes the place of their z:
+
+1. Queries and keys are prepared as attention.py says, a changed one with its own norm.
+2. Scores are capped, pairs that the layer hides masked, and the softmax weighs the values.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from svt.compute.attention import HeadVectors
+from svt.compute.model import Model
+from svt.compute.runner import Window
+
+PARTS = "QKV"
+HOOKS = ("attn.hook_q", "attn.hook_k", "attn.hook_cos", "attn.hook_sin")
+
+
+class Attended(NamedTuple):
+    """What heads attend to, one entry a head."""
+
+    scores: Tensor  # [entry, place, slot], before a soft cap
+    weights: Tensor  # [entry, place, slot]
+    z: Tensor  # [entry, place, r]
+
+
+class SingleHeads:
+    """Heads of the runs of a window; `parts` are to be changed before `attend` is called.
+
+    `parts`: their queries, keys and values, [entry, place, r] each, as the weights give them;
+    `head`: [entry].
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        layer: int,
+        window: Window,
+        row: Tensor,
+        head: Tensor,
+        seen: Mapping[str, Tensor],
+        cached: tuple[Tensor, Tensor],
+    ) -> None:
+        """row, head: [entry]; `seen` by `HOOKS`; cached: keys, values [run, key head, slot, r]."""
+        self.head, self._row = head, row
+        self._key_head = key_head = head * model.n_key_heads // model.n_heads
+        self._scoring, self._window = model.scoring[layer], window
+        self._q, self._k = (HeadVectors(model, layer, part, seen) for part in "qk")
+        self._keys, self._values = (whole[row, key_head].to(model.work_dtype) for whole in cached)
+        self.parts = (
+            self._q.raw[row, :, head],
+            self._k.raw[row, :, key_head],
+            self._values[:, -window.width :],
+        )
+
+    def attend(self) -> Attended:
+        """Return steps 1 and 2."""
+        queries, keys, _ = self.parts
+        every, own = slice(None), slice(-self._window.width, None)
+        q = self._q.prepared(queries, self._row, self.head, every)
+        self._keys[:, own] = self._k.prepared(keys, self._row, self._key_head, every)
+        scores = self._scoring.scale * (q @ self._keys.mT)
+        visible = self._window.visible(self._scoring.window)[self._row]
+        weights = self._scoring.capped(scores).masked_fill(~visible, -torch.inf).softmax(-1)
+        return Attended(scores, weights, weights @ self._values)
+
+
+def weight(model: Model, layer: int, part: str) -> Tensor:
+    """Return W_Q, W_K or W_V of a layer without QK-norm's gain: [head or key head, d_model, r]."""
+    found: Tensor = getattr(model.bridge.blocks[layer].attn, f"W_{part}")
+    return found.detach().to(model.work_dtype)
