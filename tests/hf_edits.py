@@ -97,8 +97,8 @@ class HFIntervention:
                 sides = [
                     run.logits[list(side)].mean() for side in (prompt.answer, prompt.distractor)
                 ]
-                asked = prompt.answer and prompt.distractor
-                row["logit_diff" + when] = float(sides[0] - sides[1]) if asked else None
+                both = prompt.answer and prompt.distractor
+                row["logit_diff" + when] = float(sides[0] - sides[1]) if both else None
             rows.append(row)
         return rows
 
