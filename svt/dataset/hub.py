@@ -16,7 +16,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from svt.config import DatasetConfig
 from svt.dataset.prompt import Dataset, Prompt, name_roles
 from svt.dataset.prompt_file import COLUMNS, Wrong, make_prompt
 from svt.dataset.table import given
-from svt.dataset.tokenizer import Tokenizer
+from svt.dataset.tokenizer import Encoding, Tokenizer
 from svt.errors import SvtError
 from svt.paths import expanded
 
@@ -142,12 +142,28 @@ def _ioi(values: Values, io: str, subject: str, index: int, tokenizer: Tokenizer
     spans = dict(zip(("IO", "S1", "S2"), found[io] + found[subject], strict=True))
     encoding = tokenizer.encode_spans(text)
     covering = {role: encoding.covering(*span) for role, span in spans.items()}
-    tokens = [[encoding.ids[i] for i in positions] for positions in covering.values()]
     after = [tokenizer.following(text, f" {name}") for name in (io, subject)]
-    if None in after or any(len(ids) != 1 or ids[0] == tokenizer.unknown_id for ids in tokens):
+    whole = (
+        _is_name(text, encoding, covering[role], span, tokenizer.unknown_id)
+        for role, span in spans.items()
+    )
+    if None in after or not all(whole):
         raise Wrong("a name is not one token of this model")
     at = {role: position for role, (position,) in covering.items()}
     pattern = "ABBA" if at["IO"] < at["S1"] else "BABA"
     said = {"answer": f" {io}", "distractor": f" {subject}", "pattern": pattern}
     prompt = make_prompt(values | said, index, tokenizer)
     return replace(prompt, roles=name_roles(at, len(encoding.ids) - 1))
+
+
+def _is_name(
+    text: str,
+    encoding: Encoding,
+    positions: Sequence[int],
+    span: tuple[int, int],
+    unknown: int | None,
+) -> bool:
+    """Return whether the name at a span is one known token with nothing else in it."""
+    if len(positions) != 1 or encoding.ids[positions[0]] == unknown:
+        return False
+    return text[slice(*encoding.spans[positions[0]])].strip() == text[slice(*span)]

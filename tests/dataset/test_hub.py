@@ -225,3 +225,20 @@ def test_without_the_library_it_is_named(words: Tokenizer, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(SvtError, match="pip install datasets"):
         load_prompts(replace(DEFAULTS, name="hub", path="mib-bench/ioi"), words)
+
+
+def test_a_token_of_more_than_the_name_is_no_name(tmp_path: Path) -> None:
+    """A comma that belongs to a name's token: the row is left out, never half understood."""
+    from tokenizers import Tokenizer as Inner
+    from tokenizers import models, pre_tokenizers
+
+    text = "Then Mary and John went out, John, gave a ring to"
+    words = {word: i for i, word in enumerate(dict.fromkeys(text.split()))}
+    inner = Inner(models.WordLevel({**words, "<unk>": len(words)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    rows = [choices(text, ["Mary", "John"], 0)]
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(SvtError, match="a name is not one token of this model"):
+        load_prompts(at(folder), Tokenizer(inner))
