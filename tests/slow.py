@@ -160,6 +160,12 @@ def slow_dump(folder: Path, prompts: Sequence[Any], dump: Any) -> dict[str, list
                     if not strong and not draw(pair_id, dump.seed) < dump.sample:
                         continue
                     pair(model, run, svds[layer, head], at, not strong, dump.components, tables)
+    if not dump.all_slices:
+        for row in tables["pairs"]:
+            del row["dest_offset_all"], row["src_offset_all"]
+        for table, column in (("upstream", "contribution_all"), ("sides", "total_all")):
+            for row in tables[table]:
+                row[column] = None
     return tables
 
 
@@ -240,16 +246,10 @@ def pair(
                         "contribution_all": float(
                             np.float32(read(out[token], set(range(model.r))))
                         ),
-                        "rank": None,
-                        "cum_before": None,
+                        "weight_without": None,
                     }
                 )
         heads = [r for r in rows if r["component"] == "head"]
-        above = 0.0
-        by_size = sorted(heads, key=lambda r: (-r["contribution"], r["up_layer"], r["up_head"]))
-        for place, entry in enumerate(by_size, start=1):
-            entry["rank"], entry["cum_before"] = place, above
-            above += entry["contribution"]
         tables["upstream"] += rows
         whole = read(run.x[layer][token] * scale, signal)
         closure = sum(r["contribution"] for r in rows) - whole
@@ -257,7 +257,7 @@ def pair(
             {
                 "pair_id": pair_id,
                 "side": side,
-                "total": above,
+                "total": sum(r["contribution"] for r in heads),
                 "total_all": sum(r["contribution_all"] for r in heads),
                 "n_heads": len(heads),
                 "closure": closure if set(components) == set(COMPONENT_ORDER) else None,

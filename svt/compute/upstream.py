@@ -3,15 +3,13 @@
 
 1. A (pair, side) reads the residual stream along one direction, its probe: (1 / scale_t) times
    the sum over k of sign_k sqrt(sigma_k) w_k[:d], w = u for dest and v for src, sign_k = sign(u_k
-   . x~_dest) for both. The sum runs over the signal set, and once more over every slice (the
-   paper's baseline).
+   . x~_dest) for both. The sum runs over the signal set and, with dump.all_slices, once more over
+   every slice (the paper's baseline).
 2. The sum over k of sign_k sqrt(sigma_k) w_k[d] / scale_t is the offset that the released code
    adds.
 3. A component's contribution is its output at the token, read along the probe. One product a
    token serves all pairs that touch it.
-4. Layer by layer of the pairs, heads below are ranked by the float32 contributions that are
-   stored, descending, ties by (layer, head); totals and the sum of those ranked above are float64.
-5. Closure: with every component dumped, their sum minus the probe's reading of the normalised
+4. Closure: with every component dumped, their sum minus the probe's reading of the normalised
    residual.
 """
 
@@ -30,7 +28,6 @@ from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
-from svt.compute.ranking import descending
 from svt.compute.slices import Basis, Slices
 
 Doubles = NDArray[np.float64]
@@ -128,7 +125,9 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Readout:
-    """How stored pairs read the residual stream; kind 0 is the signal, kind 1 every slice."""
+    """How stored pairs read the residual stream; kind 0 is the signal, kind 1, if it is there,
+    every slice.
+    """
 
     weights: Doubles  # [pair, kind, slice], sign_k sqrt(sigma_k), 0 outside the kind
     last: Doubles  # [pair, side, slice], w_k[d]
@@ -140,30 +139,31 @@ class Readout:
         return summed / self.scale[..., None]
 
 
-def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Doubles) -> Readout:
-    """The readout of every pair; scale: [pair, side]."""
+def readout(svd: HeadSVD, pairs: Pairs, found: Slices, scale: Doubles, all_slices: bool) -> Readout:
+    """The readout of every pair, of both kinds with `all_slices`; scale: [pair, side]."""
     root, u_last, v_last = (
         part.cpu().numpy()[pairs.layer, pairs.head]  # [pair, slice]
         for part in (svd.sigma.sqrt(), svd.u[:, :, -1], svd.v[:, :, -1])
     )
     every = np.sign(found.dest_coord) * root
-    weights = np.stack([every * found.in_signal, every], axis=1)
+    signal = every * found.in_signal
+    weights = np.stack([signal, every] if all_slices else [signal], axis=1)
     return Readout(weights, np.stack([u_last, v_last], axis=1), scale)
 
 
 def probes(of: Basis, pairs: Pairs, read: Readout, place: Integers, room: Room) -> Tensor:
     """Step 1: [entry, kind, d_model], where place[pair, side] tells the entry of a (pair, side)."""
-    n_heads, d_model = of.w.shape[2], of.w.shape[-1]
+    n_heads, d_model, n_kinds = of.w.shape[2], of.w.shape[-1], read.weights.shape[1]
     weights = read.weights[:, None] / read.scale[..., None, None]  # [pair, side, kind, slice]
     coefficients = torch.as_tensor(weights, device=of.w.device).to(of.w.dtype)
-    directions = room(2 * len(pairs), 2 * d_model)
+    directions = room(2 * len(pairs), n_kinds * d_model)
     for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=of.w.device)
         for side in range(2):
             asked = coefficients[rows, side].flatten(0, 1) @ of.w[side][divmod(head, n_heads)]
             entries = torch.as_tensor(place[of_head, side], device=of.w.device)
             directions.index_copy_(0, entries, asked.view(len(rows), -1))
-    return directions.view(-1, 2, d_model)
+    return directions.view(-1, n_kinds, d_model)
 
 
 def _groups(key: Integers) -> Iterator[tuple[int, Integers]]:
@@ -175,7 +175,7 @@ def _groups(key: Integers) -> Iterator[tuple[int, Integers]]:
 
 
 def residual_readings(read: Readout, found: Slices) -> Doubles:
-    """The second term of step 5, [pair, side]: sum over S of sign_k sqrt(sigma_k) w_k[:d] . x."""
+    """The second term of step 4, [pair, side]: sum over S of sign_k sqrt(sigma_k) w_k[:d] . x."""
     sign = np.sign(found.dest_coord) * found.in_signal
     coords = np.stack([found.dest_coord, found.src_coord], axis=1)  # [pair, side, slice]
     readings: Doubles = (sign[:, None] * coords - read.weights[:, :1] * read.last).sum(axis=-1)
@@ -237,21 +237,3 @@ def contributions(
         from_heads = found[..., :n_heads][asked].float().cpu().numpy()
         from_others = found[..., others][asked].float().cpu().numpy()
         yield Received(of_layer, others, from_heads, from_others)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The heads below each (pair, side), those that contribute most first."""
-
-    order: NDArray[np.intp]  # [pair, side, rank], indices of heads
-    contribution: NDArray[np.float32]  # [pair, side, rank]
-    cum_before: Doubles  # [pair, side, rank]
-    total: Doubles  # [pair, side]
-
-
-def rank_heads(received: Received) -> Ranking:
-    """Step 4."""
-    order, ranked = descending(received.from_heads[:, :, 0])
-    running = np.zeros((*order.shape[:2], order.shape[2] + 1))
-    np.cumsum(ranked, axis=-1, dtype=np.float64, out=running[..., 1:])
-    return Ranking(order, ranked, running[..., :-1], total=running[..., -1])

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from svt.config import DatasetConfig, DumpConfig, ModelConfig
+from svt.errors import SvtError
 from svt.files import write_atomically
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NUMERICS_VERSION = 2
 
 DATASET_FILES = ("path", "templates", "names", "nouns")
@@ -75,6 +76,15 @@ def identify(
 def of_dump(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of the dump's settings those that decide its rows."""
     return {k: v for k, v in settings.items() if k not in ("batch_size", "memory_gb")}
+
+
+def check_schema(path: Path, svt_version: str, schema_version: int) -> None:
+    """SvtError for a store of another schema."""
+    if schema_version != SCHEMA_VERSION:
+        raise SvtError(
+            f"{path} was written by svt {svt_version} in schema {schema_version}, "
+            f"this svt reads schema {SCHEMA_VERSION}; move it away and dump again"
+        )
 
 
 def _hash(content: Any) -> str:
