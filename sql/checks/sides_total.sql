@@ -2,41 +2,25 @@
 WITH sums AS (
     SELECT
         pair_id, side, sum(list_count(contributions)) AS n,
-        sum(list_sum(contributions)) AS total, sum(list_sum(contributions_all)) AS total_all
+        sum(list_sum(contributions)) AS total, sum(list_sum(contributions_all)) AS total_all,
+        max(greatest(list_max(contributions), -list_min(contributions))) AS largest,
+        max(greatest(list_max(contributions_all), -list_min(contributions_all))) AS largest_all
     FROM pair_upstream
     WHERE component = 'head'
     GROUP BY pair_id, side
 ),
-suspects AS MATERIALIZED (
-    SELECT
-        pair_id, side, s.total, coalesce(u.total, 0) AS total_of_heads, s.total_all,
-        coalesce(u.total_all, 0) AS total_all_of_heads, s.n_heads, coalesce(u.n, 0) AS n
-    FROM sides AS s
-    FULL JOIN sums AS u USING (pair_id, side)
-    WHERE s.n_heads IS NULL
-        OR coalesce(u.n, 0) <> s.n_heads
-        OR (s.total_all IS NOT NULL) <> (
-            SELECT coalesce((config->>'$.dump.all_slices')::BOOLEAN, false) FROM dump
-        )
-        OR NOT abs(s.total - coalesce(u.total, 0)) <= 1e-6
-        OR NOT abs(s.total_all - coalesce(u.total_all, 0)) <= 1e-6
-),
-sizes AS (
-    SELECT
-        u.pair_id, u.side, sum(abs(u.contribution::DOUBLE)) AS size,
-        sum(abs(u.contribution_all::DOUBLE)) AS size_all
-    FROM upstream AS u
-    JOIN suspects AS s ON s.pair_id = u.pair_id AND s.side = u.side
-    WHERE u.component = 'head'
-    GROUP BY u.pair_id, u.side
+settings AS (
+    SELECT coalesce((config->>'$.dump.all_slices')::BOOLEAN, false) AS all_slices FROM dump
 )
-SELECT s.*
-FROM suspects AS s
-LEFT JOIN sizes AS z USING (pair_id, side)
-WHERE s.n_heads IS DISTINCT FROM s.n
-    OR (s.total_all IS NOT NULL) <> (
-        SELECT coalesce((config->>'$.dump.all_slices')::BOOLEAN, false) FROM dump
-    )
-    OR NOT isfinite(s.total_of_heads) OR NOT isfinite(s.total_all_of_heads)
-    OR NOT abs(s.total - s.total_of_heads) <= 1e-6 * (1 + coalesce(z.size, 0))
-    OR NOT abs(s.total_all - s.total_all_of_heads) <= 1e-6 * (1 + coalesce(z.size_all, 0));
+SELECT
+    pair_id, side, s.total, u.total AS total_of_heads, s.total_all, u.total_all AS total_all_of_heads,
+    s.n_heads, u.n
+FROM sides AS s
+FULL JOIN sums AS u USING (pair_id, side)
+CROSS JOIN settings
+WHERE s.n_heads IS NULL
+    OR coalesce(u.n, 0) <> s.n_heads
+    OR (s.total_all IS NOT NULL) <> all_slices
+    OR NOT isfinite(u.total) OR NOT isfinite(u.total_all)
+    OR NOT abs(s.total - coalesce(u.total, 0)) <= 1e-9 * (1 + coalesce(u.n * u.largest, 0))
+    OR NOT abs(s.total_all - coalesce(u.total_all, 0)) <= 1e-9 * (1 + coalesce(u.n * u.largest_all, 0));

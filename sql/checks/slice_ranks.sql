@@ -4,17 +4,37 @@ WITH chosen AS (
     SELECT pair_id FROM pairs
     WHERE hash(pair_id) % greatest(1, (SELECT count(*) // 10000 FROM pairs)) = 0
 ),
-misplaced AS (
-    SELECT s.pair_id, count(*) AS n_misplaced
-    FROM (SELECT pair_id, k, rank, in_signal FROM slices SEMI JOIN chosen USING (pair_id)) AS s
-    JOIN pair_slices AS l USING (pair_id)
-    WHERE s.in_signal <> (s.rank <= len(l.signal))
-        OR (s.in_signal AND list_position(l.signal, s.k) <> s.rank)
-    GROUP BY s.pair_id
+entries AS (
+    SELECT
+        pair_id,
+        sign(dest_coords[signal[1] + 1] * src_coords[signal[1] + 1]) AS score_sign,
+        1e-12 * list_sum(list_transform(
+            range(1, len(dest_coords) + 1), lambda k: abs((dest_coords[k] * src_coords[k])::DOUBLE)
+        )) AS negligible,
+        unnest(range(len(dest_coords))) AS k,
+        unnest(dest_coords) AS dest_coord,
+        unnest(src_coords) AS src_coord
+    FROM pair_slices
+    SEMI JOIN chosen USING (pair_id)
+),
+orders AS (
+    SELECT
+        pair_id,
+        list(k ORDER BY
+            CASE
+                WHEN abs(dest_coord * src_coord) <= negligible THEN 0
+                WHEN score_sign < 0 THEN -dest_coord * src_coord
+                ELSE dest_coord * src_coord
+            END DESC,
+            k
+        ) AS in_order
+    FROM entries
+    GROUP BY pair_id
 )
-SELECT l.pair_id, l.signal, p.n_slices, m.n_misplaced
+SELECT l.pair_id, l.signal, p.n_slices, o.in_order
 FROM pair_slices AS l
 JOIN pairs AS p USING (pair_id)
-LEFT JOIN misplaced AS m USING (pair_id)
+LEFT JOIN orders AS o USING (pair_id)
 WHERE len(l.signal) <> p.n_slices OR list_unique(l.signal) <> p.n_slices
-    OR coalesce(list_max(l.signal), 0) >= len(l.dest_coords) OR m.n_misplaced IS NOT NULL;
+    OR coalesce(list_max(l.signal), 0) >= (SELECT d_head FROM dump)
+    OR l.signal <> o.in_order[:len(l.signal)];

@@ -1,43 +1,49 @@
 -- significant_edges: the significant upstream components of pairs, side by side
 -- grain: [pair, side, component]
--- `pairs_table` names a relation with the column pair_id, each once: only these pairs are ordered. Sorted by
+-- `lists_table` names rows of pair_upstream, those of the pairs in question: only these are ordered. Sorted by
 -- contribution, the shortest prefix whose sum exceeds coverage * total is kept; a total that is not positive keeps
 -- nothing, or its top component. The offset is a constant of the heads: it is added to each of them, and to no other
 -- component.
 CREATE OR REPLACE TEMP MACRO significant_edges(
-    pairs_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+    lists_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
 ) AS TABLE
-WITH offsets AS (
+WITH valued AS (
     SELECT
-        p.pair_id,
-        CASE slice_rule WHEN 'all' THEN p.dest_offset_all ELSE p.dest_offset END AS dest_offset,
-        CASE slice_rule WHEN 'all' THEN p.src_offset_all ELSE p.src_offset END AS src_offset
-    FROM query_table(pairs_table) AS w
+        u.pair_id, u.side, u.component,
+        CASE slice_rule WHEN 'all' THEN u.contributions_all ELSE u.contributions END AS contributions,
+        CASE
+            WHEN offset_rule = 'exclude' OR u.component <> 'head' THEN 0::DOUBLE
+            WHEN slice_rule = 'signal' AND u.side = 'dest' THEN p.dest_offset
+            WHEN slice_rule = 'signal' THEN p.src_offset
+            WHEN u.side = 'dest' THEN p.dest_offset_all
+            ELSE p.src_offset_all
+        END AS offset_each
+    FROM query_table(lists_table) AS u
     JOIN pairs AS p USING (pair_id)
-    WHERE offset_rule = 'include'
+    WHERE component_rule = 'all' OR u.component = 'head'
 ),
 totals AS (
+    SELECT pair_id, side, sum(list_sum(contributions) + offset_each * list_count(contributions)) AS total
+    FROM valued
+    GROUP BY pair_id, side
+),
+entries AS (
     SELECT
-        u.pair_id, u.side,
-        CASE u.side WHEN 'dest' THEN any_value(o.dest_offset) ELSE any_value(o.src_offset) END AS offset_each,
-        sum(list_sum(CASE slice_rule WHEN 'all' THEN u.contributions_all ELSE u.contributions END))
-        + coalesce(offset_each * max(list_count(u.contributions)) FILTER (u.component = 'head'), 0) AS total
-    FROM pair_upstream AS u
-    JOIN query_table(pairs_table) AS w USING (pair_id)
-    LEFT JOIN offsets AS o USING (pair_id)
-    WHERE component_rule = 'all' OR u.component = 'head'
-    GROUP BY u.pair_id, u.side
+        v.pair_id, v.side, v.component, v.offset_each, t.total,
+        unnest(range(len(v.contributions)))::USMALLINT AS writer,
+        unnest(v.contributions) AS raw
+    FROM valued AS v
+    JOIN totals AS t USING (pair_id, side)
+    WHERE t.total > 0 OR nonpositive_rule = 'top'
 ),
 -- below 0 nothing is kept of a positive total, since what is ranked above is more than the total
 candidates AS (
     SELECT
-        u.pair_id, u.side, u.component, u.up_layer, u.up_head, t.total,
-        CASE slice_rule WHEN 'all' THEN u.contribution_all ELSE u.contribution END AS raw,
-        raw::DOUBLE + CASE u.component WHEN 'head' THEN coalesce(t.offset_each, 0) ELSE 0 END AS value
-    FROM upstream AS u
-    JOIN totals AS t ON t.pair_id = u.pair_id AND t.side = u.side
-    WHERE (component_rule = 'all' OR u.component = 'head')
-        AND CASE WHEN t.total > 0 THEN value >= 0 ELSE nonpositive_rule = 'top' END
+        e.pair_id, e.side, e.component, w.up_layer, w.up_head, e.total, e.raw,
+        e.raw + e.offset_each AS value
+    FROM entries AS e
+    JOIN writers AS w USING (component, writer)
+    WHERE e.raw IS NOT NULL AND (e.total <= 0 OR e.raw + e.offset_each >= 0)
 ),
 ordered AS (
     SELECT

@@ -20,17 +20,23 @@ root_pairs AS MATERIALIZED (
     LEFT JOIN roles AS s ON s.prompt_id = f.prompt_id AND s.pos = f.src
     WHERE root_src = 'any' OR s.role = root_src
 ),
+firing_lists AS MATERIALIZED (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id)
+),
+root_lists AS (
+    SELECT * FROM firing_lists SEMI JOIN root_pairs USING (pair_id)
+),
 walked AS MATERIALIZED (
     FROM leading_edges(
-        'root_pairs', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+        'root_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
     )
     UNION
     (
-        WITH level AS (
-            SELECT DISTINCT next_pair_id AS pair_id FROM walked WHERE next_pair_id IS NOT NULL
+        WITH level_lists AS (
+            SELECT * FROM firing_lists WHERE pair_id IN (SELECT next_pair_id FROM walked)
         )
         FROM leading_edges(
-            'level', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+            'level_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
         )
     )
 ),

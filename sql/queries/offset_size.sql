@@ -14,6 +14,9 @@
 WITH firing AS MATERIALIZED (
     SELECT pair_id FROM pairs WHERE eligible AND weight >= $firing_weight
 ),
+firing_lists AS MATERIALIZED (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id)
+),
 firing_sides AS (
     SELECT
         p.pair_id, p.layer, p.head, s.side, s.n_heads,
@@ -31,20 +34,19 @@ firing_sides AS (
 largest AS (
     SELECT
         pair_id, side,
-        max(abs(CASE $slices WHEN 'all' THEN contribution_all ELSE contribution END::DOUBLE)) AS largest
-    FROM upstream
-    SEMI JOIN firing USING (pair_id)
+        CASE $slices WHEN 'all' THEN contributions_all ELSE contributions END AS sizes,
+        greatest(list_max(sizes), -list_min(sizes))::DOUBLE AS largest
+    FROM firing_lists
     WHERE component = 'head'
-    GROUP BY pair_id, side
 ),
 kept AS (
     SELECT pair_id, side, list((up_layer, up_head) ORDER BY up_layer, up_head) AS heads
-    FROM significant_edges('firing', $coverage, $slices, $nonpositive, 'head', 'exclude')
+    FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, 'head', 'exclude')
     GROUP BY pair_id, side
 ),
 kept_with AS (
     SELECT pair_id, side, list((up_layer, up_head) ORDER BY up_layer, up_head) AS heads
-    FROM significant_edges('firing', $coverage, $slices, $nonpositive, 'head', 'include')
+    FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, 'head', 'include')
     GROUP BY pair_id, side
 ),
 measured AS (

@@ -8,7 +8,7 @@
 -- grain: [upstream component]; n_significant counts the firings in which a head is significant over signal
 --        slices, without the offset
 -- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all
-WITH firing AS MATERIALIZED (
+WITH firing AS (
     SELECT p.pair_id
     FROM pairs AS p
     LEFT JOIN roles AS r
@@ -16,10 +16,12 @@ WITH firing AS MATERIALIZED (
     WHERE p.layer = $layer AND p.head = $head AND p.eligible AND p.weight >= $firing_weight
         AND ($role = 'any' OR r.role = $role)
 ),
+firing_lists AS MATERIALIZED (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id) WHERE side::VARCHAR = $side
+),
 significant AS (
     SELECT up_layer, up_head, count(*) AS n_significant
-    FROM significant_edges('firing', $coverage, 'signal', 'none', 'head', 'exclude')
-    WHERE side::VARCHAR = $side
+    FROM significant_edges('firing_lists', $coverage, 'signal', 'none', 'head', 'exclude')
     GROUP BY up_layer, up_head
 ),
 means AS (
