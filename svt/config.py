@@ -105,6 +105,7 @@ class DumpConfig:
     batch_size: Annotated[int, _at_least(1)]
     memory_gb: Annotated[float, _between(0.001, 1e6)]
     components: Annotated[tuple[Component, ...], _filled]
+    all_slices: bool
     coordinates: Literal["none", "all"] | tuple[Head, ...]
 
 

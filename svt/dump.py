@@ -46,6 +46,8 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     from svt.compute.decompose import decompose_model
     from svt.compute.model import load_model
     from svt.compute.pairs import check_pair_ids
+    from svt.compute.tables import writer_columns
+    from svt.compute.upstream import writers
     from svt.dataset import check_fits
 
     if left_whole(path, identity.key):
@@ -68,8 +70,9 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
             _append_batches(config, model, svd, batches, store, seconds)  # 2
         seconds.move("contributions", "waiting for the disk")
         rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
-        with store.ending(*rows, "singular_values", "dump"):
-            store.append_all(rows | {"singular_values": svd.singular_values()})
+        chosen = writer_columns(writers(model, config.dump.components))
+        with store.ending(*rows, "singular_values", "writers", "dump"):
+            store.append_all(rows | {"singular_values": svd.singular_values(), "writers": chosen})
             store.append_row(
                 "dump",
                 {

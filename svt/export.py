@@ -2,7 +2,8 @@
 
 1. Tables of some size are folders split by layer, TABLE/layer=3/*.parquet, written some prompts at
    a time; all others, and empty ones, are one file, TABLE.parquet. Compressed with zstd.
-2. README.md beside them tells how to read them, counts.json how many rows each has.
+2. README.md beside them tells how to read them (svt/export_readme.py), counts.json how many rows
+   each has. Lists stay lists; the long views of a store are not written.
 3. All is written aside and renamed when it is whole. A folder that holds anything is left alone.
 
 A store opens from that folder again, for `svt-sql` and as `store.path` (svt/query/parquet.py).
@@ -11,7 +12,6 @@ A store opens from that folder again, for `svt-sql` and as `store.path` (svt/que
 import argparse
 import json
 import math
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -21,46 +21,23 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-import svt
 from svt.errors import SvtError
+from svt.export_readme import readme
 from svt.progress import Progress
-from svt.query.catalog import quoted, tables
+from svt.query.catalog import quoted, tables, view_names
 from svt.query.connect import connect
 from svt.query.damage import check_damage
-from svt.query.parquet import COUNTS, is_export
+from svt.query.parquet import COUNTS
 from svt.query.stores import Stores, listed
 from svt.query.target import files_of
-from svt.shell import override
 from svt.store.writer import DISK_ERRORS
 
-BY_LAYER = ("coordinates", "pairs", "sides", "slices", "upstream")
+LISTS = ("pair_slices", "pair_upstream")
+BY_LAYER = ("coordinates", "pairs", "sides", *LISTS)
 README = "README.md"
 
 _ROWS = 20_000_000  # of a table at a time
-_NOTE = """# {what}
-
-Written by svt {version} as Parquet: every table is a file or, split by layer, a folder, where the
-column `layer` stands in the names of the folders below. svt's README tells what a column means.
-Here names are those within this folder.
-
-DuckDB:
-
-    select count(*) from read_parquet('{files}', hive_partitioning = true);
-
-Polars:
-
-    polars.scan_parquet("{files}", hive_partitioning=True)
-
-Spark:
-
-    spark.read.parquet("{table}")
-"""
-_AGAIN = """
-svt opens a store from this folder again:
-
-    svt-sql {folder} summary
-    svt {store}
-"""
+_LIST_ROWS = 200_000  # of a table of lists
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,8 +75,8 @@ def export(target: Path, folder: Path) -> None:
         except duckdb.Error as error:
             check_damage(error, [*listed(stores or ()), *([results] if results else [])])
             raise
-        note = _note(target, temporary, folder)
-        (temporary / README).write_text(note, encoding="utf-8")  # 2
+        text = readme(target.name, temporary, folder)
+        (temporary / README).write_text(text, encoding="utf-8")  # 2
         (temporary / COUNTS).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
@@ -109,7 +86,7 @@ def _write(stores: Stores | None, results: Path | None, folder: Path) -> dict[st
     with connect(stores, results) as con:
         rows: dict[str, int] = {
             name: con.execute(f"SELECT count(*) FROM {catalog}.{name}").fetchall()[0][0]
-            for name in sorted(tables(con, catalog))
+            for name in sorted(tables(con, catalog) - view_names())
         }
         with Progress("export", sum(rows.values()), "rows") as progress:
             for name, n_rows in rows.items():
@@ -135,7 +112,8 @@ def _by_layer(
     key, width = ("prompt_id", 1) if "prompt_id" in columns else ("pair_id", n_layers * in_layer)
     found = con.execute("SELECT prompt_id FROM store.prompts ORDER BY prompt_id").fetchall()
     prompts = [prompt_id for (prompt_id,) in found]
-    size = math.ceil(len(prompts) / math.ceil(n_rows / _ROWS))
+    at_a_time = _LIST_ROWS if table in LISTS else _ROWS
+    size = math.ceil(len(prompts) / math.ceil(n_rows / at_a_time))
     split = "PARTITION_BY (layer), OVERWRITE_OR_IGNORE"
     for at in range(0, len(prompts), size):
         first, last = prompts[at], prompts[min(at + size, len(prompts)) - 1]
@@ -154,23 +132,6 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, to: Path, how: str = "") 
         f"COPY ({select}) TO '{quoted(to)}' (FORMAT parquet, COMPRESSION zstd{how})"
     ).fetchall()
     return int(n)
-
-
-def _note(target: Path, written: Path, folder: Path) -> str:
-    """Step 2."""
-    split = (written / "upstream").is_dir()
-    table = "upstream" if split else min(file.name for file in written.glob("*.parquet"))
-    note = _NOTE.format(
-        what=target.name,
-        version=svt.__version__,
-        table=table,
-        files=f"{table}/*/*.parquet" if split else table,
-    )
-    return note + (
-        _AGAIN.format(folder=shlex.quote(str(folder)), store=override("store.path", folder))
-        if is_export(written)
-        else ""
-    )
 
 
 @contextmanager

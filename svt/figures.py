@@ -15,13 +15,13 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.charts import FIGURES, Ask, Context, chosen_figures, draw, export, write_report
+from svt.charts import ALL_SLICES, FIGURES, Ask, Context, chosen_figures, draw, export, write_report
 from svt.config import Config
 from svt.progress import Progress, say
 from svt.query.catalog import tables
 from svt.query.connect import connect
 from svt.query.graphml import write_graphml
-from svt.query.sql import run
+from svt.query.sql import has_all_slices, run
 from svt.query.stores import Stores
 from svt.query.target import open_target
 from svt.report import report_of
@@ -102,6 +102,7 @@ def context_of(
 
 
 def _filled(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """The tables of the run and its store that have rows."""
+    """The tables of the run and its store that have rows, and ALL_SLICES where it is stored."""
     names = tables(con, "results") | tables(con, "store")
-    return {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
+    filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
+    return filled | ({ALL_SLICES} if "upstream" in filled and has_all_slices(con) else set())

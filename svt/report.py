@@ -19,7 +19,7 @@ from svt.charts.of_trace import TRACE_FIGURES
 from svt.charts.report import Section
 from svt.charts.style import counted, head_name, plural
 from svt.config import Config
-from svt.query.sql import load_query
+from svt.query.sql import has_all_slices, load_query
 from svt.query.stores import from_text, in_words
 from svt.report_interventions import intervention_facts, intervention_tables
 from svt.report_paper import is_papers_experiment, paper_tables
@@ -40,13 +40,14 @@ def report_of(
     found = ask("summary").to_dicts()[0]
     edges, sets = ask("edge_effects"), ask("additivity")
     evaluated = bool(con.execute("SELECT 1 FROM evaluation LIMIT 1").fetchall())
+    all_slices = has_all_slices(con)
     return Report(
         title=f"svt: {found['model']} on {config.dataset.name}",
         lead=f"A circuit traced through singular vectors over {found['prompts']:,} prompts, from "
         f"{_heads(context)}.",
         facts=[*_facts(ask, context, found), *intervention_facts(edges)],
         ran=_ran(config, context, found, run_row, dump_row),
-        left_out=_left_out(ask, run_row, dump_row, evaluated, bool(edges.height)),
+        left_out=_left_out(ask, run_row, dump_row, evaluated, bool(edges.height), all_slices),
         sections=[
             Section(
                 "Circuit",
@@ -56,7 +57,7 @@ def report_of(
             Section(
                 "Evaluation",
                 _of(figures, EVALUATION_FIGURES),
-                _evaluation(ask) if evaluated else [],
+                _evaluation(ask, all_slices) if evaluated else [],
             ),
             Section("Heads", _of(figures, HEAD_FIGURES)),
             Section(
@@ -67,7 +68,7 @@ def report_of(
             Section(
                 "The paper",
                 (),
-                paper_tables(ask, found["prompts"], config.model)
+                paper_tables(ask, found["prompts"], config.model, all_slices)
                 if is_papers_experiment(con, context.roots)
                 else [],
             ),
@@ -142,6 +143,7 @@ def _left_out(
     dump_row: Mapping[str, Any],
     evaluated: bool,
     intervened: bool,
+    all_slices: bool,
 ) -> list[str]:
     row = ask("left_out").to_dicts()[0]
     told = [
@@ -154,6 +156,11 @@ def _left_out(
     ]
     if not evaluated:
         told.append("No reference was given for this model, so nothing was evaluated.")
+    if not all_slices:
+        told.append(
+            "The trace without singular vectors is not shown: the store holds no contributions "
+            "through all slices; dump with dump.all_slices=true for it."
+        )
     if not intervened:
         told.append(
             "No edge was changed, so none is shown to be causal; add intervene to the stages."
@@ -169,13 +176,8 @@ def _without_upstream(dump: Mapping[str, Any]) -> str:
     return f"Pairs {weak} have no upstream contributions in the store."
 
 
-def _evaluation(ask: Ask) -> list[Table]:
-    return [
-        Table(
-            "With and without singular vectors",
-            ask("baseline_without_svd"),
-            "The same trace over signal slices and over all slices, against the reference.",
-        ),
+def _evaluation(ask: Ask, all_slices: bool) -> list[Table]:
+    random = [
         Table(
             "Beside random head sets",
             ask("random_baseline"),
@@ -189,6 +191,14 @@ def _evaluation(ask: Ask) -> list[Table]:
             "same roots, the other heads drawn from the layers below them.",
         ),
     ]
+    if not all_slices:
+        return random
+    baseline = Table(
+        "With and without singular vectors",
+        ask("baseline_without_svd"),
+        "The same trace over signal slices and over all slices, against the reference.",
+    )
+    return [baseline, *random]
 
 
 def _numbers(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> list[Table]:

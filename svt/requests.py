@@ -8,7 +8,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from svt.charts import check_figures
+from svt.charts import ALL_SLICES, FIGURES, check_figures
 from svt.config import Config, Head
 from svt.dataset import Dataset, role_labels
 from svt.errors import SvtError
@@ -21,6 +21,8 @@ from svt.query.target import open_target
 from svt.reference import answerable, check_answers
 from svt.results import NAME, check_tables
 
+_DRAWING = {"chart", "report"}
+
 
 def check_requests(config: Config, folder: Path) -> None:
     """Step 1; `folder` is where the run works."""
@@ -28,6 +30,7 @@ def check_requests(config: Config, folder: Path) -> None:
     if reference is not None:
         load_reference(reference)
     check_figures(config.chart.figures)
+    _check_all_slices(config)
     if config.chart.compare_store is not None:
         with open_target(Path(config.chart.compare_store)):
             pass
@@ -47,6 +50,19 @@ def check_requests(config: Config, folder: Path) -> None:
         check_tables(folder)
 
 
+def _check_all_slices(config: Config) -> None:
+    """SvtError for a figure that is named and needs what the store will not hold."""
+    figures = config.chart.figures
+    if config.dump.all_slices or isinstance(figures, str) or not _DRAWING & set(config.stages):
+        return
+    for name in figures:
+        if ALL_SLICES in FIGURES[name].needs:
+            raise SvtError(
+                f"chart.figures: {name} needs contributions through all slices, which "
+                "dump.all_slices=false does not store; add dump.all_slices=true to a new run"
+            )
+
+
 def _check_trace(config: Config) -> None:
     trace, dump = config.trace, config.dump
     if trace.firing_weight < dump.min_weight:
@@ -54,6 +70,11 @@ def _check_trace(config: Config) -> None:
             f"trace.firing_weight={trace.firing_weight:g} lies below "
             f"dump.min_weight={dump.min_weight:g}: weaker pairs are not in the store; "
             "raise the one or dump again with a lower other"
+        )
+    if trace.slices == "all" and not dump.all_slices:
+        raise SvtError(
+            "trace.slices=all, but dump.all_slices=false stores no contributions through all "
+            "slices; add dump.all_slices=true to a new run, or take experiment=all_slices"
         )
     if trace.components == "head" and "head" not in dump.components:
         raise SvtError(

@@ -93,6 +93,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return done
 
 
+@pytest.fixture(scope="session")
+def all_slices(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A finished run of experiment=all_slices on 16 prompts, for tests to read."""
+    done = svt_in(tmp_path_factory.mktemp("all_slices"), *SMALL, "experiment=all_slices")
+    assert done.code == 0
+    return done
+
+
 @pytest.fixture
 def traced(finished: Finished, tmp_path: Path) -> Path:
     """A copy of that run, without interventions, for a test to work on."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import duckdb
 
-from svt.query.catalog import create_tables
+from svt.query.catalog import create_tables, view_names
 
-ONCE = ("dump", "singular_values")
+ONCE = ("dump", "singular_values", "writers")
 
 
 def cut(store: Path, folder: Path, n: int) -> list[Path]:
@@ -32,6 +32,8 @@ def _part(store: Path, path: Path, shard: int, n: int) -> Path:
             "WHERE database_name = 'whole' GROUP BY table_name"
         ).fetchall()
         for table, columns in found:
+            if table in view_names():
+                continue
             if table in ONCE:
                 which = "true"
             elif "prompt_id" in columns:

@@ -29,6 +29,7 @@ DUMP = DumpConfig(
     batch_size=32,
     memory_gb=1.0,
     components=("head",),
+    all_slices=False,
     coordinates="none",
 )
 

@@ -48,6 +48,12 @@ def slow_dump(folder: Path, prompts: Sequence[Any], dump: Any) -> dict[str, list
                     if not strong and not draw(pair_id, dump.seed) < dump.sample:
                         continue
                     pair(model, run, heads[layer, head], at, not strong, dump.components, tables)
+    if not dump.all_slices:
+        for row in tables["pairs"]:
+            del row["dest_offset_all"], row["src_offset_all"]
+        for table, column in (("upstream", "contribution_all"), ("sides", "total_all")):
+            for row in tables[table]:
+                row[column] = None
     return tables
 
 
@@ -131,16 +137,10 @@ def pair(
                         "up_head": up_head,
                         "contribution": float(np.float32(read(part, signal))),
                         "contribution_all": float(np.float32(read(part, every))),
-                        "rank": None,
-                        "cum_before": None,
+                        "weight_without": None,
                     }
                 )
         by_head = [r for r in rows if r["component"] == "head"]
-        above = 0.0
-        by_size = sorted(by_head, key=lambda r: (-r["contribution"], r["up_layer"], r["up_head"]))
-        for place, entry in enumerate(by_size, start=1):
-            entry["rank"], entry["cum_before"] = place, above
-            above += entry["contribution"]
         tables["upstream"] += rows
         whole = read(np.append(run.resid[layer][token], 0), signal)
         closure = sum(r["contribution"] for r in rows) - whole
@@ -148,7 +148,7 @@ def pair(
             {
                 "pair_id": pair_id,
                 "side": name,
-                "total": above,
+                "total": sum(r["contribution"] for r in by_head),
                 "total_all": sum(r["contribution_all"] for r in by_head),
                 "n_heads": len(by_head),
                 "closure": closure

@@ -1,6 +1,6 @@
 """A store made of a handful of literal rows, for tests of SQL.
 
-`StoreRows` keeps what the rows must agree on (pair_id, ranks, sums) and leaves the rest to the
+`StoreRows` keeps what the rows must agree on (pair_id, lists, sums) and leaves the rest to the
 test.
 """
 
@@ -14,14 +14,16 @@ import pyarrow as pa
 
 from svt.query.connect import create_tables, load_macros, search
 
+COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
 N_CTX = 32
 Up = tuple[Any, ...]  # (layer, head) or (component,) or (component, layer)
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "dump": {
-        "svt_version": "0", "schema_version": 2, "identity": "i", "model_name": "m",
+        "svt_version": "0", "schema_version": 3, "identity": "i", "model_name": "m",
         "weights_fingerprint": "w", "n_layers": 12, "n_heads": 12, "d_model": 8, "d_head": 2,
-        "n_ctx": N_CTX, "config": '{"dump": {"min_weight": 0.1, "components": ["head"]}}',
+        "n_ctx": N_CTX,
+        "config": '{"dump": {"min_weight": 0.1, "components": ["head"], "all_slices": true}}',
         "library_versions": "{}", "seconds": "{}",
     },
     "run": {"svt_version": "0", "config": "{}", "status": "done"},
@@ -63,8 +65,15 @@ def connection(
 class StoreRows:
     """Collects rows; `tables()` gives them as `connection` takes them."""
 
-    def __init__(self, n_layers: int = 12, n_heads: int = 12, min_weight: float = 0.1) -> None:
+    def __init__(
+        self,
+        n_layers: int = 12,
+        n_heads: int = 12,
+        min_weight: float = 0.1,
+        all_slices: bool = True,
+    ) -> None:
         self.n_layers, self.n_heads, self.min_weight = n_layers, n_heads, min_weight
+        self.all_slices = all_slices
         self._tables: dict[str, list[dict[str, Any]]] = {}
 
     def add(self, table: str, **row: Any) -> None:
@@ -122,16 +131,13 @@ class StoreRows:
             dest_scale=1.0, src_scale=1.0, **dict(zip(names, offsets, strict=True)),
         )  # fmt: skip
         falling = sorted(range(len(slices)), key=lambda k: (-slices[k], k))
-        for rank, k in enumerate(
-            falling, 1
-        ):  # the signal rule's order for a score that is not negative
-            self.add(
-                "slices", pair_id=pair_id, k=k, contribution=slices[k], dest_coord=1.0,
-                src_coord=slices[k], rank=rank, in_signal=rank <= n_slices,
-            )  # fmt: skip
+        self.add(  # the signal rule's order for a score that is not negative
+            "pair_slices", pair_id=pair_id, dest_coords=[1.0] * len(slices),
+            src_coords=list(slices), signal=falling[:n_slices],
+        )  # fmt: skip
         if stored:
-            self._side(pair_id, "dest", dest or {})
-            self._side(pair_id, "src", src or {})
+            self._side(pair_id, layer, "dest", dest or {})
+            self._side(pair_id, layer, "src", src or {})
         return pair_id
 
     def singular_values(self, d_head: int = 2) -> None:
@@ -144,39 +150,64 @@ class StoreRows:
                         u_last=0.5, v_last=0.5,
                     )  # fmt: skip
 
-    def _side(self, pair_id: int, side: str, ups: Mapping[Up, float | tuple[float, float]]) -> None:
+    def _side(
+        self, pair_id: int, layer: int, side: str, ups: Mapping[Up, float | tuple[float, float]]
+    ) -> None:
+        """Writers below the layer that `ups` does not name have no entry: null."""
         both = {up: c if isinstance(c, tuple) else (c, c) for up, c in ups.items()}
-        heads = {up: c for up, c in both.items() if isinstance(up[0], int)}
-        before = 0.0
-        for rank, (up, (signal, every)) in enumerate(
-            sorted(heads.items(), key=lambda item: (-item[1][0], item[0])), 1
-        ):
+        heads = [both[up] for up in both if isinstance(up[0], int)]
+        for component in dict.fromkeys("head" if isinstance(up[0], int) else up[0] for up in both):
+            given = [
+                both.get((at, head) if component == "head" else _named(component, at))
+                for at, head in self._writers(component)
+                if at is None or at < layer
+            ]
             self.add(
-                "upstream", pair_id=pair_id, side=side, component="head", up_layer=up[0],
-                up_head=up[1], contribution=signal, contribution_all=every, rank=rank,
-                cum_before=before,
-            )  # fmt: skip
-            before += signal
-        for up in both.keys() - heads.keys():
-            self.add(
-                "upstream", pair_id=pair_id, side=side, component=up[0],
-                up_layer=up[1] if len(up) > 1 else None, contribution=both[up][0],
-                contribution_all=both[up][1],
+                "pair_upstream", pair_id=pair_id, side=side, component=component,
+                contributions=[c and c[0] for c in given],
+                contributions_all=[c and c[1] for c in given] if self.all_slices else None,
             )  # fmt: skip
         self.add(
-            "sides", pair_id=pair_id, side=side, total=before, n_heads=len(heads),
-            total_all=float(sum(every for _, every in heads.values())),
+            "sides", pair_id=pair_id, side=side, n_heads=len(heads),
+            total=float(sum(signal for signal, _ in heads)),
+            total_all=float(sum(every for _, every in heads)) if self.all_slices else None,
         )  # fmt: skip
+
+    def _components(self) -> list[str]:
+        """Those that some pair has lists of, and heads."""
+        stored = {row["component"] for row in self._tables.get("pair_upstream", [])} | {"head"}
+        return [component for component in COMPONENTS if component in stored]
+
+    def _writers(self, component: str) -> list[tuple[int | None, int | None]]:
+        """(layer, head) of every writer of a component."""
+        if component in ("embed", "pos_embed"):
+            return [(None, None)]
+        heads = range(self.n_heads) if component == "head" else [None]
+        return [(layer, head) for layer in range(self.n_layers) for head in heads]
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         shape = {"n_layers": self.n_layers, "n_heads": self.n_heads}
         dump = {
-            "min_weight": self.min_weight, "components": ["head"], "pairs": "all"
+            "min_weight": self.min_weight, "components": ["head"], "pairs": "all",
+            "all_slices": self.all_slices,
         }  # fmt: skip
-        return {"dump": [{**shape, "config": json.dumps({"dump": dump})}], **self._tables}
+        writers = [
+            {"component": component, "writer": writer, "up_layer": layer, "up_head": head}
+            for component in self._components()
+            for writer, (layer, head) in enumerate(self._writers(component))
+        ]
+        return {
+            "dump": [{**shape, "config": json.dumps({"dump": dump})}],
+            "writers": writers,
+            **self._tables,
+        }
 
     def connect(self, **results: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
         return connection(self.tables(), results)
+
+
+def _named(component: str, layer: int | None) -> Up:
+    return (component,) if layer is None else (component, layer)
 
 
 class InterventionRows:

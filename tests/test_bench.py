@@ -58,7 +58,8 @@ def test_a_dump_is_taken_apart(tiny: Path, tmp_path: Path) -> None:
     heads, layers = model.n_heads, model.n_layers
     assert every.pairs == 3 * layers * heads * 8 * 9 / 2
     assert every.upstream == every.pairs * heads * (layers - 1)  # 2 sides, layer / 2 layers below
-    assert 0 < dumps.upstream_bytes(tmp_path / "a.duckdb") < every.store
+    assert every.numbers == every.upstream + every.pairs * 2 * model.d_head
+    assert 0 < dumps.table_bytes(tmp_path / "a.duckdb", "pair_upstream") < every.store
     strong = dumps.dumped(configuration(tiny, *STRONG), dataset, tmp_path / "b.duckdb")
     assert strong.firing == every.firing == strong.pairs < every.pairs
     assert strong.whole == strong.set_up + strong.work

@@ -173,6 +173,7 @@ def test_every_shipped_config_composes(file: Any) -> None:
     }
     config = from_mapping(composed(chosen, *extra.get(name, [])))
     assert config.trace.slices == ("all" if name == "all_slices" else "signal")
+    assert config.dump.all_slices == (name in ("all_slices", "paper") and group == "experiment")
     if name == "released":
         assert (config.trace.offset, config.trace.nonpositive, config.trace.count) == (
             "include",

@@ -139,7 +139,7 @@ def test_wrong_answers_are_left_out(
             assert got == con.execute(wanted).fetchall(), table
         for table in ("pairs", "slices", "sides", "upstream"):
             kept = "SELECT pair_id FROM whole.pairs WHERE prompt_id % 3 <> 0"
-            number = "rank" if table in ("slices", "upstream") else "1"
+            number = {"slices": "rank", "upstream": "up_layer + 1"}.get(table, "1")
             what = f"SELECT pair_id, sum({number}) FROM {{}}.{table} GROUP BY ALL ORDER BY ALL"
             wanted = con.execute(what.format("whole")).fetchall()
             of = {pair_id for (pair_id,) in con.execute(kept).fetchall()}

@@ -1,5 +1,6 @@
 """`svt-export`: Parquet that other programs read, and that opens as the store it was."""
 
+import textwrap
 from pathlib import Path
 
 import duckdb
@@ -57,16 +58,62 @@ def test_what_is_asked_reads_the_folder_and_nothing_else(exported: Path) -> None
 
 
 def test_polars_reads_it(finished: Finished, exported: Path) -> None:
-    scanned = pl.scan_parquet(exported / "upstream" / "*" / "*.parquet", hive_partitioning=True)
+    scanned = pl.scan_parquet(exported / "pair_upstream/*/*.parquet", hive_partitioning=True)
     by_layer = scanned.group_by("layer").agg(pl.len()).sort("layer").collect()
     expected = answer(
         finished.stores[0],
-        "select p.layer, count(*) as n from upstream join pairs as p using (pair_id) "
+        "select p.layer, count(*) as n from pair_upstream join pairs as p using (pair_id) "
         "group by p.layer order by p.layer",
         [],
     )
     assert by_layer.rows() == expected.rows()
-    assert "upstream/*/*.parquet" in (exported / "README.md").read_text()
+    assert "pairs/*/*.parquet" in (exported / "README.md").read_text()
+
+
+def code(readme: str, program: str) -> str:
+    """What the README's section on the long views has for a program."""
+    views = readme.split("## The long views")[1].split(f"\n{program}")[1].split("\n\n", 1)[1]
+    lines = views.splitlines()
+    end = next(i for i, line in enumerate(lines) if line and not line.startswith("    "))
+    return textwrap.dedent("\n".join(lines[:end]))
+
+
+@pytest.mark.parametrize("program", ["DuckDB", "Polars"])
+def test_the_readme_makes_the_long_views(
+    finished: Finished, exported: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    text = code((exported / "README.md").read_text(), program)
+    monkeypatch.chdir(exported)
+    if program == "DuckDB":
+        with duckdb.connect() as con:
+            con.execute(text)
+            made = {name: con.sql(f"FROM {name}").pl() for name in ("slices", "upstream")}
+    else:
+        frames: dict[str, pl.LazyFrame] = {}
+        exec(text, frames)
+        made = {name: frames[name].collect() for name in ("slices", "upstream")}
+    for name, keys in (
+        ("slices", ["pair_id", "k"]),
+        ("upstream", ["pair_id", "side", "component", "up_layer", "up_head"]),
+    ):
+        cast = "side::VARCHAR AS side, component::VARCHAR AS component"
+        shown = f"* REPLACE ({cast})" if name == "upstream" else "*"
+        with connect(finished.stores[0]) as con:
+            wanted = con.sql(f"SELECT {shown} FROM {name}").pl()
+        columns = [column for column in made[name].columns if column in wanted.columns]
+        assert {*keys, "contribution"} <= set(columns) == set(made[name].columns)
+        one, other = (frame.select(columns).sort(keys) for frame in (made[name], wanted))
+        assert one.height > 0
+        assert one.cast(dict(other.schema)).equals(other), name
+
+
+def test_a_folder_of_an_older_svt_is_refused(tmp_path: Path) -> None:
+    export(make(tmp_path / "store.duckdb", 0), tmp_path / "out")
+    dump = pl.read_parquet(tmp_path / "out" / "dump.parquet")
+    dump.with_columns(schema_version=2).write_parquet(tmp_path / "out" / "dump.parquet")
+    (tmp_path / "out" / "writers.parquet").unlink()
+    with pytest.raises(SvtError, match=r"out was written by svt 0 in schema 2, .* dump again"):
+        connect(tmp_path / "out")
 
 
 def test_large_tables_are_written_some_prompts_at_a_time(
@@ -74,6 +121,7 @@ def test_large_tables_are_written_some_prompts_at_a_time(
 ) -> None:
     store = make(tmp_path / "store.duckdb", 3, 4, 7)
     monkeypatch.setattr(exporting, "_ROWS", 4)  # of 6 pairs: two prompts, then one
+    monkeypatch.setattr(exporting, "_LIST_ROWS", 4)
     export(store, tmp_path / "out")
     files = sorted(f.relative_to(tmp_path / "out") for f in (tmp_path / "out/pairs").rglob("*.*"))
     assert [str(f) for f in files] == [
@@ -129,7 +177,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(exporting, "_note", full)
+        patch.setattr(exporting, "readme", full)
         with pytest.raises(SvtError, match=r"could not write .*out: .*No space.*nothing was left"):
             export(store, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["store.duckdb"]
@@ -141,13 +189,13 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("name", "told"),
     [
         ("roles.parquet", "out lacks roles.parquet"),
-        ("upstream", "out lacks upstream.parquet"),
-        ("upstream/layer=1", r"the table upstream has 6 rows, 8 were written"),
+        ("pair_upstream", "out lacks pair_upstream.parquet"),
+        ("pair_upstream/layer=1", r"the table pair_upstream has 4 rows, 6 were written"),
         ("counts.json", r"out/counts.json cannot be read \(.*\)"),
     ],
 )
 def test_what_is_gone_is_named(tmp_path: Path, name: str, told: str) -> None:
-    """A prompt has three components upstream of layer 2 and one of layer 1."""
+    """A prompt has lists of two sides of a pair of layer 2, and of one of layer 1."""
     export(make(tmp_path / "store.duckdb", 0, 1), tmp_path / "out")
     (tmp_path / "out" / name).rename(tmp_path / "gone")
     with pytest.raises(SvtError, match=rf"{told}; export the store anew"):

@@ -10,6 +10,8 @@ import pytest
 
 from svt.compute.columns import COMPONENTS
 from svt.compute.decompose import decompose_model
+from svt.compute.tables import writer_columns
+from svt.compute.upstream import writers
 from svt.config import DumpConfig
 from svt.dataset.rows import prompt_rows
 from svt.query.trace import trace
@@ -22,6 +24,7 @@ from tests.settings import TRACE
 from tests.store_rows import connection
 
 DUMP = replace(SHIPPED, sample=0.0, min_weight=0.5, batch_size=8)
+ALL_SLICES = replace(DUMP, all_slices=True)
 
 
 def store_of(circuit: Planted, dump: DumpConfig = DUMP) -> duckdb.DuckDBPyConnection:
@@ -36,7 +39,8 @@ def store_of(circuit: Planted, dump: DumpConfig = DUMP) -> duckdb.DuckDBPyConnec
     for batch in parts(model, svd, circuit.prompts, dump):
         batch.pop("prompts", None)
         store.append_all(batch)
-    store.append_all(rows | {"singular_values": svd.singular_values()})
+    chosen = writer_columns(writers(model, dump.components))
+    store.append_all(rows | {"singular_values": svd.singular_values(), "writers": chosen})
     return con
 
 
@@ -60,7 +64,7 @@ def precision_recall(found: set[Edge], wanted: frozenset[Edge]) -> tuple[float, 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_planted_circuit_comes_out_whole_and_alone(tmp_path: Path, seed: int) -> None:
     circuit = planted(tmp_path, seed)
-    con = store_of(circuit)
+    con = store_of(circuit, ALL_SLICES)
     found = traced(con, circuit, "signal")
     assert precision_recall(found, circuit.edges) == (1, 1)
     assert {edge[:2] for edge in found} | {edge[2:4] for edge in found} == circuit.heads
@@ -73,7 +77,7 @@ def test_the_planted_circuit_comes_out_whole_and_alone(tmp_path: Path, seed: int
 def test_without_noise_the_baseline_finds_it_too(tmp_path: Path) -> None:
     """So it is the noise, and nothing else, that makes it fail above."""
     circuit = planted(tmp_path, seed=0, noise=0.0)
-    con = store_of(circuit)
+    con = store_of(circuit, ALL_SLICES)
     for slices in ("signal", "all"):
         assert traced(con, circuit, slices) == circuit.edges
 
@@ -84,15 +88,14 @@ def test_signal_sets_are_the_planted_slices(tmp_path: Path, seed: int) -> None:
     model = loaded(circuit.path)
     svd = decompose_model(model)
     (tables,) = parts(model, svd, circuit.prompts, replace(DUMP, batch_size=100))
-    pairs, slices = tables["pairs"], tables["slices"]
+    pairs, slices = tables["pairs"], tables["pair_slices"]
     n_seen = 0
     for i in range(len(pairs["pair_id"])):
         head = int(pairs["layer"][i]), int(pairs["head"][i])
         if head not in circuit.signals or not pairs["eligible"][i]:
             continue
         n_seen += 1
-        in_signal = slices["in_signal"][i * model.d_head : (i + 1) * model.d_head]
-        (k,) = np.flatnonzero(in_signal)
+        (k,) = slices["signal"][i].as_py()
         u, v = circuit.signals[head]
         assert abs(svd.u[head][:-1, k].numpy() @ u) > 0.999
         assert abs(svd.v[head][:-1, k].numpy() @ v) > 0.999

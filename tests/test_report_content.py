@@ -66,6 +66,8 @@ def test_what_was_run_is_told(page: str) -> None:
 def test_what_was_not_done_is_told(page: str) -> None:
     assert "No edge was changed, so none is shown to be causal" in page
     assert "No reference was given" not in page
+    assert "store holds no contributions through all slices; dump with dump.all_slices=tr" in page
+    assert "With and without singular vectors" not in page
 
 
 def test_a_question_is_answered_once(finished: Finished) -> None:

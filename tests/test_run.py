@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from svt.errors import SvtError
 from svt.query.cli import answer
 from svt.shell import override
 from tests.conftest import SMALL, Finished, Svt, svt_in
@@ -230,9 +231,56 @@ def test_a_dump_alone_leaves_no_run_folder_and_no_answer_is_null(svt: Svt) -> No
     assert rows == [(4,)]
 
 
-def test_graphs_of_signal_and_of_all_slices_differ(finished: Finished) -> None:
-    rows: pl.DataFrame = answer(finished.runs[0], "baseline_without_svd", [])
+def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None:
+    (run,) = all_slices.runs
+    rows: pl.DataFrame = answer(run, "baseline_without_svd", [])
     assert rows["slices"].to_list() == ["signal", "all"]
+    assert rows["n_edges"].n_unique() == 2
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "With and without singular vectors" in page
+    assert "The trace without singular vectors is not shown" not in page
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            ["trace.slices=all"],
+            "trace.slices=all, but dump.all_slices=false stores no contributions through all "
+            "slices; add dump.all_slices=true",
+        ),
+        (
+            ["chart.figures=[graph,graph_all_slices]"],
+            "chart.figures: graph_all_slices needs contributions through all slices, which "
+            "dump.all_slices=false does not store",
+        ),
+    ],
+)
+def test_what_needs_all_slices_is_refused_before_work(
+    svt: Svt, capfd: pytest.CaptureFixture[str], more: list[str], told: str
+) -> None:
+    done = svt(*SMALL, *more)
+    assert (done.code, done.stores) == (1, [])
+    assert told in capfd.readouterr().err
+
+
+def test_a_store_without_all_slices_has_no_such_trace(
+    svt: Svt, finished: Finished, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert svt(f"run.path={finished.runs[0]}", "stages=[trace]", "trace.slices=all").code == 1
+    assert "dump.all_slices=true" in capfd.readouterr().err
+    told = "query {}: the store holds no contributions through all slices; dump again with"
+    for query, *params in (
+        ("baseline_without_svd",),
+        ("graph_links_all_slices",),
+        ("significant", "slices=all"),
+        ("offset_size", "slices=all"),
+        ("edges_by_mode", "slices=all"),
+    ):
+        with pytest.raises(SvtError, match=told.format(query)):
+            answer(finished.runs[0], query, params)
+    heads = answer(finished.runs[0], "upstream_heatmap", ["layer=6", "head=2"])
+    assert heads.height > 0 and heads["contribution_all"].is_null().all()
 
 
 class OutOfMemoryError(RuntimeError):

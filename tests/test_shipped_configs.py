@@ -45,10 +45,8 @@ def test_every_trace_runs(svt: Svt, stored: str, trace: str) -> None:
     assert answer(done.runs[0], "select count(*) as n from graph_edges", [])["n"][0] > 0
 
 
-def test_the_baseline_runs(svt: Svt, stored: str) -> None:
-    done = svt(*FAST, stored, "experiment=all_slices")
-    assert done.code == 0
-    config = json.loads(answer(done.runs[0], "from run", [])["config"][0])
+def test_the_baseline_runs(all_slices: Finished) -> None:
+    config = json.loads(answer(all_slices.runs[0], "from run", [])["config"][0])
     assert config["trace"]["slices"] == "all"
 
 

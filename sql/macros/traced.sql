@@ -1,22 +1,18 @@
 -- traced: Algorithm 1 from every root pair of every prompt, without walking its paths one by one
 -- grain: [root, reached pair, side, upstream]; a pair that keeps no edge has one row with side null
--- A pair is reached at each path length by the summed visits of the pairs that lead to it, each as often
+-- First the pairs that are reached from any root, level by level: only their upstream components are ordered. Then a
+-- pair is reached at each path length by the summed visits of the pairs that lead to it, each as often
 -- as it has significant edges there (a head attending from a token to itself has them on two sides).
 CREATE OR REPLACE TEMP MACRO traced(
     roots, root_dest, root_src,
     firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
 ) AS TABLE
-WITH RECURSIVE firing AS (
+WITH RECURSIVE firing AS MATERIALIZED (
     SELECT pair_id, prompt_id, layer, head, dest, src
     FROM pairs
     WHERE eligible AND weight >= firing_weight
 ),
-edges AS MATERIALIZED (
-    FROM significant_edges(
-        firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
-    )
-),
-root_pairs AS (
+root_pairs AS MATERIALIZED (
     SELECT DISTINCT f.layer AS root_layer, f.head AS root_head, f.pair_id
     FROM (SELECT unnest(roots) AS root) AS r
     JOIN firing AS f ON f.layer = r.root[1] AND f.head = r.root[2]
@@ -24,14 +20,34 @@ root_pairs AS (
     LEFT JOIN roles AS s ON s.prompt_id = f.prompt_id AND s.pos = f.src
     WHERE root_src = 'any' OR s.role = root_src
 ),
-links AS MATERIALIZED (
-    SELECT e.pair_id, f.pair_id AS next_pair_id, count(*) AS n_edges
-    FROM edges AS e
-    JOIN firing AS f
-        ON f.prompt_id = e.prompt_id AND f.layer = e.up_layer AND f.head = e.up_head
-        AND f.dest = e.pos
-    WHERE e.component = 'head'
-    GROUP BY ALL
+firing_lists AS MATERIALIZED (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id)
+),
+root_lists AS (
+    SELECT * FROM firing_lists SEMI JOIN root_pairs USING (pair_id)
+),
+walked AS MATERIALIZED (
+    FROM leading_edges(
+        'root_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+    )
+    UNION
+    (
+        WITH level_lists AS (
+            SELECT * FROM firing_lists WHERE pair_id IN (SELECT next_pair_id FROM walked)
+        )
+        FROM leading_edges(
+            'level_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+        )
+    )
+),
+links AS (
+    SELECT pair_id, next_pair_id, count(*) AS n_edges
+    FROM walked
+    WHERE next_pair_id IS NOT NULL
+    GROUP BY pair_id, next_pair_id
+),
+edges AS (
+    SELECT DISTINCT * EXCLUDE (next_pair_id) FROM walked
 ),
 steps AS (
     SELECT root_layer, root_head, pair_id, 0 AS depth, 1::DOUBLE AS visits

@@ -12,6 +12,7 @@
 --         root_src VARCHAR role of the token they attend to, or any [= the run's trace.root_src, else any]
 -- grain: [reference, slices]
 -- columns: reference, slices, min_count, n_edges, n_heads, tp, precision, recall, recall_reachable, f1, best_f1
+-- needs: dump.all_slices
 -- Both traces start from the run's roots. `best_f1` is the best over all thresholds.
 WITH root_list AS (
     SELECT list(DISTINCT [root_layer, root_head]) AS roots FROM trace_pairs

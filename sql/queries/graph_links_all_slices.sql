@@ -12,6 +12,7 @@
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
 --          dest_role, src_role, n_between
+-- needs: dump.all_slices
 -- The trace starts from the run's roots; contributions are those over all slices of a head.
 WITH all_edges AS MATERIALIZED (
     FROM traced(

@@ -11,7 +11,13 @@
 -- `largest` the size of the largest contribution of a head, `total` the size of their sum, `added` that of the
 -- constants of all heads together. The ratios are of these means. `share_changed` is the share of the sides whose
 -- significant heads the constant changes.
-WITH firing_sides AS (
+WITH firing AS MATERIALIZED (
+    SELECT pair_id FROM pairs WHERE eligible AND weight >= $firing_weight
+),
+firing_lists AS MATERIALIZED (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id)
+),
+firing_sides AS (
     SELECT
         p.pair_id, p.layer, p.head, s.side, s.n_heads,
         CASE $slices WHEN 'all' THEN s.total_all ELSE s.total END AS total,
@@ -23,24 +29,24 @@ WITH firing_sides AS (
         END AS offset_each
     FROM pairs AS p
     JOIN sides AS s USING (pair_id)
-    WHERE p.eligible AND p.weight >= $firing_weight
+    SEMI JOIN firing USING (pair_id)
 ),
 largest AS (
     SELECT
         pair_id, side,
-        max(abs(CASE $slices WHEN 'all' THEN contribution_all ELSE contribution END::DOUBLE)) AS largest
-    FROM upstream
+        CASE $slices WHEN 'all' THEN contributions_all ELSE contributions END AS sizes,
+        greatest(list_max(sizes), -list_min(sizes))::DOUBLE AS largest
+    FROM firing_lists
     WHERE component = 'head'
-    GROUP BY pair_id, side
 ),
 kept AS (
     SELECT pair_id, side, list((up_layer, up_head) ORDER BY up_layer, up_head) AS heads
-    FROM significant_edges($firing_weight, $coverage, $slices, $nonpositive, 'head', 'exclude')
+    FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, 'head', 'exclude')
     GROUP BY pair_id, side
 ),
 kept_with AS (
     SELECT pair_id, side, list((up_layer, up_head) ORDER BY up_layer, up_head) AS heads
-    FROM significant_edges($firing_weight, $coverage, $slices, $nonpositive, 'head', 'include')
+    FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, 'head', 'include')
     GROUP BY pair_id, side
 ),
 measured AS (

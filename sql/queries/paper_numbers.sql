@@ -107,7 +107,10 @@ written_at_end AS (
     SELECT
         f.name, concat(u.up_layer, '.', u.up_head) AS up_name,
         rank() OVER (PARTITION BY f.name ORDER BY avg(u.contribution) DESC) AS signal_rank,
-        rank() OVER (PARTITION BY f.name ORDER BY avg(u.contribution_all) DESC) AS rank
+        CASE
+            WHEN avg(u.contribution_all) IS NOT NULL
+            THEN rank() OVER (PARTITION BY f.name ORDER BY avg(u.contribution_all) DESC)
+        END AS rank
     FROM firing AS f
     JOIN upstream AS u USING (pair_id)
     WHERE f.name IN ('9.9', '10.0') AND f.dest_role = 'end' AND u.side = 'dest' AND u.component = 'head'

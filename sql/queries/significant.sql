@@ -9,8 +9,16 @@
 --         head INTEGER only pairs of this head [= null]
 -- grain: [firing pair, side, upstream]
 -- columns: pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution
+WITH firing AS (
+    SELECT pair_id
+    FROM pairs
+    WHERE eligible AND weight >= $firing_weight
+        AND layer = coalesce($layer::INTEGER, layer) AND head = coalesce($head::INTEGER, head)
+),
+firing_lists AS (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id)
+)
 SELECT
     pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution
-FROM significant_edges($firing_weight, $coverage, $slices, $nonpositive, $components, $offset)
-WHERE layer = coalesce($layer::INTEGER, layer) AND head = coalesce($head::INTEGER, head)
+FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, $components, $offset)
 ORDER BY pair_id, side, contribution DESC, component, up_layer, up_head;

@@ -19,5 +19,5 @@ SELECT
     (SELECT count(*) FROM firing) / nullif((SELECT count(*) FROM prompts), 0) AS firing_pairs_a_prompt,
     (SELECT count(DISTINCT (layer, head)) FROM firing) AS firing_heads,
     (SELECT median(n_slices) FROM firing) AS median_signal_size,
-    (SELECT count(*) FROM upstream) AS upstream_rows
+    (SELECT coalesce(sum(list_count(contributions)), 0)::BIGINT FROM pair_upstream) AS upstream_rows
 FROM dump;

@@ -9,22 +9,37 @@
 --        slices, without the offset
 -- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all
 WITH firing AS (
-    SELECT
-        p.pair_id, s.side, $coverage * s.total AS covered, s.total > 0 AS positive
+    SELECT p.pair_id
     FROM pairs AS p
-    JOIN sides AS s ON s.pair_id = p.pair_id AND s.side::VARCHAR = $side
     LEFT JOIN roles AS r
-        ON r.prompt_id = p.prompt_id AND r.pos = CASE s.side WHEN 'dest' THEN p.dest ELSE p.src END
+        ON r.prompt_id = p.prompt_id AND r.pos = CASE $side WHEN 'dest' THEN p.dest ELSE p.src END
     WHERE p.layer = $layer AND p.head = $head AND p.eligible AND p.weight >= $firing_weight
         AND ($role = 'any' OR r.role = $role)
+),
+firing_lists AS MATERIALIZED (
+    SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id) WHERE side::VARCHAR = $side
+),
+significant AS (
+    SELECT up_layer, up_head, count(*) AS n_significant
+    FROM significant_edges('firing_lists', $coverage, 'signal', 'none', 'head', 'exclude')
+    GROUP BY up_layer, up_head
+),
+means AS (
+    SELECT
+        u.component, u.up_layer, u.up_head,
+        count(*) AS n_firings,
+        avg(u.contribution) AS contribution,
+        avg(u.contribution_all) AS contribution_all
+    FROM upstream AS u
+    JOIN firing USING (pair_id)
+    WHERE u.side::VARCHAR = $side
+    GROUP BY u.component, u.up_layer, u.up_head
 )
 SELECT
-    u.component, u.up_layer, u.up_head,
-    count(*) AS n_firings,
-    count(*) FILTER (WHERE f.positive AND u.cum_before <= f.covered) AS n_significant,
-    avg(u.contribution) AS contribution,
-    avg(u.contribution_all) AS contribution_all
-FROM upstream AS u
-JOIN firing AS f ON f.pair_id = u.pair_id AND f.side = u.side
-GROUP BY u.component, u.up_layer, u.up_head
-ORDER BY contribution DESC, u.component, u.up_layer, u.up_head;
+    u.component, u.up_layer, u.up_head, u.n_firings,
+    coalesce(s.n_significant, 0) AS n_significant,
+    u.contribution, u.contribution_all
+FROM means AS u
+LEFT JOIN significant AS s
+    ON u.component = 'head' AND s.up_layer = u.up_layer AND s.up_head = u.up_head
+ORDER BY u.contribution DESC, u.component, u.up_layer, u.up_head;

@@ -3,7 +3,8 @@
 1. In turns: the forward pass of the prompts in the dump's own batches under the dump's own hooks,
    which here do nothing, with the logits of every token and with none; then the dump stage into a
    store, at strong pairs alone and at the defaults. The stage times its own phases.
-2. Every causal pair of a few prompts, heads as components: rows a second and bytes a row.
+2. Every causal pair of a few prompts, heads as components: stored numbers a second and bytes a
+   number, where upstream contributions and slice coordinates count.
 3. Growth: each size in a process of its own, whose peak memory is then its own too; the exponent
    is the slope of log time over log size.
 """
@@ -48,7 +49,8 @@ class Dumped:
     work: float  # everything but that
     pairs: int
     firing: int
-    upstream: int
+    upstream: int  # contributions
+    numbers: int  # contributions and coordinates
     store: int
     peak: int
 
@@ -102,7 +104,7 @@ def dump_rows(checkpoint: Path, folder: Path, device: str, repeats: int) -> list
             ),
             Row(f"{words}: stored pairs a prompt", [last.pairs / N_PROMPTS], device=device),
             Row(f"{words}: firing pairs a prompt", [last.firing / N_PROMPTS], device=device),
-            Row(f"{words}: upstream rows", [last.upstream], device=device),
+            Row(f"{words}: upstream contributions", [last.upstream], device=device),
             Row(f"{words}: store", [last.store / 1e6], "MB", device=device),
         ]
     return rows
@@ -114,15 +116,17 @@ def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
     config, dataset = configuration(checkpoint, *EVERYTHING), ioi_prompts(N_EVERYTHING)
     store = folder / "everything.duckdb"
     runs = [dumped(config, dataset, store) for _ in range(repeats)]
-    rows, what = runs[0].upstream, "everything stored"
-    rates = [run.upstream / run.whole / 1e6 for run in runs]
-    after = [run.upstream / run.work / 1e6 for run in runs]
+    last, what = runs[-1], "everything stored"
+    rates = [run.numbers / run.whole / 1e6 for run in runs]
+    after = [run.numbers / run.work / 1e6 for run in runs]
+    each = table_bytes(store, "pair_upstream") / last.upstream
     return [
-        Row(f"{what}: upstream rows", [rows]),
-        Row(f"{what}: million upstream rows a second", rates, "", ("at least", 5)),
+        Row(f"{what}: upstream contributions", [last.upstream]),
+        Row(f"{what}: stored numbers, coordinates included", [last.numbers]),
+        Row(f"{what}: million numbers a second", rates, "", ("at least", 5)),
         Row(f"{what}: the same after set-up", after),
-        Row(f"{what}: store, bytes an upstream row", [runs[0].store / rows], "", ("at most", 6)),
-        Row(f"{what}: of these the table upstream", [upstream_bytes(store) / rows]),
+        Row(f"{what}: store, bytes a number", [last.store / last.numbers], "", ("at most", 4.5)),
+        Row(f"{what}: table pair_upstream, bytes a contribution", [each]),
     ]
 
 
@@ -178,15 +182,16 @@ def dumped(config: Config, dataset: Dataset, path: Path) -> Dumped:
     """The dump stage, anew; the store stays at `path`."""
     seconds = timed(dump, config, dataset, _IDENTITY, path)
     with duckdb.connect(str(path), read_only=True) as con:
-        ((phases, pairs, firing, upstream),) = con.execute(
+        ((phases, pairs, firing, upstream, coordinates),) = con.execute(
             "SELECT (SELECT seconds FROM dump), (SELECT count(*) FROM pairs), "
             "(SELECT count(*) FROM pairs WHERE eligible AND weight >= 0.5), "
-            "(SELECT count(*) FROM upstream)"
+            "(SELECT coalesce(sum(len(contributions)), 0)::BIGINT FROM pair_upstream), "
+            "(SELECT sum(len(dest_coords) + len(src_coords))::BIGINT FROM pair_slices)"
         ).fetchall()
     took = json.loads(phases)
     set_up = took["load"] + took["decompose"]
-    size = path.stat().st_size
-    return Dumped(set_up, seconds - set_up, pairs, firing, upstream, size, peak_bytes())
+    numbers, size = upstream + coordinates, path.stat().st_size
+    return Dumped(set_up, seconds - set_up, pairs, firing, upstream, numbers, size, peak_bytes())
 
 
 def _apart(config: Config, dataset: Dataset, path: Path) -> Dumped:
@@ -194,11 +199,11 @@ def _apart(config: Config, dataset: Dataset, path: Path) -> Dumped:
         return other.submit(dumped, config, dataset, path).result()
 
 
-def upstream_bytes(store: Path) -> int:
-    """What the blocks of the table `upstream` take."""
+def table_bytes(store: Path, table: str) -> int:
+    """What the blocks of a table take."""
     with duckdb.connect(str(store), read_only=True) as con:
         ((blocks,),) = con.execute(
-            "SELECT count(DISTINCT block_id) FROM pragma_storage_info('upstream')"
+            f"SELECT count(DISTINCT block_id) FROM pragma_storage_info('{table}')"
         ).fetchall()
         ((size,),) = con.execute(
             "SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()"

@@ -8,12 +8,13 @@ asked, so that the report can show the SQL:
 """
 
 from svt.charts.export import export
-from svt.charts.figure import Ask, Asked, Context, Figure
+from svt.charts.figure import ALL_SLICES, Ask, Asked, Context, Figure
 from svt.charts.registry import FIGURES, check_figures, chosen_figures, draw
 from svt.charts.report import Fact, Report, Table, write_report
 from svt.charts.sweep import sweep
 
 __all__ = [
+    "ALL_SLICES",
     "FIGURES",
     "Ask",
     "Asked",

@@ -13,6 +13,9 @@ import polars as pl
 from svt.charts.style import Chart, specification
 from svt.config import ChartConfig, TraceConfig
 
+ALL_SLICES = "upstream.contribution_all"
+"""What a figure needs that shows contributions through all slices (dump.all_slices)."""
+
 
 class Ask(Protocol):
     """Runs a named query of sql/queries with bound parameters."""
@@ -105,3 +108,4 @@ class FigureSpec:
     default: bool = True
     """Whether it is drawn unasked, if every table of `needs` has rows."""
     needs: tuple[str, ...] = ()
+    """Tables, and ALL_SLICES."""

@@ -210,7 +210,8 @@ HEAD_FIGURES = {
     "upstream_heatmap": FigureSpec(
         "What reaches a head",
         "Each square is an upstream head, coloured by what it adds on average to the attention "
-        "score of the head named above, through the signal slices or through all slices.",
+        "score of the head named above, through the signal slices or, where they are stored, "
+        "through all slices.",
         _upstream_heatmap,
         needs=("pairs",),
     ),

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from svt.charts.figure import Ask, Context, FigureSpec
+from svt.charts.figure import ALL_SLICES, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
 from svt.charts.graph import graph, top_layers, with_verdicts
 from svt.charts.precision_recall import precision_recall
@@ -128,7 +128,7 @@ TRACE_FIGURES = {
         "in the traced graph come from what the signal slices leave out as noise.",
         _graph_all_slices,
         default=False,
-        needs=("upstream",),
+        needs=(ALL_SLICES,),
     ),
     "precision_recall": FigureSpec(
         "Precision and recall",

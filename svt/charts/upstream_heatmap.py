@@ -1,7 +1,7 @@
 """Upstream contributions of every head below a chosen head: signal slices beside all slices.
 
 1. A row for each chosen head: first what is written into its destination token, then into its
-   source token, each through the signal slices and through all slices.
+   source token, each through the signal slices and, where they are stored, through all slices.
 2. One square for each upstream head; its mean contribution over the firings is the colour.
 3. Both panels of a side share a diverging scale about 0, unless one panel's largest value is more
    than `RATIO` times the other's: then each has its own, since the smaller would be white
@@ -26,7 +26,7 @@ SIDES = {"dest": "destination", "src": "source"}
 def upstream_heatmap(
     upstream: Mapping[tuple[int, int], pl.DataFrame], *, notes: Sequence[str] = ()
 ) -> Chart:
-    """Layer-by-head heatmaps, four for each head.
+    """Layer-by-head heatmaps, four for each head, two without contributions through all slices.
 
     upstream: of each (layer, head) the rows of the query `upstream_heatmap`: side up_layer up_head
     contribution contribution_all n_firings, contributions as means over the firings;
@@ -53,11 +53,12 @@ def _row(upstream: pl.DataFrame, layer: int, head: int) -> alt.HConcatChart:
     panels = []
     for side, token in SIDES.items():  # 1
         values = upstream.filter(side=side)
-        largest = {column: _largest(values, column) for column in PANELS}
+        stored = [column for column in PANELS if upstream[column].count()]
+        largest = {column: _largest(values, column) for column in stored}
         apart = max(largest.values()) > RATIO * min(largest.values())  # 3
-        for column, slices in PANELS.items():
+        for column in stored:
             limit = largest[column] if apart else max(largest.values())
-            panels.append(_panel(values, column, limit, f"{token}, {slices}"))
+            panels.append(_panel(values, column, limit, f"{token}, {PANELS[column]}"))
     row: alt.HConcatChart = alt.hconcat(
         *panels,
         title=alt.TitleParams(

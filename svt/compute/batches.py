@@ -4,8 +4,8 @@
    dump.batch_size of them, and no more tokens, padding included, than its share of dump.memory_gb
    holds.
 2. Of that memory a third goes to activations and the pairs chosen from them, one to what the
-   writers add to the residual stream, one to rows on their way into the store and the probes that
-   they are read with.
+   writers add to the residual stream, one to what is on its way into the store and the probes
+   that it is read with.
 
 The prompts and the settings alone decide the batches, so a run that was killed finds its own again.
 """
@@ -20,7 +20,8 @@ from svt.config import DumpConfig
 if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
 
-ROW_BYTES = 200  # of an upstream row while its columns are made, and once more while it is written
+SLICE_BYTES = 200  # of a slice of a pair, while signals and probes are made of it
+NUMBER_BYTES = 40  # of a contribution, while it is computed and once more while it is written
 _PAIR_BYTES = 64  # of a pair, from the forward pass until its columns are made
 _DRAWING_BYTES = 80  # of a candidate of one head, while dump.sample draws
 _COPIES_OF_ATTENTION = 4  # scores and weights, on the device and as NumPy

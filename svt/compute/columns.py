@@ -1,15 +1,39 @@
-"""What compute hands to the store: batches of tables, each a name to NumPy column mapping.
+"""What compute hands to the store: batches of tables, each a name to column mapping.
 
-Codes stand for the two ENUM types, in the order of their names here. A missing value is masked
-in an integer or boolean column and NaN in a float column.
+1. Columns are NumPy arrays. Codes stand for the two ENUM types, in the order of their names here.
+   A missing value is masked in an integer or boolean column and NaN in a float column.
+2. A column of lists is an Arrow array over the memory of a NumPy one.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 SIDES = ("dest", "src")
 COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
 HEAD = COMPONENTS.index("head")
 
-Columns = dict[str, NDArray[np.generic]]
+Column: TypeAlias = NDArray[np.generic] | pa.ListArray | pa.ChunkedArray
+Columns = dict[str, Column]
 Batch = dict[str, Columns]  # table name -> columns
+
+
+def lists(values: NDArray[np.generic]) -> pa.ListArray:
+    """Step 2: a list a row; values: [row, entry]."""
+    n_rows, n_entries = values.shape
+    return ragged_lists(values.ravel(), np.full(n_rows, n_entries))
+
+
+def ragged_lists(values: NDArray[np.generic], lengths: NDArray[np.integer]) -> pa.ListArray:
+    """Step 2: lists of unlike lengths; values: [entry], those of one row after the other."""
+    ends = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=ends[1:])
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+
+
+def chained(parts: Sequence[pa.ListArray]) -> pa.ChunkedArray:
+    """The rows of all parts, none of them copied."""
+    return pa.chunked_array(parts)

@@ -9,8 +9,8 @@
 5. Once a batch: logit differences and direct effects (effects.py), coordinates of the heads asked
    for.
 
-A chunk's rows are sorted by pair_id, then slice or side; those of upstream by layer first, and
-within a (pair, side) by rank. Batches and padding change no row beyond float32 rounding.
+A chunk's rows are sorted by pair_id, then side; those of pair_upstream by layer and component
+first. Batches and padding change no row beyond float32 rounding.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from svt.compute.batches import ROW_BYTES, share
+from svt.compute.batches import NUMBER_BYTES, SLICE_BYTES, share
 from svt.compute.columns import Batch
 from svt.compute.decompose import HeadSVD
 from svt.compute.effects import asked, head_effects, prompt_columns
@@ -46,7 +46,7 @@ def dump_batches(
     only_correct: bool = False,
 ) -> Iterator[Iterator[Batch]]:
     """Of each batch, one part or more of the tables prompts, head_effects, coordinates, pairs,
-    slices, upstream and sides; every row comes exactly once.
+    pair_slices, pair_upstream and sides; every row comes exactly once.
 
     The parts of a batch must be taken before the next batch is. Raises SvtError for
     dump.coordinates heads that the model does not have. The prompts must fit the model.
@@ -114,26 +114,27 @@ class _Worker:
         return tables
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
-        """Consecutive pairs, as many as the rows' share of the memory holds, probes included."""
-        model = self.model
-        upstream = np.where(pairs.sampled, 0, 2 * pairs.layer * model.n_heads)
-        probes = np.where(pairs.sampled, 0, 4 * model.d_model * model.work_dtype.itemsize)
-        cost = (upstream + model.d_head) * ROW_BYTES + probes
+        """Consecutive pairs, as many as the lists' share of the memory holds, probes included."""
+        model, n_kinds = self.model, 1 + self.dump.all_slices
+        upstream = NUMBER_BYTES * pairs.layer * model.n_heads
+        probe = model.d_model * model.work_dtype.itemsize
+        received = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
+        cost = received + SLICE_BYTES * model.d_head
         first = np.flatnonzero(np.diff(np.cumsum(cost) // share(self.dump), prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
             yield take(pairs, slice(start, stop))
 
     @_one_thread_less()
     def pair_tables(self, batch: Layout, acts: Activations, pairs: Pairs) -> Batch:
-        """Step 4: pairs, slices, upstream and sides of a chunk."""
+        """Step 4: pairs, pair_slices, pair_upstream and sides of a chunk."""
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
         found = slices(self.basis, acts, pairs, token)
-        read = readout(self.basis, acts, pairs, found, token)
+        read = readout(self.basis, acts, pairs, found, token, self.dump.all_slices)
         scaling = np.array([scoring.scale for scoring in self.model.scoring])[pairs.layer]
         tables = {
             "pairs": pair_columns(batch, pairs, found, read, scaling),
-            "slices": slice_columns(pairs, found),
+            "pair_slices": slice_columns(pairs, found),
         }
         strong = ~pairs.sampled
         pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)

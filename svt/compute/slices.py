@@ -3,9 +3,9 @@
 1. dest_coord = G_Q q and src_coord = G_K k of the query and the key as they enter the dot product
    (attention.py), in the precision of the activations, once for every (head, token) that takes
    part.
-2. contribution_k = dest_coord_k * src_coord_k, rounded to the float32 that is stored; their
-   float64 sum is omega_score, the score before it is scaled.
-3. Signal sets of the contributions as stored, so that a query over the store finds the same.
+2. contribution_k = dest_coord_k * src_coord_k, a float32 product of the float32 coordinates that
+   are stored; their float64 sum is omega_score, the score before it is scaled.
+3. Signal sets of these contributions, so that a query over the store finds the same.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def slices(of: Basis, acts: Activations, pairs: Pairs, token: Integers) -> Slice
     dest_coord, src_coord = (  # 1
         coordinates(of, side, acts, pairs.layer, pairs.head, token[:, side]) for side in range(2)
     )
-    contribution = (dest_coord * src_coord).astype(np.float32, copy=False)  # 2
+    contribution = dest_coord.astype(np.float32) * src_coord.astype(np.float32)  # 2
     score = contribution.sum(axis=1, dtype=np.float64)
     rank, in_signal = signal_sets(contribution)  # 3
     return Slices(dest_coord, src_coord, contribution, rank, in_signal, score)

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from svt.compute.columns import HEAD, Batch, Columns
+from svt.compute.columns import HEAD, Batch, Columns, chained, lists, ragged_lists
 from svt.compute.forward import Activations, Layout
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.slices import Basis, Slices, coordinates
-from svt.compute.upstream import Doubles, Ranking, Readout, Received, Writers, rank_heads
+from svt.compute.upstream import Doubles, Readout, Received, Writers
 
 
 def pair_columns(
@@ -17,7 +17,8 @@ def pair_columns(
 ) -> Columns:
     """Return one row a stored pair; scaling: [pair], what its layer multiplies scores by."""
     offsets = read.offsets  # [pair, side, kind]
-    return {
+    names = ("dest_offset", "src_offset"), ("dest_offset_all", "src_offset_all")
+    columns: Columns = {
         "pair_id": pairs.pair_id,
         "prompt_id": batch.prompt_ids[pairs.row],
         "layer": pairs.layer.astype(np.uint8),
@@ -32,103 +33,108 @@ def pair_columns(
         "n_slices": found.in_signal.sum(axis=1).astype(np.uint16),
         "dest_scale": read.scale[:, 0].astype(np.float32),
         "src_scale": read.scale[:, 1].astype(np.float32),
-        "dest_offset": offsets[:, 0, 0],
-        "src_offset": offsets[:, 1, 0],
-        "dest_offset_all": offsets[:, 0, 1],
-        "src_offset_all": offsets[:, 1, 1],
         "residual": np.abs(found.omega_score - pairs.score.astype(np.float64) / scaling),
     }
+    for kind in range(offsets.shape[2]):
+        columns |= dict(zip(names[kind], offsets[:, :, kind].T, strict=True))
+    return columns
 
 
 def slice_columns(pairs: Pairs, found: Slices) -> Columns:
-    """One row a (pair, slice)."""
-    n, r = found.contribution.shape
+    """One row a pair; its signal by rank."""
+    size = found.in_signal.sum(axis=1)
+    order = np.argsort(found.rank, axis=1).astype(np.uint16)  # ranks have no ties
+    places = np.arange(order.shape[1])
     return {
-        "pair_id": np.repeat(pairs.pair_id, r),
-        "k": np.tile(np.arange(r, dtype=np.uint16), n),
-        "contribution": found.contribution.ravel(),
-        "dest_coord": found.dest_coord.ravel().astype(np.float32),
-        "src_coord": found.src_coord.ravel().astype(np.float32),
-        "rank": found.rank.ravel(),
-        "in_signal": found.in_signal.ravel(),
+        "pair_id": pairs.pair_id,
+        "dest_coords": lists(found.dest_coord.astype(np.float32)),
+        "src_coords": lists(found.src_coord.astype(np.float32)),
+        "signal": ragged_lists(order[places < size[:, None]], size),
     }
 
 
 def upstream_tables(
     pairs: Pairs, writers: Writers, received: Iterable[Received], readings: Doubles | None
 ) -> Batch:
-    """`sides`, and `upstream` where there are pairs: layer by layer the heads by rank, then the
-    other writers.
+    """`sides`, and `pair_upstream` where there are pairs: layer by layer the heads, then the other
+    writers.
 
     readings: [pair, side], of the whole normalised residual, where all components were dumped.
     """
-    upstream, shape = [], (len(pairs), 2)
+    upstream: list[Columns] = []
+    shape = (len(pairs), 2)
     n_heads, total, total_all, closure = np.zeros(shape, np.uint16), *np.zeros((3, *shape))
+    total_all += np.nan
     for got in received:
-        ranking = rank_heads(got)
-        upstream.append(_head_rows(pairs, writers, got, ranking))
-        if len(got.others):
-            upstream.append(_other_rows(pairs, writers, got))
+        pair_id = pairs.pair_id[got.pairs]
+        if got.from_heads.shape[-1]:
+            upstream.append(_upstream_rows(pair_id, HEAD, got.from_heads))
+        of_others = writers.component[got.others]
+        for component in np.unique(of_others):
+            some = got.from_others[..., of_others == component]
+            upstream.append(_upstream_rows(pair_id, component, some))
         n_heads[got.pairs] = got.from_heads.shape[-1]
-        total[got.pairs] = ranking.total
-        total_all[got.pairs] = got.from_heads[:, :, 1].sum(axis=-1, dtype=np.float64)
-        closure[got.pairs] = got.from_others[:, :, 0].sum(axis=-1, dtype=np.float64)
+        total[got.pairs], *every = _totals(got.from_heads)
+        for of_every_slice in every:
+            total_all[got.pairs] = of_every_slice
+        closure[got.pairs] = _totals(got.from_others)[0]
     closure += np.nan if readings is None else total - readings
-    sides = _sides(pairs.pair_id, 1) | {
+    sides = _sides(pairs.pair_id) | {
         "total": total.ravel(),
         "total_all": total_all.ravel(),
         "n_heads": n_heads.ravel(),
         "closure": closure.ravel(),
     }
-    return {"sides": sides} | ({"upstream": _joined(upstream)} if upstream else {})
+    return {"sides": sides} | ({"pair_upstream": _joined(upstream)} if upstream else {})
 
 
-def _head_rows(pairs: Pairs, writers: Writers, got: Received, ranking: Ranking) -> Columns:
-    n_heads = ranking.order.shape[-1]
-    rows = _sides(pairs.pair_id[got.pairs], n_heads)
-    contribution_all = np.take_along_axis(got.from_heads[:, :, 1], ranking.order, axis=-1)
-    rank = np.arange(1, n_heads + 1, dtype=np.uint16)
-    return rows | {
-        "component": np.full(len(rows["side"]), HEAD, np.uint8),
-        "up_layer": writers.layer.astype(np.uint8)[ranking.order].ravel(),
-        "up_head": writers.head.astype(np.uint8)[ranking.order].ravel(),
-        "contribution": ranking.contribution.ravel(),
-        "contribution_all": contribution_all.ravel(),
-        "rank": np.tile(rank, 2 * len(got.pairs)),
-        "cum_before": ranking.cum_before.ravel(),
-    }
-
-
-def _other_rows(pairs: Pairs, writers: Writers, got: Received) -> Columns:
-    rows = _sides(pairs.pair_id[got.pairs], len(got.others))
-    n = len(rows["side"])
-    writer = np.tile(got.others, 2 * len(got.pairs))
-    return rows | {
-        "component": writers.component[writer],
-        "up_layer": _nullable(writers.layer[writer]),
-        "up_head": _nullable(writers.head[writer]),
-        "contribution": got.from_others[:, :, 0].ravel(),
-        "contribution_all": got.from_others[:, :, 1].ravel(),
-        "rank": np.ma.masked_all(n, np.uint16),
-        "cum_before": np.full(n, np.nan),
-    }
-
-
-def _sides(pair_id: Integers, n_rows: int) -> Columns:
-    """pair_id and side of so many rows for each side of the pairs."""
+def writer_columns(writers: Writers) -> Columns:
+    """One row a writer, counted from 0 within its component as its contributions are stored."""
+    first = np.searchsorted(writers.component, writers.component)  # components ascend
     return {
-        "pair_id": np.repeat(pair_id, 2 * n_rows),
-        "side": np.tile(np.repeat(np.arange(2, dtype=np.uint8), n_rows), len(pair_id)),
+        "component": writers.component,
+        "writer": (np.arange(len(writers)) - first).astype(np.uint16),
+        "up_layer": _nullable(writers.layer),
+        "up_head": _nullable(writers.head),
+    }
+
+
+def _upstream_rows(
+    pair_id: Integers, component: int, contributions: NDArray[np.float32]
+) -> Columns:
+    """One row a (pair, side); contributions: [pair, side, kind, writer]."""
+    rows = _sides(pair_id)
+    names = ("contributions", "contributions_all")
+    kinds = np.moveaxis(contributions, 2, 0)
+    return (
+        rows
+        | {"component": np.full(2 * len(pair_id), component, np.uint8)}
+        | {
+            name: lists(kind.reshape(2 * len(pair_id), -1))
+            for name, kind in zip(names, kinds, strict=False)
+        }
+    )
+
+
+def _totals(contributions: NDArray[np.float32]) -> Doubles:
+    """Sums over what writes, [kind, pair, side]; contributions: [pair, side, kind, writer]."""
+    return np.moveaxis(contributions.sum(axis=-1, dtype=np.float64), -1, 0)
+
+
+def _sides(pair_id: Integers) -> Columns:
+    """pair_id and side of a row for each side of the pairs."""
+    return {
+        "pair_id": np.repeat(pair_id, 2),
+        "side": np.tile(np.arange(2, dtype=np.uint8), len(pair_id)),
     }
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
-    """Rows of all parts, a column masked where one of them has it masked."""
+    """Rows of all parts."""
     joined: Columns = {}
-    for name in parts[0]:
+    for name, first in parts[0].items():
         values = [part[name] for part in parts]
-        masked = any(isinstance(some, np.ma.MaskedArray) for some in values)
-        joined[name] = np.ma.concatenate(values) if masked else np.concatenate(values)
+        joined[name] = np.concatenate(values) if isinstance(first, np.ndarray) else chained(values)
     return joined
 
 

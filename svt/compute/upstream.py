@@ -4,15 +4,13 @@
 1. Slice k reads the residual at dest along p_k = Q~ R_i^T G_Q^T e_k and at src along p_k = K~ R_j^T
    G_K^T e_k; without rotation these are sqrt(sigma_k) u_k and sqrt(sigma_k) v_k. A (pair, side)
    reads it along one direction, its probe: (1 / scale_t) times the sum over k of sign_k p_k[:d],
-   sign_k = sign(dest_coord_k) for both sides. The sum runs over the signal set, and once more over
-   every slice (the paper's baseline).
+   sign_k = sign(dest_coord_k) for both sides. The sum runs over the signal set and, with
+   dump.all_slices, once more over every slice (the paper's baseline).
 2. The sum over k of sign_k p_k[d] / scale_t is the offset that the released code adds; models
    without query and key biases have none.
 3. A component's contribution is its output at the token, read along the probe. One product a
    token serves all pairs that touch it.
-4. Layer by layer of the pairs, heads below are ranked by the float32 contributions that are
-   stored, descending, ties by (layer, head); totals and the sum of those ranked above are float64.
-5. Closure: with every component dumped, their sum minus the probe's reading of the normalised
+4. Closure: with every component dumped, their sum minus the probe's reading of the normalised
    residual.
 """
 
@@ -30,7 +28,6 @@ from svt.compute.columns import COMPONENTS, HEAD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
-from svt.compute.ranking import descending
 from svt.compute.slices import Basis, Slices
 
 Doubles = NDArray[np.float64]
@@ -131,19 +128,29 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Readout:
-    """How stored pairs read the residual stream; kind 0 is the signal, kind 1 every slice."""
+    """How stored pairs read the residual stream; kind 0 is the signal, kind 1, if it is there,
+    every slice.
+    """
 
     weights: Tensor  # [pair, side, kind, r], along the columns of W_Q or W_K, times 1 / scale
     offsets: Doubles  # [pair, side, kind], step 2
     scale: Doubles  # [pair, side], of the pair's head at dest and src
-    readings: Doubles  # [pair, side], of step 5, along the signal
+    readings: Doubles  # [pair, side], of step 4, along the signal
 
 
-def readout(of: Basis, acts: Activations, pairs: Pairs, found: Slices, token: Integers) -> Readout:
-    """Return the readout of every pair; token: [pair, side]."""
+def readout(
+    of: Basis,
+    acts: Activations,
+    pairs: Pairs,
+    found: Slices,
+    token: Integers,
+    all_slices: bool,
+) -> Readout:
+    """Return the readout of every pair, of both kinds with `all_slices`; token: [pair, side]."""
     device, n_heads = of.g.device, of.g.shape[2]
-    sign = np.sign(found.dest_coord)
-    signs = np.stack([sign * found.in_signal, sign], axis=1)  # [pair, kind, slice]
+    every = np.sign(found.dest_coord)
+    signal = every * found.in_signal
+    signs = np.stack([signal, every] if all_slices else [signal], axis=1)  # [pair, kind, slice]
     along = torch.as_tensor(signs, device=device).to(of.g.dtype)
     weights = of.g.new_empty(len(pairs), 2, *along.shape[1:])
     for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
@@ -257,21 +264,3 @@ def contributions(
         from_heads = found[..., :n_heads][asked].float().cpu().numpy()
         from_others = found[..., others][asked].float().cpu().numpy()
         yield Received(of_layer, others, from_heads, from_others)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The heads below each (pair, side), those that contribute most first."""
-
-    order: NDArray[np.intp]  # [pair, side, rank], indices of heads
-    contribution: NDArray[np.float32]  # [pair, side, rank]
-    cum_before: Doubles  # [pair, side, rank]
-    total: Doubles  # [pair, side]
-
-
-def rank_heads(received: Received) -> Ranking:
-    """Step 4."""
-    order, ranked = descending(received.from_heads[:, :, 0])
-    running = np.zeros((*order.shape[:2], order.shape[2] + 1))
-    np.cumsum(ranked, axis=-1, dtype=np.float64, out=running[..., 1:])
-    return Ranking(order, ranked, running[..., :-1], total=running[..., -1])

@@ -14,10 +14,28 @@ from svt.paths import sql_dir
 def create_tables(
     con: duckdb.DuckDBPyConnection, catalog: str, kind: Literal["store", "results"]
 ) -> None:
-    """Creates the types and tables of sql/schema/<kind> in an attached, writable catalog."""
+    """Creates the types, tables and views of sql/schema/<kind> in an attached, writable catalog."""
     with using(con, catalog):
         for file in sorted((sql_dir() / "schema" / kind).glob("*.sql")):  # _types.sql comes first
             con.execute(file.read_text(encoding="utf-8"))
+    if kind == "store":
+        create_views(con, catalog)
+
+
+def create_views(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Creates the long views of a store, sql/schema/store/views, beside its tables."""
+    with using(con, catalog):
+        for file in sorted(_views().glob("*.sql")):
+            con.execute(file.read_text(encoding="utf-8"))
+
+
+def view_names() -> set[str]:
+    """The long views of a store: what they show stands in its tables."""
+    return {file.stem for file in _views().glob("*.sql")}
+
+
+def _views() -> Path:
+    return sql_dir() / "schema" / "store" / "views"
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""A store exported to Parquet, opened again: a catalog of views over its files.
+"""A store exported to Parquet, opened again: a catalog of views over its files, and of the long
+views over these (sql/schema/store/views).
 
 1. A table is the file TABLE.parquet, or a folder of files for each layer, TABLE/layer=3/*.parquet;
    then the column `layer` stands in their names alone.
@@ -9,12 +10,14 @@
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
 from svt.errors import SvtError
-from svt.query.catalog import create_tables, quoted
+from svt.query.catalog import create_tables, create_views, quoted, view_names
+from svt.store.identity import check_schema
 
 MARK = "dump.parquet"  # what tells the folder of an exported store from any other
 COUNTS = "counts.json"  # rows by table
@@ -25,8 +28,11 @@ def is_export(path: Path) -> bool:
 
 
 def attach_folder(con: duckdb.DuckDBPyConnection, catalog: str, folder: Path) -> None:
-    """Attaches the folder of an exported store; SvtError when a table is not whole."""
+    """Attaches the folder of an exported store; SvtError for another schema, or when a table is
+    not whole.
+    """
     folder = folder.resolve()
+    _check_schema(con, folder)
     counts = _counts(folder)
     con.execute(f"ATTACH ':memory:' AS {catalog}")
     for table, columns in _schema(con).items():
@@ -50,10 +56,19 @@ def attach_folder(con: duckdb.DuckDBPyConnection, catalog: str, folder: Path) ->
                 f"{folder}: the table {table} has {n_rows} rows, {counts.get(table)} were written; "
                 "export the store anew"
             )
+    create_views(con, catalog)
     con.execute(  # 4
         "SET allowed_directories = list_append(current_setting('allowed_directories'), ?)",
         [str(folder)],
     )
+
+
+def _check_schema(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Of a table dump that can be read."""
+    with suppress(duckdb.Error):
+        text = f"SELECT svt_version, schema_version FROM read_parquet('{quoted(folder / MARK)}')"
+        for row in con.execute(text).fetchall():
+            check_schema(folder, *row)
 
 
 def _counts(folder: Path) -> dict[str, int]:
@@ -87,5 +102,6 @@ def _schema(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
     con.execute("DETACH schema_of_a_store")
     schema: dict[str, dict[str, str]] = {}
     for table, column, kind in found:
-        schema.setdefault(table, {})[column] = kind
+        if table not in view_names():
+            schema.setdefault(table, {})[column] = kind
     return schema

@@ -6,12 +6,15 @@
     --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
     -- grain: [pair, side, upstream]
     -- columns: pair_id, side, up_layer, up_head
+    -- needs: dump.all_slices
 
 1. A parameter with a default may be left out; `the run's KEY` is the run's own setting, `the other
    run's KEY` that of the second target (svt-sql --other).
 2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type, within the
    choices or the bounds in its braces (svt/query/param.py).
 3. Values are bound to the statement's `$name`, never pasted into it.
+4. What needs contributions through all slices is refused where the store was dumped without them.
+   `needs` says so of a query that always does; others do with the parameter slices=all.
 """
 
 import re
@@ -33,7 +36,7 @@ from svt.query.stores import from_text, in_words
 SWEEP = "sweep"
 """What the names of queries over all jobs of a sweep begin with."""
 
-_FIELD = re.compile(r"^-- (purpose|params|grain|columns): (.*)$")
+_FIELD = re.compile(r"^-- (purpose|params|grain|columns|needs): (.*)$")
 _CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
 _OF_THE_RUN = re.compile(r"^the (?P<other>other )?run's (?P<key>[\w.]+), else (?P<value>.*)$")
 
@@ -48,6 +51,8 @@ class Query:
     grain: str
     columns: tuple[str, ...]
     text: str
+    all_slices: bool = False
+    """Whether it needs contributions through all slices."""
 
 
 def query_names() -> tuple[str, ...]:
@@ -91,6 +96,7 @@ def parse_query(name: str, text: str) -> Query:
         grain=" ".join(fields["grain"]),
         columns=tuple(column.strip() for column in " ".join(fields["columns"]).split(",")),
         text=text,
+        all_slices=fields.get("needs") == ["dump.all_slices"],
     )
 
 
@@ -113,6 +119,8 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
         raise SvtError(f"query {name}: this is no sweep; name a sweep's folder, outputs/sweeps/...")
     _check_other(con, query)
     bound = bind(con, query, values)
+    if query.all_slices or bound.get("slices") == "all":
+        check_all_slices(con, f"query {name}")
     try:
         frame = con.sql(query.text, params=bound or None).pl()
     except duckdb.CatalogException as error:
@@ -136,6 +144,23 @@ def missing(con: duckdb.DuckDBPyConnection) -> str:
         gone = in_words(from_text(stores[0]))
         return f"the store of these results, {gone}, is gone; make the run anew"
     return "there is no store beside these results; give a run folder"
+
+
+def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the store holds contributions through all slices; true without a store."""
+    if not has_table(con, "store", "dump"):
+        return True
+    found = con.execute("SELECT config->>'$.dump.all_slices' FROM store.dump").fetchall()
+    return found in ([], [("true",)])
+
+
+def check_all_slices(con: duckdb.DuckDBPyConnection, what: str) -> None:
+    """Step 4: SvtError if the store lacks what `what` needs."""
+    if not has_all_slices(con):
+        raise SvtError(
+            f"{what}: the store holds no contributions through all slices; dump again with "
+            "dump.all_slices=true"
+        )
 
 
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:

@@ -4,8 +4,8 @@
 2. Without a store the catalog has the tables of sql/schema/store, all empty.
 3. Several are attached each under a name of its own (store_1, store_2, ...), if they go together
    (svt/query/union.py).
-4. The catalog is then one of views: every table is those of all stores, one after the other. The
-   singular values are the same in all and stand there once, and so does a row dump made of theirs.
+4. The catalog is then one of views: every table is those of all stores, one after the other. What
+   is of the model is the same in all and stands there once, and so does a row dump made of theirs.
 """
 
 import glob
@@ -23,11 +23,11 @@ from svt.paths import expanded
 from svt.query.catalog import create_tables, lending, quoted, tables
 from svt.query.parquet import attach_folder, is_export
 from svt.query.union import by_prompts, check_alike, together
-from svt.store.identity import SCHEMA_VERSION
+from svt.store.identity import check_schema
 
 Stores = Path | Sequence[Path]
 
-_ONCE = "singular_values"  # what is of the model, not of prompts
+_ONCE = ("singular_values", "writers")  # what is of the model, not of prompts
 
 
 def attach_stores(con: duckdb.DuckDBPyConnection, catalog: str, stores: Stores) -> None:
@@ -83,11 +83,7 @@ def dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> dict[s
             f"{path} is not a whole store (its table dump is empty); move it away and dump again"
         )
     row: dict[str, Any] = rows[0]
-    if row["schema_version"] != SCHEMA_VERSION:
-        raise SvtError(
-            f"{path} was written by svt {row['svt_version']} in schema {row['schema_version']}, "
-            f"this svt reads schema {SCHEMA_VERSION}; move it away and dump again"
-        )
+    check_schema(path, row["svt_version"], row["schema_version"])
     return row
 
 
@@ -153,7 +149,7 @@ def _attach_union(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[
         check_alike(given[first], rows[first], given[name], rows[name])
     names = by_prompts(con, given)
     for table in sorted(tables(con, first) - {"dump"}):  # 4
-        parts = names[:1] if table == _ONCE else names
+        parts = names[:1] if table in _ONCE else names
         every = " UNION ALL ".join(f"FROM {name}.{table}" for name in parts)
         con.execute(f"CREATE VIEW {catalog}.{table} AS {every}")
     row = together([rows[name] for name in names])

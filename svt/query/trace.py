@@ -2,11 +2,12 @@
 
 1. A pair fires when it is eligible and its weight is at least `firing_weight` (section 4.3).
 2. The significant upstream components of each side of a firing pair are the shortest prefix, by
-   falling contribution, that exceeds `coverage` of their sum (sql/macros/significant_edges.sql).
+   falling contribution, that exceeds `coverage` of their sum (sql/macros/_significant_edges.sql).
 3. Roots are given, or found by the query `auto_roots`, which asks only where they fire from. Each
    that fires from `root_dest` onto `root_src` starts a trace of its own in every prompt.
 4. Each significant head that fires with the token it writes to as its dest continues the trace.
-   Visits are summed path length by path length, never path by path (sql/macros/traced.sql).
+   Only the pairs that it reaches are ordered, level by level. Visits are summed path length by path
+   length, never path by path (sql/macros/traced.sql).
 5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql).
 6. The firings that were reached are counted over prompts by the roles they attend between.
 """
@@ -19,7 +20,7 @@ import duckdb
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.query.sql import run
+from svt.query.sql import check_all_slices, run
 
 _TABLES = ("trace_pairs", "trace_edges", "graph_edges", "graph_firings")
 
@@ -38,6 +39,8 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     SvtError when the store cannot answer, or when no root fires.
     """
     _refuse_what_is_not_stored(con, config)
+    if config.slices == "all":
+        check_all_slices(con, "trace.slices=all")
     _known_role(con, "root_dest", config.root_dest)
     if config.root_src != "any":
         _known_role(con, "root_src", config.root_src)

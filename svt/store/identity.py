@@ -17,8 +17,9 @@ from typing import Any
 
 from svt.config import DatasetConfig, DumpConfig, ModelConfig
 from svt.digests import Digests, digest
+from svt.errors import SvtError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NUMERICS_VERSION = 3
 
 DATASET_FILES = ("path", "templates", "names", "nouns")
@@ -71,3 +72,12 @@ def identify(
 def of_dump(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of the dump's settings those that decide its rows."""
     return {k: v for k, v in settings.items() if k not in ("batch_size", "memory_gb")}
+
+
+def check_schema(path: Path, svt_version: str, schema_version: int) -> None:
+    """SvtError for a store of another schema."""
+    if schema_version != SCHEMA_VERSION:
+        raise SvtError(
+            f"{path} was written by svt {svt_version} in schema {schema_version}, "
+            f"this svt reads schema {SCHEMA_VERSION}; move it away and dump again"
+        )

@@ -281,7 +281,9 @@ def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
 
 
-def _arrow(values: Any) -> pa.Array:
+def _arrow(values: Any) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
     if not isinstance(values, np.ndarray):
         return pa.array(values)
     missing = np.ma.getmaskarray(values)

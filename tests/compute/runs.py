@@ -12,9 +12,20 @@ from svt.compute.columns import Batch, Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.dump import dump_batches
 from svt.compute.model import Model, load_model
+from svt.compute.tables import writer_columns
+from svt.compute.upstream import writers
 from svt.config import DumpConfig, ModelConfig
 from svt.dataset.prompt import Prompt
+from svt.store.writer import StoreWriter
 from tests.prompts import prompts_of as prompts_of
+from tests.store_rows import connection
+
+LONG = {
+    "slices": "SELECT * FROM slices ORDER BY pair_id, k",
+    "upstream": "SELECT * REPLACE (enum_code(side) AS side, enum_code(component) AS component) "
+    "FROM upstream ORDER BY pair_id, side, component, up_layer NULLS FIRST, up_head NULLS FIRST",
+}
+LISTS = ("pair_slices", "pair_upstream")
 
 SORTED_BY = ("pair_id", "prompt_id", "side", "component", "up_layer", "up_head")
 
@@ -51,11 +62,14 @@ def parts(
 def dumped(
     source: Path | Model, prompts: Sequence[Prompt], dump: DumpConfig, dtype: str = "float32"
 ) -> dict[str, Columns]:
-    """All batches of a dump as one, sorted by prompt or pair, side and what writes."""
+    """All batches of a dump as one, sorted by prompt or pair, side and what writes.
+
+    Of the lists the long views, as the store shows them.
+    """
     model = source if isinstance(source, Model) else loaded(source, dtype)
     batches = parts(model, decompose_model(model), prompts, dump)
-    tables: dict[str, Columns] = {}
-    for name in {name for batch in batches for name in batch}:
+    tables = long_views(model, dump, batches)
+    for name in {name for batch in batches for name in batch} - set(LISTS):
         some = [batch[name] for batch in batches if name in batch]
         columns = {c: np.ma.concatenate([part[c] for part in some]) for c in some[0]}
         keys = [key for key in SORTED_BY if key in columns]
@@ -65,3 +79,22 @@ def dumped(
             for c, v in columns.items()
         }
     return tables
+
+
+def long_views(model: Model, dump: DumpConfig, batches: Sequence[Batch]) -> dict[str, Columns]:
+    """slices and upstream of the lists in some parts; null is masked, or NaN in a float column."""
+    con = connection()
+    store = StoreWriter(con)
+    store.append("writers", writer_columns(writers(model, dump.components)))
+    for batch in batches:
+        store.append_all({name: batch[name] for name in LISTS if name in batch})
+    found = {name: con.execute(text).fetchnumpy() for name, text in LONG.items()}
+    return {
+        name: {column: _with_nan(values) for column, values in columns.items()}
+        for name, columns in found.items()
+        if len(columns["pair_id"])
+    }
+
+
+def _with_nan(values: np.ndarray) -> np.ndarray:
+    return np.ma.filled(values, np.nan) if values.dtype.kind == "f" else values

@@ -14,10 +14,10 @@ from tests.slow import slow_dump
 
 SETTINGS = {
     "every pair, every component": replace(
-        DUMP, min_weight=0.0, sample=0.0, batch_size=4, components=COMPONENTS
+        DUMP, min_weight=0.0, sample=0.0, batch_size=4, components=COMPONENTS, all_slices=True
     ),
     "strong pairs and a sample": replace(DUMP, min_weight=0.4, sample=0.2, seed=7, batch_size=3),
-    "sinks as well": replace(DUMP, min_weight=0.3, pairs="all", batch_size=2),
+    "sinks as well": replace(DUMP, min_weight=0.3, pairs="all", batch_size=2, all_slices=True),
     "some components": replace(
         DUMP, min_weight=0.6, sample=0.0, batch_size=8, components=("embed", "head", "bias")
     ),

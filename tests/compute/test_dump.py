@@ -18,7 +18,16 @@ from svt.compute.upstream import Outputs, writers
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
 from tests.checkpoints import tiny_gpt2
-from tests.compute.runs import dumped, in_order, loaded, parts, prompts_of, with_signs
+from tests.compute.runs import (
+    LISTS,
+    dumped,
+    in_order,
+    loaded,
+    long_views,
+    parts,
+    prompts_of,
+    with_signs,
+)
 from tests.settings import DUMP
 
 ALL = replace(
@@ -29,6 +38,7 @@ ALL = replace(
     seed=3,
     batch_size=4,
     components=COMPONENTS,
+    all_slices=True,
     coordinates="all",
 )
 PROMPTS = prompts_of(0, n_prompts=9, lengths=(3, 12))
@@ -97,30 +107,38 @@ def test_components_but_not_all_leave_closure_open(model: Model) -> None:
 
 
 def test_shares_of_heads(tables: dict[str, Columns]) -> None:
-    """Ranks are dense, cum_before is what stands above, and the totals are sums of the rows."""
+    """The totals are sums of the rows."""
     upstream, sides = tables["upstream"], tables["sides"]
-    heads = ~np.ma.getmaskarray(upstream["rank"])
-    assert (heads == (upstream["component"] == COMPONENTS.index("head"))).all()
-    assert (heads == ~np.isnan(upstream["cum_before"])).all()
+    heads = upstream["component"] == COMPONENTS.index("head")
     key = upstream["pair_id"] * 2 + upstream["side"]
     for pair_id, side, total, total_all, n_heads in zip(
         *(sides[c] for c in ("pair_id", "side", "total", "total_all", "n_heads")), strict=True
     ):
         at = heads & (key == pair_id * 2 + side)
-        order = np.argsort(upstream["rank"][at])
-        ranked = upstream["contribution"][at][order].astype(float)
-        assert upstream["rank"][at][order].tolist() == list(range(1, n_heads + 1))
-        assert (np.diff(ranked) <= 0).all()
-        before = np.concatenate([[0], np.cumsum(ranked)])
-        np.testing.assert_allclose(upstream["cum_before"][at][order], before[:-1], atol=1e-12)
-        np.testing.assert_allclose(total, before[-1], atol=1e-12)
+        assert at.sum() == n_heads
+        of_signal = upstream["contribution"][at].sum(dtype=float)
+        np.testing.assert_allclose(total, of_signal, atol=1e-12)
         every = upstream["contribution_all"][at].sum(dtype=float)
         np.testing.assert_allclose(total_all, every, atol=1e-12)
 
 
-def test_without_heads_there_is_nothing_to_rank(model: Model) -> None:
+def test_without_all_slices_only_the_signal_is_read(
+    model: Model, tables: dict[str, Columns]
+) -> None:
+    few = dumped(model, PROMPTS, replace(ALL, all_slices=False))
+    for table, column in (("upstream", "contribution_all"), ("sides", "total_all")):
+        assert np.isnan(few[table].pop(column)).all()
+    every = {table: dict(columns) for table, columns in tables.items()}
+    del every["upstream"]["contribution_all"], every["sides"]["total_all"]
+    for column in ("dest_offset_all", "src_offset_all"):
+        assert column not in few["pairs"]
+        del every["pairs"][column]
+    assert_same(few, every)
+
+
+def test_without_heads_there_is_no_total(model: Model) -> None:
     few = dumped(model, PROMPTS[:2], replace(ALL, components=("mlp", "bias")))
-    assert np.ma.getmaskarray(few["upstream"]["rank"]).all()
+    assert not np.isin(few["upstream"]["component"], COMPONENTS.index("head")).any()
     assert not few["sides"]["total"].any() and not few["sides"]["n_heads"].any()
 
 
@@ -200,7 +218,7 @@ def test_a_shard_holds_the_same_rows(model: Model, tables: dict[str, Columns]) -
 def test_chunks_change_nothing(
     model: Model, tables: dict[str, Columns], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROW_BYTES", share(ALL) / 50)
+    monkeypatch.setattr(module, "SLICE_BYTES", share(ALL) / 50)
     found = parts(model, decompose_model(model), PROMPTS, ALL)
     assert len(found) > len(PROMPTS)
     assert sum("prompts" in part for part in found) == 3
@@ -236,8 +254,11 @@ def test_without_an_end_the_last_token_is_it(model: Model, tables: dict[str, Col
 
 
 def _dump_with(model: Model, svd: HeadSVD) -> dict[str, Columns]:
-    (batch,) = parts(model, svd, PROMPTS, replace(ALL, batch_size=100))
-    return batch
+    dump = replace(ALL, batch_size=100)
+    (batch,) = parts(model, svd, PROMPTS, dump)
+    return {name: batch[name] for name in batch.keys() - set(LISTS)} | long_views(
+        model, dump, [batch]
+    )
 
 
 def test_signs_of_slices_change_nothing_but_the_coordinates(model: Model) -> None:

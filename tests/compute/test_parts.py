@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from svt.compute import dump as module
-from svt.compute.columns import COMPONENTS, HEAD
+from svt.compute.columns import COMPONENTS
 from svt.compute.decompose import decompose_model
 from svt.compute.model import Model
 from tests.checkpoints import tiny_gpt2
@@ -31,22 +31,14 @@ def assert_rising(*columns: np.ndarray) -> None:
 
 
 def test_rows_of_a_part_stand_in_order(model: Model) -> None:
-    """Those of upstream layer by layer, heads by rank, then the other writers."""
+    """Those of pair_upstream layer by layer, heads before the other writers."""
     for part in parts(model, decompose_model(model), PROMPTS, ALL):
-        pairs, upstream = part["pairs"], part["upstream"]
+        pairs, upstream = part["pairs"], part["pair_upstream"]
         assert_rising(pairs["pair_id"])
-        assert_rising(part["slices"]["pair_id"], part["slices"]["k"])
+        assert_rising(part["pair_slices"]["pair_id"])
         assert_rising(part["sides"]["pair_id"], part["sides"]["side"])
         layer = pairs["layer"][np.searchsorted(pairs["pair_id"], upstream["pair_id"])]
-        assert_rising(
-            layer,
-            upstream["component"] != HEAD,
-            upstream["pair_id"],
-            upstream["side"],
-            upstream["rank"],
-            upstream["component"],
-            upstream["up_layer"],
-        )
+        assert_rising(layer, upstream["component"], upstream["pair_id"], upstream["side"])
 
 
 @pytest.mark.parametrize(("there", "taken"), [(3, 2), (1, 1)])

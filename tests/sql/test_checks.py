@@ -51,7 +51,11 @@ POISON = {
         "UPDATE pairs SET head = 2 WHERE layer = 2",
     ],
     "pairs_whole": [
-        "DELETE FROM slices WHERE k = 1",
+        "UPDATE pair_slices SET dest_coords = dest_coords[:1]",
+        "UPDATE pair_slices SET src_coords = [1, null]",
+        "UPDATE pair_slices SET dest_coords = [1, 1, 1], src_coords = [1, 1, 1]",
+        "DELETE FROM pair_slices",
+        "INSERT INTO pair_slices FROM pair_slices",
         "DELETE FROM sides WHERE side = 'src'",
         "DELETE FROM pairs WHERE layer = 2",
     ],
@@ -72,17 +76,14 @@ POISON = {
         "UPDATE sides SET total = total + 0.01 WHERE side = 'src'",
         "UPDATE sides SET total_all = 'nan' WHERE side = 'src'",
         "UPDATE sides SET n_heads = n_heads + 1",
-        "UPDATE upstream SET contribution = 'nan' WHERE up_layer = 1",
-        "UPDATE upstream SET rank = 1 WHERE rank = 2",
-        # a wrong order, where none of the pairs is looked at row by row
-        "UPDATE upstream SET cum_before = cum_before + 0.01 WHERE rank = 2",
-        "UPDATE upstream SET cum_before = 0.5 WHERE rank = 1",
-        "UPDATE upstream SET rank = 7 WHERE rank = 2",
-        "UPDATE upstream SET contribution = 9 WHERE rank = 2",
-        "UPDATE upstream SET cum_before = cum_before + 2.5 - rank",
-        "UPDATE upstream SET cum_before = cum_before + 3 - rank",
+        "UPDATE sides SET total_all = null",
+        "UPDATE pair_upstream SET contributions = ['nan'::FLOAT, 0, 0, 0] WHERE component = 'head'",
+        "UPDATE pair_upstream SET contributions_all = [9, 9, 0, 0] WHERE component = 'head'",
+        "UPDATE pair_upstream SET contributions = [0, 9, 0, 0] WHERE component = 'head'",
+        "DELETE FROM pair_upstream WHERE component = 'head'",
+        "DELETE FROM sides WHERE side = 'src'",
     ],
-    "signal_reaches_score": ["UPDATE slices SET in_signal = false WHERE rank = 1"],
+    "signal_reaches_score": ["UPDATE pair_slices SET signal = signal[2:]"],
     "singular_values_whole": [
         "DELETE FROM singular_values WHERE layer = 1",
         "DELETE FROM singular_values",
@@ -90,30 +91,40 @@ POISON = {
         "UPDATE singular_values SET sigma = 'nan' WHERE k = 0 AND layer = 1",
     ],
     "slice_ranks": [
-        "UPDATE slices SET rank = rank + 1",
-        "UPDATE slices SET rank = 1",
-        "UPDATE slices SET in_signal = NOT in_signal",
+        "UPDATE pair_slices SET signal = [1]",
+        "UPDATE pair_slices SET signal = [0, 1] WHERE signal = [1, 0]",
+        "UPDATE pair_slices SET signal = [0, 0] WHERE len(signal) = 2",
+        "UPDATE pair_slices SET signal = [0, 2] WHERE len(signal) = 2",
+        "UPDATE pair_slices SET signal = []",
         "UPDATE pairs SET n_slices = 2",
     ],
     "slices_sum_to_score": [
         "UPDATE pairs SET omega_score = omega_score + 0.01 WHERE layer = 2",
-        "UPDATE slices SET contribution = 'nan' WHERE k = 0",
+        "UPDATE pair_slices SET src_coords = ['nan'::FLOAT, 1]",
+        "UPDATE pair_slices SET dest_coords = [1, 2]",
         "UPDATE pairs SET residual = 0.5 WHERE layer = 2",
     ],
-    "upstream_below": [
-        "UPDATE upstream SET up_layer = 2 WHERE up_layer = 1",
-        "UPDATE upstream SET up_layer = null WHERE up_layer = 1",
-        "UPDATE upstream SET up_head = null WHERE up_layer = 1",
-        "UPDATE upstream SET rank = null WHERE up_layer = 1",
-        "UPDATE upstream SET pair_id = 3",
+    "upstream_whole": [
+        "UPDATE pair_upstream SET contributions = contributions[:1] WHERE component = 'mlp'",
+        "UPDATE pair_upstream SET contributions = [0, null] WHERE component = 'mlp'",
+        "UPDATE pair_upstream SET contributions = ['nan'::FLOAT] WHERE component = 'embed'",
+        "UPDATE pair_upstream SET contributions = [0, 0] WHERE component = 'embed'",
+        "UPDATE pair_upstream SET contributions_all = contributions_all[:1]",
+        "UPDATE pair_upstream SET contributions_all = null",
+        "UPDATE pair_upstream SET weights_without = [0.5]",
+        "UPDATE pair_upstream SET pair_id = 3",
+        "DELETE FROM pair_upstream WHERE component = 'embed' AND side = 'src'",
+        "INSERT INTO pair_upstream FROM pair_upstream",
+        "DELETE FROM writers WHERE component = 'embed'",
     ],
-    "upstream_order": [
-        "UPDATE upstream SET cum_before = cum_before + 0.01 WHERE rank = 2",
-        "UPDATE upstream SET contribution = 9 WHERE rank = 2",
-        "UPDATE upstream SET rank = 7 WHERE rank = 2",
-        "UPDATE upstream SET cum_before = 0.5 WHERE rank = 1",
-        "UPDATE upstream SET cum_before = cum_before + 0.5",
-        "UPDATE upstream SET contribution = 9 WHERE rank = 4",
+    "writers_whole": [
+        "UPDATE writers SET writer = writer + 1",
+        "UPDATE writers SET up_head = 1 - up_head",
+        "UPDATE writers SET up_layer = null",
+        "UPDATE writers SET up_head = null",
+        "UPDATE writers SET up_layer = 3 WHERE up_layer = 2",
+        "DELETE FROM writers WHERE up_layer = 2",
+        "INSERT INTO writers FROM writers WHERE component = 'embed'",
     ],
 }  # fmt: skip
 
@@ -130,11 +141,18 @@ def sound() -> duckdb.DuckDBPyConnection:
     rows.prompt(0, {"end": 5, "IO": 2}, n_tokens=6, answer={7: " a", 8: " b"}, distractor={9: " c"})
     rows.pair(
         (0, 2, 0, 5, 2),
-        dest={(0, 0): 1.0, (0, 1): 0.5, (1, 0): 2.0, (1, 1): -1.0, ("embed",): 0.25},
-        src={(0, 0): 1.0, (0, 1): 1.0, (1, 0): -2.0, (1, 1): (0.125, 3.0), ("mlp", 1): 1.0},
+        dest={
+            (0, 0): 1.0, (0, 1): 0.5, (1, 0): 2.0, (1, 1): -1.0,
+            ("mlp", 0): 0.5, ("mlp", 1): -1.0, ("embed",): 0.25,
+        },
+        src={
+            (0, 0): 1.0, (0, 1): 1.0, (1, 0): -2.0, (1, 1): (0.125, 3.0),
+            ("mlp", 0): -0.5, ("mlp", 1): 1.0, ("embed",): 0.25,
+        },
         slices=(1.0, -0.25),
-    )
-    rows.pair((0, 0, 1, 3, 0), score=-1.0, slices=(0.5, 0.25), n_slices=2)
+    )  # fmt: skip
+    embed = {("embed",): 0.5}
+    rows.pair((0, 0, 1, 3, 0), score=-1.0, slices=(0.5, 0.25), n_slices=2, dest=embed, src=embed)
     rows.pair((0, 1, 1, 4, 2), weight=0.01, slices=(0.25, 0.5), n_slices=2)
     for layer in range(3):
         for head in range(2):

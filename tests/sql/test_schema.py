@@ -24,8 +24,11 @@ STORE = {
     "pairs": "pair_id prompt_id layer head dest src weight score omega_score eligible sampled "
     "n_slices dest_scale src_scale dest_offset src_offset dest_offset_all src_offset_all residual",
     "slices": "pair_id k contribution dest_coord src_coord rank in_signal",
-    "upstream": "pair_id side component up_layer up_head contribution contribution_all rank "
-    "cum_before",
+    "upstream": "pair_id side component up_layer up_head contribution contribution_all "
+    "weight_without",
+    "pair_slices": "pair_id dest_coords src_coords signal",
+    "pair_upstream": "pair_id side component contributions contributions_all weights_without",
+    "writers": "component writer up_layer up_head",
     "sides": "pair_id side total total_all n_heads closure",
 }
 RESULTS = {
@@ -68,7 +71,7 @@ def test_tables_and_columns(
         [catalog],
     ).fetchall()
     assert dict(found) == tables
-    files = {file.stem for file in (sql_dir() / "schema" / catalog).glob("*.sql")}
+    files = {file.stem for file in (sql_dir() / "schema" / catalog).rglob("*.sql")}
     assert files == {"_types", *tables}
 
 
@@ -87,11 +90,58 @@ def test_slices_of_wide_heads_have_their_number() -> None:
     assert run(con, "firing_slices", pair_id=pair)["k"].to_list() == list(range(300))
 
 
+def listed(con: duckdb.DuckDBPyConnection, *lists: tuple[list[float], list[float], list[int]]):
+    """Pairs 0, 1, ... of these dest_coords, src_coords and signals; the rows of slices."""
+    con.execute("DELETE FROM store.pair_slices")
+    for pair_id, of_pair in enumerate(lists):
+        con.execute("INSERT INTO store.pair_slices VALUES (?, ?, ?, ?)", [pair_id, *of_pair])
+    return con.execute(
+        "SELECT pair_id, k, contribution, rank, in_signal FROM store.slices ORDER BY ALL"
+    ).fetchall()
+
+
+def test_slices_are_ranked_in_the_order_of_the_signal_rule(con: duckdb.DuckDBPyConnection) -> None:
+    """Falling; rising for a negative score; what is next to nothing counts as 0, ties by k."""
+    falling = ([1.0, 2.0, -1.0], [0.5, 1.0, 1.0], [1, 0])
+    rising = ([1.0, 2.0, -1.0], [0.5, -1.0, 1.0], [1])
+    small = ([1e-8, 1e-7, 1.0, 0.0], [-1e-8, 1e-7, 2.0, 1.0], [2])
+    assert listed(con, falling, rising, small) == [
+        *[(0, 0, 0.5, 2, True), (0, 1, 2.0, 1, True), (0, 2, -1.0, 3, False)],
+        *[(1, 0, 0.5, 3, False), (1, 1, -2.0, 1, True), (1, 2, -1.0, 2, False)],
+        (2, 0, pytest.approx(-1e-16), 2, False), (2, 1, pytest.approx(1e-14), 3, False),
+        (2, 2, 2.0, 1, True), (2, 3, 0.0, 4, False),
+    ]  # fmt: skip
+    assert listed(con, ([1.0, 1.0], [-1.0, 1.0], [])) == [
+        (0, 0, -1.0, 2, False), (0, 1, 1.0, 1, False),
+    ]  # fmt: skip
+
+
+def test_upstream_names_the_writers_of_its_lists() -> None:
+    """Heads by layer, then head; a filter on a pair reads its lists alone."""
+    store = StoreRows(n_layers=3, n_heads=2)
+    dest = {(0, 0): (1.0, 4.0), (0, 1): 2.0, (1, 0): 3.0, (1, 1): 0.0, ("mlp", 0): 5.0}
+    pair = store.pair((0, 2, 0, 5, 2), dest={**dest, ("mlp", 1): 6.0, ("embed",): 7.0})
+    store.pair((0, 1, 0, 5, 2), dest={(0, 0): 9.0, (0, 1): 8.0})
+    con = store.connect()
+    what = "component::VARCHAR, up_layer, up_head, contribution, contribution_all, weight_without"
+    asked = f"FROM upstream WHERE pair_id = {pair}"
+    assert con.execute(f"SELECT {what} {asked} ORDER BY ALL").fetchall() == [
+        ("embed", None, None, 7.0, 7.0, None),
+        ("head", 0, 0, 1.0, 4.0, None), ("head", 0, 1, 2.0, 2.0, None),
+        ("head", 1, 0, 3.0, 3.0, None), ("head", 1, 1, 0.0, 0.0, None),
+        ("mlp", 0, None, 5.0, 5.0, None), ("mlp", 1, None, 6.0, 6.0, None),
+    ]  # fmt: skip
+    ((_, plan),) = con.execute(f"EXPLAIN SELECT contribution {asked}").fetchall()
+    scan = plan[plan.index("pair_upstream") :]
+    assert "Filters" in scan and str(pair) in scan
+
+
 def test_everything_has_a_comment(con: duckdb.DuckDBPyConnection) -> None:
     ours = "database_name IN ('store', 'results')"
     assert (
         con.execute(
             f"SELECT table_name FROM duckdb_tables() WHERE {ours} AND comment IS NULL "
+            f"UNION ALL SELECT view_name FROM duckdb_views() WHERE {ours} AND comment IS NULL "
             f"UNION ALL SELECT column_name FROM duckdb_columns() WHERE {ours} AND comment IS NULL"
         ).fetchall()
         == []
@@ -100,7 +150,7 @@ def test_everything_has_a_comment(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_every_table_says_its_grain(con: duckdb.DuckDBPyConnection) -> None:
     for catalog in ("store", "results"):
-        for file in (sql_dir() / "schema" / catalog).glob("[a-z]*.sql"):
+        for file in (sql_dir() / "schema" / catalog).rglob("[a-z]*.sql"):
             about, grain, *_ = file.read_text(encoding="utf-8").splitlines()
             assert about.startswith(f"-- {file.stem}: ")
             assert grain.startswith("-- grain: [")

@@ -11,6 +11,7 @@ from tokenizers import models, pre_tokenizers
 from svt.dataset import Dataset, Tokenizer, load_prompts, prompt_rows, role_labels
 from svt.errors import SvtError
 from svt.query.connect import create_tables
+from svt.store.identity import SCHEMA_VERSION
 from svt.store.prompts import stored_prompts
 from svt.store.writer import arrow_table
 from tests.dataset.samples import shipped_words
@@ -103,7 +104,10 @@ def test_generated_prompts_are_read_as_they_were_written(tmp_path: Path, name: s
     with duckdb.connect() as con:
         con.execute(f"ATTACH '{path}' AS store")
         create_tables(con, "store", "store")
-        dump = StoreRows().tables()["dump"][0] | {"schema_version": 2, "svt_version": "0"}
+        dump = StoreRows().tables()["dump"][0] | {
+            "schema_version": SCHEMA_VERSION,
+            "svt_version": "0",
+        }
         rows = prompt_rows(written.prompts) | {
             "dump": {column: [value] for column, value in dump.items()}
         }

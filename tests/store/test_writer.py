@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from svt.compute.columns import chained, lists, ragged_lists
 from svt.errors import SvtError
 from svt.store import writer
 from svt.store.writer import writing
@@ -18,16 +19,22 @@ SIDES = {
     "n_heads": np.array([3, 4]),
     "closure": np.array([np.nan, np.nan]),
 }
-HEAD_AND_MLP = {
-    "pair_id": np.array([5, 5]),
-    "side": np.array([1, 1], np.uint8),
-    "component": np.array([0, 1], np.uint8),
-    "up_layer": np.array([2, 2]),
-    "up_head": np.ma.MaskedArray(np.array([3, 0]), mask=[False, True]),
-    "contribution": np.array([0.5, 0.25], np.float32),
-    "contribution_all": np.array([0.5, 0.25], np.float32),
-    "rank": np.ma.MaskedArray(np.array([1, 0]), mask=[False, True]),
-    "cum_before": np.array([0.0, np.nan]),
+LISTS = {
+    "pair_id": np.array([5, 5, 6]),
+    "side": np.array([1, 1, 0], np.uint8),
+    "component": np.array([0, 1, 0], np.uint8),
+    "contributions": chained(
+        [
+            lists(np.array([[0.5, 0.25], [1, 2]], np.float32)),
+            ragged_lists(np.array([3, 4, 5], np.float32), np.array([3])),
+        ]
+    ),
+}
+WRITERS = {
+    "component": np.array([0, 0, 0, 1, 1], np.uint8),
+    "writer": np.array([0, 1, 2, 0, 1]),
+    "up_layer": np.array([0, 0, 1, 0, 1]),
+    "up_head": np.ma.MaskedArray(np.array([0, 1, 0, 0, 0]), mask=[0, 0, 0, 1, 1]),
 }
 
 
@@ -36,19 +43,25 @@ def no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "run_checks", lambda _: None)
 
 
-def test_codes_masks_and_nan_become_words_and_nulls(tmp_path: Path) -> None:
+def test_codes_masks_nan_and_lists_become_words_nulls_and_rows(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     with writing(path, "this") as store:
-        store.append_all({"sides": SIDES, "upstream": HEAD_AND_MLP})
+        store.append_all({"sides": SIDES, "pair_upstream": LISTS, "writers": WRITERS})
         assert store.worst("total", "sides") == 0.5
         assert store.worst("closure", "sides") is None
     with duckdb.connect(str(path), read_only=True) as con:
         sides = con.execute("SELECT side::VARCHAR, total, closure FROM sides").fetchall()
         upstream = con.execute(
-            "SELECT component::VARCHAR, up_head, rank, cum_before FROM upstream"
+            "SELECT pair_id, side::VARCHAR, component::VARCHAR, up_layer, up_head, contribution, "
+            "contribution_all FROM upstream ORDER BY ALL"
         ).fetchall()
     assert sides == [("dest", 0.25, None), ("src", 0.5, None)]
-    assert upstream == [("head", 3, 1, 0.0), ("mlp", None, None, None)]
+    assert upstream == [
+        (5, "src", "head", 0, 0, 0.5, None), (5, "src", "head", 0, 1, 0.25, None),
+        (5, "src", "mlp", 0, None, 1.0, None), (5, "src", "mlp", 1, None, 2.0, None),
+        (6, "dest", "head", 0, 0, 3.0, None), (6, "dest", "head", 0, 1, 4.0, None),
+        (6, "dest", "head", 1, 0, 5.0, None),
+    ]  # fmt: skip
 
 
 def test_a_null_where_none_may_be_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

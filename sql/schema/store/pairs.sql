@@ -38,6 +38,6 @@ COMMENT ON COLUMN pairs.dest_scale IS 'scale of the layer''s LayerNorm at dest';
 COMMENT ON COLUMN pairs.src_scale IS 'scale of the layer''s LayerNorm at src';
 COMMENT ON COLUMN pairs.dest_offset IS 'constant that the bias coordinate adds to each upstream contribution into dest, over S';
 COMMENT ON COLUMN pairs.src_offset IS 'constant that the bias coordinate adds to each upstream contribution into src, over S';
-COMMENT ON COLUMN pairs.dest_offset_all IS 'dest_offset over every slice';
-COMMENT ON COLUMN pairs.src_offset_all IS 'src_offset over every slice';
+COMMENT ON COLUMN pairs.dest_offset_all IS 'dest_offset over every slice; null unless dump.all_slices';
+COMMENT ON COLUMN pairs.src_offset_all IS 'src_offset over every slice; null unless dump.all_slices';
 COMMENT ON COLUMN pairs.residual IS '|sum of the slices - sqrt(d_head) * score|, numerical';

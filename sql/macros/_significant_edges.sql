@@ -1,0 +1,65 @@
+-- significant_edges: the significant upstream components of pairs, side by side
+-- grain: [pair, side, component]
+-- `lists_table` names rows of pair_upstream, those of the pairs in question: only these are ordered. Sorted by
+-- contribution, the shortest prefix whose sum exceeds coverage * total is kept; a total that is not positive keeps
+-- nothing, or its top component. The offset is a constant of the heads: it is added to each of them, and to no other
+-- component.
+CREATE OR REPLACE TEMP MACRO significant_edges(
+    lists_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+) AS TABLE
+WITH valued AS (
+    SELECT
+        u.pair_id, u.side, u.component,
+        CASE slice_rule WHEN 'all' THEN u.contributions_all ELSE u.contributions END AS contributions,
+        CASE
+            WHEN offset_rule = 'exclude' OR u.component <> 'head' THEN 0::DOUBLE
+            WHEN slice_rule = 'signal' AND u.side = 'dest' THEN p.dest_offset
+            WHEN slice_rule = 'signal' THEN p.src_offset
+            WHEN u.side = 'dest' THEN p.dest_offset_all
+            ELSE p.src_offset_all
+        END AS offset_each
+    FROM query_table(lists_table) AS u
+    JOIN pairs AS p USING (pair_id)
+    WHERE component_rule = 'all' OR u.component = 'head'
+),
+totals AS (
+    SELECT pair_id, side, sum(list_sum(contributions) + offset_each * list_count(contributions)) AS total
+    FROM valued
+    GROUP BY pair_id, side
+),
+entries AS (
+    SELECT
+        v.pair_id, v.side, v.component, v.offset_each, t.total,
+        unnest(range(len(v.contributions)))::USMALLINT AS writer,
+        unnest(v.contributions) AS raw
+    FROM valued AS v
+    JOIN totals AS t USING (pair_id, side)
+    WHERE t.total > 0 OR nonpositive_rule = 'top'
+),
+-- below 0 nothing is kept of a positive total, since what is ranked above is more than the total
+candidates AS (
+    SELECT
+        e.pair_id, e.side, e.component, w.up_layer, w.up_head, e.total, e.raw,
+        e.raw + e.offset_each AS value
+    FROM entries AS e
+    JOIN writers AS w USING (component, writer)
+    WHERE e.raw IS NOT NULL AND (e.total <= 0 OR e.raw + e.offset_each >= 0)
+),
+ordered AS (
+    SELECT
+        *,
+        row_number() OVER falling AS place,
+        sum(value) OVER (falling ROWS UNBOUNDED PRECEDING) - value AS value_before
+    FROM candidates
+    WINDOW falling AS (
+        PARTITION BY pair_id, side
+        ORDER BY value DESC, raw DESC, up_layer NULLS FIRST, up_head NULLS FIRST, component
+    )
+)
+SELECT
+    o.pair_id, p.prompt_id, p.layer, p.head, p.dest, p.src, o.side,
+    CASE o.side WHEN 'dest' THEN p.dest ELSE p.src END AS pos,
+    o.component, o.up_layer, o.up_head, o.value AS contribution
+FROM ordered AS o
+JOIN pairs AS p USING (pair_id)
+WHERE CASE WHEN o.total > 0 THEN o.value_before <= coverage * o.total ELSE o.place = 1 END;

@@ -1,0 +1,27 @@
+-- upstream: what each earlier component writes for a pair through one of its tokens; a view of pair_upstream
+-- grain: [pair, side, component]
+CREATE VIEW upstream AS
+WITH entries AS (
+    SELECT
+        pair_id, side, component,
+        unnest(range(len(contributions)))::USMALLINT AS writer,
+        unnest(contributions) AS contribution,
+        unnest(contributions_all) AS contribution_all,
+        unnest(weights_without) AS weight_without
+    FROM pair_upstream
+)
+SELECT
+    e.pair_id, e.side, e.component, w.up_layer, w.up_head,
+    e.contribution, e.contribution_all, e.weight_without
+FROM entries AS e
+JOIN writers AS w ON w.component = e.component AND w.writer = e.writer
+WHERE e.contribution IS NOT NULL;
+COMMENT ON VIEW upstream IS 'what each earlier component writes for a pair through one of its tokens, a view of pair_upstream and writers; grain: [pair, side, component]';
+COMMENT ON COLUMN upstream.pair_id IS 'attention pair, as in pairs';
+COMMENT ON COLUMN upstream.side IS 'token of the pair that is written into: dest or src';
+COMMENT ON COLUMN upstream.component IS 'what writes: head, mlp, embed, pos_embed or bias (of an attention layer''s output)';
+COMMENT ON COLUMN upstream.up_layer IS 'layer that writes, below the pair''s; null for embed and pos_embed';
+COMMENT ON COLUMN upstream.up_head IS 'head that writes; null unless component is head';
+COMMENT ON COLUMN upstream.contribution IS 'contribution to the score through the signal set S (equation 8)';
+COMMENT ON COLUMN upstream.contribution_all IS 'the same through every slice; null unless dump.all_slices';
+COMMENT ON COLUMN upstream.weight_without IS 'the pair''s attention weight without what the component wrote at that token; null where none is stored';
