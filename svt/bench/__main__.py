@@ -3,7 +3,8 @@
 1. A checkpoint of that shape with random weights is made in a temporary folder (setting.py).
 2. The dump against the bare forward pass, on the processor and on a GPU if there is one; every
    causal pair stored; growth with prompts and tokens (dumps.py).
-3. New traces, graphs and interventions over the first store (traces.py).
+3. New traces, graphs and interventions over the first store, and interventions on SmolLM2
+   (traces.py).
 4. The two ways to compute contributions (products.py).
 5. Every number is a median with its range; the table is printed, with what was asked for, and
    written to outputs/bench.json beside the machine's description.
@@ -19,7 +20,7 @@ from svt.bench.dumps import N_PROMPTS, dump_rows, everything_rows, growth_rows
 from svt.bench.products import product_rows
 from svt.bench.rows import Row, machine
 from svt.bench.setting import STRONG, configuration, ioi_prompts, make_checkpoint
-from svt.bench.traces import intervention_rows, trace_rows
+from svt.bench.traces import COVERAGES, intervention_rows, smollm2_rows, trace_rows
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.files import write_atomically
@@ -54,7 +55,9 @@ def measure(folder: Path) -> list[Row]:
     config, store = configuration(checkpoint, *STRONG), folder / "strong-cpu.duckdb"
     rows += trace_rows(config, folder, store, passes)  # 3
     model = load_model(config.model)
-    rows += intervention_rows(config, folder, store, model, dataset, passes)
+    traced = folder / str(COVERAGES[0])
+    rows += intervention_rows(config, traced, store, model, dataset, passes, 4)
+    rows += smollm2_rows(folder, REPEATS)
     return rows + product_rows(model, decompose_model(model), REPEATS)  # 4
 
 

@@ -22,6 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from svt.cli import register_resolvers
 from svt.config import Config, from_mapping
 from svt.dataset import Dataset, Prompt, load_prompts, load_tokenizer
+from svt.model_files import localise
 from svt.paths import conf_dir
 
 FIRING_PAIRS = 50
@@ -41,6 +42,13 @@ def ioi_prompts(n: int) -> Dataset:
     """`n` prompts as the bundled tokenizer cuts them; its ids stand for some of GPT-2's."""
     config = _default(f"dataset.n_prompts={n}")
     return load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
+
+
+def smollm2(n: int) -> tuple[Config, Dataset]:
+    """SmolLM2 at strong pairs, and `n` prompts; SvtError where the model is not installed."""
+    config = _default("model=smollm2", f"dataset.n_prompts={n}", *STRONG)
+    config = replace(config, model=localise(config.model))
+    return config, load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
 
 
 def _default(*overrides: str) -> Config:

@@ -4,6 +4,8 @@
    count thresholds.
 2. Scope by scope, on the heaviest edges of that trace into the upper half of the layers: changed
    runs a second, set-up and writing included, against one full forward pass each.
+3. The same on SmolLM2, with its trace from the roots that svt finds itself and as many random
+   controls of every edge as the stage has by default; step 2 has one.
 """
 
 import time
@@ -13,10 +15,13 @@ from statistics import median
 
 import polars as pl
 
+from svt.bench.dumps import dumped, forward
 from svt.bench.rows import Row, ratios, timed
-from svt.compute.model import Model
+from svt.bench.setting import smollm2
+from svt.compute.model import Model, load_model
 from svt.config import Config, Head, Scope
 from svt.dataset import Dataset
+from svt.errors import SvtError
 from svt.intervene import intervening
 from svt.progress import say
 from svt.query.connect import connect
@@ -26,7 +31,7 @@ from svt.results import writing_results
 
 N_ROOTS = 12
 SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")
-UPPER_EDGES = "select * from graph_edges where layer >= 6 order by total desc limit 4"
+N_SMOLLM2 = 32  # prompts
 COVERAGES = (0.5, 0.6, 0.8)
 THRESHOLDS = (32, 65, 170)
 
@@ -55,21 +60,28 @@ def intervention_rows(
     model: Model,
     dataset: Dataset,
     passes: list[float],
+    limit: float,
+    repeats: int = 1,
+    name: str = "",
 ) -> list[Row]:
-    """Step 2, on the first trace of step 1."""
+    """Step 2, on the trace in `folder`; repeats: controls of an edge."""
     whole = [len(dataset.prompts) / seconds for seconds in passes]
+    upper = (
+        f"select * from graph_edges where layer >= {model.n_layers // 2} "
+        "order by total desc limit 4"
+    )
     rows = []
     for scope in SCOPES:
         rates = []
         for turn in range(len(passes)):
             say(f"interventions, {scope}: turn {turn + 1} of {len(passes)}")
             settings = replace(
-                config.intervene, edges=UPPER_EDGES, sets=None, scopes=(scope,), repeats=1
+                config.intervene, edges=upper, sets=None, scopes=(scope,), repeats=repeats
             )
             start = time.perf_counter()
             with intervening(
                 replace(config, intervene=settings),
-                folder / str(COVERAGES[0]),
+                folder,
                 store,
                 model,
                 dataset.prompts,
@@ -77,10 +89,35 @@ def intervention_rows(
                 n_runs = done.plan.pairs["run"].n_unique() * len(done.plan.variants)
             rates.append(n_runs / (time.perf_counter() - start))
         rows += [
-            Row(f"interventions, {scope}, a second", rates),
-            Row(f"interventions, {scope} / full forward passes", ratios(rates, whole)),
+            Row(f"{name}interventions, {scope}, a second", rates),
+            Row(
+                f"{name}interventions, {scope} / full forward passes",
+                ratios(rates, whole),
+                "",
+                ("at least", limit),
+            ),
         ]
     return rows
+
+
+def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
+    """Step 3; nothing where the package that holds the model is not installed."""
+    try:
+        config, dataset = smollm2(N_SMOLLM2)
+    except SvtError as error:
+        say(f"SmolLM2 is left out: {error}")
+        return []
+    store, traced = folder / "smollm2.duckdb", folder / "smollm2"
+    dumped(config, dataset, store)
+    with writing_results(traced, store, keep=False) as con:
+        trace(con, config.trace)
+    model = load_model(config.model)
+    forward(model, config, dataset, True)  # warm
+    passes = [timed(forward, model, config, dataset, True) for _ in range(repeats)]
+    controls = config.intervene.repeats
+    return intervention_rows(
+        config, traced, store, model, dataset, passes, 3, controls, "SmolLM2: "
+    )
 
 
 def top_firing_heads(store: Path) -> tuple[Head, ...]:

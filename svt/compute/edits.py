@@ -18,7 +18,7 @@ from svt.compute.pairs import Integers, draw, take
 from svt.config import Scope
 
 BATCH_CELLS = 2**26  # attention scores of one layer that a batch may have
-PADDING = 0.25  # tokens that a batch computes in vain, as a share of the others,
+PADDING = 0.1  # tokens that a batch computes in vain, as a share of the others,
 FREE_PADDING = 32  # beyond these, which cost less than a batch of their own
 
 
