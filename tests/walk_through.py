@@ -1,8 +1,9 @@
 """The commands of docs/walk-through.md and their output; `python tests/walk_through.py` renews it.
 
 1. A block ```console holds one command after `$ ` (a backslash continues the line) and its output.
-2. The first command makes the run; `RUN` in the others is its folder.
-3. Paths of the run and its store are told as RUN and STORE.
+2. The first command makes the run; `RUN` in the others is its folder. Another run is named by
+   `hydra.run.dir`, from the folder in which all commands are called.
+3. Paths of the run and of stores are told as RUN and STORE.
 """
 
 import contextlib
@@ -38,15 +39,16 @@ def renewed(text: str, run: Callable[[list[str]], str]) -> str:
 
 
 def printed(words: list[str], run: Path) -> str:
-    """What a command prints about the run in the folder `run` (steps 2 and 3)."""
+    """What a command prints, called beside outputs/ of the run in the folder `run` (2 and 3)."""
     words = [word.replace("RUN", str(run)) for word in words]
+    called = run.parents[2]
     out = io.StringIO()
-    if words[0] == "svt" and not any(word.startswith("run.path=") for word in words):
+    if words[0] == "svt" and not any(re.match(r"run\.path=|hydra\.run\.dir=", w) for w in words):
         out.write(_summary(run))  # it is there already
     else:
-        with contextlib.redirect_stdout(out):
+        with contextlib.redirect_stdout(out), contextlib.chdir(called):
             if words[0] == "svt":
-                assert svt_in(run.parent, *words[1:]).code == 0
+                assert svt_in(called, *words[1:]).code == 0
             else:
                 cli.main(words[1:])
     return _told(out.getvalue(), run)

@@ -21,6 +21,8 @@ MUST_HAVE = (
     "svt/sql/queries/summary.sql",
     "svt/ioi_mini/model/model.safetensors",
     "svt/ioi_mini/model-1/model.safetensors",
+    "svt/ioi_mini/model-attn/model.safetensors",
+    "svt/conf/evaluate/ioi-mini-attn.csv",
     "svt/sql/intervene/edge_pairs.sql",
     "svt/conf/intervene/default.yaml",
     "svt/charts/templates/report.html.j2",

@@ -11,8 +11,13 @@
    that spreads over several tokens has a small price (`spread`) in this stage.
 5. In both stages: fresh documents at every step; an answer (what follows from what was said) counts
    `answer_weight` times in the loss, as most other tokens are chance; AdamW, a short warm-up and a
-   cosine; bfloat16 forward passes.
-6. Every `every` steps held-out prompts are measured and the model is written to DIR, each file
+   cosine; forward passes in `dtype`, weights in float32.
+6. With `--mlp 0` MLPs write nothing: the format demands a hidden unit, but its weights are zero and
+   are not trained. From random weights no head singled out the receiver (one attempt, stopped in
+   the second stage). So ioi-mini-attn starts from the trained ioi-mini (`--start`): the MLPs, no
+   longer trained, fade evenly to nothing while attention learns to do without (first stage), then
+   they are left out and training goes on (second stage), both on the full mix.
+7. Every `every` steps held-out prompts are measured and the model is written to DIR, each file
    aside first and then renamed.
 """
 
@@ -46,6 +51,7 @@ class Settings:
     heads: int = 8
     width: int = 128
     mlp: int = 64
+    start: str = ""
     positions: int = 64
     first_steps: int = 1500
     steps: int = 3500
@@ -57,6 +63,7 @@ class Settings:
     dropout: float = 0.1
     answer_weight: float = 10.0
     spread: float = 0.3
+    dtype: str = "bfloat16"
     seed: int = 0
     every: int = 250
     per_order: int = 8
@@ -124,7 +131,7 @@ def new_model(language: Language, settings: Settings, n_layers: int) -> Any:
         n_embd=settings.width,
         n_layer=n_layers,
         n_head=settings.heads,
-        n_inner=settings.mlp,
+        n_inner=max(settings.mlp, 1),
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=settings.dropout,
@@ -134,7 +141,33 @@ def new_model(language: Language, settings: Settings, n_layers: int) -> Any:
     )
     model: Any = GPT2LMHeadModel(config)
     model.set_attn_implementation("eager")  # the one that returns attention weights
+    if settings.mlp == 0:
+        silence_mlps(model)
     return model
+
+
+@torch.no_grad()
+def silence_mlps(model: Any) -> None:
+    """Set the weights of every MLP to zero and train them no more (step 6)."""
+    for block in model.transformer.h:
+        for parameter in block.mlp.parameters():
+            parameter.zero_()
+    freeze_mlps(model)
+
+
+def freeze_mlps(model: Any) -> None:
+    """Train neither the MLPs nor the LayerNorms before them."""
+    for block in model.transformer.h:
+        block.ln_2.requires_grad_(False)
+        block.mlp.requires_grad_(False)
+
+
+@torch.no_grad()
+def fade_mlps(model: Any, factor: float) -> None:
+    """Multiply what every MLP writes by `factor`."""
+    for block in model.transformer.h:
+        for parameter in block.mlp.c_proj.parameters():
+            parameter.mul_(factor)
 
 
 @torch.no_grad()
@@ -144,7 +177,8 @@ def grow(model: Any, language: Language, settings: Settings) -> Any:
     for layer, trained in zip(
         grown.transformer.h[settings.grown :], model.transformer.h, strict=True
     ):
-        layer.load_state_dict(trained.state_dict())
+        for part in ("ln_1", "attn", "ln_2", "mlp") if settings.mlp else ("ln_1", "attn"):
+            getattr(layer, part).load_state_dict(getattr(trained, part).state_dict())
     for part in ("wte", "wpe", "ln_f"):
         getattr(grown.transformer, part).load_state_dict(
             getattr(model.transformer, part).state_dict()
@@ -205,11 +239,20 @@ class Training:
         self.start = time.perf_counter()
 
     def stage(
-        self, name: str, model: Any, steps: int, shares: Mapping[str, float], spread: float
+        self,
+        name: str,
+        model: Any,
+        steps: int,
+        shares: Mapping[str, float],
+        spread: float,
+        fading: bool = False,
     ) -> None:
+        """Train for `steps`; with `fading` the MLPs fade evenly, to nothing after the last one."""
         settings = self.settings
+        dtype = getattr(torch, settings.dtype)
+        trained = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.decay, fused=True
+            trained, lr=0.0, betas=(0.9, 0.98), weight_decay=settings.decay, fused=True
         )
         say(f"{name}: {model.num_parameters():,} parameters, {steps} steps")
         mean_answer = math.nan
@@ -219,13 +262,15 @@ class Training:
                 optimizer.param_groups[0]["lr"] = rate_at(step, steps, settings)
                 drawn = self.language.batch(self.rng, settings.batch, settings.length, shares)
                 ids, answers = map(torch.from_numpy, drawn)
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
                     output = model(ids, use_cache=False, output_attentions=True)
                 loss, answer = loss_of(output, ids, answers, settings.answer_weight, spread)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                torch.nn.utils.clip_grad_norm_(trained, 1.0)
                 optimizer.step()
+                if fading:
+                    fade_mlps(model, 1 - 1 / (steps - step))
                 mean_answer = 0.99 * mean_answer + 0.01 * answer if step else answer
                 progress.advance(1)
                 if (step + 1) % settings.every == 0 or step + 1 == steps:
@@ -251,12 +296,17 @@ class Training:
 
 
 def train(settings: Settings, out: Path, language: Language | None = None) -> Any:
-    """Both stages; the model of the second."""
+    """Train both stages, or with `settings.start` those of step 6; return the last one's model."""
     language = language or Language()
     torch.manual_seed(settings.seed)
     training = Training(settings, out, language)
-    model = new_model(language, settings, settings.layers - settings.grown)
-    training.stage("simple", model, settings.first_steps, SIMPLE, spread=0.0)
+    if settings.start:
+        model: Any = GPT2LMHeadModel.from_pretrained(settings.start, attn_implementation="eager")
+        freeze_mlps(model)
+        training.stage("fade", model, settings.first_steps, FULL, settings.spread, fading=True)
+    else:
+        model = new_model(language, settings, settings.layers - settings.grown)
+        training.stage("simple", model, settings.first_steps, SIMPLE, spread=0.0)
     model = grow(model, language, settings)
     training.stage("full", model, settings.steps, FULL, settings.spread)
     return model
@@ -276,7 +326,10 @@ def main(argv: list[str] | None = None) -> None:
     options = vars(parser.parse_args(argv))
     disable_progress_bar()
     out = options.pop("out")
-    train(Settings(**options), out)
+    settings = Settings(**options)
+    if settings.start and settings.mlp:
+        parser.error("--start fades the MLPs of a trained model; give --mlp 0 with it")
+    train(settings, out)
 
 
 if __name__ == "__main__":

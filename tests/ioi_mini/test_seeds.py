@@ -15,7 +15,7 @@ from svt.paths import conf_dir
 from svt.query.evaluate import load_reference, reference_file
 
 FOLDER = Path(svt.ioi_mini.__file__).parent
-SEEDS = sorted(int(folder.name.removeprefix("model-")) for folder in FOLDER.glob("model-*"))
+SEEDS = sorted(int(folder.name.removeprefix("model-")) for folder in FOLDER.glob("model-[0-9]*"))
 
 
 def settings(folder: Path) -> dict[str, Any]:

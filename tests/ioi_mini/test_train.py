@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,17 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 
 import svt.ioi_mini
 from svt.ioi_mini.language import FULL, Language
-from svt.ioi_mini.train import Settings, Training, grow, main, measure, new_model, rate_at, train
+from svt.ioi_mini.train import (
+    Settings,
+    Training,
+    freeze_mlps,
+    grow,
+    main,
+    measure,
+    new_model,
+    rate_at,
+    train,
+)
 
 MODEL = Path(svt.ioi_mini.__file__).parent / "model"
 TINY = Settings(
@@ -63,6 +74,64 @@ def test_growing_keeps_the_trained_layers_on_top(language: Language) -> None:
         assert torch.equal(old.attn.c_attn.weight, new.attn.c_attn.weight)
     for part in ("lm_head.weight", "transformer.wte.weight", "transformer.wpe.weight"):
         assert torch.equal(model.get_parameter(part), grown.get_parameter(part))
+
+
+def test_without_mlps_only_attention_and_embeddings_are_trained(
+    tmp_path: Path, language: Language
+) -> None:
+    train(replace(TINY, mlp=0, dtype="float32"), tmp_path / "model", language)
+    torch.manual_seed(TINY.seed)
+    start = new_model(language, replace(TINY, mlp=0), TINY.layers - TINY.grown)
+    model = GPT2LMHeadModel.from_pretrained(tmp_path / "model")
+    for block in model.transformer.h:
+        assert all((value == 0).all() for value in block.mlp.parameters())
+        assert (block.ln_2.weight == 1).all()
+    for below, above in enumerate(range(TINY.grown, TINY.layers)):
+        before, after = start.transformer.h[below].attn, model.transformer.h[above].attn
+        assert not torch.equal(before.c_attn.weight, after.c_attn.weight)
+        assert not torch.equal(before.c_proj.weight, after.c_proj.weight)
+    assert not torch.equal(start.transformer.wte.weight, model.transformer.wte.weight)
+
+
+def test_mlps_of_a_trained_model_fade_until_attention_is_left(
+    tmp_path: Path, language: Language
+) -> None:
+    model = new_model(language, TINY, TINY.layers)
+    freeze_mlps(model)
+    starting = model.transformer.h[1].mlp.c_proj.weight.clone()
+    training = Training(TINY, tmp_path / "fade", language)
+    written = []
+    model.transformer.h[1].mlp.register_forward_pre_hook(
+        lambda mlp, _: (
+            written.append(float(mlp.c_proj.weight.norm() / starting.norm()))
+            if model.training
+            else None
+        )
+    )
+    training.stage("fade", model, 4, FULL, spread=0.1, fading=True)
+    assert written == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert (model.transformer.h[1].mlp.c_proj.weight == 0).all()
+
+
+def test_attention_goes_on_from_a_trained_model(tmp_path: Path, language: Language) -> None:
+    small = replace(TINY, grown=0, layers=2)
+    train(small, tmp_path / "start", language)
+    rest = replace(small, mlp=0, start=str(tmp_path / "start"), rate=1e-9, decay=0.0)
+    model = train(rest, tmp_path / "model", language)
+    start = GPT2LMHeadModel.from_pretrained(tmp_path / "start")
+    for before, after in zip(start.transformer.h, model.transformer.h, strict=True):
+        assert (before.mlp.c_proj.weight != 0).any()
+        assert (after.mlp.c_proj.weight == 0).all()
+        assert torch.allclose(before.attn.c_attn.weight, after.attn.c_attn.weight, atol=1e-7)
+    assert torch.allclose(start.lm_head.weight, model.lm_head.weight, atol=1e-7)
+
+
+def test_a_start_without_mlp_0_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path), "--start", str(MODEL)])
+    assert "give --mlp 0" in capsys.readouterr().err
 
 
 def test_rate_warms_up_and_falls_to_nothing() -> None:
