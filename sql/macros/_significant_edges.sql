@@ -27,23 +27,16 @@ totals AS (
     FROM valued
     GROUP BY pair_id, side
 ),
-entries AS (
-    SELECT
-        v.pair_id, v.side, v.component, v.offset_each, t.total,
-        unnest(range(len(v.contributions)))::USMALLINT AS writer,
-        unnest(v.contributions) AS raw
-    FROM valued AS v
-    JOIN totals AS t USING (pair_id, side)
-    WHERE t.total > 0 OR nonpositive_rule = 'top'
-),
 -- below 0 nothing is kept of a positive total, since what is ranked above is more than the total
 candidates AS (
     SELECT
-        e.pair_id, e.side, e.component, w.up_layer, w.up_head, e.total, e.raw,
-        e.raw + e.offset_each AS value
-    FROM entries AS e
-    JOIN writers AS w USING (component, writer)
-    WHERE e.raw IS NOT NULL AND (e.total <= 0 OR e.raw + e.offset_each >= 0)
+        v.pair_id, v.side, v.component, w.up_layer, w.up_head, t.total,
+        v.contributions[w.writer + 1] AS raw,
+        raw + v.offset_each AS value
+    FROM valued AS v
+    JOIN totals AS t ON t.pair_id = v.pair_id AND t.side = v.side
+    JOIN writers AS w ON w.component = v.component AND w.writer < len(v.contributions)
+    WHERE CASE WHEN t.total > 0 THEN value >= 0 ELSE nonpositive_rule = 'top' AND raw IS NOT NULL END
 ),
 ordered AS (
     SELECT

@@ -1,21 +1,14 @@
 -- upstream: what each earlier component writes for a pair through one of its tokens; a view of pair_upstream
 -- grain: [pair, side, component]
 CREATE VIEW upstream AS
-WITH entries AS (
-    SELECT
-        pair_id, side, component,
-        unnest(range(len(contributions)))::USMALLINT AS writer,
-        unnest(contributions) AS contribution,
-        unnest(contributions_all) AS contribution_all,
-        unnest(weights_without) AS weight_without
-    FROM pair_upstream
-)
 SELECT
-    e.pair_id, e.side, e.component, w.up_layer, w.up_head,
-    e.contribution, e.contribution_all, e.weight_without
-FROM entries AS e
-JOIN writers AS w ON w.component = e.component AND w.writer = e.writer
-WHERE e.contribution IS NOT NULL;
+    u.pair_id, u.side, u.component, w.up_layer, w.up_head,
+    u.contributions[w.writer + 1] AS contribution,
+    u.contributions_all[w.writer + 1] AS contribution_all,
+    u.weights_without[w.writer + 1] AS weight_without
+FROM pair_upstream AS u
+JOIN writers AS w ON w.component = u.component AND w.writer < len(u.contributions)
+WHERE u.contributions[w.writer + 1] IS NOT NULL;
 COMMENT ON VIEW upstream IS 'what each earlier component writes for a pair through one of its tokens, a view of pair_upstream and writers; grain: [pair, side, component]';
 COMMENT ON COLUMN upstream.pair_id IS 'attention pair, as in pairs';
 COMMENT ON COLUMN upstream.side IS 'token of the pair that is written into: dest or src';
