@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from svt.bench import dumps, products
+from svt.bench import dumps, products, traces
 from svt.bench.__main__ import table
 from svt.bench.rows import Row, number, ratios
 from svt.bench.setting import EVERYTHING, STRONG, configuration, random_prompts
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
+from svt.errors import SvtError
+from svt.query.trace import trace
+from svt.results import writing_results
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 
@@ -70,3 +73,32 @@ def test_both_products_agree(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     model = loaded(tiny)
     rows = products.product_rows(model, decompose_model(model), repeats=1)  # compares them
     assert len(rows) == len(products.PAIRS_A_TOKEN) + 3
+
+
+def test_without_the_package_smollm2_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(n: int) -> None:
+        raise SvtError("no such package")
+
+    monkeypatch.setattr(traces, "smollm2", missing)
+    assert traces.smollm2_rows(tmp_path, 1) == []
+    assert "SmolLM2 is left out: no such package" in capsys.readouterr().err
+
+
+def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path) -> None:
+    config, dataset = configuration(tiny, *STRONG), random_prompts(4, 8, 100)
+    store = tmp_path / "store.duckdb"
+    dumps.dumped(config, dataset, store)
+    roots = traces.top_firing_heads(store)
+    asked = replace(config.trace, roots=roots, nonpositive="top", min_share=0.0)
+    with writing_results(tmp_path / "run", store, keep=False) as con:
+        trace(con, asked)
+    model = load_model(config.model)
+    rows = traces.intervention_rows(
+        config, tmp_path / "run", store, model, dataset, [2.0, 1.0], 3.0, name="tiny: "
+    )
+    assert [row.limit for row in rows] == [None, ("at least", 3.0)] * 3
+    for rate, ratio in zip(rows[::2], rows[1::2], strict=True):
+        assert rate.name.startswith("tiny: interventions, ")
+        assert ratio.values == pytest.approx([rate.values[0] * 2 / 4, rate.values[1] * 1 / 4])

@@ -31,7 +31,7 @@ from svt.results import writing_results
 
 N_ROOTS = 12
 SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")
-N_SMOLLM2 = 32  # prompts
+N_SMOLLM2 = 96  # prompts
 COVERAGES = (0.5, 0.6, 0.8)
 THRESHOLDS = (32, 65, 170)
 
