@@ -44,7 +44,8 @@ def _tables(kind: str) -> str:
     con.execute("ATTACH ':memory:' AS here")
     create_tables(con, "here", kind)  # type: ignore[arg-type]
     tables = con.execute(
-        "SELECT table_name, comment FROM duckdb_tables() WHERE database_name = 'here' ORDER BY 1"
+        "SELECT table_name, comment FROM duckdb_tables() WHERE database_name = 'here' UNION ALL "
+        "SELECT view_name, comment FROM duckdb_views() WHERE database_name = 'here' ORDER BY 1"
     ).fetchall()
     parts = []
     for table, comment in tables:

@@ -63,7 +63,9 @@ def test_no_number_is_still_to_be_filled_in(page: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def targets(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def targets(
+    finished: Finished, all_slices: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """What the pages' names of targets and files stand for here."""
     folder = tmp_path_factory.mktemp("targets")
     (run,), (store,) = finished.runs, finished.stores
@@ -76,6 +78,7 @@ def targets(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> dic
     assert other.code == 0
     return {
         "RUN": str(run),
+        "ALL_SLICES_RUN": str(all_slices.runs[0]),
         "STORE": str(store),
         "ABC_STORE": str(other.stores[0]),
         "IMPORT": str(folder / "import"),

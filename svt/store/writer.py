@@ -30,6 +30,7 @@ from svt.store.checks import run_checks
 Columns = Mapping[str, Any]
 # Of the database, which keeps what it wrote as long as it fits; beyond it the disk is used.
 WRITING_MEMORY = "256MB"
+ROW_GROUP = 16_384  # rows; what a commit leaves half full is written again by the next
 MEMORY = "1GB"  # while it checks, and for other tables
 
 # What a full or failing disk looks like: a file operation, a commit, or a database that gave up.
@@ -215,7 +216,7 @@ def _attached(partial: Path) -> duckdb.DuckDBPyConnection:
     con.execute("SET enable_progress_bar = false")
     con.execute("SET threads = 1")  # torch has the others, and blocks come out fuller
     try:
-        con.execute(f"ATTACH '{quoted(partial)}' AS store")
+        con.execute(f"ATTACH '{quoted(partial)}' AS store (ROW_GROUP_SIZE {ROW_GROUP})")
     except BaseException:
         con.close()
         raise
