@@ -70,7 +70,7 @@ def test_a_model_config_says_what_is_its_own() -> None:
     hub = {name: model for name, model in at.items() if "/" in model["name"]}
     assert all(model["path"] is None for model in hub.values())
     assert {name for name in at if name not in hub} == {
-        "ioi-mini", "ioi-mini-1", "ioi-mini-3", "smollm2",
+        "ioi-mini", "ioi-mini-1", "ioi-mini-3", "ioi-mini-attn", "smollm2",
     }  # fmt: skip
 
 
