@@ -112,7 +112,7 @@ def test_a_run_is_repeated_from_its_own_prompts(svt: Svt, finished: Finished) ->
         tables = con.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = 'first'"
         ).fetchall()
-        assert {"prompts", "answers", "upstream"} < {table for (table,) in tables}
+        assert {"prompts", "answers", "pair_upstream"} < {table for (table,) in tables}
         for (table,) in tables:
             if table != "dump":
                 first, again = (

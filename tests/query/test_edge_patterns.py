@@ -119,7 +119,9 @@ def test_the_papers_files_are_known_by_name(con: duckdb.DuckDBPyConnection) -> N
         "parallel: into 9.6 at end",
         "parallel: into 9.6 at IO",
     ]
-    with pytest.raises(SvtError, match="one of the files paper_edges, paper_sets, a CSV file"):
+    with pytest.raises(
+        SvtError, match="one of the files paper_edges, paper_sets, smollm2_sets, a CSV file"
+    ):
         check_edges("paper", EDGES)
 
 
