@@ -15,7 +15,7 @@ from tests.conftest import SMALL, Finished, Svt, svt_in
 from tests.cut_store import cut
 
 GIVEN = {"layer": 5, "head": 4, "side": "dest"}  # to queries that ask for a head
-# What else is in a batch changes the last bits; all slices, so that every query has rows to compare.
+# What else is in a batch changes the last bits. All slices, so that every query has rows.
 ALONE = ("dump.batch_size=1", "dump.all_slices=true")
 WORK = ("stages=[trace,evaluate,chart]", "chart.format=[json]")
 
