@@ -71,7 +71,7 @@ class _Worker:
     """What stays the same from batch to batch."""
 
     def __init__(self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool) -> None:
-        self.model, self.svd, self.dump, self.only_correct = model, svd, dump, only_correct
+        self.model, self.dump, self.only_correct = model, dump, only_correct
         self.w_o, self.w_u = model.weight("W_O"), model.unembedding[0]
         self.writers = writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, share(dump))
