@@ -19,6 +19,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: .venv/dev.stamp                         ## the generated pages: docs/tables.md, docs/queries.md
 	$(BIN)/python docs/generate.py

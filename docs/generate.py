@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from svt.query.connect import create_tables
-from svt.query.sql import list_queries
+from svt.db.connect import create_tables
+from svt.query.named import list_queries
 
 DOCS = Path(__file__).resolve().parent
 PAGES = {"tables.md": ("store", "results"), "queries.md": ("queries",)}

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from svt.errors import SvtError
+from svt.words import Component, Count, Kind, Scope
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
-Scope = Literal["global", "local_qk", "local_qkv"]
-Kind = Literal["ablate", "boost"]
 _NEED_PATH = {
     "file": "needs a file: add dataset.path=FILE",
     "store": "needs a store or a run folder: add dataset.path=STORE",
@@ -29,7 +28,6 @@ _COUNTERFACTUALS = {
     "greater_than": ("year01",),
     "gendered_pronoun": ("swapped",),
 }
-Component = Literal["head", "mlp", "embed", "pos_embed", "bias"]
 Head = tuple[int, int]
 _MOST = 10**18  # of an integer: 64 bits, also with the repeats that are added to a seed
 
@@ -120,7 +118,7 @@ class TraceConfig:
     roots: Annotated[Literal["auto"] | tuple[Head, ...], _filled]
     root_dest: Annotated[str, _filled]
     root_src: Annotated[str, _filled]
-    count: Literal["prompts", "firings", "visits"]
+    count: Count
     min_share: Annotated[float, _between(0, 1)]
     min_count: Annotated[int | None, _at_least(1)]
 

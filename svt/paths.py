@@ -8,12 +8,12 @@ from pathlib import Path
 
 from svt.errors import SvtError
 
-_PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent
 
 
 def _folder(name: str) -> Path:
-    checkout = _PACKAGE.parent / name
-    return checkout if (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE / name
+    checkout = PACKAGE.parent / name
+    return checkout if (PACKAGE.parent / "pyproject.toml").is_file() else PACKAGE / name
 
 
 def conf_dir() -> Path:

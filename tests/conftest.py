@@ -59,7 +59,8 @@ def load_bundled_models_once() -> None:
 
 def svt_in(cwd: Path, *args: str) -> Finished:
     """`svt ARGS` in the folder `cwd`, in this process."""
-    from svt import cli, sweep
+    from svt.cli import main as cli
+    from svt.cli import sweep
 
     load_bundled_models_once()
     cli.failures.clear()

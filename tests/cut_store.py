@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from svt.query.catalog import create_tables, view_names
+from svt.db.catalog import create_tables, view_names
 
 ONCE = ("dump", "singular_values", "writers")
 

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from svt.query.connect import create_tables, load_macros, search
+from svt.db.connect import create_tables, load_macros, search
 
 COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
 N_CTX = 32
@@ -47,7 +47,7 @@ def connection(
     store_file: Path | str = ":memory:",
     results_file: Path | str = ":memory:",
 ) -> duckdb.DuckDBPyConnection:
-    """A connection as `svt.query.connect.connect` makes it, on tables with the rows given."""
+    """A connection as `svt.db.connect.connect` makes it, on tables with the rows given."""
     con = duckdb.connect(config={"python_enable_replacements": "false"})
     for catalog, file in (("store", store_file), ("results", results_file)):
         con.execute(f"ATTACH '{file}' AS {catalog}")

@@ -14,7 +14,7 @@ from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.errors import SvtError
 from svt.query.trace import trace
-from svt.results import writing_results
+from svt.store.results import writing_results
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from svt.cli import register_resolvers
+from svt.cli.main import register_resolvers
 from svt.config import Config, from_mapping, to_mapping
 from svt.errors import SvtError
 from svt.paths import conf_dir

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from svt.charts import FIGURES, chosen_figures
-from svt.figures import _filled as filled
-from svt.intervene import NOT_CHANGED
-from svt.query.cli import answer
-from svt.query.target import open_target
+from svt.cli.sql import answer
+from svt.db.target import open_target
+from svt.stages.chart import _filled as filled
+from svt.stages.intervene import NOT_CHANGED
 from tests.conftest import Finished, svt_in
 from tests.planted_ioi import planted_ioi
 from tests.test_config import composed

@@ -8,7 +8,6 @@ import duckdb
 import numpy as np
 import pytest
 
-from svt.compute.columns import COMPONENTS
 from svt.compute.decompose import decompose_model
 from svt.compute.tables import writer_columns
 from svt.compute.upstream import writers
@@ -17,6 +16,7 @@ from svt.dataset.rows import prompt_rows
 from svt.query.trace import trace
 from svt.store.checks import run_checks
 from svt.store.writer import StoreWriter
+from svt.words import COMPONENTS
 from tests.compute.runs import loaded, parts
 from tests.planted import Edge, Planted, planted
 from tests.settings import DUMP as SHIPPED

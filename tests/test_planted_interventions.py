@@ -15,7 +15,7 @@ from svt.compute.intervene import Edits, Variant, intervene, random_slices
 from svt.compute.model import Model
 from svt.compute.runner import Runner
 from svt.compute.single_heads import SingleHeads
-from svt.config import Scope
+from svt.words import Scope
 from tests.compute.edited import SCOPES
 from tests.compute.runs import dumped, loaded
 from tests.planted import LINKS, PLAN, Head, Planted, planted

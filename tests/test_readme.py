@@ -12,12 +12,12 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from svt.charts import FIGURES
+from svt.cli.export import main as svt_export
+from svt.cli.import_circuit import main as svt_import
+from svt.cli.sql import main as svt_sql
 from svt.compute.refuse import VERIFIED
-from svt.export import main as svt_export
-from svt.importing.cli import main as svt_import
 from svt.paths import conf_dir
-from svt.query.cli import main as svt_sql
-from svt.query.sql import query_names
+from svt.query.named import query_names
 from tests.conftest import Finished, svt_in
 from tests.importing.samples import published
 from tests.pages import (

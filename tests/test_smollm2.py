@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from svt.query.cli import answer
+from svt.cli.sql import answer
 from tests.conftest import svt_in
 
 pytestmark = pytest.mark.skipif(
@@ -100,10 +100,10 @@ def test_grouped_keys_and_rotation_are_the_model_s(run: Path) -> None:
     """The converted folder, without svt: nine heads, three key heads, its own logits."""
     from transformers import AutoModelForCausalLM
 
+    from svt.cli.sql import answer as ask
     from svt.compute.model import load_model
     from svt.config import from_mapping
-    from svt.model_files import localise
-    from svt.query.cli import answer as ask
+    from svt.model.files import localise
     from tests.test_config import composed
 
     config = localise(from_mapping(composed("model=smollm2")).model)

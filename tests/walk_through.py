@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from svt import summary
+from svt.cli import sql as cli
+from svt.cli import summary
 from svt.config import from_mapping
-from svt.query import cli
-from svt.results import load_config, load_stores
+from svt.store.results import load_config, load_stores
 from tests.conftest import svt_in
 
 DOC = Path(__file__).resolve().parent.parent / "docs" / "walk-through.md"

@@ -51,12 +51,13 @@ def main() -> None:
         away.mkdir()
         env = {**os.environ, "PYTHONPATH": str(site)}
         code = (  # 3
-            f"import svt, svt.cli; assert svt.__file__.startswith({str(site)!r}), svt.__file__; "
-            "svt.cli.main()"
+            "import svt, svt.cli.main as main; "
+            f"assert svt.__file__.startswith({str(site)!r}), svt.__file__; "
+            "main.main()"
         )
         call([sys.executable, "-c", code, "dataset.n_prompts=16", "chart.format=[json]"], away, env)
         run = next((away / "outputs" / "runs").iterdir())
-        call([sys.executable, "-m", "svt.query.cli", str(run), "summary"], away, env)
+        call([sys.executable, "-m", "svt.cli.sql", str(run), "summary"], away, env)
     print("the wheel installs elsewhere and runs")
 
 

@@ -1,4 +1,4 @@
--- Step 1 of svt.faithfulness: the heads of the circuit at every threshold that changes it
+-- Step 1 of svt.stages.faithfulness: the heads of the circuit at every threshold that changes it
 -- One row a threshold: min_count, heads as a list of [layer, head].
 SELECT min_count, list([layer, head] ORDER BY layer, head) AS heads
 FROM circuits(

@@ -1,4 +1,4 @@
--- Step 4 of svt.intervene: what was planned (the frame `planned`), with the pairs that were changed
+-- Step 4 of svt.stages.intervene: what was planned (the frame `planned`), with the pairs that were changed
 INSERT INTO results.interventions BY NAME
 WITH changed AS (
     SELECT intervention_id, count(*) AS n_pairs

@@ -23,8 +23,8 @@ from svt.bench.setting import STRONG, configuration, ioi_prompts, make_checkpoin
 from svt.bench.traces import COVERAGES, intervention_rows, smollm2_rows, trace_rows
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
-from svt.files import write_atomically
-from svt.progress import say
+from svt.system.atomic import write_atomically
+from svt.system.progress import say
 
 REPEATS = 3
 _OUT = Path("outputs") / "bench.json"

@@ -28,9 +28,9 @@ from svt.compute.forward import layout, watched_hooks
 from svt.compute.model import Model, load_model
 from svt.config import Config
 from svt.dataset import Dataset
-from svt.dump import dump, peak_bytes
-from svt.progress import say
-from svt.store.identity import Identity
+from svt.db.identity import Identity
+from svt.stages.dump import dump, peak_bytes
+from svt.system.progress import say
 
 N_PROMPTS = 256
 N_EVERYTHING = 32

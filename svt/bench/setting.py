@@ -19,10 +19,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from svt.cli import register_resolvers
+from svt.cli.main import register_resolvers
 from svt.config import Config, from_mapping
 from svt.dataset import Dataset, Prompt, load_prompts, load_tokenizer
-from svt.model_files import localise
+from svt.model.files import localise
 from svt.paths import conf_dir
 
 FIRING_PAIRS = 50

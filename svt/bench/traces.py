@@ -19,15 +19,16 @@ from svt.bench.dumps import dumped, forward
 from svt.bench.rows import Row, ratios, timed
 from svt.bench.setting import smollm2
 from svt.compute.model import Model, load_model
-from svt.config import Config, Head, Scope
+from svt.config import Config, Head
 from svt.dataset import Dataset
+from svt.db.connect import connect
 from svt.errors import SvtError
-from svt.intervene import intervening
-from svt.progress import say
-from svt.query.connect import connect
-from svt.query.sql import run as run_query
+from svt.query.named import run as run_query
 from svt.query.trace import trace
-from svt.results import writing_results
+from svt.stages.intervene import intervening
+from svt.store.results import writing_results
+from svt.system.progress import say
+from svt.words import Scope
 
 N_ROOTS = 12
 SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")

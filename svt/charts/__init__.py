@@ -10,7 +10,6 @@ asked, so that the report can show the SQL:
 from svt.charts.export import export
 from svt.charts.figure import ALL_SLICES, Ask, Asked, Context, Figure
 from svt.charts.registry import FIGURES, check_figures, chosen_figures, draw
-from svt.charts.report import Fact, Report, Table, write_report
 from svt.charts.sweep import sweep
 
 __all__ = [
@@ -19,14 +18,10 @@ __all__ = [
     "Ask",
     "Asked",
     "Context",
-    "Fact",
     "Figure",
-    "Report",
-    "Table",
     "check_figures",
     "chosen_figures",
     "draw",
     "export",
     "sweep",
-    "write_report",
 ]

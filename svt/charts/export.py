@@ -8,7 +8,7 @@ from typing import Any
 from svt.charts.page import render, vl_convert
 from svt.charts.style import LIGHT, config
 from svt.errors import SvtError
-from svt.files import write_atomically
+from svt.system.atomic import write_atomically
 
 Spec = dict[str, Any]
 

@@ -23,12 +23,12 @@ import polars as pl
 from svt.charts.graph_marks import draw_graph
 from svt.charts.layout import Edge, Node, lay_out
 from svt.charts.style import Chart, counted, message, plural, title
+from svt.words import NO_ROLE
 
 Head = tuple[int, int]
 Row = dict[str, Any]
 
 MAX_NODES, MAX_EDGES = 100, 250
-NO_ROLE = "no role"
 HEADING = "Traced graph"
 KEY = ("layer", "head", "component", "up_layer", "up_head", "side", "role")
 

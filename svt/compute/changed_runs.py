@@ -30,7 +30,7 @@ from svt.compute.edits import Batch
 from svt.compute.projection import Projection
 from svt.compute.runner import Hook, Runner
 from svt.compute.single_heads import HOOKS, PARTS, SingleHeads, weight
-from svt.config import Scope
+from svt.words import Scope
 
 Base = Literal["live", "clean"]
 Z, POST_SCALE, ADDED = "attn.hook_z", "ln1_post.hook_scale", "hook_attn_out"

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-SIDES = ("dest", "src")
-COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
+from svt.words import COMPONENTS
+
 HEAD = COMPONENTS.index("head")
 
 Column: TypeAlias = NDArray[np.generic] | pa.ListArray | pa.ChunkedArray

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svt.compute.pairs import Integers, draw, take
-from svt.config import Scope
+from svt.words import Scope
 
 BATCH_CELLS = 2**26  # attention scores of one layer that a batch may have
 PADDING = 0.1  # tokens that a batch computes in vain, as a share of the others,

@@ -3,7 +3,7 @@
 1. Its files: the folder `model.path`, or else the Hugging Face hub's `model.name`
    (model_files.py).
 2. Its config.json is read first: what cannot be decomposed is refused by name before any weight
-   is read (refuse.py); so is what cannot fit into memory (svt/memory.py).
+   is read (refuse.py); so is what cannot fit into memory (svt/model/memory.py).
 3. Weights are read from safetensors only, and no code that comes with a model is run.
 4. TransformerLens folds the norms and value biases, and centres what writes into the residual
    stream where the norms are LayerNorms. QK-norm, norms behind attention and a final norm that
@@ -27,13 +27,13 @@ from torch import Tensor
 
 from svt.compute.attention import Scoring
 from svt.compute.check import check_model, random_tokens
-from svt.compute.columns import COMPONENTS
 from svt.compute.refuse import VERIFIED, refuse_undecomposable
 from svt.config import ModelConfig
 from svt.errors import SvtError
-from svt.memory import check_memory
-from svt.model_files import CONFIG, localise
-from svt.progress import say
+from svt.model.files import CONFIG, localise
+from svt.model.memory import check_memory
+from svt.system.progress import say
+from svt.words import COMPONENTS
 
 _DTYPES = {
     "float32": torch.float32,

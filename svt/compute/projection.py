@@ -25,7 +25,7 @@ from svt.compute.decompose import HeadSVD
 from svt.compute.edits import Batch
 from svt.compute.pairs import Integers
 from svt.compute.runner import Runner
-from svt.config import Scope
+from svt.words import Scope
 
 DEPENDENT = 1e-10  # a direction whose own part is a smaller share of the largest adds none
 

@@ -24,11 +24,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.columns import COMPONENTS, HEAD
+from svt.compute.columns import HEAD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.slices import Basis, Slices
+from svt.words import COMPONENTS
 
 Doubles = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """Prompts: generated, or read from files; tokens, roles and answers, without torch.
 
 1. Build the whole dataset, its texts beginning as dataset.bos says; that of dataset=store is
-   given, for svt/store/prompts.py reads it.
+   given, for svt/dataset/stored.py reads it.
 2. Cut out the shard asked for: consecutive prompts, which keep their prompt_id.
 """
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from svt.config import DatasetConfig
 from svt.errors import SvtError
-from svt.memory import limits
-from svt.progress import Progress
+from svt.system.memory import limits
+from svt.system.progress import Progress
 
 PROMPT_BYTES = 1500  # what a prompt takes at least: 1600 to 1700 were measured
 
@@ -40,9 +40,8 @@ def draw(
             f"dataset.n_prompts={config.n_prompts}: only {most} distinct prompts can be made "
             f"evenly from {told} and these templates and nouns; ask for fewer or give more of them"
         )
-    if (has := limits()) is not None:
-        told = f"dataset.n_prompts={config.n_prompts}: the prompts alone take"
-        has.check(config.n_prompts * PROMPT_BYTES, told, "ask for fewer")
+    needed_by = f"dataset.n_prompts={config.n_prompts}: the prompts alone take"
+    limits().check(config.n_prompts * PROMPT_BYTES, needed_by, "ask for fewer")
     rng = random.Random(config.seed)
     used: set[tuple[int, Words]] = set()
     with Progress("prompts", config.n_prompts, "drawn") as progress:

@@ -20,7 +20,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from svt.dataset.files import read_text
 from svt.dataset.tokenizer import Bos, Tokenizer
 from svt.errors import SvtError
-from svt.model_files import CONFIG
+from svt.model.files import CONFIG
 from svt.paths import expanded
 
 FILE_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"))

@@ -17,12 +17,12 @@ import duckdb
 import polars as pl
 
 import svt
-from svt.charts.graph import NO_ROLE
+from svt.db.connect import lending
 from svt.errors import SvtError
 from svt.importing.circuit import Circuit, Edge, graph_edges
-from svt.query.connect import lending
 from svt.query.evaluate import evaluate, reference_file
-from svt.results import NAME, writing_results
+from svt.store.results import NAME, writing_results
+from svt.words import NO_ROLE
 
 _IMPORTED = "imported"
 

@@ -38,7 +38,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from svt.ioi_mini.language import END, FULL, SIMPLE, UNKNOWN, Language, Prompt
-from svt.progress import Progress, say
+from svt.system.progress import Progress, say
 
 FIRING_WEIGHT = 0.5
 CELLS = ("end->IO", "end->S1", "end->S2", "S2->S1", "S2->S1+1", "S1+1->S1")

@@ -1,1 +1,1 @@
-"""Reading stores and results: named queries, the trace, the evaluation."""
+"""Questions to stores and results: named queries, the trace, the evaluation."""

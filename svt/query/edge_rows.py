@@ -16,7 +16,7 @@ import duckdb
 from svt.errors import SvtError
 from svt.paths import conf_dir
 from svt.query.csv_rows import read_rows
-from svt.query.sql import list_queries, load_query, query_names, run
+from svt.query.named import list_queries, load_query, query_names, run
 
 _SQL = re.compile(r"\s*(select|with|from)(?=[\s*(])", re.IGNORECASE)
 

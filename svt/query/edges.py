@@ -22,13 +22,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from svt.db.connect import lending
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.progress import say
-from svt.query.connect import lending
 from svt.query.edge_patterns import ANY, CELLS, is_pattern, matching
 from svt.query.edge_rows import Row, check_rows, rows_of
-from svt.query.sql import run
+from svt.query.named import run
+from svt.system.progress import say
 
 COLUMNS = CELLS
 EDGES, SETS = "intervene.edges", "intervene.sets"

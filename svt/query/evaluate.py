@@ -22,7 +22,7 @@ from svt.config import Head
 from svt.errors import SvtError
 from svt.paths import conf_dir, sql_dir
 from svt.query.csv_rows import read_rows
-from svt.query.sql import run
+from svt.query.named import run
 
 _OWN = {  # by model name; without an entry the reference of that name
     "gpt2": "wang2023",

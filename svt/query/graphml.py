@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import polars as pl
 
-from svt.files import write_atomically
+from svt.system.atomic import write_atomically
 
 _NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _KEYS = {

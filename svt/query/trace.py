@@ -20,7 +20,7 @@ import duckdb
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.query.sql import check_all_slices, run
+from svt.query.named import check_all_slices, run
 
 _TABLES = ("trace_pairs", "trace_edges", "graph_edges", "graph_firings")
 

@@ -2,9 +2,9 @@
 
 import duckdb
 
+from svt.db.connect import load_macros, using
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.query.connect import load_macros, using
 
 _ROWS_SHOWN = 3
 

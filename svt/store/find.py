@@ -7,21 +7,18 @@
 """
 
 import json
-from collections.abc import Callable, Mapping
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from filelock import FileLock, Timeout
 
 from svt.config import Config
+from svt.db.connect import connect
+from svt.db.identity import Identity
+from svt.db.stores import Stores, read_identity
 from svt.errors import SvtError
-from svt.progress import say
-from svt.query.connect import connect
-from svt.query.stores import Stores, attach_store, dump_row, listed
-from svt.query.union import identities, union_identity
-from svt.store.identity import Identity
+from svt.system.progress import say
 
 
 def store_path(config: Config, identity: Identity) -> Path:
@@ -71,7 +68,7 @@ def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -
 
 
 def stored_config(stores: Stores) -> dict[str, Any]:
-    """The configuration that stores were dumped with, as plain values (svt/query/union.py)."""
+    """The configuration that stores were dumped with, as plain values (svt/db/union.py)."""
     config: dict[str, Any] = _of_dump(stores, "config")
     return config
 
@@ -86,17 +83,3 @@ def _of_dump(stores: Stores, column: str) -> Any:
     with connect(stores) as con:
         ((value,),) = con.execute(f"SELECT {column} FROM store.dump").fetchall()
     return json.loads(value or "null")
-
-
-def read_identity(stores: Stores) -> str:
-    """The identity that stores say they have; SvtError when one is no store of this version."""
-    rows = [_dump_row(path) for path in listed(stores)]
-    if len(rows) == 1:
-        return str(rows[0]["identity"])
-    return union_identity(list(chain.from_iterable(map(identities, rows))))
-
-
-def _dump_row(path: Path) -> Mapping[str, Any]:
-    with duckdb.connect() as con:
-        attach_store(con, "store", path)
-        return dump_row(con, "store", path)

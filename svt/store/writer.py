@@ -23,9 +23,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from svt.db.catalog import create_tables, lending, quoted
 from svt.errors import SvtError
-from svt.query.catalog import create_tables, lending, quoted
 from svt.store.checks import run_checks
+from svt.words import COMPONENTS, SIDES
 
 Columns = Mapping[str, Any]
 # Of the database, which keeps what it wrote as long as it fits; beyond it the disk is used.
@@ -42,10 +43,7 @@ DISK_ERRORS = (
 )
 
 # Integer codes that compute writes, and the words they stand for.
-_WORDS = {
-    "side": ("dest", "src"),
-    "component": ("head", "mlp", "embed", "pos_embed", "bias"),
-}
+_WORDS = {"side": SIDES, "component": COMPONENTS}
 
 
 class StoreWriter:

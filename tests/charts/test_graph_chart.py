@@ -3,9 +3,10 @@
 import polars as pl
 import pytest
 
-from svt.charts.graph import MAX_EDGES, NO_ROLE, graph, top_layers
+from svt.charts.graph import MAX_EDGES, graph, top_layers
 from svt.charts.layout import Edge, Node
 from svt.charts.style import Chart, specification
+from svt.words import NO_ROLE
 from tests.charts.frames import edges_frame, nodes_frame, subtitle
 
 ROOT = nodes_frame([(20, 0, True, 200, 200, False, None)])

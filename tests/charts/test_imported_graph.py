@@ -3,9 +3,10 @@
 import pytest
 
 from svt.charts.curves import points_of
-from svt.charts.graph import NO_ROLE, graph
+from svt.charts.graph import graph
 from svt.charts.layout import Edge, Node, lay_out
 from svt.charts.style import specification
+from svt.words import NO_ROLE
 from tests.charts.frames import edges_frame, layers_of, nodes_frame, subtitle
 
 UNTOLD = (None, None)

@@ -14,7 +14,7 @@ from svt.charts import FIGURES, Asked, Context, check_figures, chosen_figures, d
 from svt.charts.figure import FigureSpec, Recorder
 from svt.charts.style import message, specification
 from svt.errors import SvtError
-from svt.query.sql import query_names, run
+from svt.query.named import query_names, run
 from tests import settings
 from tests.charts.frames import rows_of
 from tests.store_rows import connection

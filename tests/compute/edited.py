@@ -11,8 +11,8 @@ from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.intervene import Edits, Variant, intervene
 from svt.compute.model import Model
 from svt.compute.runner import Runner
-from svt.config import Scope
 from svt.dataset.prompt import Prompt
+from svt.words import Scope
 
 SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")
 ROW = ("pair_id", "layer", "head", "dest", "src", "side", "up_layer", "up_head")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from svt.compute.columns import COMPONENTS, SIDES
+from svt.words import COMPONENTS, SIDES
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import dumped, prompts_of
 from tests.settings import DUMP

@@ -10,13 +10,14 @@ import torch
 
 from svt.compute import dump as module
 from svt.compute.batches import plan, share
-from svt.compute.columns import COMPONENTS, Columns
+from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.model import Model
 from svt.compute.pairs import draw
 from svt.compute.upstream import Outputs, writers
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
+from svt.words import COMPONENTS
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import (
     LISTS,

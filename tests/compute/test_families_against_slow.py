@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from svt.compute.columns import COMPONENTS, SIDES
+from svt.words import COMPONENTS, SIDES
 from tests.compute.runs import dumped, loaded
 from tests.families import CASES, tiny_model
 from tests.hf_models import hf_logits, load_double

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from svt.compute import dump as module
-from svt.compute.columns import COMPONENTS
 from svt.compute.decompose import decompose_model
 from svt.compute.model import Model
+from svt.words import COMPONENTS
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded, parts, prompts_of
 from tests.settings import DUMP

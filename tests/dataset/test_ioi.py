@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.errors import SvtError
-from svt.memory import Limits
+from svt.model.memory import Limits
 from svt.paths import conf_dir
 from tests.dataset.samples import DEFAULTS, NAMES, RARE_NAMES, TEMPLATES
 

@@ -1,7 +1,8 @@
 """`svt` in a child process that can be killed at any moment, without paying its start each time.
 
 1. A fork server imports everything and loads the model once (tests/faults/warm.py).
-2. Hydra composes in the test's process; the child is forked and runs `svt.cli.task` as Hydra would.
+2. Hydra composes in the test's process; the child is forked and runs `svt.cli.main.task` as Hydra
+   would.
 3. The child may die at any moment, and is limited as the test wants; its output goes to a file.
 """
 
@@ -25,7 +26,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from svt import cli
+from svt.cli import main as cli
 from svt.paths import conf_dir
 
 CONTEXT = multiprocessing.get_context("forkserver")

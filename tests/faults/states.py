@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import duckdb
 
-from svt.query.connect import connect
+from svt.db.connect import connect
 from svt.store.checks import run_checks
 
 Content = dict[str, tuple[object, ...]]

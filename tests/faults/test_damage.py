@@ -7,12 +7,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from svt import sweep
-from svt.digests import Digests
+from svt.cli import sweep
+from svt.cli.sql import answer
 from svt.errors import SvtError
-from svt.intervene import FINISHED
-from svt.query.cli import answer
-from svt.units import keeping
+from svt.stages.intervene import FINISHED
+from svt.store.resumable import keeping
+from svt.system.digests import Digests
 from tests.faults.conftest import Job
 from tests.faults.damaged import HEADERS, damaged
 from tests.faults.forked import ran

@@ -6,10 +6,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from svt import sweep
+from svt.cli import sweep
 from svt.errors import SvtError
-from svt.export import export
-from svt.intervene import FINISHED
+from svt.stages.intervene import FINISHED
+from svt.store.export import export
 from tests.conftest import Finished
 from tests.faults.conftest import Job
 from tests.faults.disks import files_up_to, give_space, small_disk

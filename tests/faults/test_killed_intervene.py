@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from svt.intervene import FINISHED
-from svt.units import Units
+from svt.stages.intervene import FINISHED
+from svt.store.resumable import Units
 from tests.faults.conftest import Job
 from tests.faults.forked import Child, Limits, ran
 from tests.faults.kills import killed, kills
@@ -27,7 +27,9 @@ def add_and_note(units: Units, unit: int, parts: Iterable[Any]) -> None:
         file.write(f"{unit}\n")
 
 
-SMALL_UNITS = Limits(values={"svt.intervene.UNIT_RUNS": 8, "svt.units.Units.add": add_and_note})
+SMALL_UNITS = Limits(
+    values={"svt.stages.intervene.UNIT_RUNS": 8, "svt.store.resumable.Units.add": add_and_note}
+)
 
 
 ASKED = (

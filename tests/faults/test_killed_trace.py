@@ -90,7 +90,12 @@ def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> No
 
 @pytest.mark.parametrize(
     "step",
-    ["os.replace", "svt.pipeline.remove_pictures", "shutil.rmtree", "svt.figures.write_graphml"],
+    [
+        "os.replace",
+        "svt.stages.run.remove_pictures",
+        "shutil.rmtree",
+        "svt.stages.chart.write_graphml",
+    ],
 )
 def test_a_trace_killed_at_a_step_between(before: Before, tmp_path: Path, step: str) -> None:
     run = shutil.copytree(before.run, tmp_path / "run")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from svt.cli.sql import answer
 from svt.errors import SvtError
-from svt.query.cli import answer
 from tests.conftest import Finished
 
 CHANGES = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svt.query.cli import answer
+from svt.cli.sql import answer
 from tests.faults.conftest import Job
 from tests.faults.disks import unwritable
 from tests.faults.forked import KILLED, Child, ran

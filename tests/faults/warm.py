@@ -7,8 +7,8 @@ import os
 
 import torch
 
-from svt import cli
 from svt.charts import page
+from svt.cli import main as cli
 from svt.compute import (
     ablate,  # noqa: F401
     decompose,

@@ -7,9 +7,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from svt.cli.import_circuit import main
+from svt.cli.sql import answer
 from svt.errors import SvtError
-from svt.importing.cli import main
-from svt.query.cli import answer
 from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from svt.importing.cli import main as svt_import
-from svt.query.cli import answer
+from svt.cli.import_circuit import main as svt_import
+from svt.cli.sql import answer
 from tests.conftest import Svt
 from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED

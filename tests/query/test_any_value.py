@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from svt.errors import SvtError
+from svt.query.named import list_queries, run
 from svt.query.param import Param
-from svt.query.sql import list_queries, run
 from svt.query.trace import trace
-from tests.query.test_stores import rows_of
+from tests.db.test_stores import rows_of
 from tests.settings import TRACE
 
 QUERIES = [

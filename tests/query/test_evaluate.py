@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from svt.config import Head
 from svt.errors import SvtError
 from svt.query.evaluate import evaluate, known_references, load_reference, reference_file
-from svt.query.sql import run
+from svt.query.named import run
 from tests.store_rows import InterventionRows, connection, insert
 
 PAPER_ROOTS = [(9, 6), (9, 9), (10, 0)]

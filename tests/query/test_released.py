@@ -10,7 +10,7 @@ import pytest
 
 from svt.config import TraceConfig
 from svt.dataset.prompt import Prompt
-from svt.query.sql import run
+from svt.query.named import run
 from svt.query.trace import trace
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import prompts_of

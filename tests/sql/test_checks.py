@@ -5,9 +5,9 @@ from __future__ import annotations  # DuckDB complains of types that pytest keep
 import duckdb
 import pytest
 
+from svt.db.connect import using
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.query.connect import using
 from svt.store.checks import run_checks
 from tests.store_rows import StoreRows
 

@@ -8,11 +8,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from svt.cli.import_circuit import main as svt_import
+from svt.cli.sql import answer
+from svt.db.connect import create_tables
 from svt.errors import SvtError
-from svt.importing.cli import main as svt_import
-from svt.query.cli import answer
-from svt.query.connect import create_tables
-from svt.query.sql import run
+from svt.query.named import run
 from tests.store_rows import connection, insert
 
 Rows = Sequence[Mapping[str, Any]]

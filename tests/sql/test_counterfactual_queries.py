@@ -5,8 +5,8 @@ from __future__ import annotations  # DuckDB complains of types that pytest keep
 import duckdb
 import pytest
 
-from svt.query.connect import create_tables
-from svt.query.sql import run
+from svt.db.connect import create_tables
+from svt.query.named import run
 from tests.store_rows import StoreRows, insert
 
 ROLES = {"end": 5, "IO": 2}

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from svt.paths import sql_dir
-from svt.query.sql import run
+from svt.query.named import run
 from tests.sql.test_result_queries import edge
 from tests.store_rows import connection
 

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from svt.query.sql import run
+from svt.query.named import run
 from tests.sql.test_result_queries import CONFIG, edge, reached, rows
 from tests.store_rows import StoreRows, insert
 

@@ -11,10 +11,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import duckdb
 import pytest
 
-from svt.config import Kind, Scope, TraceConfig
+from svt.config import TraceConfig
+from svt.db.connect import create_tables
 from svt.errors import SvtError
-from svt.query.connect import create_tables
-from svt.query.sql import SWEEP, Query, bind, list_queries, load_query, query_names
+from svt.query.named import SWEEP, Query, bind, list_queries, load_query, query_names
+from svt.words import Kind, Scope
 from tests.store_rows import connection
 
 FIRST_VALUES: dict[str, Any] = {

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from svt.query.sql import run
+from svt.query.named import run
 from tests.store_rows import InterventionRows, StoreRows, connection, insert
 
 A_B = {"up_layer": 1, "up_head": 0, "layer": 3, "head": 1, "side": "dest", "dest_role": "end"}

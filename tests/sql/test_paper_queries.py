@@ -9,7 +9,7 @@ import pytest
 
 from svt.paths import conf_dir
 from svt.query.csv_rows import read_rows
-from svt.query.sql import load_query, run
+from svt.query.named import load_query, run
 from tests.store_rows import InterventionRows, StoreRows, connection
 
 ROLES = {"IO": 1, "S1": 3, "S2": 5, "verb": 6, "end": 8}

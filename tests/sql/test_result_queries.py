@@ -7,7 +7,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.query.sql import run
+from svt.query.named import run
 from tests.store_rows import StoreRows, connection, insert
 
 CONFIG = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations  # DuckDB complains of types that pytest keeps to the end
 
+from typing import get_args
+
 import duckdb
 import pytest
 
 from svt.paths import sql_dir
-from svt.query.sql import run
+from svt.query.named import run
+from svt.words import Component, Count, Kind, Scope, Side
 from tests.store_rows import StoreRows, connection
 
 STORE = {
@@ -154,3 +157,23 @@ def test_every_table_says_its_grain(con: duckdb.DuckDBPyConnection) -> None:
             about, grain, *_ = file.read_text(encoding="utf-8").splitlines()
             assert about.startswith(f"-- {file.stem}: ")
             assert grain.startswith("-- grain: [")
+
+
+@pytest.mark.parametrize("catalog", ["store", "results"])
+def test_enums_are_those_of_the_vocabulary(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    known = {
+        "side": Side,
+        "component": Component,
+        "count_kind": Count,
+        "scope": Scope,
+        "kind": Kind,
+    }
+    rows = con.execute(
+        "SELECT type_name, labels FROM duckdb_types() WHERE database_name = ? "
+        "AND labels IS NOT NULL AND NOT internal",
+        [catalog],
+    ).fetchall()
+    assert {"side", "component"} <= {name for name, _ in rows}
+    for name, labels in rows:
+        if name in known:
+            assert tuple(labels) == get_args(known[name])

@@ -5,7 +5,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from svt.query.sql import run
+from svt.query.named import run
 from tests.store_rows import StoreRows, insert
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from svt.db.identity import SCHEMA_VERSION, Identity
+from svt.db.stores import read_identity
 from svt.errors import SvtError
-from svt.store.find import existing, find_or_make, read_identity
-from svt.store.identity import SCHEMA_VERSION, Identity
+from svt.store.find import existing, find_or_make
 
 WANTED = Identity("wanted", "weights")
 

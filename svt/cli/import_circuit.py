@@ -1,0 +1,141 @@
+"""`svt-import`: a circuit of somebody else as the results of a run.
+
+1. The file is read by its ending: GraphML (svt/importing/graphml.py), CSV (csv_file.py) or JSON
+   (json_file.py). What cannot be read is refused with its line, row, node or edge.
+2. Its edges, heads and roots are written into a folder like a run's (svt/importing/write.py), held
+   against the reference, if one is named.
+3. What was found is told. An error is one line and exit code 2.
+"""
+
+import argparse
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from svt.charts.style import head_name, plural
+from svt.db.target import open_target
+from svt.errors import SvtError
+from svt.importing.circuit import COUNTS, Circuit, Head
+from svt.importing.nodes import node_of
+from svt.importing.read import read_circuit
+from svt.importing.write import write_circuit
+from svt.query.named import run
+from svt.system.shell import override
+
+_EPILOG = """what becomes what:
+  side     s, k, src: what the upper head's key reads, at the token attended to (src);
+           d, q, dest: what its query reads, at the token that attends (dest);
+           v, or nothing: an edge without a side, into the value or not told
+  role     the token named by a GraphML node (9, 6, 'IO'), a column role, or the token of a firing
+  counts   GraphML: count is visits; CSV: count is prompts; --count says otherwise. Where there are
+           none, every edge has one visit
+  weight   weight, mean or score is the edge's mean; total is its total
+  others   MLPs, biases and embeddings that write into heads are kept; edges into MLPs and logits
+           are not
+
+A circuit of heads alone has no edges: its heads are in it at every threshold.
+
+examples:
+  svt-import gpt2-small-ioi.graphml --roots 9.6,9.9,10.0 --reference wang2023 --min-count 170
+  svt-import ioi_eap.json --reference wang2023
+  svt-import heads.csv --out outputs/imports/theirs
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The console script `svt-import`."""
+    parser = argparse.ArgumentParser(
+        prog="svt-import",
+        description="Reads a circuit (.graphml, .csv, .json) into the tables of a run, without a "
+        "store.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="[= outputs/imports/NAME]")
+    parser.add_argument("--name", help="of the circuit [= the file's]")
+    parser.add_argument("--roots", help="heads that the circuit starts from, 9.6,9.9,10.0")
+    parser.add_argument(
+        "--reference", default="none", help="wang2023, ioi-mini, a CSV of heads, or none [= none]"
+    )
+    parser.add_argument("--count", choices=COUNTS, help="what the counts of the file count")
+    parser.add_argument(
+        "--min-count", type=int, default=1, metavar="N", help="edges shown: from this count [= 1]"
+    )
+    parser.add_argument(
+        "--top", type=int, metavar="N", help="only the N edges of the largest weight, by size"
+    )
+    args = parser.parse_args(argv)
+    try:
+        for option in ("top", "min_count"):
+            value = getattr(args, option)
+            if value is not None and not 1 <= value < 2**63:
+                raise SvtError(f"--{option.replace('_', '-')} must be at least 1, and of 64 bits")
+        circuit = read_circuit(args.file, args.count, args.top)  # 1
+        if args.roots is not None:
+            circuit = replace(circuit, roots=_heads(args.roots))
+        name = args.name or args.file.stem
+        folder = args.out or Path("outputs/imports") / name
+        write_circuit(circuit, args.file, folder, name, args.reference, args.min_count)  # 2
+        print(_found(circuit, folder, name))  # 3
+    except SvtError as error:
+        print(f"svt-import: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (duckdb.Error, OSError) as error:
+        print(f"svt-import: {str(error).splitlines()[0]}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _heads(text: str) -> tuple[Head, ...]:
+    found = [node_of(part.strip(), "--roots").at for part in text.split(",")]
+    if None in found:
+        raise SvtError(f"--roots={text}: give heads, such as 9.6,10.0")
+    return tuple(dict.fromkeys(head for head in found if head is not None))
+
+
+def _found(circuit: Circuit, folder: Path, name: str) -> str:
+    with open_target(folder) as con:
+        edges, nodes = run(con, "graph_edges"), run(con, "graph_nodes")
+        ((least,),) = con.execute(
+            "SELECT (config->>'$.trace.min_count')::BIGINT FROM run"
+        ).fetchall()
+        rows = run(con, "precision_recall", min_count=least).to_dicts()
+    lines = [
+        f"{name}: {plural(len(circuit.heads), 'head')}, {plural(len(circuit.edges), 'edge')}, read "
+        f"as {circuit.format}; shown: {nodes.height} and {edges.height}",
+        *(f"left out: {told}" for told in circuit.left_out),
+    ]
+    for what, heads in (
+        ("roots", circuit.roots),
+        ("roots that the file does not name", sorted({*circuit.roots} - circuit.heads)),
+    ):
+        if heads:
+            lines.append(f"{what}: {', '.join(head_name(*head) for head in heads)}")
+    lines += [
+        f"against {row['reference']}: {row['tp']} of {plural(row['n_heads'], 'head')}, precision "
+        f"{_ratio(row['precision'])}, recall {_ratio(row['recall'])}, of the reachable "
+        f"{_ratio(row['recall_reachable'])}"
+        for row in rows
+    ]
+    at = shlex.quote(str(folder))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "try next:",
+            f'  svt {override("run.path", folder)} "stages=[chart,report]"',
+            f"  svt-sql {at} precision_recall",
+            f"  svt-sql RUN --other {at} compare_heads",
+        ]
+    )
+
+
+def _ratio(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

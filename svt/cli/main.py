@@ -1,0 +1,195 @@
+"""`svt`: the Hydra application.
+
+1. Hydra composes the configuration; a run or stores that are there have decided some of it
+   (svt/cli/compose.py).
+2. It becomes a frozen Config, or is refused by name before any work.
+3. The pipeline runs in the run's folder; what it found and left is told at the end. An error is one
+   message and exit code 1.
+4. After a multirun the jobs' results are collected, also when some job failed.
+"""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import duckdb
+import hydra
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from svt.cli import summary, sweep
+from svt.cli.compose import configuration
+from svt.config import Config
+from svt.errors import SvtError
+from svt.paths import PACKAGE, conf_dir
+from svt.stages.chart import CHARTS
+from svt.stages.intervene import FINISHED
+from svt.stages.run import run_stages
+from svt.system.atomic import remove_left
+from svt.system.progress import say
+from svt.system.shell import override
+
+failures: list[str] = []
+_LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
+_WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # which Hydra's parser does not expect
+_HYDRA_ADVICE = ("To append to your config", "full_key:", "object_type=", "Set the environment")
+
+
+def main() -> None:
+    """The console script `svt`."""
+    _quiet()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises and its errors are told here
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
+    try:
+        for told in filter(_WITHOUT_KEY.match, sys.argv[1:]):
+            raise HydraException(f"{told}: names no key; write key=value")
+        app()
+    except KeyboardInterrupt:
+        say("stopped; what was finished is kept, nothing half-written was left")
+        sys.exit(130)
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        _fail(_one_line(error))
+    except Exception as error:
+        if not type(error).__module__.startswith(_LAUNCHERS):
+            raise
+        first = str(error).strip().splitlines()[0]
+        _fail(f"the process of a job ended without an answer ({first}); what was finished is kept")
+    finally:
+        done = sweep.folder is None or sweep.collect(sweep.folder)  # 4
+    if failures or not done:
+        sys.exit(1)
+
+
+def task(composed: DictConfig) -> None:
+    """One run, alone or as a job of a sweep, there perhaps in another process than `main`."""
+    _quiet()
+    settings = HydraConfig.get()
+    told: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
+    folder, overrides = Path(told["runtime"]["output_dir"]), told["overrides"]["task"]
+    in_sweep = settings.mode is not None and settings.mode.name == "MULTIRUN"
+    job = sweep.Job(folder, overrides, settings.runtime.choices) if in_sweep else None
+    if job is not None:
+        say(f"\njob {settings.job.num}: {' '.join(overrides)}")
+    try:
+        with _only_run_in(folder):
+            config = configuration(composed, overrides)  # 1, 2
+            try:
+                stores = run_stages(config, folder)  # 3
+            except KeyboardInterrupt:
+                _tell_how_to_go_on(config, folder)
+                raise
+        if stores is not None:
+            print(("" if job else "\n") + summary.found(config, folder, stores))
+        if job is None:
+            print(f"\n{summary.where(folder, stores)}")
+        else:
+            job.done(stores)
+    except SvtError as error:
+        _fail(str(error), job)
+    except (duckdb.Error, OSError) as error:
+        _fail(f"{_one_line(error)} ({type(error).__name__}); what was finished is kept", job)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        _fail(
+            f"out of memory ({shorten(_one_line(error), 200)}); lower dump.batch_size or "
+            "dump.memory_gb, for interventions intervene.batch_size; what was finished is kept",
+            job,
+        )
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _tell_how_to_go_on(config: Config, folder: Path) -> None:
+    """Interventions are the one thing of which a part is kept inside a run folder."""
+    if not (folder / FINISHED).is_file():
+        return
+    if config.run.path is not None:
+        say("the same command goes on from here")
+        return
+    left = [s for s in ("intervene", "evaluate", "chart", "report") if s in config.stages]
+    say(f'go on: svt {override("run.path", folder)} "stages=[{",".join(left)}]"')
+
+
+def _fail(told: str, job: "sweep.Job | None" = None) -> None:
+    failures.append(told)
+    say(f"svt: {told}")
+    if job is not None:
+        job.failed(told)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Also torch's errors, which are told by their words, as torch is not loaded here."""
+    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def _one_line(error: BaseException) -> str:
+    """A library's message without its line breaks and without advice that is none here."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
+    if isinstance(error, OverrideParseException):
+        told = f"{error.override}: {told}"
+    if "is not in struct" in told:
+        told += "; svt --help lists every key"
+    return told or type(error).__name__
+
+
+class _only_run_in:
+    """Holds a run folder for this process; SvtError when another run has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = FileLock(folder / ".lock")
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise SvtError(
+                f"another run is writing in {Path(self._lock.lock_file).parent}; "
+                "wait for it, or start a run of your own without run.path"
+            ) from error
+        except OSError as error:
+            raise SvtError(
+                f"cannot write in {Path(self._lock.lock_file).parent} ({error.strerror}); "
+                "choose another folder with hydra.run.dir=DIR"
+            ) from error
+        folder = Path(self._lock.lock_file).parent
+        remove_left(folder)
+        remove_left(folder / CHARTS)
+
+    def __exit__(self, *_: object) -> None:
+        Path(self._lock.lock_file).unlink(missing_ok=True)  # released first, it could be another's
+        self._lock.release()
+
+
+def register_resolvers() -> None:
+    OmegaConf.register_new_resolver("svt.bundled", lambda name: str(PACKAGE / name), replace=True)
+    OmegaConf.register_new_resolver(
+        "svt.run_dir", lambda path, fresh: path if _is_run(path) else fresh, replace=True
+    )
+
+
+def _is_run(path: str | None) -> bool:
+    return path is not None and (Path(path) / "results.duckdb").is_file()
+
+
+def _quiet() -> None:
+    """Libraries' chatter is not the reader's business; errors still are."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+
+
+register_resolvers()  # here, so that every process that a launcher starts knows them
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""`svt-sql`: named queries and ad-hoc SQL over a run, a sweep or a store, read-only.
+
+1. TARGET is opened read-only; a run's store is attached beside its results, and another target as
+   the catalogs other_results and other_store.
+2. The text is a named query of sql/queries, with `name=value` parameters, or SQL that asks:
+   select, from, describe, show, pivot, explain. With --unsafe it may attach and read other files.
+3. The result is printed as a table, CSV, JSON or Parquet. An error is one line and exit code 2.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from svt.db.damage import check_damage, files_of
+from svt.db.target import open_target
+from svt.errors import SvtError
+from svt.query.named import Query, list_queries, missing, run
+
+_EXAMPLES = """examples:
+  svt-sql RUN summary
+  svt-sql RUN significant coverage=0.5
+  svt-sql RUN "select * from graph_edges order by total desc limit 5"
+  svt-sql RUN --other RUN compare_heads
+"""
+
+_ASKING = {"SELECT", "EXPLAIN", "MULTI"}  # the last is a PIVOT
+_WRITABLE = (
+    "SELECT database_name, path FROM duckdb_databases() WHERE NOT readonly AND path IS NOT NULL"
+)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The console script `svt-sql`."""
+    parser = argparse.ArgumentParser(
+        prog="svt-sql",
+        description="Queries over a run folder, a sweep folder or a store; nothing is changed.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", nargs="?", help="run folder, sweep folder or .duckdb file")
+    parser.add_argument("query", nargs="?", help="name of a query, or SQL text")
+    parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the query")
+    parser.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
+    parser.add_argument(
+        "--other",
+        type=Path,
+        metavar="TARGET",
+        help="a second target, as the catalogs other_results and other_store",
+    )
+    parser.add_argument(
+        "--unsafe", action="store_true", help="let the SQL read other files and addresses"
+    )
+    parser.add_argument("--list", action="store_true", help="the queries and their parameters")
+    args = parser.parse_intermixed_args(argv)
+    try:
+        if args.list:
+            print("\n".join(map(_describe, list_queries())))
+        elif args.target is None or args.query is None:
+            raise SvtError("give a target and a query or SQL text; --list shows the queries")
+        else:
+            frame = answer(Path(args.target), args.query, args.params, args.unsafe, args.other)
+            _print(frame, args.format)
+    except BrokenPipeError:
+        sys.stderr.close()
+    except SvtError as error:
+        print(f"svt-sql: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def answer(
+    target: Path,
+    query: str,
+    params: list[str],
+    unsafe: bool = False,
+    other: Path | None = None,
+) -> pl.DataFrame:
+    """The rows of a named query or SQL text over `target`, and another beside it if one is given.
+
+    SvtError when anything is wrong.
+
+    With `unsafe` the text may read other files and addresses; nothing is changed all the same.
+    """
+    given = dict(_pair(param) for param in params)
+    named = not any(c.isspace() or c in "();" for c in query)
+    with open_target(target, unsafe, other) as con:  # 1
+        try:
+            return run(con, query, **given) if named else _ask(con, query, given, unsafe)  # 2
+        except duckdb.CatalogException as error:
+            told = "; ".join(filter(None, (_first_line(error), missing(con))))
+            raise SvtError(f"SQL: {told}") from error
+        except duckdb.Error as error:
+            check_damage(error, files_of(con))
+            raise SvtError(f"SQL: {_first_line(error)}") from error
+        except pl.exceptions.PolarsError as error:
+            raise SvtError(
+                "SQL: a column is of a type that cannot be shown "
+                f"({_first_line(error)[:80]}); cast it, column::varchar"
+            ) from error
+
+
+def _ask(
+    con: duckdb.DuckDBPyConnection, text: str, given: dict[str, Any], unsafe: bool
+) -> pl.DataFrame:
+    """The rows of the last statement; SvtError for one that does not only ask."""
+    statements = con.extract_statements(text)
+    kinds = [_kind(statement) for statement in statements]
+    for kind in kinds:
+        if kind not in (_ASKING | {"ATTACH"} if unsafe else _ASKING):
+            raise SvtError(
+                f"SQL: {kind} does not only ask, and svt-sql changes nothing; write a select"
+            )
+    if not statements or kinds[-1] == "ATTACH":
+        raise SvtError("SQL: this text gives no rows; write a select")
+    for statement in statements[:-1]:
+        con.execute(statement).fetchall()
+    for name, path in con.execute(_WRITABLE).fetchall():
+        raise SvtError(
+            f"SQL: {name} would be writable; write ATTACH '{path}' AS {name} (READ_ONLY)"
+        )
+    return con.sql(statements[-1], params=given or None).pl()
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # DuckDB knows statements that its Python client does not
+        return "this statement"
+
+
+def _pair(param: str) -> tuple[str, Any]:
+    name, equals, value = param.partition("=")
+    if not equals or not name:
+        raise SvtError(f"parameter {param!r}: write name=value")
+    return name, value
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]
+
+
+def _describe(query: Query) -> str:
+    params = [
+        f"    {p.name} {p.type}{p.allowed}: {p.meaning}"
+        + (f" [= {p.default}]" if p.default else "")
+        for p in query.params
+    ]
+    return "\n".join([f"{query.name}: {query.purpose}", *params])
+
+
+def _print(frame: pl.DataFrame, form: str) -> None:  # 3
+    try:
+        _print_as(frame, form)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise SvtError(
+            f"the rows cannot be written as {form} ({_first_line(error)[:80]}); take another "
+            "--format, or cast such columns: column::varchar"
+        ) from error
+
+
+def _print_as(frame: pl.DataFrame, form: str) -> None:
+    if form == "csv":
+        sys.stdout.write(frame.write_csv())
+    elif form == "json":
+        sys.stdout.write(frame.write_json() + "\n")
+    elif form == "parquet":
+        if sys.stdout.isatty():
+            raise SvtError("Parquet is not for a terminal: redirect it, > FILE.parquet")
+        frame.write_parquet(sys.stdout.buffer)
+    else:
+        with pl.Config(
+            tbl_rows=-1,
+            tbl_cols=-1,
+            tbl_width_chars=200,
+            fmt_str_lengths=80,
+            tbl_hide_dataframe_shape=True,
+            tbl_hide_column_data_types=True,
+            tbl_formatting="ASCII_MARKDOWN",
+        ):
+            print(frame)
+        print(f"{frame.height} rows")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The last lines of a run: what was found, where it is, what to try next."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from svt.charts.style import counted, head_name, plural
+from svt.config import Config
+from svt.db.connect import connect
+from svt.db.stores import Stores, in_words, listed
+from svt.query.named import run
+from svt.report.interventions import intervention_facts
+from svt.stages.chart import CHARTS, REPORT, context_of
+from svt.stages.reference import REFERENCE
+from svt.store.results import NAME
+from svt.system.shell import override
+
+
+def found(config: Config, folder: Path, stores: Stores) -> str:
+    """What a run found, in a few lines."""
+    results = folder / NAME
+    with connect(stores, results if results.is_file() else None) as con:
+        lines = [_stored(row) for row in run(con, "summary").to_dicts()]
+        if results.is_file():
+            lines += _traced(config, con)
+    return "\n".join(lines)
+
+
+def _stored(row: Mapping[str, Any]) -> str:
+    answered = "" if row["accuracy"] is None else f", {row['accuracy']:.1%} answered rightly"
+    return (
+        f"{row['model']}: {plural(row['prompts'], 'prompt')}, "
+        f"{row['firing_pairs_a_prompt']:.1f} firing pairs a prompt{answered}"
+    )
+
+
+def where(folder: Path, stores: Stores | None) -> str:
+    """What a run left and what to try next; paths as short as the working folder allows."""
+    left = {
+        "results": folder / NAME,
+        "reference": folder / REFERENCE,
+        "charts": folder / CHARTS,
+        "report": folder / REPORT,
+    }
+    lines = [f"{what:<9} {_short(path)}" for what, path in left.items() if path.exists()]
+    if stores is None:
+        return "\n".join(lines)
+    short = tuple(_short(path) for path in listed(stores))
+    if short:
+        lines.insert(0, f"{'store':<9} {in_words(short)}")
+    traced = (folder / NAME).exists()
+    return "\n".join([*lines, "", "try next:", *(f"  {t}" for t in _next(folder, short, traced))])
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
+    nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
+    context = context_of(con, config)
+    least = context.min_count
+    shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
+    found = f"{shown} in at least {counted(least, config.trace.count)}"
+    if context.imported is None:
+        deepest = max(run(con, "trace_summary")["deepest"].to_list())
+        roots = ", ".join(head_name(*root) for root in context.roots)
+        lines = [f"traced from {roots}: {found}, {plural(deepest, 'edge')} deep"]
+    else:
+        lines = [f"{context.imported}, imported: {found}"]
+    rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
+    only = ", validated edges only" if config.evaluate.edges == "validated" else ""
+    lines += [
+        f"against {row['reference']}{only}: precision {_ratio(row['precision'])}, "
+        f"recall {_ratio(row['recall'])}, of the reachable {_ratio(row['recall_reachable'])}"
+        for row in rows
+    ]
+    return lines + _intervened(con) if "intervene" in config.stages else lines
+
+
+def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:
+    facts = intervention_facts(run(con, "edge_effects"))
+    return [f"{fact.label}: {fact.value}, {fact.note}" for fact in facts]
+
+
+def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
+    at, at_run = shlex.quote(str(_short(folder))), override("run.path", _short(folder))
+    if not traced:
+        at = shlex.quote(",".join(map(str, stores)))
+        return [f"svt-sql {at} firings", "svt-sql --list"]
+    if not stores:
+        return [f"svt-sql {at} graph_edges", f"svt-sql RUN --other {at} compare_edges"]
+    return [
+        f"svt-sql {at} graph_edges",
+        f'svt {at_run} "stages=[intervene,chart,report]"',
+        f'svt {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
+        "svt -m trace.coverage=0.5,0.6,0.7,0.8",
+        "svt-sql --list",
+    ]
+
+
+def _ratio(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"

@@ -1,0 +1,65 @@
+"""One connection that sees stores and a run's results.
+
+1. The files are attached as the catalogs `store` (svt/db/stores.py) and `results`.
+2. Bare names search `results` first, then `store`.
+3. The macros of sql/macros become temporary, so nothing is written into either file; those that
+   read a store where there is one, those of a sweep (sql/macros/sweep) always.
+4. A name is a table or nothing: a Python variable of that name is not looked at. DuckDB draws no
+   progress bar, which would stand among the rows on stdout.
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from svt.db.catalog import catalogs, create_tables, has_table, lending, quoted, using
+from svt.db.stores import Stores, attach_file, attach_stores
+from svt.paths import sql_dir
+
+__all__ = [
+    "connect",
+    "create_tables",
+    "has_table",
+    "lending",
+    "load_macros",
+    "quoted",
+    "search",
+    "using",
+]
+
+
+def connect(
+    stores: Stores | None, results: Path | None = None, results_writable: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection with the files attached; SvtError when one cannot be opened.
+
+    `stores` may be one, several, or none as an empty list: then the tables of a store are there
+    without rows. With null they are not there at all.
+    """
+    con = duckdb.connect(config={"python_enable_replacements": "false"})  # 4
+    con.execute("SET enable_progress_bar = false")
+    try:
+        if results is not None:  # 1
+            attach_file(con, "results", results, results_writable)
+        if stores is not None:
+            attach_stores(con, "store", stores)
+        search(con)  # 2
+        load_macros(con)  # 3
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def search(con: duckdb.DuckDBPyConnection) -> None:
+    """Step 2, for whichever of the two catalogs are attached."""
+    attached = [name for name in ("results", "store") if name in catalogs(con)]
+    con.execute("SET search_path = ?", [",".join(attached)])
+
+
+def load_macros(con: duckdb.DuckDBPyConnection) -> None:
+    """Step 3; of those of a folder each knows the ones before it by name."""
+    folder = sql_dir() / "macros"
+    folders = [folder, folder / "sweep"] if has_table(con, "store", "pairs") else [folder / "sweep"]
+    for file in (file for each in folders for file in sorted(each.glob("*.sql"))):
+        con.execute(file.read_text(encoding="utf-8"))

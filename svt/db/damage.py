@@ -1,0 +1,43 @@
+"""Which file is damaged, when a database only says that some block is.
+
+DuckDB keeps a checksum with every block and header and looks at it when it reads, so a flipped
+byte is an error and never another number; but the error does not name the file.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from svt.db.catalog import quoted
+from svt.errors import SvtError
+
+_SAID = ("Corrupt database file", "Could not read enough bytes")
+
+
+def check_damage(error: duckdb.Error, files: Iterable[Path]) -> None:
+    """SvtError names the first of `files` that cannot be read whole, if `error` tells of damage."""
+    if not any(said in str(error) for said in _SAID):
+        return
+    for file in filter(Path.is_file, files):  # others are folders of Parquet
+        try:
+            _read(file)
+        except duckdb.Error as damage:
+            raise SvtError(
+                f"{file} is damaged ({str(damage).splitlines()[0][:80]}); move it away and make it "
+                "anew"
+            ) from error
+
+
+def files_of(con: duckdb.DuckDBPyConnection) -> list[Path]:
+    """The files that a connection has attached."""
+    rows = con.execute("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").fetchall()
+    return [Path(path) for (path,) in rows]
+
+
+def _read(file: Path) -> None:
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{quoted(file)}' AS held (READ_ONLY)")
+        names = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'held'")
+        for (name,) in names.fetchall():
+            con.execute(f'SELECT count(hash(held)) FROM held."{name}" AS held').fetchall()

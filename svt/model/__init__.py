@@ -1,0 +1,1 @@
+"""What is known of a checkpoint without torch: where its files are, what memory it needs."""

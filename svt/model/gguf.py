@@ -1,0 +1,203 @@
+"""A GGUF file as an ordinary Hugging Face folder: dequantised once, then kept.
+
+1. The folder stands in the cache, named by the SHA-256 of the file and the version of this
+   conversion. If it is there, it is whole: nothing is read but the file's digest.
+2. Otherwise one process makes it, under a lock and a temporary name, which is renamed at the end;
+   a second one waits and uses the first one's work.
+3. transformers reads weights and tokenizer out of the file, as float32. Tensors that are missing,
+   and settings of the file that transformers leaves out, are refused: another model would be
+   traced.
+4. A model read from GGUF counts as quantised, which transformers refuses to save. So the same class
+   is built once more from the configuration, without its quantization, and the weights.
+"""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from svt.errors import SvtError
+from svt.paths import cache_dir
+from svt.system.digests import Digests
+from svt.system.progress import say
+from svt.system.shell import python_command
+
+CONVERSION = 1  # to be raised when the same file gives another folder
+_MAGIC = b"GGUF"
+_INSTALL = "-m pip install gguf"
+_ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+
+
+def converted(file: Path) -> Path:
+    """Return the folder that holds the model of a GGUF file, made if it is not there yet.
+
+    SvtError when the file is no sound GGUF, has a model that transformers does not know, or the
+    folder cannot be written.
+    """
+    with file.open("rb") as opened:
+        if opened.read(len(_MAGIC)) != _MAGIC:
+            raise SvtError(
+                f"model.path={file} is not a GGUF file; give another, or download it again"
+            )
+    digests = Digests(cache_dir() / "digests.json")
+    folder = cache_dir() / "models" / f"{digests.of(file)}-{CONVERSION}"  # 1
+    digests.save()
+    if not folder.is_dir():
+        with _made_once(folder) as temporary:  # 2
+            if temporary is not None:
+                say(f"{file.name}: converting it to float32 safetensors, once")
+                _convert(file, temporary)
+                say(f"{file.name}: converted, in {folder}")
+    return folder
+
+
+@contextmanager
+def _made_once(folder: Path) -> Iterator[Path | None]:
+    """Yield a temporary folder that becomes `folder`, or None where another process made it."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"another process is converting into {folder}; waiting for it")
+            lock.acquire()
+        if folder.is_dir():
+            yield None
+            return
+        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+        temporary.mkdir()
+        yield temporary
+        temporary.replace(folder)
+    except OSError as error:
+        raise SvtError(
+            f"cannot write the converted model to {folder.parent} ({error.strerror or error}); "
+            "make room there, or name another cache folder in XDG_CACHE_HOME"
+        ) from error
+    finally:
+        if lock.is_locked:
+            shutil.rmtree(temporary, ignore_errors=True)
+            lock.release()
+
+
+def _convert(file: Path, folder: Path) -> None:
+    """Steps 3 and 4."""
+    try:
+        import gguf  # noqa: F401
+    except ImportError as error:
+        raise SvtError(
+            f"model.path={file}: reading GGUF needs the package gguf; bring it with: "
+            f"{python_command()} {_INSTALL}"
+        ) from error
+    with tempfile.TemporaryDirectory() as alone:  # no other file of its folder is to be read
+        link = Path(alone) / "model.gguf"
+        link.symlink_to(file.resolve())
+        try:
+            model = _loaded(link)
+            _check_settings(model.config, link)
+            tokenizer = _tokenizer(link)
+        except (
+            Exception
+        ) as error:  # what a damaged file makes the libraries raise has no common base
+            told = " ".join(str(error).split()) or type(error).__name__
+            raise SvtError(
+                f"model.path={file} cannot be read as GGUF: {told}. If it is whole, take the "
+                "model's folder in Hugging Face format instead (config.json, *.safetensors)"
+            ) from error
+    with _quiet():
+        _plain(model).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _loaded(link: Path) -> Any:
+    """Return the model as transformers reads it; ValueError when weights are missing."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with _quiet():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            link.parent,
+            gguf_file=link.name,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    model, report = loaded
+    wrong = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    if wrong:
+        raise ValueError(
+            f"weights are missing or not of their shape: {', '.join(sorted(wrong)[:5])}"
+        )
+    return model
+
+
+def _tokenizer(link: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with _quiet():
+        return AutoTokenizer.from_pretrained(
+            link.parent, gguf_file=link.name, trust_remote_code=False, local_files_only=True
+        )
+
+
+def _check_settings(config: Any, link: Path) -> None:
+    """ValueError when the file says of rotation, caps or windows what the model does not do."""
+    from gguf import GGUFReader
+
+    reader = GGUFReader(link)
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    tensors = {tensor.name for tensor in reader.tensors}
+    wrong = [name for name in _ROPE_TENSORS if name in tensors]
+    for key, held in _settings(config).items():
+        name = f"{fields['general.architecture']}.{key}"
+        if fields.get(name, held) not in (held, 0):
+            wrong.append(name)
+    if wrong:
+        raise ValueError(
+            f"transformers leaves out {', '.join(wrong)}, so it would be another model"
+        )
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    """Return what a model does, under the names that GGUF has for it after the architecture."""
+    rotary: Mapping[str, Any] = getattr(config, "rope_parameters", None) or {}
+    head_dim = getattr(config, "head_dim", None)
+    head_dim = head_dim or config.hidden_size // config.num_attention_heads
+    return {
+        "rope.scaling.type": {None: "none", "default": "none"}.get(
+            kind := rotary.get("rope_type"), kind
+        ),
+        "rope.dimension_count": int(head_dim * rotary.get("partial_rotary_factor", 1)),
+        "attention.key_length": head_dim,
+        "attention.sliding_window": getattr(config, "sliding_window", None),
+        "attn_logit_softcapping": getattr(config, "attn_logit_softcapping", None),
+        "final_logit_softcapping": getattr(config, "final_logit_softcapping", None),
+    }
+
+
+def _plain(model: Any) -> Any:
+    """Step 4: the model of the same configuration and weights, but not counted as quantised."""
+    import torch
+
+    config = model.config
+    with suppress(AttributeError):
+        del config.quantization_config
+    with torch.device("meta"):
+        plain = type(model)(config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    return plain
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and remarks of the libraries out of the terminal."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield

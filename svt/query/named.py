@@ -1,0 +1,243 @@
+"""Named queries: one statement a file of sql/queries, its header says what it takes and gives.
+
+    -- purpose: what the rows tell
+    -- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
+    --         side VARCHAR{dest,src} token written into
+    --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
+    -- grain: [pair, side, upstream]
+    -- columns: pair_id, side, up_layer, up_head
+    -- needs: dump.all_slices
+
+1. A parameter with a default may be left out; `the run's KEY` is the run's own setting, `the other
+   run's KEY` that of the second target (svt-sql --other).
+2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type, within the
+   choices or the bounds in its braces (svt/query/param.py).
+3. Values are bound to the statement's `$name`, never pasted into it.
+4. What needs contributions through all slices is refused where the store was dumped without them.
+   `needs` says so of a query that always does; others do with the parameter slices=all.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from svt.db.catalog import catalogs, has_table
+from svt.db.damage import check_damage, files_of
+from svt.db.stores import from_text, in_words
+from svt.errors import SvtError
+from svt.paths import sql_dir
+from svt.query.param import Param, declared, read_value
+
+SWEEP = "sweep"
+"""What the names of queries over all jobs of a sweep begin with."""
+
+_FIELD = re.compile(r"^-- (purpose|params|grain|columns|needs): (.*)$")
+_CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
+_OF_THE_RUN = re.compile(r"^the (?P<other>other )?run's (?P<key>[\w.]+), else (?P<value>.*)$")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One named query as its file declares it."""
+
+    name: str
+    purpose: str
+    params: tuple[Param, ...]
+    grain: str
+    columns: tuple[str, ...]
+    text: str
+    all_slices: bool = False
+    """Whether it needs contributions through all slices."""
+
+
+def query_names() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in _folder().glob("*.sql")))
+
+
+def list_queries() -> tuple[Query, ...]:
+    """Every named query, by name."""
+    return tuple(load_query(name) for name in query_names())
+
+
+def load_query(name: str) -> Query:
+    """The query of that name; SvtError names the ones there are."""
+    if name not in query_names():
+        raise SvtError(f"no query {name}; there are: {', '.join(query_names())}")
+    return parse_query(name, (_folder() / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def parse_query(name: str, text: str) -> Query:
+    """A query file's text as a Query; SvtError when its header does not hold what it must."""
+    fields: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if match := _FIELD.match(line):
+            current = fields.setdefault(match[1], [])
+            current.append(match[2].strip())
+        elif match := _CONTINUED.match(line):
+            current.append(match[1].strip())
+        else:
+            break
+    missing = [
+        field for field in ("purpose", "params", "grain", "columns") if not fields.get(field)
+    ]
+    if missing:
+        raise SvtError(f"query {name}: its header lacks {', '.join(missing)}")
+    lines = () if fields["params"] == ["none"] else fields["params"]
+    return Query(
+        name=name,
+        purpose=" ".join(fields["purpose"]),
+        params=tuple(declared(name, line) for line in lines),
+        grain=" ".join(fields["grain"]),
+        columns=tuple(column.strip() for column in " ".join(fields["columns"]).split(",")),
+        text=text,
+        all_slices=fields.get("needs") == ["dump.all_slices"],
+    )
+
+
+def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFrame:
+    """The rows of a named query; enumerations come as text.
+
+    `values` are its parameters, typed or as text. SvtError for an unknown query, an unknown or
+    missing parameter, a value of another type, or results that the connection does not have; and
+    on a sweep of several jobs, whose rows only the queries `sweep...` keep apart, which in turn ask
+    nothing else.
+    """
+    query = load_query(name)
+    n_jobs = _n_jobs(con)
+    if n_jobs > 1 and not name.startswith(SWEEP):
+        raise SvtError(
+            f"query {name}: this is a sweep of {n_jobs} jobs; give one job's folder, SWEEP/0, or "
+            f"use one of the queries {', '.join(q for q in query_names() if q.startswith(SWEEP))}"
+        )
+    if n_jobs == 0 and name.startswith(SWEEP):
+        raise SvtError(f"query {name}: this is no sweep; name a sweep's folder, outputs/sweeps/...")
+    _check_other(con, query)
+    bound = bind(con, query, values)
+    if query.all_slices or bound.get("slices") == "all":
+        check_all_slices(con, f"query {name}")
+    try:
+        frame = con.sql(query.text, params=bound or None).pl()
+    except duckdb.CatalogException as error:
+        raise SvtError(f"query {name}: {missing(con) or _first_line(error)}") from error
+    except duckdb.Error as error:
+        check_damage(error, files_of(con))
+        raise SvtError(f"query {name}: {_first_line(error)}") from error
+    return frame.with_columns(pl.selectors.categorical().cast(pl.String))
+
+
+def missing(con: duckdb.DuckDBPyConnection) -> str:
+    """What the connection lacks, with what to do, empty when it has both files."""
+    if not has_table(con, "results", "run"):
+        return "this is a store alone, without results; give a run folder"
+    if has_table(con, "store", "dump"):
+        return ""
+    stores = _of_run(con, "store_path")
+    if len(stores) > 1:
+        return f"the jobs used {len(stores)} stores; give one job's folder, SWEEP/0"
+    if stores:
+        gone = in_words(from_text(stores[0]))
+        return f"the store of these results, {gone}, is gone; make the run anew"
+    return "there is no store beside these results; give a run folder"
+
+
+def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the store holds contributions through all slices; true without a store."""
+    if not has_table(con, "store", "dump"):
+        return True
+    found = con.execute("SELECT config->>'$.dump.all_slices' FROM store.dump").fetchall()
+    return found in ([], [("true",)])
+
+
+def check_all_slices(con: duckdb.DuckDBPyConnection, what: str) -> None:
+    """Step 4: SvtError if the store lacks what `what` needs."""
+    if not has_all_slices(con):
+        raise SvtError(
+            f"{what}: the store holds no contributions through all slices; dump again with "
+            "dump.all_slices=true"
+        )
+
+
+def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:
+    """SvtError when the query asks a second target that is not there, or is a sweep."""
+    there = {name for name in catalogs(con) if name.startswith("other_")}
+    wanted = {name for name in ("other_results", "other_store") if f"{name}." in query.text}
+    if not wanted:
+        return
+    if not there:
+        raise SvtError(
+            f"query {query.name}: it sets two targets side by side; name the second, "
+            f"svt-sql RUN --other TARGET {query.name}"
+        )
+    for name in sorted(wanted - there):
+        lacks = "results" if name == "other_results" else "a store"
+        raise SvtError(f"query {query.name}: the other target is without {lacks}; name a whole run")
+    if _n_jobs(con, "other_results") > 1:
+        raise SvtError(
+            f"query {query.name}: the other target is a sweep; give one job's folder, SWEEP/0"
+        )
+
+
+def _n_jobs(con: duckdb.DuckDBPyConnection, catalog: str = "results") -> int:
+    """The jobs of a sweep; 0 for one run's results, or none."""
+    return len(_of_run(con, "job", catalog))
+
+
+def _of_run(con: duckdb.DuckDBPyConnection, column: str, catalog: str = "results") -> list[Any]:
+    """The distinct values of a column of the table run, without null; none if it is not there."""
+    try:
+        found = con.execute(
+            f"SELECT DISTINCT r.{column} FROM {catalog}.run AS r "
+            f"WHERE r.{column} IS NOT NULL ORDER BY 1"
+        )
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return []
+    return [value for (value,) in found.fetchall()]
+
+
+def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of the query with its value, given or by default (steps 1 and 2)."""
+    known = ", ".join(param.name for param in query.params) or "none"
+    for name in values:
+        if name not in {param.name for param in query.params}:
+            raise SvtError(f"query {query.name} has no parameter {name}; its parameters: {known}")
+    bound = {}
+    for param in query.params:
+        if param.name in values:
+            bound[param.name] = read_value(query.name, param, values[param.name])
+        elif param.default is None:
+            raise SvtError(
+                f"query {query.name} needs {param.name} ({param.meaning}); its parameters: {known}"
+            )
+        else:
+            bound[param.name] = _default(con, query, param, param.default)
+    return bound
+
+
+def _default(con: duckdb.DuckDBPyConnection, query: Query, param: Param, default: str) -> Any:
+    match = _OF_THE_RUN.match(default)
+    if match is None:
+        return read_value(query.name, param, default)
+    found = _of_the_run(con, match["key"], "other_results" if match["other"] else "results")
+    return read_value(query.name, param, match["value"] if found is None else found)
+
+
+def _of_the_run(con: duckdb.DuckDBPyConnection, key: str, catalog: str) -> str | None:
+    """A setting of the run, if there is one run here or all agree, as text."""
+    if not has_table(con, catalog, "run"):
+        return None
+    found = con.execute(f"SELECT DISTINCT config->>? FROM {catalog}.run", [f"$.{key}"]).fetchall()
+    return found[0][0] if len(found) == 1 else None
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
+
+
+def _folder() -> Path:
+    return sql_dir() / "queries"

@@ -1,0 +1,98 @@
+"""What the report says about interventions: how many edges are causal, which, and how sets add up.
+
+Everything is told for one way of changing an edge, the first that was run of: global before local,
+ablation before boosting.
+"""
+
+import polars as pl
+
+from svt.charts.interventions import KIND_NAMES, SCOPE_NAMES, kinds_of, scopes_of
+from svt.report.page import Fact, Table, written
+
+HEAVIEST = 12
+
+
+def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
+    """Headline numbers from the rows of `edge_effects`; none where nothing could be decided."""
+    decided = edges.drop_nulls("beyond")
+    if decided.is_empty():
+        return []
+    chosen, way = _chosen(decided)
+    n_causal = chosen["beyond"].sum()
+    return [Fact("causal edges", f"{n_causal} of {chosen.height}", f"beyond random slices, {way}")]
+
+
+def intervention_tables(edges: pl.DataFrame, sets: pl.DataFrame) -> list[Table]:
+    """Counts, the heaviest edges and the sets, from the rows of `edge_effects` and `additivity`."""
+    tables = [] if edges.is_empty() else [_counts(edges), _heaviest(edges)]
+    return tables if sets.is_empty() else [*tables, _sets(sets)]
+
+
+def _chosen(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The rows of the way that is told, and the way in words."""
+    scope = scopes_of(rows)[0]
+    of_scope = rows.filter(pl.col("scope") == scope)
+    kind = kinds_of(of_scope)[0]
+    return of_scope.filter(pl.col("kind") == kind), f"{SCOPE_NAMES[scope]} {KIND_NAMES[kind]}"
+
+
+def _counts(edges: pl.DataFrame) -> Table:
+    counts = edges.group_by("scope", "kind", maintain_order=True).agg(
+        edges=pl.len(),
+        beyond_random_slices=pl.col("beyond").sum(),
+        mean_effect=pl.col("effect").mean(),
+        mean_random_effect=pl.col("random_effect").mean(),
+    )
+    return Table(
+        "Edges beyond chance",
+        counts.sort("scope", "kind").with_columns(
+            pl.col("scope").cast(pl.String).replace(SCOPE_NAMES)
+        ),
+        "An edge counts as causal when the interval of its effect on the logit difference does not "
+        "hold 0 and lies farther from it than that of the same change to random slices.",
+    )
+
+
+def _heaviest(edges: pl.DataFrame) -> Table:
+    chosen, way = _chosen(edges)
+    heaviest = chosen.head(HEAVIEST)
+    return Table(
+        "The heaviest edges, changed one at a time",
+        heaviest.select(
+            pl.col("label").alias("edge"),
+            "weight",
+            "effect",
+            _interval(heaviest, "effect_low", "effect_high").alias("interval"),
+            pl.col("effect_share").alias("share"),
+            "random_effect",
+            _interval(heaviest, "random_low", "random_high").alias("random_interval"),
+            "beyond",
+        ),
+        f"{way.capitalize()}: the change of the logit difference and its share of the whole, "
+        "beside the same change to random slices; the intervals hold 95% of a bootstrap.",
+    )
+
+
+def _sets(sets: pl.DataFrame) -> Table:
+    chosen, way = _chosen(sets)
+    return Table(
+        "Edges changed together",
+        chosen.select(
+            pl.col("label").alias("set"),
+            pl.col("n_edges").alias("edges"),
+            "effect",
+            "sum_of_members",
+            "ratio",
+            "difference",
+            _interval(chosen, "difference_low", "difference_high").alias("interval"),
+        ),
+        f"{way.capitalize()}: where the interval of the difference holds 0, the edges act "
+        "independently of one another; the ratio says little where the sum is near 0.",
+    )
+
+
+def _interval(rows: pl.DataFrame, low: str, high: str) -> pl.Series:
+    """`−0.57 to −0.47`, null where there is none."""
+    ends = written(pl.concat([rows[low], rows[high].alias(low)]))
+    told = pl.Series([f"{a} to {b}" for a, b in zip(ends, ends[rows.height :], strict=False)])
+    return told.cast(pl.String).set(rows[low].is_null(), None)

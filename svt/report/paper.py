@@ -1,0 +1,62 @@
+"""What the report says beside the paper: its numbers and its two thresholds.
+
+A run is the paper's experiment when it was traced from the paper's roots and held against the heads
+of Wang et al., whatever the model: the tables name what was measured, never what should have been.
+"""
+
+from collections.abc import Sequence
+from math import ceil
+
+import duckdb
+import polars as pl
+
+from svt.charts import Ask
+from svt.config import Head, ModelConfig
+from svt.report.page import Table
+
+ROOTS = {(9, 6), (9, 9), (10, 0)}
+PROMPTS, THRESHOLDS = 256, (65, 170)
+
+
+def is_papers_experiment(con: duckdb.DuckDBPyConnection, roots: Sequence[Head]) -> bool:
+    """Whether a run's numbers may stand beside those of the paper."""
+    found = con.execute("SELECT 1 FROM evaluation WHERE reference = 'wang2023' LIMIT 1").fetchall()
+    return set(roots) == ROOTS and bool(found)
+
+
+def paper_tables(ask: Ask, n_prompts: int, model: ModelConfig, all_slices: bool) -> list[Table]:
+    """The paper's numbers beside the run's, and with contributions through all slices the
+    evaluation at the paper's thresholds.
+
+    Whose weights gave the numbers is said: a name alone would let any checkpoint pass for GPT-2.
+    """
+    numbers = ask("paper_numbers").with_columns(
+        pl.col("measured").map_elements(_written, return_dtype=pl.String)
+    )
+    weights = model.path or f"{model.name} on the Hugging Face hub"
+    scaled = f" Thresholds of {PROMPTS} prompts are scaled to the {n_prompts:,} of this run."
+    beside = Table(
+        "The paper's numbers beside this run's",
+        numbers,
+        "What Franco and Crovella state of GPT-2 small, in numbers or words, and what was "
+        f"measured here, with the weights of {weights}; a dash where a stage did not run or a "
+        f"head never fired. The published graph counts visits, as trace=released does."
+        + (scaled if n_prompts != PROMPTS else ""),
+    )
+    return [beside, _at_thresholds(ask, n_prompts)] if all_slices else [beside]
+
+
+def _at_thresholds(ask: Ask, n_prompts: int) -> Table:
+    counts = {n: ceil(n_prompts * n / PROMPTS) for n in THRESHOLDS}
+    told = " and ".join(f"{n} ({count} of {n_prompts:,})" for n, count in counts.items())
+    return Table(
+        "At the paper's thresholds",
+        pl.concat([ask("baseline_without_svd", min_count=count) for count in counts.values()]),
+        f"The trace over signal slices and over all slices, which needs no singular vectors, "
+        f"at the paper's counts of 256 prompts: {told}.",
+    )
+
+
+def _written(value: float) -> str:
+    """Counts whole, everything else with four digits."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"

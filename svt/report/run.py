@@ -1,0 +1,240 @@
+"""What the report of a run says: its numbers, tables and figures, section by section.
+
+Everything comes from named queries over the run and its store. A section whose tables have no rows
+says nothing and is left out; what interventions found stands in svt/report/interventions.py.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from svt.charts import Ask, Context, Figure
+from svt.charts.of_heads import HEAD_FIGURES
+from svt.charts.of_interventions import INTERVENTION_FIGURES
+from svt.charts.of_trace import TRACE_FIGURES
+from svt.charts.style import counted, head_name, plural
+from svt.config import Config
+from svt.db.stores import from_text, in_words
+from svt.query.named import has_all_slices, load_query
+from svt.report.interventions import intervention_facts, intervention_tables
+from svt.report.page import Fact, Report, Section, Table
+from svt.report.paper import is_papers_experiment, paper_tables
+
+EVALUATION_FIGURES = ("precision_recall", "sweep")
+
+
+def report_of(
+    con: duckdb.DuckDBPyConnection,
+    ask: Ask,
+    config: Config,
+    context: Context,
+    figures: Sequence[Figure],
+) -> Report:
+    """The page of a finished run, with `figures` in the sections that they belong to."""
+    run_row = con.sql("FROM run").pl().to_dicts()[0]
+    dump_row = con.sql("FROM dump").pl().to_dicts()[0]
+    found = ask("summary").to_dicts()[0]
+    edges, sets = ask("edge_effects"), ask("additivity")
+    evaluated = bool(con.execute("SELECT 1 FROM evaluation LIMIT 1").fetchall())
+    all_slices = has_all_slices(con)
+    return Report(
+        title=f"svt: {found['model']} on {config.dataset.name}",
+        lead=f"A circuit traced through singular vectors over {found['prompts']:,} prompts, from "
+        f"{_heads(context)}.",
+        facts=[*_facts(ask, context, found), *intervention_facts(edges)],
+        ran=_ran(config, context, found, run_row, dump_row),
+        left_out=_left_out(ask, run_row, dump_row, evaluated, bool(edges.height), all_slices),
+        sections=[
+            Section(
+                "Circuit",
+                _of(figures, set(TRACE_FIGURES) - set(EVALUATION_FIGURES)),
+                [Table("From each root", ask("trace_summary"), "How far the trace went.")],
+            ),
+            Section(
+                "Evaluation",
+                _of(figures, EVALUATION_FIGURES),
+                _evaluation(ask, all_slices) if evaluated else [],
+            ),
+            Section("Heads", _of(figures, HEAD_FIGURES)),
+            Section(
+                "Interventions",
+                _of(figures, INTERVENTION_FIGURES),
+                intervention_tables(edges, sets),
+            ),
+            Section(
+                "The paper",
+                (),
+                paper_tables(ask, found["prompts"], config.model, all_slices)
+                if is_papers_experiment(con, context.roots)
+                else [],
+            ),
+            Section("Numbers", (), _numbers(run_row, dump_row)),
+        ],
+        config=json.loads(run_row["config"]),
+        sql={a.query: load_query(a.query).text for figure in figures for a in figure.asked},
+    )
+
+
+def _of(figures: Sequence[Figure], names: Any) -> list[Figure]:
+    return [figure for figure in figures if figure.name in names]
+
+
+def _heads(context: Context) -> str:
+    return ", ".join(head_name(*root) for root in context.roots)
+
+
+def _facts(ask: Ask, context: Context, found: Mapping[str, Any]) -> list[Fact]:
+    """The headline numbers of the store, the trace and its evaluation."""
+    nodes, edges = ask("graph_nodes"), ask("graph_edges")
+    deepest = max(ask("trace_summary")["deepest"].to_list())
+    facts = [
+        Fact(
+            "prompts", f"{found['prompts']:,}", "answered rightly: " + _percent(found["accuracy"])
+        ),
+        Fact("firing pairs a prompt", f"{found['firing_pairs_a_prompt']:.1f}"),
+        Fact("slices in a signal", f"{found['median_signal_size']:.0f}", "median of a firing pair"),
+        Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge")),
+        Fact("deepest trace", f"{deepest}", "edges from a root"),
+    ]
+    for row in ask(
+        "precision_recall", count=context.trace.count, min_count=context.min_count
+    ).to_dicts():
+        facts += [
+            Fact("precision", _ratio(row["precision"]), f"against {row['reference']}"),
+            Fact("recall", _ratio(row["recall"]), f"reachable: {_ratio(row['recall_reachable'])}"),
+        ]
+    return facts
+
+
+def _ran(
+    config: Config,
+    context: Context,
+    found: Mapping[str, Any],
+    run_row: Mapping[str, Any],
+    dump_row: Mapping[str, Any],
+) -> dict[str, str]:
+    """What was run, with which thresholds, by which versions, and how long it took."""
+    trace = context.trace
+    versions = json.loads(dump_row["library_versions"])
+    seconds = sum(_seconds(run_row, dump_row).values())
+    return {
+        "model": f"{found['model']}: {found['layers']} layers, {found['heads']} heads",
+        "data": f"{config.dataset.name}: {plural(found['prompts'], 'prompt')}, "
+        f"{plural(found['tokens'], 'token')}",
+        "roots": f"{_heads(context)}, attending from {trace.root_dest} to {trace.root_src}",
+        "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, coverage "
+        f"{trace.coverage:g} of {trace.slices} slices, edges in at least "
+        f"{counted(context.min_count, trace.count)}",
+        "versions": f"svt {run_row['svt_version']}"
+        + "".join(f", {name} {version}" for name, version in versions.items()),
+        "time": f"{seconds:.1f} seconds, with at most "
+        f"{dump_row['peak_bytes'] / 1e9:.1f} GB of memory",
+        "store": in_words([Path(path.name) for path in from_text(run_row["store_path"])]),
+    }
+
+
+def _left_out(
+    ask: Ask,
+    run_row: Mapping[str, Any],
+    dump_row: Mapping[str, Any],
+    evaluated: bool,
+    intervened: bool,
+    all_slices: bool,
+) -> list[str]:
+    row = ask("left_out").to_dicts()[0]
+    told = [
+        *json.loads(run_row["warnings"]),
+        *json.loads(dump_row["notes"] or "[]"),
+        f"{row['rare_edges']:,} edges of the graph lie below the threshold of counts.",
+        f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write into "
+        "tokens without a role; they stand in trace_edges, not in the graph.",
+        _without_upstream(json.loads(dump_row["config"])["dump"]),
+    ]
+    if not evaluated:
+        told.append("No reference was given for this model, so nothing was evaluated.")
+    if not all_slices:
+        told.append(
+            "The trace without singular vectors is not shown: the store holds no contributions "
+            "through all slices; dump with dump.all_slices=true for it."
+        )
+    if not intervened:
+        told.append(
+            "No edge was changed, so none is shown to be causal; add intervene to the stages."
+        )
+    return told
+
+
+def _without_upstream(dump: Mapping[str, Any]) -> str:
+    """Which pairs a store of these settings holds no upstream contributions of."""
+    weak = f"with attention weight below {dump['min_weight']:g}"
+    if dump["pairs"] == "eligible" and dump["min_weight"] > 0:
+        weak += ", a negative score or the first token as source"
+    return f"Pairs {weak} have no upstream contributions in the store."
+
+
+def _evaluation(ask: Ask, all_slices: bool) -> list[Table]:
+    random = [
+        Table(
+            "Beside random head sets",
+            ask("random_baseline"),
+            "1,000 random sets of as many heads; the last column is the share of them that "
+            "do at least as well.",
+        ),
+        Table(
+            "Beside random head sets with the same roots",
+            ask("random_baseline", keep_roots=True, among="reachable"),
+            "The roots were chosen by their effect, so this is the fairer comparison: the "
+            "same roots, the other heads drawn from the layers below them.",
+        ),
+    ]
+    if not all_slices:
+        return random
+    baseline = Table(
+        "With and without singular vectors",
+        ask("baseline_without_svd"),
+        "The same trace over signal slices and over all slices, against the reference.",
+    )
+    return [baseline, *random]
+
+
+def _numbers(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> list[Table]:
+    residuals = {
+        "largest |sum of slices − score|": dump_row["worst_residual"],
+        "largest relative error of a head's SVD": dump_row["worst_reconstruction"],
+        "largest closure of a side (none unless every component was dumped)": dump_row[
+            "worst_closure"
+        ],
+    }
+    return [
+        Table(
+            "Numerical residuals",
+            pl.DataFrame(
+                {"measure": list(residuals), "value": list(residuals.values())},
+                schema={"measure": pl.String, "value": pl.Float64},
+            ),
+            "How exactly the parts add up to the whole.",
+        ),
+        Table("Time", _pairs(_seconds(run_row, dump_row), "phase", "seconds")),
+    ]
+
+
+def _seconds(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> dict[str, float]:
+    """Wall time by phase; the dump's may have been taken in an earlier run of the same store."""
+    dumped = {f"dump: {k}": v for k, v in json.loads(dump_row["seconds"]).items()}
+    return dumped | {k: v for k, v in json.loads(run_row["seconds"]).items() if k != "dump"}
+
+
+def _pairs(values: Mapping[str, object], key: str, value: str) -> pl.DataFrame:
+    return pl.DataFrame({key: list(values), value: list(values.values())})
+
+
+def _percent(share: float | None) -> str:
+    return "no answers given" if share is None else f"{share:.1%}"
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,109 @@
+"""The chart and report stages: named queries over a finished run, drawn and written beside it.
+
+1. Every figure asks its own queries of the run's results and store. An imported circuit has no
+   store: figures that need one are left out, and said to be.
+2. charts/NAME.<format> for each figure and format; charts/graph.graphml for other tools.
+3. report.html: the figures among what else the run has to say (svt/report/run.py).
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from svt.charts import ALL_SLICES, FIGURES, Ask, Context, chosen_figures, draw, export
+from svt.config import Config
+from svt.db.catalog import tables
+from svt.db.connect import connect
+from svt.db.stores import Stores
+from svt.db.target import open_target
+from svt.query.graphml import write_graphml
+from svt.query.named import has_all_slices, run
+from svt.report.imported import report_of_import
+from svt.report.page import write_report
+from svt.report.run import report_of
+from svt.store.results import NAME
+from svt.system.progress import Progress, say
+
+CHARTS, REPORT = "charts", "report.html"
+
+
+def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
+    """Steps 1 to 3, as far as the stages ask for them."""
+    other = config.chart.compare_store
+    with ExitStack() as stack:
+        con = stack.enter_context(connect(stores, folder / NAME))
+        compare = stack.enter_context(open_target(Path(other))) if other else None
+        context = context_of(con, config, compare)
+        ask = asking(con)
+        filled = _filled(con)
+        names: Sequence[str] = chosen_figures(config.chart.figures, filled)
+        if context.imported is not None:
+            names = _without_store(names, filled)
+        bar = stack.enter_context(Progress("figures", len(names), "figures"))
+        figures = []
+        for name in names:
+            figure = draw(name, ask, context)  # 1
+            if "chart" in config.stages:
+                export(figure.spec, folder / CHARTS, name, config.chart.format)  # 2
+            figures.append(figure)
+            bar.advance(1)
+        if "chart" in config.stages:
+            write_graphml(
+                folder / CHARTS / "graph.graphml",
+                ask("graph_links"),
+                ask("graph_nodes"),
+                config.trace.count,
+            )
+        if "report" in config.stages:
+            told = report_of if context.imported is None else report_of_import
+            write_report(folder / REPORT, told(con, ask, config, context, figures))  # 3
+
+
+def _without_store(names: Sequence[str], filled: Collection[str]) -> tuple[str, ...]:
+    """The figures of an imported circuit that can be drawn."""
+    lacking = [name for name in names if not set(FIGURES[name].needs) <= set(filled)]
+    for name in lacking:
+        say(f"figure {name} is left out: an imported circuit does not hold what it shows")
+    return tuple(name for name in names if name not in lacking)
+
+
+def asking(con: duckdb.DuckDBPyConnection) -> Ask:
+    """Runs named queries over a connection; the same question is answered once."""
+    known: dict[str, pl.DataFrame] = {}
+
+    def ask(query: str, **params: Any) -> pl.DataFrame:
+        question = f"{query} {sorted(params.items())}"
+        if question not in known:
+            known[question] = run(con, query, **params)
+        return known[question]
+
+    return ask
+
+
+def context_of(
+    con: duckdb.DuckDBPyConnection,
+    config: Config,
+    compare: duckdb.DuckDBPyConnection | None = None,
+) -> Context:
+    ((roots, n_prompts),) = con.execute("SELECT roots, n_prompts FROM run").fetchall()
+    imported = con.execute("SELECT name FROM imported").fetchall()
+    return Context(
+        config.trace,
+        [(layer, head) for layer, head in json.loads(roots)],
+        n_prompts or 0,
+        config.chart,
+        asking(compare) if compare is not None else None,
+        imported[0][0] if imported else None,
+    )
+
+
+def _filled(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """The tables of the run and its store that have rows, and ALL_SLICES where it is stored."""
+    names = tables(con, "results") | tables(con, "store")
+    filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
+    return filled | ({ALL_SLICES} if "upstream" in filled and has_all_slices(con) else set())

@@ -1,0 +1,197 @@
+"""The dump stage: one forward pass of the prompts, and everything it shows, into a store.
+
+1. Load and fold the model, decompose every head (compute).
+2. Batch by batch: forward pass, slice and upstream contributions, as columns, into the store; one
+   batch is written while the next is computed. Batches that an earlier process finished are
+   skipped.
+3. Prompts with their logit difference, and one row about the dump itself.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import svt
+from svt.config import Config, to_mapping
+from svt.dataset import Dataset, Prompt
+from svt.dataset.rows import prompt_rows
+from svt.db.identity import SCHEMA_VERSION, Identity
+from svt.errors import SvtError
+from svt.store.writer import StoreWriter, left_whole, writing
+from svt.system.progress import Progress, say
+
+if TYPE_CHECKING:
+    from svt.compute.decompose import HeadSVD
+    from svt.compute.model import Model
+
+_LIBRARIES = ("torch", "transformer_lens", "transformers", "numpy", "duckdb", "polars", "pyarrow")
+
+
+def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> None:
+    """Writes the store at `path`; nothing stands there unless all of it does.
+
+    SvtError if the model cannot be loaded or does not fit the prompts, or, with
+    dataset.only_correct, answers none of them rightly.
+    """
+    from svt.compute.batches import plan
+    from svt.compute.decompose import decompose_model
+    from svt.compute.model import load_model
+    from svt.compute.pairs import check_pair_ids
+    from svt.compute.tables import writer_columns
+    from svt.compute.upstream import writers
+    from svt.dataset import check_fits
+
+    if left_whole(path, identity.key):
+        say(f"{path.name} was whole but for its name when a run was stopped")
+        return
+    seconds = Seconds()
+    with seconds.of("load"):
+        model = load_model(config.model)  # 1
+    check_fits(dataset.prompts, model.n_ctx, model.d_vocab)
+    check_pair_ids(model, dataset.prompts)
+    say(
+        f"{config.model.name}: {model.n_layers} layers, {model.n_heads} heads, "
+        f"width {model.d_model}, on {model.device}"
+    )
+    with seconds.of("decompose"):
+        svd = decompose_model(model)
+    batches = plan(model, dataset.prompts, config.dump)
+    with writing(path, _asked_for(identity, batches)) as store:
+        with seconds.of("contributions"):
+            _append_batches(config, model, svd, batches, store, seconds)  # 2
+        seconds.move("contributions", "waiting for the disk")
+        rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
+        chosen = writer_columns(writers(model, config.dump.components))
+        with store.ending(*rows, "singular_values", "writers", "dump"):
+            store.append_all(rows | {"singular_values": svd.singular_values(), "writers": chosen})
+            store.append_row(
+                "dump",
+                {
+                    "svt_version": svt.__version__,
+                    "schema_version": SCHEMA_VERSION,
+                    "identity": identity.key,
+                    "model_name": config.model.name,
+                    "weights_fingerprint": identity.weights,
+                    "n_layers": model.n_layers,
+                    "n_heads": model.n_heads,
+                    "d_model": model.d_model,
+                    "d_head": model.d_head,
+                    "n_ctx": model.n_ctx,
+                    "config": to_mapping(config),
+                    "library_versions": {name: version(name) for name in _LIBRARIES},
+                    "notes": notes,
+                    "seconds": seconds.rounded(),
+                    "peak_bytes": peak_bytes(),
+                    "worst_residual": store.worst("residual", "pairs"),
+                    "worst_closure": store.worst("closure", "sides"),
+                    "worst_reconstruction": float(svd.error.max()),
+                },
+            )
+
+
+def _append_batches(
+    config: Config,
+    model: "Model",
+    svd: "HeadSVD",
+    batches: Sequence[Sequence[Prompt]],
+    store: StoreWriter,
+    seconds: "Seconds",
+) -> None:
+    """Step 2, of the batches that are not in yet."""
+    from svt.compute.dump import dump_batches
+
+    left = [number for number in range(len(batches)) if number not in store.finished]
+    sizes = [len(batch) for batch in batches]
+    done = sum(sizes) - sum(sizes[number] for number in left)
+    if done:
+        say(f"{done} of {sum(sizes)} prompts are there from a run that was stopped; going on")
+    only_correct = config.dataset.only_correct
+    computed = dump_batches(
+        model, svd, [batches[number] for number in left], config.dump, only_correct
+    )
+    with (
+        Progress("dump", sum(sizes), "prompts", done) as progress,
+        ThreadPoolExecutor(max_workers=1) as thread,
+    ):
+        written = thread.submit(lambda: None)
+        for number, parts in zip(left, computed, strict=True):
+            for part in parts:
+                if (answered := part.pop("prompts", None)) is not None:
+                    part["unfinished.answered"] = answered
+                with seconds.of("waiting for the disk"):
+                    written.result()
+                written = thread.submit(store.append_part, part)
+            with seconds.of("waiting for the disk"):
+                written.result()
+            written = thread.submit(store.finish, number)
+            progress.advance(sizes[number])
+        with seconds.of("waiting for the disk"):
+            written.result()
+
+
+def _asked_for(identity: Identity, batches: Sequence[Sequence[Prompt]]) -> str:
+    """What a store that was left unfinished must have been asked for, to be gone on with."""
+    ids = [[prompt.prompt_id for prompt in batch] for batch in batches]
+    return json.dumps({"identity": identity.key, "batches": ids})
+
+
+def _prompt_rows(
+    config: Config, dataset: Dataset, answered: Mapping[str, np.ndarray[Any, Any]]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The dataset's tables, with what the model made of the prompts, and notes for the reader."""
+    stored = set(answered["prompt_id"].tolist())
+    prompts = [prompt for prompt in dataset.prompts if prompt.prompt_id in stored]
+    notes = list(dataset.notes)
+    if config.dataset.only_correct:
+        if not prompts:
+            raise SvtError(
+                "dataset.only_correct=true: the model answers none of the "
+                f"{len(dataset.prompts)} prompts rightly, so there is nothing to store; "
+                "take other prompts, or dataset.only_correct=false"
+            )
+        notes.append(
+            f"{len(dataset.prompts) - len(prompts)} of {len(dataset.prompts)} prompts are left "
+            "out: the model does not answer them rightly (dataset.only_correct)"
+        )
+    rows = prompt_rows(prompts)
+    for column in ("logit_diff", "correct"):  # both sides ascend by prompt_id (load_prompts)
+        rows["prompts"][column] = answered[column]
+    return rows, notes
+
+
+def peak_bytes() -> int:
+    """Peak resident memory of this process, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Seconds:
+    """Wall time by phase, added up; seconds."""
+
+    def __init__(self) -> None:
+        self._by_phase: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self._by_phase[phase] = self._by_phase.get(phase, 0.0) + spent
+
+    def move(self, outer: str, inner: str) -> None:
+        """Takes the time of `inner`, which ran inside `outer`, out of it."""
+        self._by_phase[outer] -= self._by_phase.get(inner, 0.0)
+
+    def rounded(self) -> dict[str, float]:
+        return {phase: round(spent, 3) for phase, spent in self._by_phase.items()}

@@ -1,0 +1,97 @@
+"""What a configuration names: files, prompts, model; each is looked at when it is first needed."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svt.config import Config, DatasetConfig, ModelConfig
+from svt.dataset import Dataset, Tokenizer, dataset_files, load_prompts, load_tokenizer
+from svt.dataset.stored import stored_prompts
+from svt.db.identity import Identity, identify
+from svt.db.stores import Stores
+from svt.db.union import is_whole, union_identity
+from svt.model.files import CONFIG, localise, weight_files
+from svt.store.find import stored_config
+
+if TYPE_CHECKING:
+    from svt.compute.model import Model
+
+
+class Inputs:
+    """Of one configuration; SvtError where something is missing or wrong.
+
+    With `stores`, which are there, the prompts are those that they were dumped from.
+    """
+
+    def __init__(self, config: Config, stores: Stores | None = None) -> None:
+        self._config, self._stores = config, stores
+
+    @cached_property
+    def model_config(self) -> ModelConfig:
+        """The model with its files in a folder of this machine."""
+        return localise(self._config.model)
+
+    @property
+    def folder(self) -> Path:
+        return Path(str(self.model_config.path))
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self.folder)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        if is_whole([asdict(config) for config in self._datasets]):
+            return self._prompts(replace(self._datasets[0], shard=0, n_shards=1))
+        parts = [self._prompts(config) for config in self._datasets]
+        prompts = chain.from_iterable(part.prompts for part in parts)
+        return Dataset(
+            tuple(sorted(prompts, key=lambda prompt: prompt.prompt_id)),
+            tuple(dict.fromkeys(chain.from_iterable(part.notes for part in parts))),
+        )
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Of the store, or of all stores together, that these inputs give."""
+        found = [self._identity(config) for config in self._datasets]
+        if len(found) == 1:
+            return found[0]
+        return Identity(union_identity([one.key for one in found]), found[0].weights)
+
+    @cached_property
+    def model(self) -> "Model":
+        from svt.compute.model import load_model
+
+        return load_model(self.model_config)
+
+    @cached_property
+    def _datasets(self) -> tuple[DatasetConfig, ...]:
+        """One for every store: of several, each has its own."""
+        own = self._config.dataset
+        if self._stores is None:
+            return (own,)
+        stored: list[Mapping[str, Any]] = stored_config(self._stores).get("datasets", [{}])
+        known = {field.name for field in fields(own)}
+        return tuple(
+            replace(own, **{key: value for key, value in each.items() if key in known})
+            for each in stored
+        )
+
+    def _prompts(self, config: DatasetConfig) -> Dataset:
+        stored = stored_prompts(config, self.tokenizer) if config.name == "store" else None
+        return load_prompts(config, self.tokenizer, stored)
+
+    def _identity(self, dataset: DatasetConfig) -> Identity:
+        config, files = self._config, dataset_files(dataset)
+        return identify(
+            config.model,
+            dataset,
+            config.dump,
+            weights=weight_files(self.folder),
+            others=(self.folder / CONFIG, *self.tokenizer.files, *files),
+            prompts=None if files else self._prompts(dataset).digest,
+            cache=Path(config.store.dir) / ".digests.json",
+        )

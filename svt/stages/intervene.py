@@ -1,0 +1,301 @@
+"""The intervene stage: traced edges are changed in the model's forward pass, and what that does.
+
+1. SQL chooses edges, and sets of edges that are changed together (svt/query/edges.py). Each of
+   them in every scope and kind, by its signal and by random slices, is an intervention.
+2. Prompts are grouped so that what is kept of their undisturbed run stays below `MEMORY`; in a
+   group, changes are taken together to some `UNIT_RUNS` changed runs. That is a unit of work.
+3. A unit is computed (svt/compute/intervene.py) and added to the file of finished units
+   (svt/store/resumable.py), from which a stage that was killed goes on.
+4. When every unit is there, all goes into the run's results.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import groupby, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+import svt
+from svt.config import Config, InterveneConfig
+from svt.dataset.prompt import Prompt
+from svt.db.connect import connect, lending, quoted
+from svt.db.stores import Stores
+from svt.errors import SvtError
+from svt.paths import sql_dir
+from svt.query.edges import Edge, choose_edges, choose_sets, edge_pairs, pair_slices
+from svt.store.results import NAME
+from svt.store.resumable import keeping, remove
+from svt.system.progress import Progress, say
+from svt.words import Kind, Scope
+
+if TYPE_CHECKING:
+    from svt.compute.decompose import HeadSVD
+    from svt.compute.model import Model
+    from svt.compute.runner import Runner
+
+FINISHED = "interventions.partial.duckdb"
+NOT_CHANGED = "Sets of edges that were not changed:"
+MEMORY = 1_000_000_000  # bytes
+UNIT_RUNS = 2_048  # changed runs, each measured in every variant
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is changed at a time: an edge, pair by pair, or a set of edges, prompt by prompt."""
+
+    label: str
+    edges: tuple[Edge, ...]
+    is_set: bool
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How it is changed; `seed` draws the slices of a control and is None for the signal."""
+
+    scope: Scope
+    kind: Kind
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every intervention of a stage; its number is change * len(variants) + variant."""
+
+    changes: tuple[Change, ...]
+    variants: tuple[Variant, ...]
+    pairs: pl.DataFrame
+    """Rows of a change: change pair_id prompt_id layer head dest src side up_layer up_head, and
+    `run`, which numbers what is changed at a time."""
+    left_out: tuple[str, ...] = ()
+    """Names of sets that the graph lacks a part of."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a plan's pairs that is computed at a time."""
+
+    number: int
+    group: int
+    pairs: pl.DataFrame
+
+    @property
+    def n_runs(self) -> int:
+        return self.pairs["run"].n_unique()
+
+
+def make_plan(con: duckdb.DuckDBPyConnection, config: InterveneConfig) -> Plan:
+    """Step 1; SvtError for edges that cannot be changed, and when there is none."""
+    named = choose_sets(con, config.sets)
+    sets = [chosen for chosen in named if chosen.edges]
+    members = (edge for chosen in sets for edge in chosen.edges)
+    edges = tuple(dict.fromkeys((*choose_edges(con, config.edges), *members)))
+    if not edges:
+        raise SvtError(
+            f"intervene.edges={config.edges}: there is no edge to change; lower trace.min_share "
+            "or name other edges"
+        )
+    changes = [Change(edge.label, (edge,), False) for edge in edges]
+    changes += [Change(chosen.name, chosen.edges, True) for chosen in sets]
+    of_edge = edge_pairs(con, edges).rename({"edge": "member"})
+    membership = pl.DataFrame(
+        [
+            (c, edges.index(edge), change.is_set)
+            for c, change in enumerate(changes)
+            for edge in change.edges
+        ],
+        schema={"change": pl.Int64, "member": of_edge.schema["member"], "is_set": pl.Boolean},
+        orient="row",
+    )
+    together = (pl.col("change", "prompt_id"), pl.when(~pl.col("is_set")).then("pair_id"))
+    pairs = (
+        membership.join(of_edge, on="member")
+        .unique(["change", "pair_id", "side", "up_layer", "up_head"])
+        .sort("change", "prompt_id", "pair_id", "side", "up_layer", "up_head")
+        .with_columns(run=pl.struct(*together).rle_id())
+        .drop("member", "is_set")
+    )
+    seeds = (None, *range(config.seed, config.seed + config.repeats))
+    chosen = dict.fromkeys(product(config.scopes, config.kinds, seeds))
+    left_out = tuple(each.name for each in named if not each.edges)
+    return Plan(tuple(changes), tuple(Variant(*variant) for variant in chosen), pairs, left_out)
+
+
+@contextmanager
+def intervening(
+    config: Config, folder: Path, stores: Stores, model: "Model", prompts: Sequence[Prompt]
+) -> Iterator["Finished"]:
+    """Steps 1 to 3. What was measured is kept until the block, which takes it over, ends well."""
+    from svt.compute.decompose import decompose_model
+    from svt.compute.runner import Runner, bytes_per_token
+
+    settings = config.intervene
+    with connect(stores, folder / NAME) as con:
+        plan = make_plan(con, settings)
+        groups = list(_groups(plan, prompts, bytes_per_token(model)))
+        work = list(_units(plan, groups))
+        path = folder / FINISHED
+        with keeping(path, _asked_for(con, settings, plan), "intervention_effects") as units:
+            if units.done:
+                say(f"interventions: {len(units.done)} of {len(work)} parts are there already")
+            left = [unit for unit in work if unit.number not in units.done]
+            svd = decompose_model(model)
+            n_runs = sum(unit.n_runs for unit in left) * len(plan.variants)
+            with Progress("interventions", n_runs, "changed runs") as bar:
+                for g, of_group in groupby(left, key=lambda unit: unit.group):
+                    runner = Runner(model, groups[g])
+                    for unit in of_group:
+                        effects = _effects(con, settings, plan, unit, runner, svd)
+                        units.add(unit.number, effects)  # 3
+                        bar.advance(unit.n_runs * len(plan.variants))
+                    del runner  # before the next group's is made
+    yield Finished(plan, path)
+    remove(path)
+
+
+def _asked_for(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan: Plan) -> str:
+    """A hash of what decides the rows and their units: store, settings, pairs, changes, version."""
+    ((identity,),) = con.execute("SELECT identity FROM store.dump").fetchall()
+    deciding = replace(config, batch_size=1, faithfulness="none")
+    units = repr((svt.__version__, MEMORY, UNIT_RUNS))
+    content = [units, identity, repr(deciding), repr(plan.changes), plan.pairs.write_csv()]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+
+def _groups(
+    plan: Plan, prompts: Sequence[Prompt], token_bytes: int
+) -> Iterator[tuple[Prompt, ...]]:
+    """Step 2: the prompts that are changed, as many at a time as the memory holds."""
+    changed = set(plan.pairs["prompt_id"].to_list())
+    group: list[Prompt] = []
+    n_bytes = 0
+    for prompt in prompts:
+        if prompt.prompt_id not in changed:
+            continue
+        size = len(prompt.tokens) * token_bytes
+        if group and n_bytes + size > MEMORY:
+            yield tuple(group)
+            group, n_bytes = [], 0
+        group.append(prompt)
+        n_bytes += size
+    yield tuple(group)
+
+
+def _units(plan: Plan, groups: Sequence[Sequence[Prompt]]) -> Iterator[Unit]:
+    """Step 2: whole runs of a group, some `UNIT_RUNS` at a time."""
+    number = 0
+    for g, group in enumerate(groups):
+        ids = [prompt.prompt_id for prompt in group]
+        of_group = plan.pairs.filter(pl.col("prompt_id").is_in(ids))
+        part = (pl.col("run").rle_id() // UNIT_RUNS).alias("part")
+        for (_,), pairs in of_group.group_by(part, maintain_order=True):
+            yield Unit(number, g, pairs)
+            number += 1
+
+
+def _effects(
+    con: duckdb.DuckDBPyConnection,
+    config: InterveneConfig,
+    plan: Plan,
+    unit: Unit,
+    runner: "Runner",
+    svd: "HeadSVD",
+) -> Iterator[dict[str, Any]]:
+    """Step 3: rows of intervention_effects, variant by variant."""
+    from svt.compute import intervene as engine
+
+    row = {prompt.prompt_id: i for i, prompt in enumerate(runner.layout.prompts)}
+    columns = {
+        name: unit.pairs[name].cast(pl.Int64).to_numpy()
+        for name in ("pair_id", "layer", "head", "dest", "src", "up_layer", "up_head")
+    }
+    edits = engine.Edits(
+        run=unit.pairs["run"].rle_id().cast(pl.Int64).to_numpy(),
+        prompt=unit.pairs["prompt_id"].replace_strict(row, return_dtype=pl.Int64).to_numpy(),
+        side=(unit.pairs["side"] == "src").cast(pl.Int64).to_numpy(),
+        **columns,
+    )
+    change_of_run = unit.pairs.group_by("run", maintain_order=True).first()["change"].to_numpy()
+    signal = pair_slices(con, edits.pair_id)
+    variants = [
+        engine.Variant(
+            scope=variant.scope,
+            strength=config.strength if variant.kind == "boost" else -config.strength,
+            slices=signal
+            if variant.seed is None
+            else engine.random_slices(signal, edits.pair_id, variant.seed),
+        )
+        for variant in plan.variants
+    ]
+    measured = engine.intervene(
+        runner,
+        svd,
+        edits,
+        variants,
+        homogeneous=config.homogeneous,
+        local_base=config.local_base,
+        batch_size=config.batch_size,
+    )
+    ids = np.array([prompt.prompt_id for prompt in runner.layout.prompts], np.int32)
+    for v, found in enumerate(measured):
+        effects = dict(found)
+        change = change_of_run[effects.pop("run")]
+        yield {
+            "intervention_id": (change * len(plan.variants) + v).astype(np.int32),
+            "prompt_id": ids[effects.pop("prompt")],
+            **effects,
+        }
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A plan, and the file of its measured effects."""
+
+    plan: Plan
+    path: Path
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was asked for and not done, for the report; nothing where all was done."""
+        names = ", ".join(f"“{name}”" for name in self.plan.left_out)
+        return [f"{NOT_CHANGED} {names}: the graph lacks an edge of each."] if names else []
+
+    def fill_tables(self, con: duckdb.DuckDBPyConnection, strength: float) -> None:
+        """Step 4: the tables of interventions in `results`, anew."""
+        for table in ("interventions", "intervention_edges", "intervention_effects"):
+            con.execute(f"DELETE FROM results.{table}")
+        con.execute(f"ATTACH '{quoted(self.path)}' AS finished (READ_ONLY)")
+        con.execute(_sql("effects"))
+        con.execute("DETACH finished")
+        numbered = list(enumerate(product(self.plan.changes, self.plan.variants)))
+        planned = [
+            {"intervention_id": number, "label": change.label, "strength": strength}
+            | dict.fromkeys(field.name for field in fields(Edge))
+            | ({} if change.is_set else asdict(change.edges[0]))
+            | {"scope": variant.scope, "kind": variant.kind, "seed": variant.seed}
+            | {"control": "signal" if variant.seed is None else "random"}
+            for number, (change, variant) in numbered
+        ]
+        with lending(con, planned=_arrow(planned)):
+            con.execute(_sql("interventions"))
+        edges = [
+            {"intervention_id": number} | asdict(edge)
+            for number, (change, _) in numbered
+            for edge in change.edges
+        ]
+        with lending(con, planned=_arrow(edges)):
+            con.execute("INSERT INTO results.intervention_edges BY NAME FROM planned")
+
+
+def _arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    return pl.DataFrame(rows, infer_schema_length=None).to_arrow()
+
+
+def _sql(name: str) -> str:
+    return (sql_dir() / "intervene" / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,145 @@
+"""The README.md of an exported folder: how DuckDB, Polars and Spark read it.
+
+The lists of a store's pair_slices and pair_upstream are left as they are, so it also says how each
+program makes the long views `slices` and `upstream` of them.
+"""
+
+import shlex
+from pathlib import Path
+
+import svt
+from svt.db.parquet import is_export
+from svt.system.shell import override
+
+_TABLES = """# {what}
+
+Written by svt {version} as Parquet: every table is a file or, split by layer, a folder, where the
+column `layer` stands in the names of the folders below. svt's README tells what a column means.
+Here names are those within this folder.
+
+DuckDB:
+
+    select count(*) from read_parquet('{files}', hive_partitioning = true);
+
+Polars:
+
+    polars.scan_parquet("{files}", hive_partitioning=True)
+
+Spark:
+
+    spark.read.parquet("{table}")
+"""
+_VIEWS = """
+## The long views
+
+`pair_slices` and `pair_upstream` hold lists, a row a pair or a side of it. The views `slices`, a
+row a slice, and `upstream`, a row a writer, are made of them.
+
+DuckDB:
+
+    create view slices as
+    select pair_id, k, dest_coord * src_coord as contribution, dest_coord, src_coord,
+        list_contains(signal, k) as in_signal
+    from (
+        select pair_id, signal, unnest(range(len(dest_coords))) as k,
+            unnest(dest_coords) as dest_coord, unnest(src_coords) as src_coord
+        from read_parquet('{pair_slices}')
+    );
+    create view upstream as
+    select pair_id, side, component, up_layer, up_head, contribution, contribution_all,
+        weight_without
+    from (
+        select pair_id, side, component, unnest(range(len(contributions))) as writer,
+            unnest(contributions) as contribution, unnest(contributions_all) as contribution_all,
+            unnest(weights_without) as weight_without
+        from read_parquet('{pair_upstream}')
+    )
+    join read_parquet('writers.parquet') using (component, writer);
+
+Polars; `contributions_all` and `weights_without` are exploded likewise where they are not null:
+
+    import polars as pl
+
+    slices = (
+        pl.scan_parquet("{pair_slices}")
+        .with_columns(k=pl.int_ranges(pl.col("dest_coords").list.len(), dtype=pl.UInt16))
+        .explode("k", "dest_coords", "src_coords")
+        .select(
+            "pair_id", "k",
+            contribution=pl.col("dest_coords") * pl.col("src_coords"),
+            dest_coord="dest_coords", src_coord="src_coords",
+            in_signal=pl.col("signal").list.contains(pl.col("k")),
+        )
+    )
+    upstream = (
+        pl.scan_parquet("{pair_upstream}")
+        .select("pair_id", "side", "component", contribution="contributions")
+        .with_columns(writer=pl.int_ranges(pl.col("contribution").list.len(), dtype=pl.UInt16))
+        .explode("contribution", "writer")
+        .join(pl.scan_parquet("writers.parquet"), on=["component", "writer"])
+        .drop("writer")
+    )
+
+Spark:
+
+    spark.read.parquet("{slices_table}").createOrReplaceTempView("pair_slices")
+    spark.read.parquet("{upstream_table}").createOrReplaceTempView("pair_upstream")
+    spark.read.parquet("writers.parquet").createOrReplaceTempView("writers")
+    spark.sql('''create temp view slices as
+        select pair_id, k, dest_coord * src_coords[k] as contribution, dest_coord,
+            src_coords[k] as src_coord, array_contains(signal, k) as in_signal
+        from (
+            select pair_id, src_coords, signal, posexplode(dest_coords) as (k, dest_coord)
+            from pair_slices
+        )''')
+    spark.sql('''create temp view upstream as
+        select pair_id, side, component, up_layer, up_head, contribution,
+            contributions_all[writer] as contribution_all, weights_without[writer] as weight_without
+        from (
+            select pair_id, side, component, contributions_all, weights_without,
+                posexplode(contributions) as (writer, contribution)
+            from pair_upstream
+        )
+        join writers using (component, writer)''')
+"""
+_AGAIN = """
+## svt
+
+svt opens a store from this folder again:
+
+    svt-sql {folder} summary
+    svt {store}
+"""
+
+
+def readme(what: str, written: Path, folder: Path) -> str:
+    """The text for what was exported from the target `what` to `written`, later `folder`."""
+    store = is_export(written)
+    table = _table(written, "pairs" if store else _first(written))
+    text = _TABLES.format(
+        what=what, version=svt.__version__, table=table, files=_files(written, table)
+    )
+    if not store:
+        return text
+    slices, upstream = (_table(written, name) for name in ("pair_slices", "pair_upstream"))
+    views = _VIEWS.format(
+        slices_table=slices,
+        upstream_table=upstream,
+        pair_slices=_files(written, slices),
+        pair_upstream=_files(written, upstream),
+    )
+    again = _AGAIN.format(folder=shlex.quote(str(folder)), store=override("store.path", folder))
+    return text + views + again
+
+
+def _first(written: Path) -> str:
+    return min(file.stem for file in written.glob("*.parquet"))
+
+
+def _table(written: Path, name: str) -> str:
+    """A table's folder or, where it is not split by layer, its file."""
+    return name if (written / name).is_dir() else f"{name}.parquet"
+
+
+def _files(written: Path, table: str) -> str:
+    return f"{table}/*/*.parquet" if (written / table).is_dir() else table

@@ -1,0 +1,135 @@
+"""A run's results.duckdb: written aside, renamed when whole, read again by later stages.
+
+1. A new file starts from the tables of sql/schema/results, or from a copy of the run's own file
+   when its trace is kept.
+2. The stores are attached beside it, read-only; stages fill the tables by SQL.
+3. The row `run` is written last, the file is renamed.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from svt.db.catalog import create_tables
+from svt.db.connect import connect
+from svt.db.stores import Stores, from_text, in_words, read_identity
+from svt.errors import SvtError
+from svt.store.writer import DISK_ERRORS
+from svt.system.atomic import aside
+
+NAME = "results.duckdb"
+
+_COLUMNS = (
+    "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ? ORDER BY ALL"
+)
+
+
+@contextmanager
+def writing_results(
+    folder: Path, stores: Stores, keep: bool
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with catalogs `results` (to be filled) and `store`; see the module."""
+    path = folder / NAME
+    try:
+        with aside(path) as temporary:
+            if keep:  # 1
+                shutil.copyfile(path, temporary)
+            con = connect(stores, temporary, results_writable=True)  # 2
+            try:
+                if not keep:
+                    create_tables(con, "results", "results")
+                yield con
+                con.execute("CHECKPOINT results")  # a full disk says so here, not when closing
+            finally:
+                con.close()
+    except DISK_ERRORS as error:
+        raise SvtError(
+            f"could not write {path}: {str(error).splitlines()[0]}; what stood there still does"
+        ) from error
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """The configuration that a run folder's results were made with, as plain values."""
+    config: dict[str, Any] = json.loads(_run_row(folder)["config"])
+    return config
+
+
+def check_tables(folder: Path) -> None:
+    """SvtError when a run's results lack a table or a column that this svt knows."""
+    path = folder / NAME
+    with duckdb.connect() as con:
+        con.execute("ATTACH ':memory:' AS results")
+        create_tables(con, "results", "results")
+        known = con.execute(_COLUMNS, ["results"]).fetchall()
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            there = set(con.execute(_COLUMNS, [path.stem]).fetchall())
+    except duckdb.Error as error:
+        raise _unreadable(path, error) from error
+    tables = {table for table, _ in there}
+    lacking = dict.fromkeys(
+        f"{table}.{column}" if table in tables else table
+        for table, column in known
+        if (table, column) not in there
+    )
+    if lacking:
+        raise SvtError(
+            f"{path} was written by an earlier svt: it has no {', '.join(lacking)}; "
+            "add trace to the stages to make it anew"
+        )
+
+
+def has_interventions(folder: Path) -> bool:
+    """Whether a run's results, if there are any, hold interventions."""
+    path = folder / NAME
+    if not path.is_file():
+        return False
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            return bool(con.execute("SELECT 1 FROM interventions LIMIT 1").fetchall())
+    except duckdb.Error:
+        return False
+
+
+def load_stores(folder: Path) -> tuple[Path, ...]:
+    """The stores that a run folder's results name; SvtError when one is gone or another.
+
+    An imported circuit has none.
+    """
+    row = _run_row(folder)
+    if row["store_path"] is None:
+        return ()
+    stores = from_text(row["store_path"])
+    for path in stores:
+        if not path.exists():
+            raise SvtError(
+                f"{folder}: its store {path} is gone; make the run anew without run.path"
+            )
+    if read_identity(stores) != row["store_identity"]:
+        raise SvtError(
+            f"{folder}: {in_words(stores)} is not what it was made from any more; run anew"
+        )
+    return stores
+
+
+def _run_row(folder: Path) -> dict[str, Any]:
+    path = folder / NAME
+    if not path.is_file():
+        raise SvtError(f"run.path={folder}: no {NAME} there; name the folder of a finished run")
+    try:
+        with duckdb.connect(str(path), read_only=True) as con:
+            rows = con.sql("FROM run").pl().to_dicts()
+    except duckdb.Error as error:
+        raise _unreadable(path, error) from error
+    if not rows:
+        raise SvtError(f"{path} holds no finished run; run anew")
+    return rows[0]
+
+
+def _unreadable(path: Path, error: duckdb.Error) -> SvtError:
+    return SvtError(f"{path} cannot be read ({str(error).splitlines()[0]}); run anew")

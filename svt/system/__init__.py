@@ -1,0 +1,1 @@
+"""The machine: atomic file writes, file digests, progress, memory limits, shell quoting."""

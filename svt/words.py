@@ -1,0 +1,17 @@
+"""The words of enumerated values; settings, columns and figures take them from here.
+
+sql/schema/*/_types.sql names them once more, for DuckDB; a test holds the two against each other.
+"""
+
+from typing import Literal, get_args
+
+Side = Literal["dest", "src"]
+Component = Literal["head", "mlp", "embed", "pos_embed", "bias"]
+Count = Literal["prompts", "firings", "visits"]
+Scope = Literal["global", "local_qk", "local_qkv"]
+Kind = Literal["ablate", "boost"]
+
+SIDES: tuple[str, ...] = get_args(Side)
+COMPONENTS: tuple[str, ...] = get_args(Component)
+
+NO_ROLE = "no role"  # of a token, in a graph

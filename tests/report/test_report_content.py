@@ -1,0 +1,78 @@
+"""What the report of a finished run says, from its own tables."""
+
+import json
+import re
+
+import pytest
+
+from svt.charts import FIGURES
+from svt.db.target import open_target
+from svt.query.named import load_query
+from svt.stages.chart import asking
+from tests.conftest import Finished
+
+
+@pytest.fixture(scope="module")
+def page(finished: Finished) -> str:
+    return (finished.runs[0] / "report.html").read_text(encoding="utf-8")
+
+
+def drawn(page: str) -> dict:
+    (data,) = re.findall(r'<script type="application/json" id="charts">(.*?)</script>', page)
+    return json.loads(data)["specs"]
+
+
+def test_the_page_is_small(page: str) -> None:
+    """2 MB with 16 prompts; with the 256 of the default run it stays below 5."""
+    assert len(page.encode()) < 2_000_000
+
+
+def test_sections_stand_in_the_order_of_reading(page: str) -> None:
+    assert re.findall(r'<h2 id="[^"]*">([^<]*)</h2>', page) == [
+        "Circuit",
+        "Evaluation",
+        "Heads",
+        "Numbers",
+        "Settings",
+    ]
+
+
+def test_every_figure_has_its_place_its_sentence_and_its_sql(page: str) -> None:
+    names = list(drawn(page))
+    assert {"graph", "precision_recall", "slice_contributions"} <= set(names)
+    shown = re.findall(r'<figure id="(\w+)">(.*?)</figure>', page, re.DOTALL)
+    assert sorted(names) == sorted(name for name, _ in shown)
+    for name, figure in shown:
+        assert FIGURES[name].reading in figure
+        assert "svt-sql RUN " in figure
+    section = page[page.index('id="evaluation"') : page.index('id="heads"')]
+    assert re.findall(r'<figure id="(\w+)">', section) == ["precision_recall"]
+    assert load_query("precision_recall").text.splitlines()[0][3:] in section
+
+
+def test_what_was_run_is_told(page: str) -> None:
+    for said in (
+        "<th>model</th><td>ioi-mini: 8 layers, 8 heads</td>",
+        "<th>data</th><td>ioi: 16 prompts,",
+        "coverage 0.7 of signal slices, edges in at least 4 prompts",
+        "duckdb 2.",
+        "GB of memory</td>",
+        "largest relative error of a head&#39;s SVD",
+        "<th>trace.coverage</th><td>0.7</td>",
+    ):
+        assert said in page
+
+
+def test_what_was_not_done_is_told(page: str) -> None:
+    assert "No edge was changed, so none is shown to be causal" in page
+    assert "No reference was given" not in page
+    assert "store holds no contributions through all slices; dump with dump.all_slices=tr" in page
+    assert "With and without singular vectors" not in page
+
+
+def test_a_question_is_answered_once(finished: Finished) -> None:
+    with open_target(finished.runs[0]) as con:
+        ask = asking(con)
+        first = ask("graph_edges", min_count=1)
+        assert ask("graph_edges", min_count=1) is first
+        assert ask("graph_edges", min_count=9).height < first.height

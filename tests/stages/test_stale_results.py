@@ -1,0 +1,114 @@
+"""What a stage must not leave beside its results: what others said of something else."""
+
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+import svt as package
+from svt.config import from_mapping
+from svt.stages import intervene as stage
+from svt.stages import run as pipeline
+from svt.store.results import NAME, load_config
+from svt.store.resumable import Units
+from tests.conftest import SMALL, Svt
+
+FEW = (
+    "intervene.edges='select * from graph_edges order by total desc limit 3'",
+    "intervene.sets=null",
+    "intervene.repeats=1",
+    "intervene.faithfulness=none",
+)
+
+
+def count(run: Path, table: str) -> int:
+    with duckdb.connect(str(run / NAME), read_only=True) as con:
+        ((n,),) = con.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(n)
+
+
+def test_an_evaluation_goes_with_the_interventions_that_validated_its_edges(
+    svt: Svt, traced: Path
+) -> None:
+    again = (f"run.path={traced}", *FEW, "intervene.scopes=[global,global]")
+    assert svt(*again, "stages=[intervene,evaluate]", "evaluate.edges=validated").code == 0
+    assert count(traced, "evaluation") > 0
+    assert count(traced, "interventions") == 3 * 2 * 2  # a scope given twice is one
+    assert svt(*again, "stages=[intervene]", "intervene.seed=1").code == 0
+    assert count(traced, "evaluation") == 0
+
+
+def test_an_evaluation_over_all_edges_stays(svt: Svt, traced: Path) -> None:
+    before = count(traced, "evaluation")
+    assert svt(f"run.path={traced}", *FEW, "stages=[intervene]").code == 0
+    assert count(traced, "evaluation") == before > 0
+
+
+def test_no_picture_of_the_trace_before_outlives_a_stopped_stage(
+    svt: Svt, traced: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "intervening", stopped)
+    (traced / "charts").mkdir(exist_ok=True)
+    assert svt(f"run.path={traced}", "stages=[trace,intervene]", "trace.coverage=0.3").code == 130
+    assert load_config(traced)["trace"]["coverage"] == 0.3
+    assert not (traced / "charts").exists()
+
+
+def test_who_stops_interventions_is_told_how_to_go_on(
+    svt: Svt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    add = Units.add
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Units, "add", stopped)
+    run = svt(*SMALL, *FEW, "stages=[dump,trace,intervene,evaluate]")
+    assert run.code == 130
+    told = f'svt run.path={run.runs[0]} "stages=[intervene,evaluate]"'
+    assert f"go on: {told}" in capfd.readouterr().err
+    again = [word.strip('"') for word in told.split()[1:]]
+    assert svt(*again).code == 130
+    assert "the same command goes on" in capfd.readouterr().err
+    monkeypatch.setattr(Units, "add", add)
+    assert svt(*again).code == 0
+    assert count(run.runs[0], "interventions") == 3 * 3 * 2 * 2
+
+
+def test_a_new_trace_cannot_be_validated_without_interventions(
+    svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = (traced / NAME).read_bytes()
+    again = (f"run.path={traced}", "stages=[trace,evaluate]", "evaluate.edges=validated")
+    assert svt(*again).code == 1
+    assert "a new trace has no interventions" in capfd.readouterr().err
+    assert (traced / NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["UNIT_RUNS", "MEMORY", "__version__"])
+def test_units_that_were_cut_otherwise_are_not_taken_up(
+    traced: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    settings = from_mapping(load_config(traced)).intervene
+    plan = stage.Plan((), (), pl.DataFrame({"pair_id": [1]}))
+    with duckdb.connect() as con:
+        con.execute("ATTACH ':memory:' AS store; CREATE TABLE store.dump AS SELECT 'x' AS identity")
+        before = stage._asked_for(con, settings, plan)
+        assert stage._asked_for(con, settings, plan) == before
+        monkeypatch.setattr(package if name == "__version__" else stage, name, 7)
+        assert stage._asked_for(con, settings, plan) != before
+
+
+def test_a_new_trace_says_that_interventions_go(
+    svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert svt(f"run.path={traced}", "stages=[trace]").code == 0
+    assert "interventions" not in capfd.readouterr().err
+    assert svt(f"run.path={traced}", *FEW, "stages=[intervene]").code == 0
+    assert svt(f"run.path={traced}", "stages=[trace]").code == 0
+    assert "a new trace takes the place of" in capfd.readouterr().err
+    assert count(traced, "interventions") == 0
