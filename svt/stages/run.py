@@ -25,7 +25,7 @@ from svt.config import Config, to_mapping
 from svt.dataset import Prompt
 from svt.db.connect import connect
 from svt.db.damage import check_damage
-from svt.db.stores import Stores, as_text, in_words, listed, read_identity, several
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
@@ -36,7 +36,7 @@ from svt.stages.inputs import Inputs
 from svt.stages.intervene import NOT_CHANGED, Finished, intervening
 from svt.stages.preflight import check_inputs, check_requests, check_stores
 from svt.stages.reference import make_reference
-from svt.store.find import existing, find_or_make, store_path, stored_notes
+from svt.store.find import existing, find_or_make, store_path
 from svt.store.results import NAME, has_interventions, load_stores, writing_results
 from svt.system.progress import say
 
@@ -50,7 +50,7 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
     stages = set(config.stages)
     check_requests(config, folder)
     stores = stores_there(config)
-    if stores == ():
+    if stores is not None and not stores.paths:
         _check_imported(config)
     inputs = Inputs(config, stores)
     if stores is None:
@@ -72,7 +72,7 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
         if {"chart", "report"} & stages:
             draw_figures(config, folder, stores)
     except duckdb.Error as error:
-        check_damage(error, [*listed(stores), folder / NAME])
+        check_damage(error, [*stores.paths, folder / NAME])
         raise
     return stores
 
@@ -81,20 +81,20 @@ def stores_there(config: Config) -> Stores | None:
     """The run's own stores, or those of a list or a pattern; null when one is asked for."""
     if config.run.path is not None:
         return load_stores(Path(config.run.path))
-    stores = several(config.store.path)
+    stores = Stores.expand(config.store.path)
     if stores is not None:
-        for note in stored_notes(stores):
+        for note in stores.notes:
             say(note)
     return stores
 
 
-def find_store(config: Config, inputs: Inputs) -> Path:
+def find_store(config: Config, inputs: Inputs) -> Stores:
     """The store that the configuration asks for, made if need be."""
     path = store_path(config, inputs.identity)
     if "dump" not in config.stages:
         if not existing(path, inputs.identity):
             raise SvtError(f"there is no store {path} yet; add dump to the stages")
-        return path
+        return Stores.of(path)
     for note in inputs.dataset.notes:
         say(note)
 
@@ -103,7 +103,7 @@ def find_store(config: Config, inputs: Inputs) -> Path:
         path, inputs.identity, lambda path: dump(local, inputs.dataset, inputs.identity, path)
     ):
         say(f"store {path} is there already; nothing to dump")
-    return path
+    return Stores.of(path)
 
 
 def _check_imported(config: Config) -> None:
@@ -118,9 +118,9 @@ def _check_imported(config: Config) -> None:
 
 def _check_unchanged(stores: Stores, inputs: Inputs) -> None:
     """A model that runs again must run what the stores were made from."""
-    if read_identity(stores) != inputs.identity.key:
+    if stores.identity != inputs.identity.key:
         raise SvtError(
-            f"{in_words(stores)}: the model's files or the prompts have changed since it was made, "
+            f"{stores}: the model's files or the prompts have changed since it was made, "
             "so they cannot be run again; start a new run without run.path"
         )
 
@@ -216,7 +216,7 @@ def _insert_run(
         {
             "svt_version": svt.__version__,
             "config": json.dumps(to_mapping(config)),
-            "store_path": as_text(stores) if stores != () else None,
+            "store_path": stores.to_text(),
             "roots": json.dumps([list(root) for root in roots]),
             "warnings": json.dumps(list(warnings)),
             "seconds": json.dumps(seconds.rounded()),
