@@ -69,11 +69,22 @@ class Stores:
         return [path for path in self.paths if not path.exists()]
 
     @cached_property
-    def dump(self) -> dict[str, Any]:
-        """The row `dump`; SvtError when one is no store of this version, or they do not fit."""
+    def _facts(self) -> tuple[dict[str, Any], frozenset[int]]:
+        """The row `dump` and the prompt_ids, read together."""
         with duckdb.connect() as con:
             attach_stores(con, "store", self.paths)
-            return dump_row(con, "store", self)
+            row = dump_row(con, "store", self)
+            prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+        return row, frozenset(prompt_id for (prompt_id,) in prompts)
+
+    @property
+    def dump(self) -> dict[str, Any]:
+        """The row `dump`; SvtError when one is no store of this version, or they do not fit."""
+        return self._facts[0]
+
+    @property
+    def prompt_ids(self) -> frozenset[int]:
+        return self._facts[1]
 
     @property
     def identity(self) -> str:

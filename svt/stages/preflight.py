@@ -17,6 +17,7 @@ from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
 from svt.query.refusals import check_all_slices, check_heads, check_role, check_trace
+from svt.stages.inputs import Inputs
 from svt.stages.reference import answerable, check_answers
 from svt.store.results import NAME, check_tables
 
@@ -104,10 +105,28 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
         )
 
 
-def check_stores(config: Config, stores: Stores) -> None:
+def check_stores(config: Config, stores: Stores, inputs: Inputs) -> None:
     """Step 3; an imported circuit has no store that could tell."""
-    if config.chart.heads is not None and stores.paths:
+    if not stores.paths:
+        _check_imported(config)
+        return
+    if config.chart.heads is not None:
         check_heads("chart.heads", config.chart.heads, stores.shape)
+    if {"intervene", "reference"} & set(config.stages) and stores.identity != inputs.identity.key:
+        raise SvtError(
+            f"{stores}: the model's files or the prompts have changed since it was made, so they "
+            "cannot be run again; start a new run without run.path"
+        )
+
+
+def _check_imported(config: Config) -> None:
+    """SvtError for a stage that needs a store, which an imported circuit has not."""
+    cannot = [stage for stage in config.stages if stage not in ("evaluate", "chart", "report")]
+    if cannot:
+        raise SvtError(
+            f"stages={list(config.stages)}: {config.run.path} is an imported circuit without a "
+            f"store, so there is no {' and no '.join(cannot)}; it has evaluate, chart and report"
+        )
 
 
 def _check_roles(config: Config, dataset: Dataset) -> None:
