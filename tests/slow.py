@@ -171,7 +171,7 @@ def weight_without(
     side: int,
     out: Array,
 ) -> float:
-    """The weight of a pair (dest, src) if its head did not read `out` [d] at the token of a side."""
+    """The weight of a pair (dest, src) whose head reads no `out` [d] at the token of a side."""
     of, (dest, src), token = model.layers[layer], tokens, tokens[side]
     resid = run.resid[layer][token] - out
     x = model.normalised(resid)[0] if model.pre_norm else resid

@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,12 @@ class Activations:
     read: list[Reads]  # per layer, by token
     z: list[Tensor]  # per layer [token, head, r]; times W_O it is what a head writes
     post_scale: list[Tensor] | None  # per layer [token], of the norm behind attention
-    resid: list[Tensor]  # per layer [token, d_model], before it; empty unless they are kept
     writers: dict[
         str, Tensor
     ]  # "embed", "pos_embed": [token, d_model]; "mlp": [layer, token, d_model]
     end_x: Tensor  # [prompt, d_model], ln_final.hook_normalized at the last token
     end_scale: Tensor  # [prompt], ln_final.hook_scale at the last token
+    resid: list[Tensor] = field(default_factory=list)  # per layer [token, d_model], if it is kept
 
 
 @dataclass(frozen=True)

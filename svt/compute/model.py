@@ -89,9 +89,9 @@ class Model:
         """Return a folded weight in the work dtype; a bias that the model has not is zero.
 
         W_Q: [layer, head, d_model, r]; b_Q: [layer, head, r], both with QK-norm's gain unless
-        `gained` is false; W_K, b_K (and W_V): the same with key heads; W_O: [layer, head, r, d_model] and b_O: [layer,
-        d_model], with the gain of a norm behind attention; W_U: [d_model, vocabulary], with the
-        gain of the final norm; b_U: [vocabulary].
+        `gained` is false; W_K, b_K (and W_V): the same with key heads; W_O: [layer, head, r,
+        d_model] and b_O: [layer, d_model], with the gain of a norm behind attention; W_U: [d_model,
+        vocabulary], with the gain of the final norm; b_U: [vocabulary].
         """
         if name in _BIASES and not self._has(name):
             return self.weight("W" + name[1:]).new_zeros(self._bias_shape(name))
@@ -194,7 +194,9 @@ def _described(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
         scoring=tuple(_scoring(bridge, layer) for layer in range(shape.n_layers)),
         centres=not bridge.ln_final.uses_rms_norm,
         logit_cap=cap,
-        norm_eps=_eps(norm) if (norm := dict(bridge.blocks[0].named_children()).get("ln1")) else None,
+        norm_eps=_eps(norm)
+        if (norm := dict(bridge.blocks[0].named_children()).get("ln1"))
+        else None,
         components=tuple(name for name in COMPONENTS if not missing.get(name)),
     )
 

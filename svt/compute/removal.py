@@ -48,13 +48,14 @@ class Removal:
 
     def __init__(self, model: Model, of: Basis, writers: Writers) -> None:
         self.model, self.of, self.n_writers = model, of, len(writers)
-        layers = np.arange(model.n_layers)
+        layers = range(model.n_layers)
         self.spans = [writers.spans_below(layer) for layer in layers]  # [layer]
-        below = layers[:, None] > writers.layer
-        self.is_read = below.any(axis=1)  # [layer], whether anything is written below it
+        below = np.array(layers)[:, None] > writers.layer
+        self.is_read = np.array([bool(spans) for spans in self.spans])  # [layer]
         self.below = torch.as_tensor(below, device=model.device)  # [layer, writer]
         windows = [scoring.window or model.n_ctx for scoring in model.scoring]
         self.window = torch.tensor(windows, device=model.device)  # [layer]
+        self.shortest_window = min(windows)
         self.qk_norm = model.scoring[0].q_gain is not None
         self.biased = bool(of.b.any())
         self.w = [model.weight(name, gained=False) for name in ("W_Q", "W_K")]
@@ -98,9 +99,6 @@ class _Readers:
     n_partners: Integers
     images: NDArray[np.bool_]
 
-    def __len__(self) -> int:
-        return len(self.place)
-
 
 class _Entries(NamedTuple):
     """The (pair, side)s by reader; [entry] each, but for the bounds."""
@@ -108,6 +106,14 @@ class _Entries(NamedTuple):
     bounds: Integers  # [reader + 1], of a reader's entries
     pair: Integers
     dest: Integers  # token
+
+    def of(self, readers: slice) -> slice:
+        """Return where the entries of some readers are."""
+        return slice(*self.bounds[[readers.start, readers.stop]].tolist())
+
+    def counts(self, readers: slice) -> Integers:
+        """Return how many entries each of some readers has."""
+        return np.diff(self.bounds[readers.start : readers.stop + 1])
 
 
 def _readers(
@@ -144,6 +150,7 @@ def _readers(
 class _Streams(NamedTuple):
     """Step 2, of a block of tokens."""
 
+    written: Tensor  # [writer, token, d_model], o
     resid: Tensor  # [token, layer, d_model]
     scale: Tensor  # [token, layer]
     inverse: Tensor  # [token, layer, writer], 1 / scale'
@@ -152,7 +159,7 @@ class _Streams(NamedTuple):
     writer: Integers  # [entry]
     bounds: Integers  # [token + 1], of its entries
 
-    def at(self, token: int, layer: int) -> tuple[Tensor, Integers]:
+    def little_at(self, token: int, layer: int) -> tuple[Tensor, Integers]:
         """Return what is left where it is little, [entry, d_model], and of which writers."""
         first, last = self.bounds[[token, token + 1]].tolist()
         first, last = first + np.searchsorted(self.layer[first:last], (layer, layer + 1))
@@ -160,19 +167,51 @@ class _Streams(NamedTuple):
 
 
 class _Partners(NamedTuple):
-    """Those of some readers. `[place]` is by way of step 3, side, layer and head, then reader."""
+    """Those of consecutive readers; `[place]`: by way of step 3, side, layer, head and reader."""
 
+    start: int  # the first reader
     bounds: Integers  # [reader + 1]
-    place: Integers  # [reader], of its first partner in `turned`
+    place: Integers  # [reader], of its first partner
     turned: Tensor  # [place, r], step 1
     score: Tensor  # [partner], before a cap
     offset: Tensor  # [partner], b . partner
-    probes: Tensor  # [partner read along a probe, d_model]
-    n_probes: Integers  # [partner + 1], how many before it are
+    probes: Tensor  # [partner that has one, d_model]
+    n_probes: Integers  # [partner + 1], how many are before it
+
+    def of(self, readers: slice) -> slice:
+        """Return where the partners of some readers are."""
+        ends = self.bounds[[readers.start - self.start, readers.stop - self.start]]
+        return slice(*ends.tolist())
+
+    def probes_of(self, readers: slice) -> Tensor:
+        """Return the probes of some readers, [partner, d_model]."""
+        partners = self.of(readers)
+        return self.probes[self.n_probes[partners.start] : self.n_probes[partners.stop]]
+
+    def turned_of(self, reader: int) -> Tensor:
+        """Return the partners of a reader, [partner, r]."""
+        first, partners = self.place[reader - self.start], self.of(slice(reader, reader + 1))
+        return self.turned[first : first + partners.stop - partners.start]
+
+
+class _Run(NamedTuple):
+    """Readers of one token and side."""
+
+    readers: slice
+    token: int  # in its block
+    side: int
+    streams: _Streams
+    partners: _Partners
+    scores: Tensor  # [partner, writer], N - D of step 3, or new scores with QK-norm
+
+    def rows(self, readers: slice) -> slice:
+        """Return where the partners of some readers are in `scores`."""
+        some, first = self.partners.of(readers), self.partners.of(self.readers).start
+        return slice(some.start - first, some.stop - first)
 
 
 class WeightsWithout:
-    """The weights of the pairs of a chunk, found token by token; good until the next chunk."""
+    """The weights of the pairs of a chunk, computed token by token; good until the next chunk."""
 
     def __init__(
         self, removal: Removal, acts: Activations, pairs: Pairs, token: Integers, tokens: Integers
@@ -187,18 +226,21 @@ class WeightsWithout:
 
     def read(self, block: slice, written: Tensor) -> None:
         """Work on the tokens of a block of places; written: [writer, token, d_model]."""
-        readers = self._readers
-        first, last = np.searchsorted(readers.place, (block.start, block.stop))
-        if first == last:
+        readers, of = self._readers, self._of
+        begin, end = np.searchsorted(readers.place, (block.start, block.stop)).tolist()
+        if begin == end:
             return
         streams = self._streams(self._tensor(self._tokens[block]), written)
-        for piece in self._of.pieces(readers.n_partners[first:last]):
-            start, stop = first + piece.start, first + piece.stop
+        for piece in of.pieces(readers.n_partners[begin:end]):
+            start, stop = begin + piece.start, begin + piece.stop
             partners = self._partners(start, stop)
-            runs = readers.place[start:stop] * 2 + readers.side[start:stop]
-            bounds = start + np.flatnonzero(np.diff(runs, prepend=-1))
-            for begin, end in pairwise([*bounds.tolist(), stop]):
-                self._read_token(slice(begin, end), start, block.start, partners, streams, written)
+            of_token = readers.place[start:stop] * 2 + readers.side[start:stop]
+            for value, here in _spans(of_token):
+                some = slice(start + here.start, start + here.stop)
+                place, side = divmod(value, 2)
+                n = partners.of(some)
+                scores = of.scores(n.stop - n.start, of.n_writers)
+                self._run(_Run(some, place - block.start, side, streams, partners, scores))
 
     def stored(self, pairs: Integers, writers: Integers | slice) -> NDArray[np.uint16]:
         """Return what was found, as it is stored: [pair, side, writer]."""
@@ -222,208 +264,173 @@ class WeightsWithout:
             scale, inverse = torch.ones_like(whole), torch.ones_like(left)
         else:
             scale, inverse = (whole / d + eps).sqrt(), left.div_(d).add_(eps).rsqrt_()
-        bounds = np.searchsorted(token.cpu().numpy(), np.arange(len(tokens) + 1))
-        entries = (index.cpu().numpy() for index in (layer, writer))
-        return _Streams(resid, scale, inverse, little, *entries, bounds)
+        at_token, at_layer, at_writer = (
+            index.cpu().numpy().astype(np.int64) for index in (token, layer, writer)
+        )
+        bounds = np.searchsorted(at_token, np.arange(len(tokens) + 1))
+        return _Streams(written, resid, scale, inverse, little, at_layer, at_writer, bounds)
 
     def _partners(self, start: int, stop: int) -> _Partners:
-        """Return steps 1 and the probes of step 3, of the readers from start to stop."""
-        of, acts, readers = self._of, self._acts, self._readers
-        n_layers, n_heads, r, d = of.of.w.shape[1:]
+        """Return step 1 and the probes of step 3 for the readers from start to stop."""
+        readers, n_heads = self._readers, self._of.model.n_heads
         n = readers.n_partners[start:stop]
         bounds = np.append(0, np.cumsum(n))
         reader = np.repeat(np.arange(start, stop), n)
-        place = np.arange(bounds[-1]) - np.repeat(bounds[:-1], n)  # among the reader's partners
+        nth = np.arange(bounds[-1]) - np.repeat(bounds[:-1], n)  # of the reader's partners
         is_query = readers.side[reader] == 0
-        entry = self._entries.bounds[reader] + np.where(is_query, 0, place)
-        other = np.where(is_query, readers.start[reader] + place, self._entries.dest[entry])
-        way = readers.images * 2 + readers.side
-        key = ((way * n_layers + readers.layer) * n_heads + readers.head)[reader]
+        entry = self._entries.bounds[reader] + np.where(is_query, 0, nth)
+        other = np.where(is_query, readers.start[reader] + nth, self._entries.dest[entry])
+        way = (readers.images * 2 + readers.side) * self._of.model.n_layers + readers.layer
+        key = (way * n_heads + readers.head)[reader]
         order = np.argsort(key, kind="stable")
-        own, other, head = (
-            self._tensor(values[order]) for values in (readers.token[reader], other, readers.head[reader])
-        )
-        turned = of.turned(len(order), r)
-        score, offset = (turned.new_zeros(len(order)) for _ in range(2))
-        for value, places in _spans(key[order] // n_heads):
-            side, layer = divmod(value % (2 * n_layers), n_layers)
-            read = acts.read[layer]
-            mine, theirs = read.side(side)[0], read.side(1 - side)[0]
-            at = own[places], head[places]
-            vectors = theirs[other[places], at[1]] * of.model.scoring[layer].scale
-            torch.sum(mine[at] * vectors, -1, out=score[places])
-            if read.rotation is not None:
-                vectors = read.rotation.transpose(vectors, acts.position[at[0]])
-            turned[places] = vectors
-            if of.biased:
-                offset[places] = (vectors * of.of.b[side, layer][at[1]]).sum(-1)
-        images = readers.images[reader]
-        n_probes = np.append(0, np.cumsum(~images))
-        by_head, probes = of.by_head(n_probes[-1], d), of.probes(n_probes[-1], d)
-        for value, places in _spans(key[order[: n_probes[-1]]]):
-            rest, at_head = divmod(value, n_heads)
-            w = of.of.w[(*divmod(rest, n_layers), at_head)]
-            torch.mm(turned[places], w, out=by_head[places])
-        into = self._tensor(n_probes[order[: n_probes[-1]]])
-        probes.index_copy_(0, into, by_head)
-        order_there = self._tensor(order)
-        inverse = np.empty_like(order)
-        inverse[order] = np.arange(len(order))
+        key, reader = key[order], reader[order]
+        turned, score, offset = self._turned(key // n_heads, reader, other[order])
+        n_probes = np.append(0, np.cumsum(~readers.images[np.repeat(np.arange(start, stop), n)]))
+        probes = self._probes(key[: n_probes[-1]], turned, n_probes[order[: n_probes[-1]]])
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        where = self._tensor(place)
         return _Partners(
-            bounds,
-            inverse[bounds[:-1]],
-            turned,
-            torch.empty_like(score).index_copy_(0, order_there, score),
-            torch.empty_like(offset).index_copy_(0, order_there, offset),
-            probes,
-            n_probes,
+            start, bounds, place[bounds[:-1]], turned, score[where], offset[where], probes, n_probes
         )
 
-    def _read_token(
-        self,
-        some: slice,
-        start: int,
-        first_place: int,
-        partners: _Partners,
-        streams: _Streams,
-        written: Tensor,
-    ) -> None:
-        """Steps 3 to 5 for readers of one token and side; `start`: the first reader of partners."""
-        of, readers = self._of, self._readers
-        at, side = int(readers.place[some.start]) - first_place, int(readers.side[some.start])
-        first, last = partners.bounds[[some.start - start, some.stop - start]].tolist()
-        scores = of.scores(last - first, of.n_writers)
-        along_images = bool(readers.images[some.start])
-        if along_images:
-            for reader in range(some.start, some.stop):
-                self._along_image(reader, reader - start, first, at, partners, streams, written, scores)
+    def _turned(
+        self, key: Integers, reader: Integers, other: Integers
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return step 1 [place, r], scores and offsets [place].
+
+        key: [place], side and layer of the reader; other: the partner's token.
+        """
+        of, acts = self._of, self._acts
+        own, head = (self._tensor(x[reader]) for x in (self._readers.token, self._readers.head))
+        theirs = self._tensor(other)
+        turned = of.turned(len(key), of.model.d_head)
+        score, offset = turned.new_empty(len(key)), turned.new_zeros(len(key))
+        for value, at in _spans(key):
+            side, layer = divmod(value % (2 * of.model.n_layers), of.model.n_layers)
+            read = acts.read[layer]
+            vectors = read.side(1 - side)[0][theirs[at], head[at]] * of.model.scoring[layer].scale
+            torch.sum(read.side(side)[0][own[at], head[at]] * vectors, -1, out=score[at])
+            if read.rotation is not None:
+                vectors = read.rotation.transpose(vectors, acts.position[own[at]])
+            turned[at] = vectors
+            if of.biased:
+                offset[at] = (vectors * of.of.b[side, layer][head[at]]).sum(-1)
+        return turned, score, offset
+
+    def _probes(self, key: Integers, turned: Tensor, into: Integers) -> Tensor:
+        """Return W partner [into, d_model] of the first partners in `turned`; key: their heads."""
+        w = self._of.of.w  # [side, layer, head, r, d_model]
+        by_head = self._of.by_head(len(key), w.shape[-1])
+        for value, at in _spans(key):
+            torch.mm(turned[at], w.flatten(0, 2)[value], out=by_head[at])
+        probes = self._of.probes(*by_head.shape)
+        return probes.index_copy_(0, self._tensor(into), by_head)
+
+    def _run(self, run: _Run) -> None:
+        """Steps 3 to 5."""
+        readers, of, streams = self._readers, self._of, run.streams
+        layers = readers.layer[run.readers]
+        if run.side == 1:  # a row each partner
+            layers = np.repeat(layers, readers.n_partners[run.readers])
+        layer, some = self._tensor(layers), run.partners.of(run.readers)
+        score, offset = (
+            part[some].view(len(layers), -1) for part in (run.partners.score, run.partners.offset)
+        )
+        rows = run.scores.view(len(layers), -1, of.n_writers)
+        if readers.images[run.readers.start]:
+            for reader in range(run.readers.start, run.readers.stop):
+                self._along_image(reader, run)
         else:
-            self._along_probes(some, start, first, at, partners, written, scores)
-        layers = readers.layer[some]
-        if side == 1:
-            layers = np.repeat(layers, readers.n_partners[some])
-        layer = self._tensor(layers)
-        rows = scores.view(len(layers), -1, of.n_writers)  # src: a row each partner
-        score, offset = (part[first:last].view(len(layers), -1) for part in partners[3:5])
-        if not along_images:
-            scaled = streams.scale[at][layer, None] * (score - offset)
+            self._along_probes(run)
+            scaled = streams.scale[run.token][layer, None] * (score - offset)
             torch.sub(scaled[..., None], rows, out=rows)
-            self._along_little(some, start, first, at, partners, streams, scores)
+            self._along_probes_of_little(run)
         if not of.qk_norm:
-            rows *= streams.inverse[at][layer, None]
+            rows *= streams.inverse[run.token][layer, None]
             if of.biased:
                 rows += offset[..., None]
-        entries = slice(*self._entries.bounds[[some.start, some.stop]].tolist())
         capped = of.model.scoring[0].capped
-        rows, score = capped(rows), capped(score)  # 5
-        pair = self._pair[entries]
-        if side == 1:
-            self._found[pair, 1] = rows[:, 0] - score
+        rows, score = capped(rows), capped(score)
+        if run.side == 0:
+            self._attend(run.readers, rows, score, layer)
+        else:
+            self._found[self._pair[self._entries.of(run.readers)], 1] = rows[:, 0] - score
+
+    def _along_probes(self, run: _Run) -> None:
+        """Put D of step 3 into the scores."""
+        layer = self._readers.layer
+        for _, band in _spans(layer[run.readers] // -(-self._of.model.n_layers // BANDS)):
+            some = slice(run.readers.start + band.start, run.readers.start + band.stop)
+            probes, scores = run.partners.probes_of(some), run.scores[run.rows(some)]
+            for span in self._of.spans[layer[some.stop - 1]]:
+                torch.mm(probes, run.streams.written[span, run.token].mT, out=scores[:, span])
+
+    def _along_probes_of_little(self, run: _Run) -> None:
+        """Put N - D of step 3 into the scores of writers that leave little."""
+        if run.streams.bounds[run.token] == run.streams.bounds[run.token + 1]:
             return
-        n = rows.shape[1]
-        distance = torch.arange(n - 1, -1, -1, device=score.device)
-        hidden = distance >= of.window[layer, None]  # [row, src]
-        if n > int(of.window.min()):
-            rows.masked_fill_(hidden[..., None], -torch.inf)
-        rows.sub_(rows.amax(1, keepdim=True)).exp_()
-        count = np.diff(self._entries.bounds[some.start : some.stop + 1])
-        row, src = self._tensor(np.repeat(np.arange(len(count)), count)), self._src[pair]
-        self._found[pair, 0] = rows[row, src] / rows.sum(1)[row]
-        others = score.masked_fill(hidden, -torch.inf)[row]
-        mine = others.gather(1, src[:, None])
-        self._logit[pair] = (mine - others.scatter(1, src[:, None], -torch.inf).logsumexp(1, True))[:, 0]
+        for layer, here in _spans(self._readers.layer[run.readers]):
+            some = slice(run.readers.start + here.start, run.readers.start + here.stop)
+            little, writers = run.streams.little_at(run.token, layer)
+            run.scores[run.rows(some), self._tensor(writers)] = (
+                run.partners.probes_of(some) @ little.mT
+            )
 
-    def _along_probes(
-        self,
-        some: slice,
-        start: int,
-        first: int,
-        at: int,
-        partners: _Partners,
-        written: Tensor,
-        scores: Tensor,
-    ) -> None:
-        """Put D of step 3, of all readers of a token and side along their probes."""
-        readers = self._readers
-        n_bands = -(-self._of.model.n_layers // BANDS)
-        for _, band in _spans(readers.layer[some] // n_bands):
-            here = slice(some.start + band.start, some.start + band.stop)
-            a, b = partners.bounds[[here.start - start, here.stop - start]].tolist()
-            probes = partners.probes[partners.n_probes[a] : partners.n_probes[b]]
-            for span in self._of.spans[readers.layer[here.stop - 1]]:
-                torch.mm(probes, written[span, at].mT, out=scores[a - first : b - first, span])
-
-    def _along_little(
-        self,
-        some: slice,
-        start: int,
-        first: int,
-        at: int,
-        partners: _Partners,
-        streams: _Streams,
-        scores: Tensor,
-    ) -> None:
-        """Put N - D of step 3 where it stands for little, along the probes."""
-        for layer, here in _spans(self._readers.layer[some]):
-            little, writers = streams.at(at, layer)
-            if len(writers):
-                bounds = partners.bounds[[some.start - start + here.start, some.start - start + here.stop]]
-                a, b = bounds.tolist()
-                probes = partners.probes[partners.n_probes[a] : partners.n_probes[b]]
-                scores[a - first : b - first, self._tensor(writers)] = probes @ little.mT
-
-    def _along_image(
-        self,
-        reader: int,
-        index: int,
-        first: int,
-        at: int,
-        partners: _Partners,
-        streams: _Streams,
-        written: Tensor,
-        scores: Tensor,
-    ) -> None:
-        """Put N - D of step 3 of one reader or, with QK-norm, its new scores (step 4)."""
-        of, readers = self._of, self._readers
-        side, layer, head = (
-            int(values[reader]) for values in (readers.side, readers.layer, readers.head)
-        )
-        a, b = partners.bounds[[index, index + 1]].tolist()
-        turned = partners.turned[partners.place[index] : partners.place[index] + b - a]
-        at_head = head * of.w[side].shape[1] // of.model.n_heads  # heads may share keys
-        w, bias = of.w[side][layer, at_head], of.b[side][layer, at_head]
-        whole = streams.resid[at, layer] @ w
+    def _along_image(self, reader: int, run: _Run) -> None:
+        """Put N - D of step 3 or, with QK-norm, new scores (step 4) into a reader's scores."""
+        of, streams = self._of, run.streams
+        layer, head = int(self._readers.layer[reader]), int(self._readers.head[reader])
+        at_head = head * of.w[run.side].shape[1] // of.model.n_heads  # heads may share keys
+        w, b = of.w[run.side][layer, at_head], of.b[run.side][layer, at_head]
+        whole = streams.resid[run.token, layer] @ w
         left = whole.new_empty(of.n_writers, len(whole))
         for span in of.spans[layer]:
-            torch.sub(whole, written[span, at] @ w, out=left[span])
-        little, writers = streams.at(at, layer)
+            torch.sub(whole, streams.written[span, run.token] @ w, out=left[span])
+        little, writers = streams.little_at(run.token, layer)
         left[self._tensor(writers)] = little @ w
         if of.qk_norm:
-            left = left.mul_(streams.inverse[at, layer, :, None]).add_(bias)
-            left = self._normed(reader, left, whole / streams.scale[at, layer] + bias)
-        torch.mm(turned, left.mT, out=scores[a - first : b - first])
+            left.mul_(streams.inverse[run.token, layer, :, None]).add_(b)
+            own = whole / streams.scale[run.token, layer] + b
+            left = self._normed(reader, run.side, at_head, left, own)
+        scores = run.scores[run.rows(slice(reader, reader + 1))]
+        torch.mm(run.partners.turned_of(reader), left.mT, out=scores)
 
-    def _normed(self, reader: int, vectors: Tensor, own: Tensor) -> Tensor:
-        """Return step 4 of vectors [writer, r] in the place of a reader's own [r]."""
-        of, readers = self._of, self._readers
-        side, layer, head = (
-            int(values[reader]) for values in (readers.side, readers.layer, readers.head)
-        )
-        scoring, r = of.model.scoring[layer], len(own)
+    def _normed(self, reader: int, side: int, at_head: int, vectors: Tensor, own: Tensor) -> Tensor:
+        """Return step 4 of vectors [writer, r] in the place of a reader's own [r].
+
+        at_head: the head or key head that they are of.
+        """
+        layer, token = int(self._readers.layer[reader]), int(self._readers.token[reader])
+        scoring, read = self._of.model.scoring[layer], self._acts.read[layer]
         gain = scoring.gain("qk"[side])
         assert gain is not None
-        n_heads = of.w[side].shape[1]
-        squares, size = vectors.square().sum(-1, keepdim=True), r
+        squares, size = vectors.square().sum(-1, keepdim=True), len(own)
         if scoring.norm_over_heads:
-            read = self._acts.read[layer]
-            token = int(readers.token[reader])
-            n = read.side(side)[1][token, head] / read.norm_scale[token]
-            every = (n.square() - scoring.norm_eps) * (r * n_heads)
-            squares, size = squares + (every - own.square().sum()), r * n_heads
-        at_head = head * n_heads // of.model.n_heads
-        return vectors.mul_(gain[at_head % len(gain)]).div_(
-            (squares / size + scoring.norm_eps).sqrt()
-        )
+            size *= self._of.w[side].shape[1]
+            n = read.side(side)[1][token, self._readers.head[reader]] / read.norm_scale[token]
+            squares += (n.square() - scoring.norm_eps) * size - own.square().sum()
+        n_new = (squares / size + scoring.norm_eps).sqrt()
+        return vectors.mul_(gain[at_head % len(gain)]).div_(n_new)
+
+    def _attend(self, readers: slice, rows: Tensor, score: Tensor, layer: Tensor) -> None:
+        """Put the weights of step 5 for queries, and the logits of their pairs.
+
+        rows: [reader, src, writer], capped; score: [reader, src]; layer: [reader].
+        """
+        n = rows.shape[1]
+        distance = torch.arange(n - 1, -1, -1, device=rows.device)
+        hidden = distance >= self._of.window[layer, None]  # [reader, src]
+        if n > self._of.shortest_window:
+            rows = rows.masked_fill(hidden[..., None], -torch.inf)
+            score = score.masked_fill(hidden, -torch.inf)
+        rows.sub_(rows.amax(1, keepdim=True)).exp_()
+        pair, n_pairs = self._pair[self._entries.of(readers)], self._entries.counts(readers)
+        reader, src = self._tensor(np.repeat(np.arange(len(n_pairs)), n_pairs)), self._src[pair]
+        self._found[pair, 0] = rows[reader, src] / rows.sum(1)[reader]
+        score, src = score[reader], src[:, None]
+        others = score.scatter(1, src, -torch.inf).logsumexp(1)
+        self._logit[pair] = score.gather(1, src)[:, 0] - others
 
     def _tensor(self, values: NDArray[np.generic]) -> Tensor:
         return torch.as_tensor(values, device=self._of.of.w.device)

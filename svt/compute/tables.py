@@ -119,10 +119,7 @@ def _upstream_rows(
     return (
         _sides(pair_id)
         | {"component": np.full(2 * len(pair_id), component, np.uint8)}
-        | {
-            name: lists(values.reshape(2 * len(pair_id), -1))
-            for name, values in of_writers.items()
-        }
+        | {name: lists(values.reshape(2 * len(pair_id), -1)) for name, values in of_writers.items()}
     )
 
 

@@ -262,7 +262,7 @@ def contributions(
     token: [pair, side]. To be taken whole before it is called again.
     """
     asking = _by_token(pairs, token)
-    without = removal and removal.of_chunk(acts, pairs, token, asking.token)
+    without = removal.of_chunk(acts, pairs, token, asking.token) if removal else None
     directions = probes(of, pairs, read, asking.place, outputs.directions)
     found = outputs.found(*directions.shape[:2], len(outputs.writers))  # [entry, kind, writer]
     spans = [outputs.writers.spans_below(layer) for layer in range(of.w.shape[1])]
@@ -286,6 +286,6 @@ def contributions(
             others,
             from_heads,
             from_others,
-            without and without.stored(of_layer, slice(n_heads)),
-            without and without.stored(of_layer, others),
+            without.stored(of_layer, slice(n_heads)) if without else None,
+            without.stored(of_layer, others) if without else None,
         )

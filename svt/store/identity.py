@@ -19,7 +19,7 @@ from svt.config import DatasetConfig, DumpConfig, ModelConfig
 from svt.digests import Digests, digest
 from svt.errors import SvtError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NUMERICS_VERSION = 3
 
 DATASET_FILES = ("path", "templates", "names", "nouns")
