@@ -167,7 +167,10 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 def forward(model: Model, config: Config, dataset: Dataset, logits: bool) -> None:
     """The bare forward pass in the dump's batches, with the logits of every token or with none."""
     keep = {} if logits else {"logits_to_keep": torch.zeros(0, dtype=torch.long)}
-    hooks = [(name, _nothing) for name in watched_hooks(model, config.dump.components)]
+    hooks = [
+        (name, _nothing)
+        for name in watched_hooks(model, config.dump.components, config.dump.effects)
+    ]
     with torch.inference_mode():
         for batch in plan(model, dataset.prompts, config.dump):
             tokens = layout(batch).tokens.to(model.device)
