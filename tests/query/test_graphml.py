@@ -67,7 +67,8 @@ def test_parsed_back(tmp_path: Path) -> None:
     assert arrows == {
         ("(8, 6)", "(9, 6, 'end')"): {
             "type": "d", "count": "9", "total": "14.0", "weight": "2.0", "effect": "0.25",
-            "src_token": "IO", "dest_token": "end", "n_prompts": "7", "n_firings": "7", "n_visits": "9",
+            "src_token": "IO", "dest_token": "end", "n_prompts": "7", "n_firings": "7",
+            "n_visits": "9",
         },
         ("(2, 2)", "(9, 6, 'IO')"): {
             "type": "s", "count": "5", "total": "5.0", "weight": "1.0", "src_token": "IO",
