@@ -111,6 +111,8 @@ class DumpConfig:
 @dataclass(frozen=True)
 class TraceConfig:
     firing_weight: Annotated[float, _between(0, 1, open_low=True)]
+    rule: Literal["coverage", "effect"]
+    min_effect: Annotated[float, _between(0, 1)]
     coverage: Annotated[float, _between(0, 1)]
     slices: Literal["signal", "all"]
     nonpositive: Literal["none", "top"]

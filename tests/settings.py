@@ -36,6 +36,8 @@ DUMP = DumpConfig(
 
 TRACE = TraceConfig(
     firing_weight=0.5,
+    rule="coverage",
+    min_effect=0.05,
     coverage=0.7,
     slices="signal",
     nonpositive="none",

@@ -5,7 +5,8 @@
 -- as it has significant edges there (a head attending from a token to itself has them on two sides).
 CREATE OR REPLACE TEMP MACRO traced(
     roots, root_dest, root_src,
-    firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+    firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule,
+    edge_rule := 'coverage', min_effect := 0
 ) AS TABLE
 WITH RECURSIVE firing AS MATERIALIZED (
     SELECT pair_id, prompt_id, layer, head, dest, src
@@ -28,7 +29,8 @@ root_lists AS (
 ),
 walked AS MATERIALIZED (
     FROM leading_edges(
-        'root_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+        'root_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule,
+        edge_rule, min_effect
     )
     UNION
     (
@@ -36,7 +38,8 @@ walked AS MATERIALIZED (
             SELECT * FROM firing_lists WHERE pair_id IN (SELECT next_pair_id FROM walked)
         )
         FROM leading_edges(
-            'level_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
+            'level_lists', 'firing', coverage, slice_rule, nonpositive_rule, component_rule, offset_rule,
+            edge_rule, min_effect
         )
     )
 ),

@@ -1,5 +1,7 @@
--- purpose: the significant upstream components of every firing pair, for any coverage
--- params: coverage DOUBLE share of the total contribution that they exceed [= the run's trace.coverage, else 0.7]
+-- purpose: the significant upstream components of every firing pair, for any coverage or least effect
+-- params: rule VARCHAR{coverage,effect} what makes them significant [= the run's trace.rule, else coverage]
+--         min_effect DOUBLE of rule effect: what their removal takes from the weight, at least [= the run's trace.min_effect, else 0.05]
+--         coverage DOUBLE share of the total contribution that they exceed [= the run's trace.coverage, else 0.7]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 --         slices VARCHAR{signal,all} slices that contributions go through [= the run's trace.slices, else signal]
 --         nonpositive VARCHAR{none,top} what a total that is not positive keeps [= the run's trace.nonpositive, else none]
@@ -22,5 +24,7 @@ firing_lists AS (
 SELECT
     pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution,
     effect
-FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, $components, $offset)
+FROM significant_edges(
+    'firing_lists', $coverage, $slices, $nonpositive, $components, $offset, $rule, $min_effect
+)
 ORDER BY pair_id, side, contribution DESC, component, up_layer, up_head;

@@ -2,5 +2,5 @@
 CREATE OR REPLACE TEMP TABLE traced AS
 FROM traced(
     $roots, $root_dest, $root_src,
-    $firing_weight, $coverage, $slices, $nonpositive, $components, $offset
+    $firing_weight, $coverage, $slices, $nonpositive, $components, $offset, $rule, $min_effect
 );

@@ -13,8 +13,9 @@
 2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type, within the
    choices or the bounds in its braces (svt/query/param.py).
 3. Values are bound to the statement's `$name`, never pasted into it.
-4. What needs contributions through all slices is refused where the store was dumped without them.
-   `needs` says so of a query that always does; others do with the parameter slices=all.
+4. What needs contributions through all slices, or effects, is refused where the store was dumped
+   without them. `needs` says so of a query that always does; others do with the parameter
+   slices=all or rule=effect.
 """
 
 import re
@@ -32,7 +33,7 @@ from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.query.param import Param, declared, read_value
-from svt.query.refusals import check_all_slices
+from svt.query.refusals import OPTIONAL, check_stored
 
 SWEEP = "sweep"
 """What the names of queries over all jobs of a sweep begin with."""
@@ -52,8 +53,8 @@ class Query:
     grain: str
     columns: tuple[str, ...]
     text: str
-    all_slices: bool = False
-    """Whether it needs contributions through all slices."""
+    needs: tuple[str, ...] = ()
+    """Settings of the dump without which the store cannot answer it."""
 
 
 def query_names() -> tuple[str, ...]:
@@ -89,6 +90,9 @@ def parse_query(name: str, text: str) -> Query:
     ]
     if missing:
         raise SvtError(f"query {name}: its header lacks {', '.join(missing)}")
+    needs = tuple(need.strip() for line in fields.get("needs", ()) for need in line.split(","))
+    if unknown := set(needs) - set(OPTIONAL):
+        raise SvtError(f"query {name}: its header needs {', '.join(sorted(unknown))}")
     lines = () if fields["params"] == ["none"] else fields["params"]
     return Query(
         name=name,
@@ -97,7 +101,7 @@ def parse_query(name: str, text: str) -> Query:
         grain=" ".join(fields["grain"]),
         columns=tuple(column.strip() for column in " ".join(fields["columns"]).split(",")),
         text=text,
-        all_slices=fields.get("needs") == ["dump.all_slices"],
+        needs=needs,
     )
 
 
@@ -120,8 +124,8 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
         raise SvtError(f"query {name}: this is no sweep; name a sweep's folder, outputs/sweeps/...")
     _check_other(con, query)
     bound = bind(con, query, values)
-    if query.all_slices or bound.get("slices") == "all":
-        check_all_slices(f"query {name}", has_all_slices(con))
+    for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
+        check_stored(f"query {name}", setting, _stores(con, setting))
     try:
         frame = con.sql(query.text, params=bound or None).pl()
     except duckdb.CatalogException as error:
@@ -149,10 +153,21 @@ def missing(con: duckdb.DuckDBPyConnection) -> str:
 
 def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether the store holds contributions through all slices; true without a store."""
+    return _stores(con, "dump.all_slices")
+
+
+def _stores(con: duckdb.DuckDBPyConnection, setting: str) -> bool:
+    """Whether the store was dumped with a setting of OPTIONAL; true without a store."""
     if not has_table(con, "store", "dump"):
         return True
-    found = con.execute("SELECT config->>'$.dump.all_slices' FROM store.dump").fetchall()
+    found = con.execute("SELECT config->>? FROM store.dump", [f"$.{setting}"]).fetchall()
     return found in ([], [("true",)])
+
+
+def _needed_by(bound: Mapping[str, Any]) -> list[str]:
+    """The settings of OPTIONAL that a query's parameters need."""
+    all_slices = ["dump.all_slices"] if bound.get("slices") == "all" else []
+    return all_slices + (["dump.effects"] if bound.get("rule") == "effect" else [])
 
 
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:

@@ -9,6 +9,12 @@ from typing import Any
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 
+OPTIONAL = {
+    "dump.all_slices": ("contributions through all slices", ", or take experiment=all_slices"),
+    "dump.effects": ("the attention weight without each upstream component", ""),
+}
+"""What a store holds only with a setting of its dump, and what else sets it."""
+
 
 def check_heads(key: str, heads: Iterable[Head], shape: tuple[int, int]) -> None:
     """SvtError for the first of `heads` that a model of `shape` (layers, heads) lacks.
@@ -51,13 +57,16 @@ def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
             "dump again with a lower dump.min_weight"
         )
     if trace.slices == "all":
-        check_all_slices("trace.slices=all", dump.get("all_slices", True))
+        check_stored("trace.slices=all", "dump.all_slices", dump.get("all_slices", True))
+    if trace.rule == "effect":
+        check_stored("trace.rule=effect", "dump.effects", dump.get("effects", True))
 
 
-def check_all_slices(what: str, stored: bool) -> None:
-    """SvtError when `what` needs contributions through all slices and they are not `stored`."""
+def check_stored(what: str, setting: str, stored: bool) -> None:
+    """SvtError when `what` needs what `setting` of OPTIONAL stores, and it is not `stored`."""
     if not stored:
+        lacking, remedy = OPTIONAL[setting]
         raise SvtError(
-            f"{what} needs contributions through all slices, which dump.all_slices=false does not "
-            "store; make a new run with dump.all_slices=true, or take experiment=all_slices"
+            f"{what} needs {lacking}, which {setting}=false does not store; make a new run with "
+            f"{setting}=true{remedy}"
         )

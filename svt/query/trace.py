@@ -1,8 +1,10 @@
 """The trace: Algorithm 1 of the paper over a whole store, in SQL.
 
 1. A pair fires when it is eligible and its weight is at least `firing_weight` (section 4.3).
-2. The significant upstream components of each side of a firing pair are the shortest prefix, by
-   falling contribution, that exceeds `coverage` of their sum (sql/macros/_significant_edges.sql).
+2. The significant upstream components of each side of a firing pair are, with rule=coverage, the
+   shortest prefix, by falling contribution, that exceeds `coverage` of their sum; with rule=effect
+   those whose removal lowers the pair's weight by at least `min_effect`
+   (sql/macros/_significant_edges.sql).
 3. Roots are given, or found by the query `auto_roots`, which asks only where they fire from. Each
    that fires from `root_dest` onto `root_src` starts a trace of its own in every prompt.
 4. Each significant head that fires with the token it writes to as its dest continues the trace.
@@ -79,6 +81,8 @@ def _settings(config: TraceConfig, roots: tuple[Head, ...]) -> dict[str, Any]:
         "nonpositive": config.nonpositive,
         "components": config.components,
         "offset": config.offset,
+        "rule": config.rule,
+        "min_effect": config.min_effect,
     }
 
 

@@ -16,7 +16,7 @@ from svt.errors import SvtError
 from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
-from svt.query.refusals import check_all_slices, check_heads, check_role, check_trace
+from svt.query.refusals import check_heads, check_role, check_stored, check_trace
 from svt.stages.inputs import Inputs
 from svt.stages.reference import answerable, check_answers
 from svt.store.results import NAME, check_tables
@@ -57,7 +57,7 @@ def _check_all_slices(config: Config) -> None:
         return
     for name in figures:
         if ALL_SLICES in FIGURES[name].needs:
-            check_all_slices(f"chart.figures: {name}", False)
+            check_stored(f"chart.figures: {name}", "dump.all_slices", False)
 
 
 def _check_validated(config: Config) -> None:

@@ -54,6 +54,7 @@ def test_a_header_is_read() -> None:
         (TEXT.replace("{dest,src}", "{dest,}"), "cannot be read: side VARCHAR"),
         (TEXT.replace("{0..100}", "{0..}"), "cannot be read: draws INTEGER"),
         (TEXT.replace("layer INTEGER", "layer"), "cannot be read: layer layer of the head"),
+        (TEXT.replace("-- A rem", "-- needs: dump.luck\n-- A rem"), "its header needs dump.luck"),
     ],
 )
 def test_a_header_that_says_too_little(text: str, told: str) -> None:

@@ -80,6 +80,11 @@ class Walk:
             for up, values in pair.sides[side].items()
             if isinstance(up[0], int) or self.config.components == "all"
         }
+        if self.config.rule == "effect":
+            for up, value in values.items():
+                if pair.weight - pair.sides[side][up][2] >= self.config.min_effect:
+                    yield up, value
+            return
         falling = sorted(values, key=lambda up: (-values[up], order(up)))
         total = sum(values.values())
         if total <= 0:
@@ -266,10 +271,19 @@ CHOICES: list[dict[str, Any]] = [
         "firing_weight": 0.25,
         "roots": tuple((layer, head) for layer in (3, 4) for head in range(3)),
     },
+    {"rule": "effect", "min_effect": 0.1, "nonpositive": "top"},
+    {
+        "rule": "effect",
+        "min_effect": 0.25,
+        "firing_weight": 0.25,
+        "components": "all",
+        "offset": "include",
+        "slices": "all",
+    },
 ]
 
 
-SEEDS = range(24)
+SEEDS = range(30)
 
 
 def config_of(seed: int) -> TraceConfig:
@@ -317,6 +331,32 @@ def test_the_stored_order_and_the_windowed_order_agree() -> None:
         signal = rows(con, "SELECT * FROM trace_edges ORDER BY ALL")
         trace(con, replace(config, slices="all"))
         assert rows(con, "SELECT * FROM trace_edges ORDER BY ALL") == signal != []
+
+
+def test_the_effect_rule_keeps_whatever_a_removal_lowers_enough() -> None:
+    """Of a weight of 0.9 at least 0.2 must go; 0.9 - 0.6 does, 0.9 - 0.8 and 0.9 - 1 do not.
+
+    Dest, total 2: 2.0 contributes most, yet 0.1 goes; 1.0 contributes -4 and 0.3 goes. Src, total
+    -4: 0.0 is kept, and no top. 1.0 fires at 5 without anything that matters to it; 2.0 is not
+    reached.
+    """
+    store = StoreRows(n_layers=4, n_heads=1, effects=True)
+    store.prompt(0, {"end": 5})
+    at_dest = {(2, 0): (5.0, 0.0, 0.8), (1, 0): (-4.0, 0.0, 0.6), (0, 0): (1.0, 0.0, 1.0)}
+    at_src = {(2, 0): (-1.0, 0.0, 0.8), (0, 0): (-3.0, 0.0, 0.25)}
+    store.pair((0, 3, 0, 5, 2), dest=at_dest, src=at_src)
+    store.pair((0, 1, 0, 5, 2), dest={(0, 0): (1.0, 0.0, 0.8)})
+    store.pair((0, 2, 0, 5, 2), dest={(0, 0): (1.0, 0.0, 0.1)})
+    con = store.connect()
+    trace(con, replace(PAPER, rule="effect", min_effect=0.2, nonpositive="top"))
+    assert rows(con, "SELECT layer, side, up_layer, contribution FROM trace_edges") == [
+        (3, "dest", 1, -4.0),
+        (3, "src", 0, -3.0),
+    ]
+    assert rows(con, "SELECT layer, depth FROM trace_pairs JOIN pairs USING (pair_id)") == [
+        (3, 0),
+        (1, 1),
+    ]
 
 
 def test_self_attention_is_reached_by_each_side() -> None:
@@ -421,6 +461,11 @@ def test_a_silent_root_is_a_warning() -> None:
         ({"root_src": "IO"}, r"no root fires"),
         ({"firing_weight": 0.05}, r"firing_weight=0.05 lies below dump.min_weight=0.1"),
         ({"roots": "auto", "firing_weight": 0.95}, r"trace.roots=auto finds none"),
+        (
+            {"rule": "effect"},
+            r"trace.rule=effect needs the attention weight without each upstream component, which "
+            r"dump.effects=false does not store; make a new run with dump.effects=true",
+        ),
     ],
 )
 def test_refused(change: dict[str, Any], told: str) -> None:

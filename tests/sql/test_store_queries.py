@@ -5,6 +5,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from svt.errors import SvtError
 from svt.query.named import run
 from tests.store_rows import StoreRows, insert
 
@@ -160,6 +161,28 @@ def test_significant() -> None:
     ]
     assert rows(con, "significant", layer=2) == []
     assert len(rows(con, "significant", layer=3, head=0)) == 2
+
+
+def test_significant_by_effect() -> None:
+    """Of 0.9 the removals leave 0.3, 0.85 and 0.2: 0.6 and 0.7 go, whatever is contributed."""
+    store = StoreRows(n_layers=4, n_heads=3, effects=True)
+    store.prompt(0, {"end": 5})
+    ups = {(0, 0): (-2.0, 0.0, 0.3), (0, 1): (4.0, 0.0, 0.85), (1, 0): (2.0, 0.0, 0.2)}
+    store.pair((0, 3, 0, 5, 2), dest=ups)
+    con = store.connect()
+
+    def kept(**params: Any) -> list[tuple[Any, ...]]:
+        found = run(con, "significant", rule="effect", **params)
+        return found.select("up_layer", "up_head", "contribution").rows()
+
+    assert kept() == [(1, 0, 2.0), (0, 0, -2.0)]  # 0.05
+    assert kept(min_effect=0.65) == [(1, 0, 2.0)]
+
+
+def test_significant_by_effect_needs_effects() -> None:
+    store = StoreRows(n_layers=4, n_heads=3)
+    with pytest.raises(SvtError, match="query significant needs the attention weight without"):
+        run(store.connect(), "significant", rule="effect")
 
 
 def test_significant_of_all_components_and_slices() -> None:

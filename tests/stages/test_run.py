@@ -254,9 +254,14 @@ def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None
             "chart.figures: graph_all_slices needs contributions through all slices, which "
             "dump.all_slices=false does not store",
         ),
+        (
+            ["trace.rule=effect", "dump.effects=false"],
+            "trace.rule=effect needs the attention weight without each upstream component, which "
+            "dump.effects=false does not store; make a new run with dump.effects=true",
+        ),
     ],
 )
-def test_what_needs_all_slices_is_refused_before_work(
+def test_what_the_dump_will_not_store_is_refused_before_work(
     svt: Svt, capfd: pytest.CaptureFixture[str], more: list[str], told: str
 ) -> None:
     done = svt(*SMALL, *more)
