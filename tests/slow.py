@@ -73,6 +73,8 @@ def pair(
         model.coordinates(of, side, layer, head, token, run)
         for side, token in enumerate((dest, src))
     ]
+    if dump.score == "contrast":
+        coordinates[1] = coordinates[1] - coordinates_of_others(model, run, of, at)
     products = coordinates[0] * coordinates[1]
     contribution = [float(np.float32(product)) for product in products]
     ranking, signal = signal_set(contribution)
@@ -160,6 +162,20 @@ def pair(
                 else None,
             }
         )
+
+
+def coordinates_of_others(
+    model: SlowModel, run: SlowRun, of: Decomposition, at: tuple[int, int, int, int, int]
+) -> Array:
+    """The sum over j' != src of A_j' / (1 - A_src) src_coord(j'), 0 where no other has weight."""
+    _, layer, head, dest, src = at
+    weight = {j: run.weights[layer][head][dest, j] for j in range(dest + 1) if j != src}
+    total = sum(weight.values())
+    mean = np.zeros(model.r)
+    for j, a in weight.items():
+        if a > 0:
+            mean += a / total * model.coordinates(of, 1, layer, head, j, run)
+    return mean
 
 
 def weight_without(

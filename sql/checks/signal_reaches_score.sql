@@ -1,4 +1,4 @@
--- the signal set carries the whole score: what is left adds up to nothing of the score's sign
+-- the signal set carries the whole score, or lead: what is left adds up to nothing of its sign
 WITH noise AS (
     SELECT
         pair_id, sum(abs(contribution::DOUBLE)) AS size,

@@ -78,6 +78,7 @@ class _Worker:
         self.outputs = Outputs(model, self.writers, share(dump))
         self.basis = basis(svd, model)
         self.removal = Removal(model, self.basis, self.writers) if dump.effects else None
+        self.contrast = model.scoring if dump.score == "contrast" else None
         self.coordinate_heads = _coordinate_heads(model, dump)
 
     @torch.inference_mode()
@@ -131,7 +132,7 @@ class _Worker:
         """Step 4: pairs, pair_slices, pair_upstream and sides of a chunk."""
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
-        found = slices(self.basis, acts, pairs, token)
+        found = slices(self.basis, acts, pairs, token, self.contrast)
         read = readout(self.basis, acts, pairs, found, token, self.dump.all_slices)
         scaling = np.array([scoring.scale for scoring in self.model.scoring])[pairs.layer]
         tables = {

@@ -9,8 +9,9 @@
 4. pair_id counts (prompt, layer, head, dest, src) in that order, so sorting by it sorts by them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -62,6 +63,14 @@ def of_rows(pairs: Pairs, kept: NDArray[np.bool_]) -> Pairs:
     new_row = np.cumsum(kept) - 1
     fewer = take(pairs, kept[pairs.row])
     return replace(fewer, row=new_row[fewer.row])
+
+
+def groups(key: Integers) -> Iterator[tuple[int, Integers]]:
+    """Return every distinct key with the indices where it stands."""
+    order = np.argsort(key, kind="stable")
+    distinct, first = np.unique(key[order], return_index=True)
+    for value, (start, stop) in zip(distinct, pairwise([*first, len(key)]), strict=True):
+        yield int(value), order[start:stop]
 
 
 def check_pair_ids(model: Model, prompts: Sequence["Prompt"]) -> None:

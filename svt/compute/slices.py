@@ -3,11 +3,14 @@
 1. dest_coord = G_Q q and src_coord = G_K k of the query and the key as they enter the dot product
    (attention.py), in the precision of the activations, once for every (head, token) that takes
    part.
-2. contribution_k = dest_coord_k * src_coord_k, a float32 product of the float32 coordinates that
-   are stored; their float64 sum is omega_score, the score before it is scaled.
-3. Signal sets of these contributions, so that a query over the store finds the same.
+2. With dump.score=contrast src_coord is that of k less what the head would attend to instead
+   (contrast.py).
+3. contribution_k = dest_coord_k * src_coord_k, a float32 product of the float32 coordinates that
+   are stored; their float64 sum is omega_score, the score, or its lead, before it is scaled.
+4. Signal sets of these contributions, so that a query over the store finds the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from svt.compute.attention import Scoring
+from svt.compute.contrast import others
 from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
@@ -50,21 +55,33 @@ class Slices:
 
     dest_coord: Floats
     src_coord: Floats
+    own_src_coord: Floats  # of the src token alone, as step 1 has it
     contribution: NDArray[np.float32]
     rank: NDArray[np.uint16]
     in_signal: NDArray[np.bool_]
     omega_score: NDArray[np.float64]  # [pair]
+    score: NDArray[np.float64]  # [pair], what they sum to: the score, or its lead
 
 
-def slices(of: Basis, acts: Activations, pairs: Pairs, token: Integers) -> Slices:
-    """Steps 1 to 3; token: [pair, side]."""
-    dest_coord, src_coord = (  # 1
+def slices(
+    of: Basis,
+    acts: Activations,
+    pairs: Pairs,
+    token: Integers,
+    contrast: Sequence[Scoring] | None = None,
+) -> Slices:
+    """Return steps 1 to 4; token: [pair, side]; `contrast`: how layers score, for step 2."""
+    dest_coord, own = (  # 1
         coordinates(of, side, acts, pairs.layer, pairs.head, token[:, side]) for side in range(2)
     )
-    contribution = dest_coord.astype(np.float32) * src_coord.astype(np.float32)  # 2
-    score = contribution.sum(axis=1, dtype=np.float64)
-    rank, in_signal = signal_sets(contribution)  # 3
-    return Slices(dest_coord, src_coord, contribution, rank, in_signal, score)
+    src_coord, score = own, pairs.score.astype(np.float64)
+    if contrast is not None:  # 2
+        mean_coord, mean_score = others(of.g[1], acts, pairs, token, contrast)
+        src_coord, score = own - mean_coord, score - mean_score
+    contribution = dest_coord.astype(np.float32) * src_coord.astype(np.float32)  # 3
+    omega_score = contribution.sum(axis=1, dtype=np.float64)
+    rank, in_signal = signal_sets(contribution)  # 4
+    return Slices(dest_coord, src_coord, own, contribution, rank, in_signal, omega_score, score)
 
 
 def coordinates(

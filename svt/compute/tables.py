@@ -33,7 +33,7 @@ def pair_columns(
         "n_slices": found.in_signal.sum(axis=1).astype(np.uint16),
         "dest_scale": read.scale[:, 0].astype(np.float32),
         "src_scale": read.scale[:, 1].astype(np.float32),
-        "residual": np.abs(found.omega_score - pairs.score.astype(np.float64) / scaling),
+        "residual": np.abs(found.omega_score - found.score / scaling),
     }
     for kind in range(offsets.shape[2]):
         columns |= dict(zip(names[kind], offsets[:, :, kind].T, strict=True))

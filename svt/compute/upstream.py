@@ -28,7 +28,7 @@ from torch import Tensor
 from svt.compute.columns import HEAD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
-from svt.compute.pairs import Integers, Pairs
+from svt.compute.pairs import Integers, Pairs, groups
 from svt.compute.slices import Basis, Slices
 from svt.words import COMPONENTS
 
@@ -158,12 +158,12 @@ def readout(
     signs = np.stack([signal, every] if all_slices else [signal], axis=1)  # [pair, kind, slice]
     along = torch.as_tensor(signs, device=device).to(of.g.dtype)
     weights = of.g.new_empty(len(pairs), 2, *along.shape[1:])
-    for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
+    for head, of_head in groups(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=device)
         for side in range(2):
             weights[rows, side] = along[rows] @ of.g[side][divmod(head, n_heads)]
     tokens = torch.as_tensor(token, device=device)
-    for layer, of_layer in _groups(pairs.layer):
+    for layer, of_layer in groups(pairs.layer):
         rotation = acts.read[layer].rotation
         if rotation is not None:
             rows = torch.as_tensor(of_layer, device=device)
@@ -181,7 +181,7 @@ def readout(
     if of.b.any():
         bias = of.b[sides, at[0], at[1]].double()  # [pair, side, r]
         offsets = _numpy((weights.double() @ bias[..., None])[..., 0])
-    coords = np.stack([found.dest_coord, found.src_coord], axis=1)  # [pair, side, slice]
+    coords = np.stack([found.dest_coord, found.own_src_coord], axis=1)  # [pair, side, slice]
     along_signal = (signs[:, :1] * coords).sum(axis=-1)  # of [x; 1], divided by n
     readings = along_signal - offsets[..., 0] * _numpy(norm_scale)
     return Readout(weights, offsets, _numpy(scale), readings)
@@ -197,21 +197,13 @@ def probes(of: Basis, pairs: Pairs, read: Readout, place: Integers, room: Room) 
     n_heads, d_model = of.w.shape[2], of.w.shape[-1]
     n_kinds = read.weights.shape[2]
     directions = room(2 * len(pairs), n_kinds * d_model)
-    for head, of_head in _groups(pairs.layer * n_heads + pairs.head):
+    for head, of_head in groups(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=of.w.device)
         for side in range(2):
             along = read.weights[rows, side].flatten(0, 1) @ of.w[side][divmod(head, n_heads)]
             entries = torch.as_tensor(place[of_head, side], device=of.w.device)
             directions.index_copy_(0, entries, along.view(len(rows), -1))
     return directions.view(-1, n_kinds, d_model)
-
-
-def _groups(key: Integers) -> Iterator[tuple[int, Integers]]:
-    """Every distinct key with the indices where it stands."""
-    order = np.argsort(key, kind="stable")
-    distinct, first = np.unique(key[order], return_index=True)
-    for value, (start, stop) in zip(distinct, pairwise([*first, len(key)]), strict=True):
-        yield int(value), order[start:stop]
 
 
 @dataclass(frozen=True)
@@ -277,7 +269,7 @@ def contributions(
                 torch.mm(probed, written[some, i].mT, out=got[:, some])
         if without:
             without.read(block, written)
-    for layer, of_layer in _groups(pairs.layer):
+    for layer, of_layer in groups(pairs.layer):
         n_heads, others = outputs.writers.below(layer)
         asked = torch.as_tensor(asking.place[of_layer], device=found.device)
         from_heads = found[..., :n_heads][asked].float().cpu().numpy()

@@ -29,6 +29,9 @@ SETTINGS = {
     "eligible pairs and a sample, every component": replace(
         DUMP, min_weight=0.2, sample=0.1, seed=7, batch_size=3, components=COMPONENTS
     ),
+    "contrasted": replace(
+        DUMP, min_weight=0.2, sample=0.1, seed=5, score="contrast", components=COMPONENTS
+    ),
     "sinks as well, some components": replace(
         DUMP, min_weight=0.5, pairs="all", sample=0.0, components=("embed", "head", "pos_embed")
     ),

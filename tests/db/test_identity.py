@@ -46,6 +46,7 @@ def test_the_same_inputs_give_the_same_name(files: tuple[Path, Path]) -> None:
         {"dataset": replace(DATASET, n_prompts=9)},
         {"dataset": replace(DATASET, n_shards=2)},
         {"dump": replace(DUMP, min_weight=0.2)},
+        {"dump": replace(DUMP, score="contrast")},
         {"dump": replace(DUMP, components=("head", "mlp"))},
         {"dump": replace(DUMP, coordinates=((0, 1),))},
         {"model": replace(MODEL, dtype="float64")},

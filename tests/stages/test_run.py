@@ -231,6 +231,18 @@ def test_a_dump_alone_leaves_no_run_folder_and_no_answer_is_null(svt: Svt) -> No
     assert rows == [(4,)]
 
 
+def test_a_contrasted_store_is_another_and_is_traced(svt: Svt, finished: Finished) -> None:
+    """Its checks have passed; the same pairs fire, through signals of fewer slices."""
+    done = svt(*SMALL, "dump.score=contrast", "stages=[dump,trace]")
+    assert done.code == 0
+    assert done.stores[0].name != finished.stores[0].name
+    fires = "select count(*) n, sum(n_slices) size from pairs where eligible and weight >= 0.5"
+    raw, contrast = (answer(at.runs[0], fires, []).to_dicts()[0] for at in (finished, done))
+    assert raw["n"] == contrast["n"] > 0
+    assert contrast["size"] < raw["size"]
+    assert answer(done.runs[0], "trace_summary", [])["deepest"].max() >= 2
+
+
 def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None:
     (run,) = all_slices.runs
     rows: pl.DataFrame = answer(run, "baseline_without_svd", [])

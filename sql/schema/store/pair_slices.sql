@@ -9,5 +9,5 @@ CREATE TABLE pair_slices (
 COMMENT ON TABLE pair_slices IS 'the slices of a pair, of which slices is the long view; grain: [pair]';
 COMMENT ON COLUMN pair_slices.pair_id IS 'attention pair, as in pairs';
 COMMENT ON COLUMN pair_slices.dest_coords IS 'sqrt(sigma_k) u_k . x~ at dest by k (up to the sign shared with src_coords)';
-COMMENT ON COLUMN pair_slices.src_coords IS 'sqrt(sigma_k) v_k . x~ at src by k (up to the sign shared with dest_coords)';
+COMMENT ON COLUMN pair_slices.src_coords IS 'sqrt(sigma_k) v_k . x~ at src by k (up to the sign shared with dest_coords); with dump.score=contrast less its mean over the other sources';
 COMMENT ON COLUMN pair_slices.signal IS 'the k of the signal set S in the order of the signal rule';

@@ -30,7 +30,7 @@ COMMENT ON COLUMN pairs.dest IS 'position that attends';
 COMMENT ON COLUMN pairs.src IS 'position attended to, at most dest';
 COMMENT ON COLUMN pairs.weight IS 'attention weight, 0 to 1';
 COMMENT ON COLUMN pairs.score IS 'attention score before the softmax, divided by sqrt(d_head)';
-COMMENT ON COLUMN pairs.omega_score IS 'attention score before that division: the sum of the slices'' contributions';
+COMMENT ON COLUMN pairs.omega_score IS 'the sum of the slices'' contributions: the score before that division; with dump.score=contrast its lead over the other sources';
 COMMENT ON COLUMN pairs.eligible IS 'score >= 0 and src > 0: may fire';
 COMMENT ON COLUMN pairs.sampled IS 'not stored in full but drawn by dump.sample: slices only, nothing upstream';
 COMMENT ON COLUMN pairs.n_slices IS 'slices in the signal set S';
@@ -40,4 +40,4 @@ COMMENT ON COLUMN pairs.dest_offset IS 'constant that the bias coordinate adds t
 COMMENT ON COLUMN pairs.src_offset IS 'constant that the bias coordinate adds to each upstream contribution into src, over S';
 COMMENT ON COLUMN pairs.dest_offset_all IS 'dest_offset over every slice; null unless dump.all_slices';
 COMMENT ON COLUMN pairs.src_offset_all IS 'src_offset over every slice; null unless dump.all_slices';
-COMMENT ON COLUMN pairs.residual IS '|sum of the slices - sqrt(d_head) * score|, numerical';
+COMMENT ON COLUMN pairs.residual IS '|sum of the slices - sqrt(d_head) * score|, numerical; with dump.score=contrast of the score''s lead';

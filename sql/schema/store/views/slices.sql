@@ -37,6 +37,6 @@ COMMENT ON COLUMN slices.pair_id IS 'attention pair, as in pairs';
 COMMENT ON COLUMN slices.k IS 'slice of the head''s Omega, from 0 by falling singular value';
 COMMENT ON COLUMN slices.contribution IS 'what the slice adds to omega_score: dest_coord * src_coord';
 COMMENT ON COLUMN slices.dest_coord IS 'sqrt(sigma_k) u_k . x~ at dest (up to the sign shared with src_coord)';
-COMMENT ON COLUMN slices.src_coord IS 'sqrt(sigma_k) v_k . x~ at src (up to the sign shared with dest_coord)';
+COMMENT ON COLUMN slices.src_coord IS 'sqrt(sigma_k) v_k . x~ at src (up to the sign shared with dest_coord); with dump.score=contrast less its mean over the other sources';
 COMMENT ON COLUMN slices.rank IS 'position from 1 in the order of the signal rule: falling contribution, rising for a negative score';
 COMMENT ON COLUMN slices.in_signal IS 'whether the slice is in the signal set S, a prefix of that order';
