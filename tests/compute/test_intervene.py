@@ -1,5 +1,6 @@
 """What an intervention must and must not change."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from svt.compute.single_heads import SingleHeads
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import PLACES, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded, prompts_of, with_signs
-from tests.families import FAMILIES, tiny_model
+from tests.families import FAMILIES
 
 SHAPE: dict[str, Any] = {"n_layers": 4, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
 TWICE = ("logit_diff", "score", "weight", "answer_rank")  # before and after
@@ -50,12 +51,11 @@ def same(found: Columns, wanted: Columns) -> None:
 
 @pytest.mark.parametrize("base", ["live", "clean"])
 @pytest.mark.parametrize("most", [1, 6])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("case", FAMILIES)
 def test_strength_0_changes_nothing_to_the_last_bit(
-    tmp_path: Path, prompts: tuple, family: str, most: int, base: str
+    family: Callable[..., Model], prompts: tuple, case: str, most: int, base: str
 ) -> None:
-    folder = tiny_gpt2(tmp_path, **SHAPE) if family == "gpt2" else tiny_model(family, tmp_path)
-    model = loaded(folder)  # float32
+    model = family(case)  # float32
     edits = random_edits(model, prompts, 0, n_runs=40, most=most)
     slices = pair_slices(edits, model.d_head, 0)
     variants = [Variant(scope, s, slices) for scope in SCOPES for s in (-1.0, 0.0)]
