@@ -133,6 +133,7 @@ class SlowModel:
         self.logit_cap = config.get("final_logit_softcapping")
         self.has_biases = self.qk_norm = False
         self._decomposed: dict[tuple[int, int], Decomposition] = {}
+        self._undisturbed: dict[tuple[int, ...], SlowRun] = {}
         self._rotations: dict[tuple[int, int], Array] = {}
         self.layers = [self._layer(raw, config, layer) for layer in range(self.n_layers)]
         unembed = raw.get("lm_head.weight", raw.get("embed_out.weight", embed)).T
@@ -198,6 +199,13 @@ class SlowModel:
         reads(run, layer, head) gives the inputs of its query, key and value, [position, d] each;
         writes(run, layer, attended) what the layer's attention adds instead.
         """
+        if reads or writes:
+            return self._run(tokens, reads, writes)
+        if tuple(tokens) not in self._undisturbed:
+            self._undisturbed[tuple(tokens)] = self._run(tokens, None, None)
+        return self._undisturbed[tuple(tokens)]
+
+    def _run(self, tokens: Sequence[int], reads: Reads | None, writes: Writes | None) -> SlowRun:
         run, n = SlowRun(), len(tokens)
         run.written["embed", None, None] = resid = self.embed[list(tokens)]
         if self.pos_embed is not None:

@@ -49,14 +49,13 @@ def same(found: Columns, wanted: Columns) -> None:
         )
 
 
-@pytest.mark.parametrize("base", ["live", "clean"])
-@pytest.mark.parametrize("most", [1, 6])
+@pytest.mark.parametrize(("most", "base"), [(1, "live"), (6, "live"), (6, "clean")])
 @pytest.mark.parametrize("case", FAMILIES)
 def test_strength_0_changes_nothing_to_the_last_bit(
     family: Callable[..., Model], prompts: tuple, case: str, most: int, base: str
 ) -> None:
     model = family(case)  # float32
-    edits = random_edits(model, prompts, 0, n_runs=40, most=most)
+    edits = random_edits(model, prompts, 0, n_runs=24, most=most)
     slices = pair_slices(edits, model.d_head, 0)
     variants = [Variant(scope, s, slices) for scope in SCOPES for s in (-1.0, 0.0)]
     changed, nothing = {}, {}
@@ -189,12 +188,11 @@ def test_a_local_change_touches_one_head_of_its_layer(
         assert not moved[1:].any()  # of the query, only its own token hears
 
 
-@pytest.mark.parametrize("base", ["live", "clean"])
-@pytest.mark.parametrize("most", [1, 5])
+@pytest.mark.parametrize(("most", "base"), [(1, "live"), (5, "live"), (5, "clean")])
 def test_batches_order_and_padding_change_nothing(
     model: Model, prompts: tuple, monkeypatch: pytest.MonkeyPatch, most: int, base: str
 ) -> None:
-    edits = random_edits(model, prompts, 1, n_runs=30, most=most)
+    edits = random_edits(model, prompts, 1, n_runs=20, most=most)
     slices = pair_slices(edits, model.d_head, 1)
 
     def found(index: np.ndarray, edits: Edits, prompts: tuple, batch_size: int) -> list[Columns]:
@@ -211,11 +209,11 @@ def test_batches_order_and_padding_change_nothing(
     for cut, whole in zip(found(every, edits, prompts, 64), wanted, strict=True):
         same(cut, whole)
     monkeypatch.undo()
-    backwards = replace(edits, run=29 - edits.run, prompt=len(prompts) - edits.prompt)
+    backwards = replace(edits, run=19 - edits.run, prompt=len(prompts) - edits.prompt)
     longer = (*prompts_of(9, n_prompts=1, lengths=(20, 20)), *prompts[::-1])
     by_run = np.argsort(backwards.run, kind="stable")
     for turned, whole in zip(found(by_run, backwards, longer, 7), wanted, strict=True):
-        turned["run"] = 29 - turned["run"]
+        turned["run"] = 19 - turned["run"]
         turned["prompt"] = len(prompts) - turned["prompt"]
         order = np.lexsort((turned["pair_id"], turned["run"]))
         same({name: values[order] for name, values in turned.items()}, whole)

@@ -74,14 +74,16 @@ def test_from_every_layer_and_token_it_is_the_model(
     if model.centres:
         added -= added.mean()
     runner = Runner(model, prompts)
+    untouched = [own_logits(model, prompt, 0, 0, None) for prompt in prompts]
     every, close = range(len(prompts)), 1e-9 if case == "gpt2" else 2e-6
     for layer in range(model.n_layers):
         for width in (1, 2, 5, max(len(p.tokens) for p in prompts)):
             for change in (None, added):
                 found = from_layer(runner, layer, every, width, change)
-                for prompt, logits in zip(prompts, found, strict=True):
-                    first = max(0, len(prompt.tokens) - width)
-                    wanted = own_logits(model, prompt, layer, first, change)
+                for prompt, wanted, logits in zip(prompts, untouched, found, strict=True):
+                    if change is not None:
+                        first = max(0, len(prompt.tokens) - width)
+                        wanted = own_logits(model, prompt, layer, first, change)
                     torch.testing.assert_close(logits, wanted, rtol=close, atol=close)
 
 

@@ -12,6 +12,7 @@ import pytest
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.query.trace import TraceResult, trace
+from tests.marks import first
 from tests.settings import TRACE
 from tests.store_rows import StoreRows
 
@@ -233,7 +234,7 @@ CHOICES: list[dict[str, Any]] = [
 ]
 
 
-SEEDS = range(24)
+SEEDS = first(8, range(24))  # one of each choice
 
 
 def config_of(seed: int) -> TraceConfig:
@@ -255,10 +256,10 @@ def test_trace_against_the_walk(seed: int) -> None:
 
 def test_the_random_cases_hold_what_matters() -> None:
     """Paths that meet, a self-attending pair on the way, one pair reached at two depths."""
-    walks = [Walk(random_case(seed), config_of(seed)) for seed in SEEDS]
-    assert sum(max(walk.visits.values()) >= 8 for walk in walks) >= 8
-    assert sum(any(at[3] == at[4] and at[1] > 0 for _, at in walk.visits) for walk in walks) >= 8
-    assert sum(max(walk.depth.values()) >= 3 for walk in walks) >= 8
+    walks = [Walk(random_case(seed), config_of(seed)) for seed in range(8)]
+    assert sum(max(walk.visits.values()) >= 8 for walk in walks) >= 3
+    assert sum(any(at[3] == at[4] and at[1] > 0 for _, at in walk.visits) for walk in walks) >= 3
+    assert sum(max(walk.depth.values()) >= 3 for walk in walks) >= 3
 
 
 def test_the_stored_order_and_the_windowed_order_agree() -> None:
