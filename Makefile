@@ -16,7 +16,7 @@ test: .venv/dev.stamp                         ## the test suite
 check: lint test wheel-smoke                  ## what CI runs
 
 check-long: .venv/dev.stamp                   ## faults and seeds at length, about ten minutes
-	$(BIN)/python -m pytest -m long
+	SVT_LONG=1 $(BIN)/python -m pytest -m 'long or hypothesis'
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

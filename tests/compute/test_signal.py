@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svt.compute.signal import signal_sets
+from tests.marks import examples
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
@@ -31,7 +32,7 @@ def test_the_noise_is_the_largest_set_that_sums_to_at_most_zero(values: list[flo
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=40))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_the_signal_has_the_sign_of_the_total_and_holds_the_largest(values: list[float]) -> None:
     rank, in_signal = signal_sets(np.array([values]))
     assert sorted(rank[0]) == list(range(1, len(values) + 1))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.errors import SvtError
-from svt.model.memory import Limits
 from svt.paths import conf_dir
+from svt.system.memory import Limits
 from tests.dataset.samples import DEFAULTS, NAMES, RARE_NAMES, TEMPLATES
+from tests.marks import examples
 
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
@@ -284,7 +285,9 @@ PARTS = ["{A}", "{B}", "{place}", "<gave>", "<", "}", " ", "\n", "When", ",", "Ã
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     key=st.sampled_from(["templates", "names", "nouns"]),

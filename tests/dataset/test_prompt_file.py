@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
 from tests.dataset.samples import DEFAULTS
+from tests.marks import examples
 
 CONFIG = replace(DEFAULTS, name="file", n_prompts=None)
 FULL: dict[str, Any] = {
@@ -29,7 +30,9 @@ FULL: dict[str, Any] = {
 }
 SPARSE: dict[str, Any] = {"text": "When Tom went"}
 anything = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
