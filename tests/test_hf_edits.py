@@ -45,7 +45,9 @@ def test_both_implementations_say_the_same(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_strength_0_changes_nothing(checkpoint: Callable[[str], Path], case: str) -> None:
+def test_strength_0_changes_nothing_in_transformers(
+    checkpoint: Callable[[str], Path], case: str
+) -> None:
     slow, model = SlowModel(checkpoint(case)), load_double(checkpoint(case))
     edits = random_edits(slow, len(PROMPT.tokens), seed=3, most=4)
     for scope, base in product(SCOPES, ("live", "clean")):

@@ -43,7 +43,7 @@ HANGS_ON_SIGNAL = {
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("case", CASES)
-def test_the_dump_is_what_the_definitions_say(
+def test_every_family_s_dump_is_what_the_definitions_say(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, setting: str
 ) -> None:
     dump = SETTINGS[setting]

@@ -51,7 +51,7 @@ def same(found: Columns, wanted: Columns) -> None:
 
 @pytest.mark.parametrize(("most", "base"), [(1, "live"), (6, "live"), (6, "clean")])
 @pytest.mark.parametrize("case", FAMILIES)
-def test_strength_0_changes_nothing_to_the_last_bit(
+def test_strength_0_changes_nothing_in_any_family(
     family: Callable[..., Model], prompts: tuple, case: str, most: int, base: str
 ) -> None:
     model = family(case)  # float32
@@ -316,7 +316,7 @@ def test_variants_come_in_their_order(model: Model, prompts: tuple) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_another_device_finds_the_same(tmp_path: Path, prompts: tuple) -> None:
+def test_another_device_has_the_same_effects(tmp_path: Path, prompts: tuple) -> None:
     from svt.compute.model import load_model
     from svt.config import ModelConfig
 

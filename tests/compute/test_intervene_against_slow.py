@@ -55,7 +55,7 @@ def test_effects_are_what_the_definitions_say(
 
 @pytest.mark.parametrize("base", ["live", "clean"])
 @pytest.mark.parametrize("case", CASES)
-def test_effects_are_what_the_definitions_say_in_every_family(
+def test_every_family_s_effects_are_what_the_definitions_say(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, base: str
 ) -> None:
     """Prompts of up to twelve tokens, longer than sliding windows, and edits that meet.

@@ -352,7 +352,7 @@ def auto_store() -> StoreRows:
     return store
 
 
-def test_roots_are_found() -> None:
+def test_roots_by_default_are_the_top_heads() -> None:
     assert trace(auto_store().connect(), replace(PAPER, roots="auto")) == TraceResult(((3, 0),), ())
 
 
@@ -391,7 +391,7 @@ def test_refused(change: dict[str, Any], told: str) -> None:
         trace(auto_store().connect(), replace(PAPER, **change))
 
 
-def test_found_roots_that_never_fire_onto_root_src_are_silent() -> None:
+def test_chosen_roots_that_never_fire_onto_root_src_are_silent() -> None:
     """Effects 4 and 4 of a sum of 12: 2.0 and 3.0 are taken; only 3.0 fires onto IO."""
     store = StoreRows(n_layers=4, n_heads=2)
     store.prompt(0, {"end": 5, "IO": 2})
