@@ -181,7 +181,7 @@ def test_more_prompts_than_memory_holds_are_refused_at_once(
 ) -> None:
     monkeypatch.setattr("svt.dataset.draw.limits", lambda: Limits(24 * 1500, 0))
     assert len(load_prompts(replace(config, n_prompts=24), gpt2_like).prompts) == 24
-    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB, .* in all; ask for fewer"
+    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB; .* in all; ask for fewer"
     with pytest.raises(SvtError, match=told):
         load_prompts(replace(config, n_prompts=25), gpt2_like)
 
