@@ -210,6 +210,7 @@ class DumpConfig:
     memory_gb: Annotated[Float, _between(0.001, 1e6)]
     components: Annotated[tuple[Component, ...], _filled]
     all_slices: Bool
+    effects: Bool
     coordinates: Literal["none", "all"] | tuple[Head, ...]
 
     def __post_init__(self) -> None:
