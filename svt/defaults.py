@@ -15,10 +15,10 @@ from svt.paths import conf_dir
 
 
 def default(key: str) -> Any:
-    """Return the default of `GROUP.KEY`; KeyError where there is none (step 1)."""
+    """Return the default of `GROUP.KEY`; KeyError for a key that conf/ lacks (step 1)."""
     group, last = key.split(".")
-    chosen = {k: v for choice in _read("config") if group in choice for k, v in choice.items()}
-    return _read(f"{group}/{chosen[group]}")[last]
+    chosen = next(choice[group] for choice in _read("config")["defaults"] if group in choice)
+    return _read(f"{group}/{chosen}")[last]
 
 
 def whole_dataset(stored: Mapping[str, Any]) -> dict[str, Any]:
