@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from svt.errors import SvtError
-from svt.words import Component, Count, Kind, Scope
+from svt.words import Base, BosChoice, Component, Count, EdgeChoice, Kind, Replacement, Scope
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
 _CLOSED = ConfigDict(extra="forbid")
@@ -70,7 +70,6 @@ Bool = Annotated[bool, Strict()]
 Text = Annotated[str, Strict()]
 Name = Annotated[Text, _filled]
 Head = tuple[Int, Int]
-Bos = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -116,7 +115,7 @@ class GeneratedConfig(_Prompts):
     """Prompts that svt makes from templates and nouns."""
 
     n_prompts: Positive
-    bos: Bos
+    bos: BosChoice
     seed: Natural
     counterfactual: Literal["none", "swapped", "abc", "year01"]
     only_correct: Bool
@@ -149,7 +148,7 @@ class GenderedPronounConfig(GeneratedConfig):
 class PromptFileConfig(_Prompts):
     name: Literal["file"]
     path: Annotated[Text, _given("dataset=file needs a file: add dataset.path=FILE")]
-    bos: Bos
+    bos: BosChoice
     only_correct: Bool
 
 
@@ -171,7 +170,7 @@ class HubConfig(_Prompts):
     ]
     split: Name
     revision: Text | None
-    bos: Bos
+    bos: BosChoice
     only_correct: Bool
 
 
@@ -180,7 +179,7 @@ class TextConfig(_Prompts):
     name: Literal["text"]
     path: Text | None
     n_tokens: Annotated[Int, _at_least(2), _at_most(_MOST)]
-    bos: Bos
+    bos: BosChoice
     only_correct: ClassVar[bool] = False  # texts have no answers
 
 
@@ -239,7 +238,7 @@ class TraceConfig:
 @dataclass(frozen=True, config=_CLOSED)
 class EvaluateConfig:
     reference: Name
-    edges: Literal["all", "validated"]
+    edges: EdgeChoice
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -250,7 +249,7 @@ class InterveneConfig:
     kinds: Annotated[tuple[Kind, ...], _filled]
     strength: Annotated[Float, _between(0, 1000)]
     homogeneous: Bool
-    local_base: Literal["live", "clean"]
+    local_base: Base
     repeats: Annotated[Int, _between(0, 10_000)]
     seed: Natural
     faithfulness: Literal["mean", "resample", "none"]
@@ -259,7 +258,7 @@ class InterveneConfig:
 
 @dataclass(frozen=True, config=_CLOSED)
 class ReferenceConfig:
-    ablation: Literal["mean", "zero", "resample"]
+    ablation: Replacement
     threshold: Share
     seed: Natural
 
