@@ -12,6 +12,7 @@ Beyond this module nobody sees an OmegaConf object. Defaults stand in conf/ alon
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
@@ -306,6 +307,14 @@ def from_mapping(tree: Mapping[str, Any]) -> Config:
 def to_mapping(config: Any) -> dict[str, Any]:
     """A dataclass of this module as plain JSON values; `from_mapping` takes it back."""
     return asdict(config)
+
+
+@cache
+def choices(key: str) -> tuple[str, ...]:
+    """Return the words that `GROUP.KEY` may be; none where it is no choice of words."""
+    group, last = key.split(".")
+    hint = typing.get_type_hints(typing.get_type_hints(Config)[group])[last]
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def _refusal(error: ValidationError, tree: Any) -> str:

@@ -1,8 +1,8 @@
 -- purpose: the edges of two circuits side by side: in both, or only in one, and the correlation of their weights
--- params: count VARCHAR{prompts,firings,visits} what this circuit counts [= trace.count]
+-- params: count VARCHAR what this circuit counts [= trace.count]
 --         min_share DOUBLE least count as a share of its prompts [= trace.min_share]
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         other_count VARCHAR{prompts,firings,visits} what the other counts [= other trace.count]
+--         other_count VARCHAR what the other counts [= other trace.count]
 --         other_min_share DOUBLE its least count as a share of its prompts [= other trace.min_share]
 --         other_min_count BIGINT its least count; goes before other_min_share [= other trace.min_count]
 --         match VARCHAR{finest,edge,side,heads} what makes two edges the same [= finest]

@@ -1,5 +1,5 @@
 -- purpose: sets of shown edges to change together: parallel into a token, serial through a head, outgoing from one
--- params: count VARCHAR{prompts,firings,visits} what is counted [= trace.count]
+-- params: count VARCHAR what is counted [= trace.count]
 --         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]
 --         n INTEGER sets of each arrangement, the largest totals first [= 4]

@@ -3,8 +3,8 @@
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]
 --         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
---         slices VARCHAR{signal,all} slices that contributions go through [= trace.slices]
---         components VARCHAR{head,all} heads, or all that the store holds [= trace.components]
+--         slices VARCHAR slices that contributions go through [= trace.slices]
+--         components VARCHAR heads, or all that the store holds [= trace.components]
 --         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
 --         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
 -- grain: [upstream, downstream, side, token role] that one of the two shows

@@ -1,5 +1,5 @@
 -- purpose: the heads of the graph that is shown, how often the trace met them firing, and who knows them
--- params: count VARCHAR{prompts,firings,visits} what is counted [= trace.count]
+-- params: count VARCHAR what is counted [= trace.count]
 --         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [head at an end of a shown edge, root, or head of an imported circuit without edges]

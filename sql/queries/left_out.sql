@@ -1,5 +1,5 @@
 -- purpose: what the shown graph does not show: edges too rare, edges into tokens without a role, weak pairs
--- params: count VARCHAR{prompts,firings,visits} what is counted [= trace.count]
+-- params: count VARCHAR what is counted [= trace.count]
 --         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [1]

@@ -2,8 +2,8 @@
 -- params: heads BOOLEAN a row for each head instead of one for all [= false]
 --         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
---         slices VARCHAR{signal,all} slices that contributions go through [= trace.slices]
---         nonpositive VARCHAR{none,top} what a total that is not positive keeps [= trace.nonpositive]
+--         slices VARCHAR slices that contributions go through [= trace.slices]
+--         nonpositive VARCHAR what a total that is not positive keeps [= trace.nonpositive]
 -- grain: [side], or [head, side]; layer and head are null in a row for all
 -- columns: layer, head, side, n_sides, offset, offset_size, largest, offset_to_largest, total, added,
 --          added_to_total, share_changed

@@ -1,5 +1,5 @@
 -- purpose: the numbers that the paper states of GPT-2 small, beside what this run measures
--- params: count VARCHAR{prompts,firings,visits} what the paper's own counts are [= trace.count]
+-- params: count VARCHAR what the paper's own counts are [= trace.count]
 --         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [number of the paper]
 -- columns: place, quantity, stated, measured

@@ -1,7 +1,7 @@
 -- purpose: precision and recall of the circuit of each template, or of each order of the names, alone
 -- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
 --         reference VARCHAR only this reference [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= trace.count]
+--         count VARCHAR what is counted [= trace.count]
 --         min_share DOUBLE least count as a share of the group's prompts [= trace.min_share]
 --         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
 -- grain: [reference, group]

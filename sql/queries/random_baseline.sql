@@ -1,6 +1,6 @@
 -- purpose: the traced circuit beside random head sets of the same size
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= trace.count]
+--         count VARCHAR what is counted [= trace.count]
 --         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]
 --         draws INTEGER{0..100000} head sets drawn [= 1000]

@@ -6,7 +6,8 @@
 
 1. Name and type; in braces the choices that there are, or the least and the greatest number; the
    meaning; the default, as text or as a key of the configuration, which is the run's own value or
-   else that of conf/. `other KEY` is the key of the second target (svt-sql --other).
+   else that of conf/, and whose choices are the parameter's. `other KEY` is the key of the second
+   target (svt-sql --other).
 2. A value given as text is read as the type. One out of choices or bounds is refused.
 """
 
@@ -14,9 +15,10 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from svt.config import choices
 from svt.defaults import default
 from svt.errors import SvtError
 
@@ -72,9 +74,10 @@ def declared(query: str, line: str) -> Param:
         raise SvtError(
             f"query {query}: its header declares a parameter that cannot be read: {line}"
         )
-    choices = tuple(match["choices"].split(",")) if match["choices"] else ()
+    words = tuple(match["choices"].split(",")) if match["choices"] else ()
     bounds = (int(match["low"]), int(match["high"])) if match["low"] else None
-    return Param(match["name"], match["type"], match["meaning"], match["default"], choices, bounds)
+    param = Param(match["name"], match["type"], match["meaning"], match["default"], words, bounds)
+    return replace(param, choices=choices(param.key)) if param.key else param
 
 
 def read_value(query: str, param: Param, value: Any) -> Any:

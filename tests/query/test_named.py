@@ -20,13 +20,14 @@ TEXT = """-- purpose: what it tells
 --         roots INTEGER[][] where to start [= [[9,6]]]
 --         role VARCHAR a role [= null]
 --         strict BOOLEAN be strict [= true]
---         slices VARCHAR{signal,all} which [= trace.slices]
+--         slices VARCHAR which [= trace.slices]
+--         side VARCHAR{dest,src} a side [= src]
 --         draws INTEGER{0..100} how often [= 4]
 -- grain: [pair]
 -- columns: a, b,
 --          c
 -- A remark that is no field.
-SELECT $coverage, $layer, $roots, $role, $strict, $slices, $draws;
+SELECT $coverage, $layer, $roots, $role, $strict, $slices, $side, $draws;
 """
 QUERY = parse_query("example", TEXT)
 
@@ -41,6 +42,7 @@ def test_a_header_is_read() -> None:
         Param("role", "VARCHAR", "a role", "null"),
         Param("strict", "BOOLEAN", "be strict", "true"),
         Param("slices", "VARCHAR", "which", "trace.slices", ("signal", "all")),
+        Param("side", "VARCHAR", "a side", "src", ("dest", "src")),
         Param("draws", "INTEGER", "how often", "4", bounds=(0, 100)),
     )
 
@@ -51,7 +53,7 @@ def test_a_header_is_read() -> None:
         ("SELECT 1", "its header lacks purpose, params, grain, columns"),
         (TEXT.replace("-- grain: [pair]\n", ""), "its header lacks grain"),
         (TEXT.replace("layer INTEGER", "layer FLOAT"), "cannot be read: layer FLOAT layer of the"),
-        (TEXT.replace("{signal,all}", "{signal,}"), "cannot be read: slices VARCHAR"),
+        (TEXT.replace("{dest,src}", "{dest,}"), "cannot be read: side VARCHAR"),
         (TEXT.replace("{0..100}", "{0..}"), "cannot be read: draws INTEGER"),
         (TEXT.replace("layer INTEGER", "layer"), "cannot be read: layer layer of the head"),
     ],
@@ -65,7 +67,7 @@ def test_values_are_typed() -> None:
     con = connection()
     values = {"layer": "3", "coverage": "0.5", "roots": "[[1,2],[3,4]]", "strict": "False"}
     typed = {"coverage": 0.5, "layer": 3, "roots": [[1, 2], [3, 4]], "role": None, "strict": False}
-    typed |= {"slices": "signal", "draws": 4}
+    typed |= {"slices": "signal", "side": "src", "draws": 4}
     assert bind(con, QUERY, values) == typed
     assert bind(con, QUERY, {"layer": 1, "slices": "all"})["slices"] == "all"
     assert bind(con, QUERY, {**typed, "roots": ((1, 2), (3, 4))}) == typed
