@@ -9,7 +9,7 @@ from svt.cli.sql import answer
 from svt.paths import conf_dir
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import SMALL, Finished, Svt
-from tests.test_config import composed
+from tests.settings import composed
 
 FAST = (*SMALL, "stages=[dump,trace,evaluate]")
 

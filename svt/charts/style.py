@@ -14,6 +14,7 @@ import altair as alt
 BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#8A8F98"
 CATEGORY = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8860B", GREY)
 SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
+SIDE_NAMES = {"dest": "destination", "src": "source"}
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
 """What the chart functions return."""

@@ -4,7 +4,8 @@
    laid over it. Its stores stay, and with them model, dataset and dump; the device may be another.
 2. With a list or a pattern of stores, model, dataset and dump are those of the stores. What the
    command line says of them otherwise is refused.
-3. Keys that svt did not know yet when run or stores were made have their composed value.
+3. Keys that svt did not know yet when run or stores were made have their composed value; those of
+   a dataset, whose keys depend on its name, their default. Keys that svt no longer knows are left.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, of_dump
 from svt.db.stores import Stores
+from svt.defaults import whole_dataset
 from svt.errors import SvtError
 from svt.store.results import load_config
 
@@ -95,6 +97,8 @@ def _deciding(keys: Sequence[str], stored: Tree) -> Iterator[str]:
 
 def _with_new_keys(stored: Tree, composed: Tree) -> Tree:
     """Step 3."""
+    if "dataset" in stored:
+        composed = composed | {"dataset": whole_dataset(stored["dataset"])}
     return {
         key: _with_new_keys(stored[key], value)
         if isinstance(value, dict) and key in stored
@@ -105,7 +109,7 @@ def _with_new_keys(stored: Tree, composed: Tree) -> Tree:
 
 def _at(values: Tree, key: str) -> Any:
     group, last = key.split(".")
-    return values[group][last]
+    return values[group].get(last)  # dataset.KEY: only of some names
 
 
 def _lay_over(stored: Tree, composed: Tree, key: str) -> None:

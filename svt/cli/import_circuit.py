@@ -18,12 +18,13 @@ import duckdb
 from svt.charts.style import head_name, plural
 from svt.db.target import open_target
 from svt.errors import SvtError
-from svt.importing.circuit import COUNTS, Circuit, Head
+from svt.importing.circuit import Circuit, Head
 from svt.importing.nodes import node_of
 from svt.importing.read import read_circuit
 from svt.importing.write import write_circuit
 from svt.query.named import run
 from svt.system.shell import override
+from svt.words import COUNTS
 
 _EPILOG = """what becomes what:
   side     s, k, src: what the upper head's key reads, at the token attended to (src);

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from svt.cli import summary, sweep
 from svt.cli.compose import configuration
@@ -40,7 +40,7 @@ from svt.system.shell import override
 failures: list[str] = []
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
 _WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # which Hydra's parser does not expect
-_HYDRA_ADVICE = ("To append to your config", "full_key:", "object_type=", "Set the environment")
+_HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 
 
 def main() -> None:
@@ -139,8 +139,10 @@ def _one_line(error: BaseException) -> str:
     told = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
     if isinstance(error, OverrideParseException):
         told = f"{error.override}: {told}"
-    if "is not in struct" in told:
-        told += "; svt --help lists every key"
+    unknown = error.__cause__
+    if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
+        known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
+        told = f"unknown key {unknown.full_key}; known here: {known}"
     return told or type(error).__name__
 
 

@@ -19,6 +19,7 @@ from svt.db.damage import check_damage, files_of
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.query.named import Query, list_queries, missing, run
+from svt.query.param import Param
 
 _EXAMPLES = """examples:
   svt-sql RUN summary
@@ -144,11 +145,17 @@ def _first_line(error: Exception) -> str:
 
 def _describe(query: Query) -> str:
     params = [
-        f"    {p.name} {p.type}{p.allowed}: {p.meaning}"
-        + (f" [= {p.default}]" if p.default else "")
+        f"    {p.name} {p.type}{p.allowed}: {p.meaning}{_described_default(p)}"
         for p in query.params
     ]
     return "\n".join([f"{query.name}: {query.purpose}", *params])
+
+
+def _described_default(param: Param) -> str:
+    if param.default is None:
+        return ""
+    value = "null" if param.fallback is None else param.fallback
+    return f" [= the {param.run}'s {param.key}, else {value}]" if param.key else f" [= {value}]"
 
 
 def _print(frame: pl.DataFrame, form: str) -> None:  # 3

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from svt.config import DatasetConfig
+from svt.config import HubConfig
 from svt.dataset.prompt import Dataset, Prompt, name_roles
 from svt.dataset.prompt_file import COLUMNS, Wrong, make_prompt
 from svt.dataset.table import given
@@ -31,7 +31,7 @@ from svt.paths import expanded
 Values = dict[str, Any]
 
 
-def hub_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
     """The prompts of a set; SvtError when it cannot be had, or has none that are of use."""
     prompts: list[Prompt] = []
     problems, n_read = Counter[str](), 0
@@ -55,20 +55,20 @@ def hub_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
     return Dataset(tuple(prompts), notes)
 
 
-def _rows(config: DatasetConfig) -> Iterator[Mapping[str, Any]]:
+def _rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
     """Step 1."""
     try:
         from datasets import config as library
         from datasets import load_dataset
     except ImportError as error:
         raise SvtError("dataset=hub needs the library datasets: pip install datasets") from error
-    path, unreached = expanded(str(config.path)), None
+    path, unreached = expanded(config.path), None
     if not path.is_dir():
         unreached = _unreached(config)
         library.HF_HUB_OFFLINE = unreached is not None
     try:
         found = load_dataset(
-            str(path) if path.is_dir() else str(config.path),
+            str(path) if path.is_dir() else config.path,
             split=config.split,
             revision=config.revision,
         )
@@ -81,14 +81,14 @@ def _rows(config: DatasetConfig) -> Iterator[Mapping[str, Any]]:
     yield from found
 
 
-def _unreached(config: DatasetConfig) -> Exception | None:
+def _unreached(config: HubConfig) -> Exception | None:
     """Why the hub does not answer; asked once, where the library would ask for minutes."""
     import huggingface_hub as hub
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         url = hub.hf_hub_url(
-            str(config.path), "README.md", repo_type="dataset", revision=config.revision
+            config.path, "README.md", repo_type="dataset", revision=config.revision
         )
         hub.get_hf_file_metadata(url)
     except HfHubHTTPError:  # an answer, too, of which the library says more
@@ -98,9 +98,7 @@ def _unreached(config: DatasetConfig) -> Exception | None:
     return None
 
 
-def _prompt(
-    row: Mapping[str, Any], index: int, config: DatasetConfig, tokenizer: Tokenizer
-) -> Prompt:
+def _prompt(row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: Tokenizer) -> Prompt:
     """Step 2: the row as its columns tell; Wrong says why it is of no use."""
     if {"prompt", "choices", "answerKey"} <= row.keys():
         text, choices = row["prompt"], row["choices"]

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svt.config import DatasetConfig
+from svt.config import PromptFileConfig
 from svt.dataset.prompt import Dataset, Prompt, token_set
 from svt.dataset.table import read_rows
 from svt.dataset.tokenizer import Tokenizer
@@ -44,10 +44,8 @@ class Wrong(Exception):
     """What is wrong with a row."""
 
 
-def file_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
     """The prompts of dataset.path; SvtError lists every row that is wrong."""
-    if config.path is None:
-        raise SvtError("dataset=file needs a file: add dataset.path=FILE")
     path = expanded(config.path)
     rows = read_rows(path)  # 1
     if not rows:

@@ -11,15 +11,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
-from typing import Any, Literal
+from typing import Any
 
 from svt.errors import SvtError
+from svt.words import COUNTS, Count, Side
 
 Head = tuple[int, int]
-Side = Literal["dest", "src"]
-Count = Literal["prompts", "firings", "visits"]
 
-COUNTS: tuple[Count, ...] = ("prompts", "firings", "visits")
 LARGEST = 255
 """Layers and heads are stored in a byte."""
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from svt.errors import SvtError
-from svt.importing.circuit import COUNTS, LARGEST, Circuit, Count, Edge, Head, Node, edge_between
+from svt.importing.circuit import LARGEST, Circuit, Edge, Head, Node, edge_between
 from svt.importing.nodes import node_of
 from svt.importing.values import amount, number
 from svt.query.csv_rows import read_rows
+from svt.words import COMPONENTS, COUNTS, Count
 
-_COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
 _MEANS = ("mean", "weight", "score")
 
 
@@ -82,9 +82,9 @@ def _edge(place: str, values: Mapping[str, str], kind: Count, named: bool) -> Ed
 
 def _upstream(place: str, values: Mapping[str, str]) -> Node:
     component = values.get("component") or "head"
-    if component not in _COMPONENTS:
+    if component not in COMPONENTS:
         raise SvtError(
-            f"{place}: component is {component!r}; it must be one of {', '.join(_COMPONENTS)}"
+            f"{place}: component is {component!r}; it must be one of {', '.join(COMPONENTS)}"
         )
     if component == "head":
         return Node("head", *_head(place, values, "up_layer", "up_head"))

@@ -18,9 +18,10 @@ from pathlib import Path
 from xml.parsers import expat
 
 from svt.errors import SvtError
-from svt.importing.circuit import COUNTS, Circuit, Count, Edge, Head, Node, edge_between
+from svt.importing.circuit import Circuit, Edge, Head, Node, edge_between
 from svt.importing.nodes import node_of
 from svt.importing.values import amount, number
+from svt.words import COUNTS, Count
 
 Values = dict[str, str]
 

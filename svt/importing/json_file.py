@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from svt.errors import SvtError
-from svt.importing.circuit import LARGEST, Circuit, Count, Edge, Node, edge_between
+from svt.importing.circuit import LARGEST, Circuit, Edge, Node, edge_between
 from svt.importing.nodes import node_of, split_reads
 from svt.importing.values import amount, number
+from svt.words import Count
 
 _OF_TYPE = {"embedding": "embed", "logit": "output", "mlp": "mlp", "bias": "bias"}
 _TOLD = {"mlp": "MLPs", "output": "the logits"}

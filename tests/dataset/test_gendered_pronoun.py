@@ -11,9 +11,9 @@ from svt.config import DatasetConfig
 from svt.dataset import Tokenizer, load_prompts
 from svt.errors import SvtError
 from svt.paths import conf_dir
-from tests.dataset.samples import DEFAULTS, shipped_words, spaced
+from tests.dataset.samples import few, shipped_words, spaced
 
-SHIPPED = replace(DEFAULTS, name="gendered_pronoun", n_prompts=120)
+SHIPPED = few("gendered_pronoun", n_prompts=120)
 NAMES = yaml.safe_load((conf_dir() / "dataset/gendered_pronoun/names.yaml").read_text())
 PRONOUN = {name: pronoun for pronoun, names in NAMES.items() for name in names}
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS
+from tests.dataset.samples import few
 from tests.marks import examples
 
-CONFIG = replace(DEFAULTS, name="file", n_prompts=None)
+CONFIG = few("file", path="any", n_prompts=None)
 FULL: dict[str, Any] = {
     "prompt_id": 7,
     "text": "When Mary and John went to the store, John gave a ring to",
@@ -290,8 +290,6 @@ def test_files_that_are_no_prompt_files(tmp_path: Path, words: Tokenizer) -> Non
     assert "unknown kind of file; a prompt file ends in" in told(tmp_path / "p.txt", words)
     (tmp_path / "latin.csv").write_bytes(b"text\n\xe9\n")
     assert "is not UTF-8 text (byte 5)" in told(tmp_path / "latin.csv", words)
-    with pytest.raises(SvtError, match=r"add dataset\.path=FILE"):
-        load_prompts(CONFIG, words)
 
 
 some_json = st.recursive(

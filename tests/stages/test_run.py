@@ -135,7 +135,11 @@ def test_what_cannot_be_done_is_one_message(
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("trace.coverrage=0.5", "coverrage"),
+        (
+            "trace.coverrage=0.5",
+            "unknown key trace.coverrage; known here: firing_weight, coverage,",
+        ),
+        ("dataset.split=x", "unknown key dataset.split; known here: name, n_prompts, bos, seed,"),
         ("model=gpt3", "gpt3"),
         ("trace.roots=[[9,6]", "trace.roots"),
         ("hydra.run.dir=/dev/null", "/dev/null"),
