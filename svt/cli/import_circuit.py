@@ -107,6 +107,7 @@ def _found(circuit: Circuit, folder: Path, name: str) -> str:
         f"{name}: {plural(len(circuit.heads), 'head')}, {plural(len(circuit.edges), 'edge')}, read "
         f"as {circuit.format}; shown: {nodes.height} and {edges.height}",
         *(f"left out: {told}" for told in circuit.left_out),
+        *(f"note: {note}" for note in circuit.notes),
     ]
     for what, heads in (
         ("roots", circuit.roots),

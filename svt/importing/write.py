@@ -78,7 +78,9 @@ def write_circuit(
                     "svt_version": svt.__version__,
                     "config": json.dumps(config),
                     "roots": json.dumps([list(root) for root in circuit.roots]),
-                    "warnings": json.dumps([f"left out: {told}" for told in circuit.left_out]),
+                    "warnings": json.dumps(
+                        [*(f"left out: {told}" for told in circuit.left_out), *circuit.notes]
+                    ),
                     "seconds": "{}",
                     "status": "done",
                 }

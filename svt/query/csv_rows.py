@@ -26,6 +26,9 @@ def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, st
         raise SvtError(f"{file}: is empty; it needs a header with {','.join(needed)} and rows")
     (first, names), *rows = rows
     header = [name.strip() for name in names]
+    for name in header:
+        if header.count(name) > 1:
+            raise SvtError(f"{file}, row {first}: column {name!r} is there more than once")
     missing = [name for name in needed if name not in header]
     if missing:
         raise SvtError(f"{file}, row {first}: the header lacks {', '.join(missing)}")
