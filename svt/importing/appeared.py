@@ -38,7 +38,7 @@ def of_several(values: Mapping[str, Any]) -> bool:
 
 
 def common(up: frozenset[str] | None, down: frozenset[str] | None) -> frozenset[str] | None:
-    """Return the prompts of both ends; null where one of them names none, or no prompt is both's."""
+    """Return the prompts of both ends; None where one names none, or they share none."""
     return (up & down or None) if up is not None and down is not None else None
 
 

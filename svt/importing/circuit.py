@@ -12,8 +12,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import fsum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from svt.errors import SvtError
 
@@ -26,8 +27,7 @@ LARGEST = 255
 """Layers and heads are stored in a byte."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """An end of an edge. `component` is one of the table's, `output`, or `other`, known to none.
 
     `dest` and `src` are the tokens of a firing; `role` is the one token that a node names. `fine`
@@ -50,8 +50,7 @@ class Node:
         return self.layer, self.head
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """One edge of the file, and `place`, where it stands there; None is what is not told."""
 
     place: str
@@ -82,11 +81,6 @@ class Edge:
             self.role, None if self.firing is not None else self.input,
         )  # fmt: skip
 
-    @property
-    def ends(self) -> list[Head]:
-        up = [(self.up_layer, self.up_head)] if self.component == "head" else []
-        return [(layer, head) for layer, head in (*up, (self.layer, self.head))]  # type: ignore[misc]
-
 
 @dataclass(frozen=True)
 class Circuit:
@@ -104,9 +98,16 @@ class Circuit:
     notes: tuple[str, ...] = ()
     """What a reader must know of how the counts were read."""
 
-    @property
+    @cached_property
     def heads(self) -> set[Head]:
-        return {head for edge in self.edges for head in edge.ends} | self.alone.keys()
+        return ends_of(self.edges) | self.alone.keys()
+
+
+def ends_of(edges: Iterable[Edge]) -> set[Head]:
+    """Return the heads at the ends of edges."""
+    pairs = {(e.component, e.up_layer, e.up_head, e.layer, e.head) for e in edges}
+    up = {(layer, head) for kind, layer, head, *_ in pairs if kind == "head"}
+    return up | {(layer, head) for *_, layer, head in pairs}  # type: ignore[return-value]
 
 
 def edge_between(
@@ -204,7 +205,7 @@ def _counted(circuit: Circuit) -> Sequence[Edge]:
         return circuit.edges
     if any(edge.prompts is not None for edge in circuit.edges):
         return circuit.edges
-    return [replace(edge, n_visits=1) for edge in circuit.edges]
+    return [edge._replace(n_visits=1) for edge in circuit.edges]
 
 
 def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
@@ -224,8 +225,9 @@ def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
         }
     place = first.place
     n_visits = _sum((edge.n_visits for edge in group), place, "n_visits")
+    n_prompts: int | None = 1
+    n_firings: int | None = len({edge.firing for edge in group})
     if one_prompt:
-        n_prompts, n_firings = 1, len({edge.firing for edge in group})
         total = _total((e.total if e.total is not None else e.mean for e in group), place)
     else:  # 4
         n_prompts, n_firings = _appeared(group)
@@ -255,7 +257,9 @@ def _sum(counts: Iterable[int | None], place: str, name: str) -> int | None:
     given = list(counts)
     total = sum(count for count in given if count is not None)
     if total >= 2**63:
-        raise SvtError(f"{place}: {name} of the edges between its heads add up to {total}, too many")
+        raise SvtError(
+            f"{place}: {name} of the edges between its heads add up to {total}, too many"
+        )
     return None if None in given else total
 
 

@@ -13,13 +13,13 @@
 The file is read by expat without a document type, so no entity is ever expanded.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
 from svt.errors import SvtError
 from svt.importing import appeared
-from svt.importing.circuit import COUNTS, Circuit, Count, Edge, Head, Node, edge_between
+from svt.importing.circuit import COUNTS, Circuit, Count, Edge, Head, Node, edge_between, ends_of
 from svt.importing.nodes import node_of
 from svt.importing.values import amount, number
 
@@ -52,10 +52,10 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
             drawn += 1
         elif edge := _edge(place, up, down, values, kind):
             both = appeared.common(of_node[source], of_node[target])
-            edges.append(replace(edge, prompts=both) if by_ends else edge)
+            edges.append(edge._replace(prompts=both) if by_ends else edge)
         else:
             other += 1
-    ends = {head for edge in edges for head in edge.ends}
+    ends = ends_of(edges)
     heads = [node.at for node in nodes.values() if node.at is not None]
     return Circuit(
         "graphml",

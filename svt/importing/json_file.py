@@ -17,13 +17,21 @@ A file that names no head, such as a graph of transcoder features alone, is refu
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from svt.errors import SvtError
 from svt.importing import appeared
-from svt.importing.circuit import LARGEST, Circuit, Count, Edge, Head, Node, edge_between
+from svt.importing.circuit import (
+    LARGEST,
+    Circuit,
+    Count,
+    Edge,
+    Head,
+    Node,
+    edge_between,
+    ends_of,
+)
 from svt.importing.nodes import node_of, split_reads
 from svt.importing.values import amount, number
 
@@ -85,7 +93,7 @@ def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -
             left_out["from the logits" if down.at else _INTO[down.component]] += 1
         else:
             edges.append(edge)
-    ends = {head for edge in edges for head in edge.ends}
+    ends = ends_of(edges)
     marked, all_marked = _marked(file, nodes)
     alone = marked - ends if top is None else set()
     if not chosen and (all_marked or not marked):
@@ -163,12 +171,12 @@ def _of_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> 
             left_out += 1
         else:
             edges.append(edge if several else _with_total(edge))
-    ends_of = {head for edge in edges for head in edge.ends}
+    ends = ends_of(edges)
     heads = {node.at for node in known.values() if node.at is not None}
     return Circuit(
         "json of nodes and links",
         tuple(edges),
-        dict.fromkeys(sorted(heads - ends_of)),
+        dict.fromkeys(sorted(heads - ends)),
         count=kind,
         left_out=(f"{left_out} links from or into what is no part of a head",) if left_out else (),
         one_prompt=not several,
@@ -247,4 +255,4 @@ def _end(place: str, link: Mapping[str, Any], *names: str) -> str:
 
 def _with_total(edge: Edge) -> Edge:
     """A single weight is its own sum."""
-    return edge if edge.total is not None else replace(edge, total=edge.mean)
+    return edge if edge.total is not None else edge._replace(total=edge.mean)

@@ -107,3 +107,10 @@ def test_the_bundled_models_words_do_not_do() -> None:
 
     with pytest.raises(SvtError, match="needs a single token for she"):
         load_prompts(SHIPPED, Tokenizer(Language().tokenizer()))
+
+
+def test_a_kind_twice_is_refused(pronouns: Tokenizer, tmp_path: Path) -> None:
+    nouns = tmp_path / "nouns.yaml"
+    nouns.write_text("place: [shop]\nplace: [store]\n")
+    with pytest.raises(SvtError, match="'place' stands twice in one mapping"):
+        read_nouns(nouns)

@@ -295,7 +295,10 @@ def test_edges_that_the_tables_do_not_hold_are_counted(
 
 @pytest.mark.parametrize(
     ("values", "told"),
-    [({"count": 8_000_000_000_000_000_000}, "n_visits of the edges"), ({"weight": 1e308}, "weights")],
+    [
+        ({"count": 8_000_000_000_000_000_000}, "n_visits of the edges"),
+        ({"weight": 1e308}, "weights"),
+    ],
 )
 def test_sums_beyond_their_type_are_refused(
     tmp_path: Path, values: dict[str, Any], told: str
@@ -354,5 +357,5 @@ def test_a_total_over_prompts_is_no_mean(tmp_path: Path) -> None:
 def test_prompts_that_are_no_list_are_refused(tmp_path: Path, given: Any) -> None:
     tree = over_prompts("links", [0], [1])
     tree["links"][1]["prompts_appeared"] = given
-    with pytest.raises(SvtError, match="link 1: prompts_appeared is .* must be a list of prompts"):
+    with pytest.raises(SvtError, match=r"link 1: prompts_appeared is .* must be a list of prompts"):
         read_json(written(tmp_path, tree), None, None)
