@@ -12,6 +12,7 @@ from svt.bench.rows import Row, number, ratios
 from svt.bench.setting import EVERYTHING, STRONG, configuration, random_prompts
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.trace import trace
 from svt.store.results import writing_results
@@ -92,7 +93,7 @@ def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path)
     dumps.dumped(config, dataset, store)
     roots = traces.top_firing_heads(store)
     asked = replace(config.trace, roots=roots, nonpositive="top", min_share=0.0)
-    with writing_results(tmp_path / "run", store, keep=False) as con:
+    with writing_results(tmp_path / "run", Stores.of(store), keep=False) as con:
         trace(con, asked)
     model = load_model(config.model)
     rows = traces.intervention_rows(

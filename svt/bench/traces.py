@@ -22,6 +22,7 @@ from svt.compute.model import Model, load_model
 from svt.config import Config, Head
 from svt.dataset import Dataset
 from svt.db.connect import connect
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.named import run as run_query
 from svt.query.trace import trace
@@ -44,7 +45,7 @@ def trace_rows(config: Config, folder: Path, store: Path, passes: list[float]) -
     traced, graphs = [], []
     for coverage in COVERAGES:
         asked = replace(config.trace, coverage=coverage, roots=roots)
-        with writing_results(folder / str(coverage), store, keep=False) as con:
+        with writing_results(folder / str(coverage), Stores.of(store), keep=False) as con:
             traced.append(timed(trace, con, asked))
             graphs += [timed(run_query, con, "graph_edges", min_count=n) for n in THRESHOLDS]
     return [
@@ -83,7 +84,7 @@ def intervention_rows(
             with intervening(
                 replace(config, intervene=settings),
                 folder,
-                store,
+                Stores.of(store),
                 model,
                 dataset.prompts,
             ) as done:
@@ -110,7 +111,7 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
         return []
     store, traced = folder / "smollm2.duckdb", folder / "smollm2"
     dumped(config, dataset, store)
-    with writing_results(traced, store, keep=False) as con:
+    with writing_results(traced, Stores.of(store), keep=False) as con:
         trace(con, config.trace)
     model = load_model(config.model)
     forward(model, config, dataset, True)  # warm
@@ -123,7 +124,7 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
 
 def top_firing_heads(store: Path) -> tuple[Head, ...]:
     """Heads that fire from the last token, the uppermost first."""
-    with connect(store) as con:
+    with connect(Stores.of(store)) as con:
         rows = run_query(con, "firings").filter(pl.col("dest_role") == "end")
     heads = rows.select("layer", "head").unique().sort("layer", "head", descending=True).rows()
     return tuple(heads[:N_ROOTS])

@@ -16,9 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, of_dump
-from svt.db.stores import several
+from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.store.find import stored_config
 from svt.store.results import load_config
 
 Tree = dict[str, Any]
@@ -41,7 +40,7 @@ def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
     keys = [override.split("=", 1)[0].lstrip("+") for override in overrides]
     if tree["run"]["path"] is not None:
         return from_mapping(_of_run(tree, keys))
-    stores = several(tree["store"]["path"])
+    stores = Stores.expand(tree["store"]["path"])
     return from_mapping(tree if stores is None else _of_stores(tree, keys, stores))
 
 
@@ -65,10 +64,9 @@ def _of_run(tree: Tree, keys: Sequence[str]) -> Tree:
     return stored
 
 
-def _of_stores(tree: Tree, keys: Sequence[str], stores: Sequence[Path]) -> Tree:
+def _of_stores(tree: Tree, keys: Sequence[str], stores: Stores) -> Tree:
     """Step 2."""
-    of_stores = stored_config(stores)
-    stored = _with_new_keys({group: of_stores[group] for group in _OF_STORES}, tree)
+    stored = _with_new_keys({group: stores.config[group] for group in _OF_STORES}, tree)
     for key in dict.fromkeys(_deciding(keys, stored)):
         told, held = (_at(values, key) for values in (tree, stored))
         if told != held:

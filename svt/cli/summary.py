@@ -10,7 +10,7 @@ import duckdb
 from svt.charts.style import counted, head_name, plural
 from svt.config import Config
 from svt.db.connect import connect
-from svt.db.stores import Stores, in_words, listed
+from svt.db.stores import Stores
 from svt.query.named import run
 from svt.report.interventions import intervention_facts
 from svt.stages.chart import CHARTS, REPORT, context_of
@@ -48,11 +48,13 @@ def where(folder: Path, stores: Stores | None) -> str:
     lines = [f"{what:<9} {_short(path)}" for what, path in left.items() if path.exists()]
     if stores is None:
         return "\n".join(lines)
-    short = tuple(_short(path) for path in listed(stores))
-    if short:
-        lines.insert(0, f"{'store':<9} {in_words(short)}")
+    short = Stores.of(_short(path) for path in stores.paths)
+    if short.paths:
+        lines.insert(0, f"{'store':<9} {short}")
     traced = (folder / NAME).exists()
-    return "\n".join([*lines, "", "try next:", *(f"  {t}" for t in _next(folder, short, traced))])
+    return "\n".join(
+        [*lines, "", "try next:", *(f"  {t}" for t in _next(folder, short.paths, traced))]
+    )
 
 
 def _short(path: Path) -> Path:

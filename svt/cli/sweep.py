@@ -28,7 +28,7 @@ from svt.charts import export
 from svt.charts import sweep as sweep_chart
 from svt.charts.style import Chart, specification
 from svt.charts.sweep_roles import sweep_roles
-from svt.db.stores import Stores, listed
+from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.query.named import run
@@ -74,7 +74,7 @@ class Job:
         self._write("started, but did not end")
 
     def done(self, stores: Stores | None) -> None:
-        self._stores = [str(path) for path in listed(stores or ())]
+        self._stores = [str(path) for path in (stores.paths if stores else ())]
         self._write("done")
 
     def failed(self, message: str) -> None:

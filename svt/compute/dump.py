@@ -32,7 +32,6 @@ from svt.compute.slices import basis, slices
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
 from svt.compute.upstream import Outputs, contributions, readout, writers
 from svt.config import DumpConfig
-from svt.errors import SvtError
 
 if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
@@ -149,10 +148,4 @@ def _coordinate_heads(model: Model, dump: DumpConfig) -> tuple[tuple[int, int], 
         return ()
     if dump.coordinates == "all":
         return tuple(product(range(model.n_layers), range(model.n_heads)))
-    for layer, head in dump.coordinates:
-        if not (0 <= layer < model.n_layers and 0 <= head < model.n_heads):
-            raise SvtError(
-                f"dump.coordinates names head {layer}.{head}; the model has layers 0 to "
-                f"{model.n_layers - 1} with heads 0 to {model.n_heads - 1}"
-            )
     return tuple(sorted(set(dump.coordinates)))

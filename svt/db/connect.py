@@ -1,6 +1,6 @@
 """One connection that sees stores and a run's results.
 
-1. The files are attached as the catalogs `store` (svt/db/stores.py) and `results`.
+1. The files are attached as the catalogs `store` (svt/db/attach.py) and `results`.
 2. Bare names search `results` first, then `store`.
 3. The macros of sql/macros become temporary, so nothing is written into either file; those that
    read a store where there is one, those of a sweep (sql/macros/sweep) always.
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import duckdb
 
+from svt.db.attach import attach_file, attach_stores
 from svt.db.catalog import catalogs, create_tables, has_table, lending, quoted, using
-from svt.db.stores import Stores, attach_file, attach_stores
+from svt.db.stores import Stores
 from svt.paths import sql_dir
 
 __all__ = [
@@ -33,8 +34,7 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory connection with the files attached; SvtError when one cannot be opened.
 
-    `stores` may be one, several, or none as an empty list: then the tables of a store are there
-    without rows. With null they are not there at all.
+    Stores without a path give the tables of a store without rows; with None there are none.
     """
     con = duckdb.connect(config={"python_enable_replacements": "false"})  # 4
     con.execute("SET enable_progress_bar = false")
@@ -42,7 +42,7 @@ def connect(
         if results is not None:  # 1
             attach_file(con, "results", results, results_writable)
         if stores is not None:
-            attach_stores(con, "store", stores)
+            attach_stores(con, "store", stores.paths)
         search(con)  # 2
         load_macros(con)  # 3
     except BaseException:

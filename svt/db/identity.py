@@ -74,7 +74,7 @@ def of_dump(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k not in ("batch_size", "memory_gb")}
 
 
-def check_schema(path: Path, svt_version: str, schema_version: int) -> None:
+def check_schema(path: object, svt_version: str, schema_version: int) -> None:
     """SvtError for a store of another schema."""
     if schema_version != SCHEMA_VERSION:
         raise SvtError(

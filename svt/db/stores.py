@@ -1,172 +1,130 @@
-"""One catalog over any number of stores.
+"""The stores that a run works on, as one object.
 
-1. One store is attached as it is: a file, or the folder of an exported one (svt/db/parquet.py).
-2. Without a store the catalog has the tables of sql/schema/store, all empty.
-3. Several are attached each under a name of its own (store_1, store_2, ...), if they go together
-   (svt/db/union.py).
-4. The catalog is then one of views: every table is those of all stores, one after the other. What
-   is of the model is the same in all and stands there once, and so does a row dump made of theirs.
+1. A path, a list of names, a pattern or the folder of an exported store stands for stores on disk.
+2. What they are (identity, configuration, notes, shape) stands in their row `dump`, which is read
+   once; of more than one store it is the row of their union (svt/db/union.py).
+3. Results name their stores by one path, or by a JSON list of paths.
 """
 
 import glob
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from svt.db.catalog import create_tables, lending, quoted, tables
-from svt.db.identity import check_schema
-from svt.db.parquet import attach_folder, is_export
-from svt.db.union import by_prompts, check_alike, identities, together, union_identity
+from svt.db.attach import attach_stores, dump_row
+from svt.db.parquet import is_export
 from svt.errors import SvtError
 from svt.paths import expanded
 
-Stores = Path | Sequence[Path]
 
-_ONCE = ("singular_values", "writers")  # what is of the model, not of prompts
+@dataclass(frozen=True)
+class Stores:
+    """One store or more; none beside an imported circuit, whose results stand alone."""
+
+    paths: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, paths: Path | Iterable[Path]) -> "Stores":
+        """Return the stores at one path or more; a path that is named twice counts once."""
+        return cls((paths,) if isinstance(paths, Path) else tuple(dict.fromkeys(paths)))
+
+    @classmethod
+    def expand(cls, names: object) -> "Stores | None":
+        """Return the stores that a list of names, a pattern or an exported folder stands for.
+
+        Patterns are those of a shell; names and patterns may stand together with commas between.
+        Return None for the name of one file, and for what is no name. SvtError for a pattern that
+        no file fits.
+        """
+        paths = _expand(names)
+        return None if paths is None else cls.of(paths)
+
+    @classmethod
+    def from_text(cls, text: str | None) -> "Stores":
+        """Return the stores that `to_text` wrote down."""
+        if text is None:
+            return cls(())
+        return cls.of(map(Path, json.loads(text)) if text.startswith("[") else Path(text))
+
+    def to_text(self) -> str | None:
+        """Return whole paths as results name them (step 3); None for no store."""
+        names = [str(path.resolve()) for path in self.paths]
+        if len(names) < 2:
+            return names[0] if names else None
+        return json.dumps(names)
+
+    def __str__(self) -> str:
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return f"{self.paths[0]}{more}" if self.paths else "no store"
+
+    @property
+    def missing(self) -> list[Path]:
+        """The paths where nothing stands any more."""
+        return [path for path in self.paths if not path.exists()]
+
+    @cached_property
+    def _facts(self) -> tuple[dict[str, Any], frozenset[int]]:
+        """The row `dump` and the prompt_ids, read together."""
+        with duckdb.connect() as con:
+            attach_stores(con, "store", self.paths)
+            row = dump_row(con, "store", self)
+            prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+        return row, frozenset(prompt_id for (prompt_id,) in prompts)
+
+    @property
+    def dump(self) -> dict[str, Any]:
+        """The row `dump`; SvtError when one is no store of this version, or they do not fit."""
+        return self._facts[0]
+
+    @property
+    def prompt_ids(self) -> frozenset[int]:
+        return self._facts[1]
+
+    @property
+    def identity(self) -> str:
+        return str(self.dump["identity"])
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration of the dump, as plain values."""
+        config: dict[str, Any] = json.loads(self.dump["config"])
+        return config
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks made at the dump, and which shards are missing."""
+        return json.loads(self.dump["notes"] or "[]")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of layers and of heads a layer."""
+        return self.dump["n_layers"], self.dump["n_heads"]
 
 
-def attach_stores(con: duckdb.DuckDBPyConnection, catalog: str, stores: Stores) -> None:
-    """Attaches the stores, read-only, as the one catalog; SvtError when they do not go together."""
-    paths = listed(stores)
-    if len(paths) == 1:
-        attach_store(con, catalog, paths[0])  # 1
-        return
-    con.execute(f"ATTACH ':memory:' AS {catalog}")
-    if paths:
-        _attach_union(con, catalog, paths)
-    else:
-        create_tables(con, catalog, "store")  # 2
-
-
-def attach_store(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
-    """Attaches one store, a file or the folder of an exported one."""
-    if is_export(path):
-        attach_folder(con, catalog, path)
-    else:
-        attach_file(con, catalog, path)
-
-
-def attach_file(
-    con: duckdb.DuckDBPyConnection, catalog: str, path: Path, writable: bool = False
-) -> None:
-    """Attaches one file, a store or results; SvtError when it is not there or is no database."""
-    kind = "results" if "results" in catalog else "store"
-    if not writable and not path.is_file():
-        raise SvtError(f"{path}: no such {kind} file; give an existing run folder or store")
-    try:
-        con.execute(f"ATTACH '{quoted(path)}' AS {catalog}{'' if writable else ' (READ_ONLY)'}")
-    except duckdb.Error as error:
-        if writable:  # a full disk, which who writes tells
-            raise
-        raise SvtError(
-            f"{path} is not a {kind} that svt can read ({str(error).splitlines()[0]}); is another "
-            "process writing it? If not, move it away and make it anew"
-        ) from error
-
-
-def dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> dict[str, Any]:
-    """The row dump of an attached store; SvtError when it is no whole store of this version."""
-    try:
-        rows = con.sql(f"SELECT * FROM {catalog}.dump").pl().to_dicts()
-    except duckdb.Error as error:
-        raise SvtError(
-            f"{path} is not a store that svt can read ({str(error).splitlines()[0]}); "
-            "move it away and dump again"
-        ) from error
-    if not rows:
-        raise SvtError(
-            f"{path} is not a whole store (its table dump is empty); move it away and dump again"
-        )
-    row: dict[str, Any] = rows[0]
-    check_schema(path, row["svt_version"], row["schema_version"])
-    return row
-
-
-def read_identity(stores: Stores) -> str:
-    """The identity that stores say they have; SvtError when one is no store of this version."""
-    rows = [_dump_row(path) for path in listed(stores)]
-    if len(rows) == 1:
-        return str(rows[0]["identity"])
-    return union_identity(list(chain.from_iterable(map(identities, rows))))
-
-
-def _dump_row(path: Path) -> Mapping[str, Any]:
-    with duckdb.connect() as con:
-        attach_store(con, "store", path)
-        return dump_row(con, "store", path)
-
-
-def several(given: object) -> tuple[Path, ...] | None:
-    """The stores that a list of names, a pattern or the folder of an exported store stands for.
-
-    Null for the name of one file, and for what is no name.
-
-    Patterns are those of a shell, names and patterns may stand together with commas between.
-    SvtError for a pattern that no file fits.
-    """
-    if isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
-        return tuple(chain.from_iterable(_fitting(expanded(name)) for name in given))
-    if not isinstance(given, str | Path):
+def _expand(names: object) -> tuple[Path, ...] | None:
+    """Step 1."""
+    if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+        return tuple(chain.from_iterable(_matches(expanded(name)) for name in names))
+    if not isinstance(names, str | Path):
         return None
-    path = expanded(given)
+    path = expanded(names)
     if is_export(path):
         return (path,)
     if path.exists() or not set(str(path)) & set("*?[,"):
         return None
-    return several(str(path).split(","))
+    return _expand(str(path).split(","))
 
 
-def _fitting(path: Path) -> Sequence[Path]:
+def _matches(path: Path) -> Sequence[Path]:
     if path.exists() or not set(str(path)) & set("*?["):
         return [path]
-    fitting = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
-    if not fitting:
+    matches = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
+    if not matches:
         raise SvtError(f"{path}: no store has a name like this")
-    return fitting
-
-
-def as_text(stores: Stores) -> str:
-    """Whole paths as they stand in results: one as it is, several as a JSON list."""
-    paths = [str(path.resolve()) for path in listed(stores)]
-    return paths[0] if len(paths) == 1 else json.dumps(paths)
-
-
-def from_text(text: str) -> tuple[Path, ...]:
-    """The paths that `as_text` wrote."""
-    return tuple(map(Path, json.loads(text))) if text.startswith("[") else (Path(text),)
-
-
-def in_words(stores: Stores) -> str:
-    paths = listed(stores)
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return f"{paths[0]}{more}"
-
-
-def listed(stores: Stores) -> tuple[Path, ...]:
-    return (stores,) if isinstance(stores, Path) else tuple(dict.fromkeys(stores))
-
-
-def _attach_union(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:
-    given = {}
-    for number, path in enumerate(paths, 1):  # 3
-        name = f"{catalog}_{number}"
-        attach_store(con, name, path)
-        given[name] = path
-    rows = {name: dump_row(con, name, path) for name, path in given.items()}
-    first, *others = given
-    for name in others:
-        check_alike(given[first], rows[first], given[name], rows[name])
-    names = by_prompts(con, given)
-    for table in sorted(tables(con, first) - {"dump"}):  # 4
-        parts = names[:1] if table in _ONCE else names
-        every = " UNION ALL ".join(f"FROM {name}.{table}" for name in parts)
-        con.execute(f"CREATE VIEW {catalog}.{table} AS {every}")
-    row = together([rows[name] for name in names])
-    with lending(con, row=pa.Table.from_pylist([row])):
-        con.execute(f"CREATE TABLE {catalog}.dump AS FROM {names[0]}.dump LIMIT 0")
-        con.execute(f"INSERT INTO {catalog}.dump BY NAME SELECT * FROM row")
+    return matches

@@ -15,16 +15,9 @@ from pathlib import Path
 
 import duckdb
 
+from svt.db.attach import attach_file, attach_stores
 from svt.db.connect import connect
-from svt.db.stores import (
-    Stores,
-    attach_file,
-    attach_stores,
-    from_text,
-    in_words,
-    read_identity,
-    several,
-)
+from svt.db.stores import Stores
 from svt.errors import SvtError
 
 _IN_FOLDER = ("results.duckdb", "sweep.duckdb")
@@ -45,7 +38,7 @@ def open_target(
             if results is not None:
                 attach_file(con, "other_results", results)  # 3
             if stores is not None:
-                attach_stores(con, "other_store", stores)
+                attach_stores(con, "other_store", stores.paths)
         if not unsafe:
             con.execute("SET enable_external_access = false")  # 4
         con.execute("SET lock_configuration = true")  # logging and profiling write files, too
@@ -54,9 +47,9 @@ def open_target(
 
 def files_of(target: Path) -> tuple[Stores | None, Path | None]:
     """The stores and the results of a target (steps 1 and 2)."""
-    stores = several(target)
+    stores = Stores.expand(target)
     if stores is not None:
-        read_identity(stores)
+        stores.dump  # noqa: B018
         return stores, None
     file = _file(target)
     with _opened(file) as con:
@@ -65,8 +58,9 @@ def files_of(target: Path) -> tuple[Stores | None, Path | None]:
             return _stores_of(con, file), file
     if "dump" not in tables:
         raise SvtError(f"{file} is neither a store nor results of svt: it has no dump or run table")
-    read_identity(file)
-    return file, None
+    stores = Stores.of(file)
+    stores.dump  # noqa: B018
+    return stores, None
 
 
 def _file(target: Path) -> Path:
@@ -101,16 +95,15 @@ def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
         return None
     named = con.execute("SELECT DISTINCT store_path, store_identity FROM run").fetchall()
     if [path for path, _ in named] == [None] and "job" not in columns:
-        return ()
+        return Stores(())
     told = {path for path, _ in named if path is not None}
     if len(told) != 1:
         return None
-    stores = from_text(told.pop())
-    if not all(path.exists() for path in stores):
+    stores = Stores.from_text(told.pop())
+    if stores.missing:
         return None
-    if {identity for path, identity in named if path is not None} != {read_identity(stores)}:
+    if {identity for path, identity in named if path is not None} != {stores.identity}:
         raise SvtError(
-            f"{results}: {in_words(stores)} is not the store it was made from any more; "
-            "make the run anew"
+            f"{results}: {stores} is not the store it was made from any more; make the run anew"
         )
     return stores

@@ -18,6 +18,7 @@ import polars as pl
 
 import svt
 from svt.db.connect import lending
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.importing.circuit import Circuit, Edge, graph_edges
 from svt.query.evaluate import evaluate, reference_file
@@ -38,7 +39,7 @@ def write_circuit(
     _check_folder(folder)
     known = reference_file(reference, name)
     rows = graph_edges(circuit)
-    with writing_results(folder, (), keep=False) as con:
+    with writing_results(folder, Stores(()), keep=False) as con:
         _insert(
             con,
             "imported",

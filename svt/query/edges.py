@@ -28,6 +28,7 @@ from svt.paths import sql_dir
 from svt.query.edge_patterns import ANY, CELLS, is_pattern, matching
 from svt.query.edge_rows import Row, check_rows, rows_of
 from svt.query.named import run
+from svt.query.refusals import check_heads
 from svt.system.progress import say
 
 COLUMNS = CELLS
@@ -172,19 +173,15 @@ def _edges(
     con: duckdb.DuckDBPyConnection, given: str, key: str
 ) -> Iterator[tuple[Row, list[Edge]]]:
     """Steps 1 and 2, row by row, held against the model's shape."""
-    ((n_layers, n_heads),) = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
+    (shape,) = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
     rows = rows_of(con, given, key, _needed(key))
     shown = run(con, "graph_edges").to_dicts() if any(map(is_pattern, rows)) else []
     for row in rows:
         written = matching(row, shown) if is_pattern(row) and _check_pattern(row) else [row]
         edges = [edge for each in written if (edge := _edge(each)) is not None]
         for edge in edges:
-            for layer, head in ((edge.layer, edge.head), (edge.up_layer, edge.up_head)):
-                if layer >= n_layers or head >= n_heads:
-                    raise SvtError(
-                        f"{row.where}: there is no head {layer}.{head}; the model has layers 0 to "
-                        f"{n_layers - 1} and heads 0 to {n_heads - 1}"
-                    )
+            ends = (edge.layer, edge.head), (edge.up_layer, edge.up_head)
+            check_heads(row.where, ends, shape)
         if edges or is_pattern(row):
             yield row, edges
 

@@ -23,6 +23,7 @@ from svt.errors import SvtError
 from svt.paths import conf_dir, sql_dir
 from svt.query.csv_rows import read_rows
 from svt.query.named import run
+from svt.query.refusals import check_heads
 
 _OWN = {  # by model name; without an entry the reference of that name
     "gpt2": "wang2023",
@@ -129,14 +130,9 @@ def _check_shape(
     con: duckdb.DuckDBPyConnection, file: Path | None, heads: Sequence[ReferenceHead]
 ) -> None:
     """SvtError for a head that the model lacks; without a store its shape is not known."""
-    for n_layers, n_heads in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
+    for shape in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
         for head in heads:
-            if head.layer < n_layers and head.head < n_heads:
-                continue
-            raise SvtError(
-                f"{file}, row {head.row}: there is no head {head.layer}.{head.head}; the model has "
-                f"layers 0 to {n_layers - 1} and heads 0 to {n_heads - 1}"
-            )
+            check_heads(f"{file}, row {head.row}", [(head.layer, head.head)], shape)
 
 
 def _validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:

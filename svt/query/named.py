@@ -28,10 +28,11 @@ import polars as pl
 
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import check_damage, files_of
-from svt.db.stores import from_text, in_words
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.query.param import Param, declared, read_value
+from svt.query.refusals import check_all_slices
 
 SWEEP = "sweep"
 """What the names of queries over all jobs of a sweep begin with."""
@@ -120,7 +121,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     _check_other(con, query)
     bound = bind(con, query, values)
     if query.all_slices or bound.get("slices") == "all":
-        check_all_slices(con, f"query {name}")
+        check_all_slices(f"query {name}", has_all_slices(con))
     try:
         frame = con.sql(query.text, params=bound or None).pl()
     except duckdb.CatalogException as error:
@@ -141,7 +142,7 @@ def missing(con: duckdb.DuckDBPyConnection) -> str:
     if len(stores) > 1:
         return f"the jobs used {len(stores)} stores; give one job's folder, SWEEP/0"
     if stores:
-        gone = in_words(from_text(stores[0]))
+        gone = Stores.from_text(stores[0])
         return f"the store of these results, {gone}, is gone; make the run anew"
     return "there is no store beside these results; give a run folder"
 
@@ -152,15 +153,6 @@ def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
         return True
     found = con.execute("SELECT config->>'$.dump.all_slices' FROM store.dump").fetchall()
     return found in ([], [("true",)])
-
-
-def check_all_slices(con: duckdb.DuckDBPyConnection, what: str) -> None:
-    """Step 4: SvtError if the store lacks what `what` needs."""
-    if not has_all_slices(con):
-        raise SvtError(
-            f"{what}: the store holds no contributions through all slices; dump again with "
-            "dump.all_slices=true"
-        )
 
 
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:

@@ -12,6 +12,7 @@
 6. The firings that were reached are counted over prompts by the roles they attend between.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,8 @@ import duckdb
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.query.named import check_all_slices, run
+from svt.query.named import run
+from svt.query.refusals import check_heads, check_role, check_trace
 
 _TABLES = ("trace_pairs", "trace_edges", "graph_edges", "graph_firings")
 
@@ -38,13 +40,9 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
 
     SvtError when the store cannot answer, or when no root fires.
     """
-    _refuse_what_is_not_stored(con, config)
-    if config.slices == "all":
-        check_all_slices(con, "trace.slices=all")
-    _known_role(con, "root_dest", config.root_dest)
-    if config.root_src != "any":
-        _known_role(con, "root_src", config.root_src)
-    roots = _auto_roots(con, config) if config.roots == "auto" else _given_roots(con, config.roots)
+    _check(con, config)
+    roots = _auto_roots(con, config) if config.roots == "auto" else config.roots
+    roots = tuple(dict.fromkeys(roots))
     for table in _TABLES:
         con.execute(f"DELETE FROM results.{table}")
     for file in sorted((sql_dir() / "trace").glob("*.sql")):  # 1 to 6
@@ -84,46 +82,18 @@ def _settings(config: TraceConfig, roots: tuple[Head, ...]) -> dict[str, Any]:
     }
 
 
-def _refuse_what_is_not_stored(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
-    least, stored = con.execute(
-        "SELECT (config->>'$.dump.min_weight')::DOUBLE, "
-        "(config->'$.dump.components')::VARCHAR[] FROM store.dump"
-    ).fetchall()[0]
-    if config.components == "head" and stored is not None and "head" not in stored:
-        raise SvtError(
-            "the store holds no heads as upstream components "
-            f"(dump.components=[{','.join(stored)}]); dump again with head among them"
-        )
-    if least is not None and config.firing_weight < least:
-        raise SvtError(
-            f"trace.firing_weight={config.firing_weight:g} lies below the store's "
-            f"dump.min_weight={least:g}: weaker pairs have no upstream contributions there; "
-            "raise the one or dump again with a lower other"
-        )
-
-
-def _known_role(con: duckdb.DuckDBPyConnection, key: str, role: str) -> None:
-    roles = [
-        r for (r,) in con.execute("SELECT DISTINCT role FROM store.roles ORDER BY 1").fetchall()
-    ]
-    if not roles:
-        raise SvtError(
-            f"trace.{key}={role}: the store's prompts have no roles, so there is no token to start "
-            "at; use a dataset with roles"
-        )
-    if role not in roles:
-        raise SvtError(f"trace.{key}={role}: no such role; the store has {', '.join(roles)}")
-
-
-def _given_roots(con: duckdb.DuckDBPyConnection, roots: tuple[Head, ...]) -> tuple[Head, ...]:
-    ((n_layers, n_heads),) = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
-    for layer, head in roots:
-        if not (0 <= layer < n_layers and 0 <= head < n_heads):
-            raise SvtError(
-                f"trace.roots: there is no head [{layer},{head}]; the model has layers 0 to "
-                f"{n_layers - 1} and heads 0 to {n_heads - 1}"
-            )
-    return tuple(dict.fromkeys((layer, head) for layer, head in roots))
+def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
+    """SvtError for what the store cannot answer."""
+    ((dump, n_layers, n_heads),) = con.execute(
+        "SELECT config->>'$.dump', n_layers, n_heads FROM store.dump"
+    ).fetchall()
+    check_trace(config, json.loads(dump or "{}"))
+    roles = {role for (role,) in con.execute("SELECT DISTINCT role FROM store.roles").fetchall()}
+    check_role("trace.root_dest", config.root_dest, roles)
+    if config.root_src != "any":
+        check_role("trace.root_src", config.root_src, roles)
+    if config.roots != "auto":
+        check_heads("trace.roots", config.roots, (n_layers, n_heads))
 
 
 def _auto_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[Head, ...]:

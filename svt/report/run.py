@@ -18,7 +18,7 @@ from svt.charts.of_interventions import INTERVENTION_FIGURES
 from svt.charts.of_trace import TRACE_FIGURES
 from svt.charts.style import counted, head_name, plural
 from svt.config import Config
-from svt.db.stores import from_text, in_words
+from svt.db.stores import Stores
 from svt.query.named import has_all_slices, load_query
 from svt.report.interventions import intervention_facts, intervention_tables
 from svt.report.page import Fact, Report, Section, Table
@@ -118,7 +118,7 @@ def _ran(
     dump_row: Mapping[str, Any],
 ) -> dict[str, str]:
     """What was run, with which thresholds, by which versions, and how long it took."""
-    trace = context.trace
+    trace, stores = context.trace, Stores.from_text(run_row["store_path"])
     versions = json.loads(dump_row["library_versions"])
     seconds = sum(_seconds(run_row, dump_row).values())
     return {
@@ -133,7 +133,7 @@ def _ran(
         + "".join(f", {name} {version}" for name, version in versions.items()),
         "time": f"{seconds:.1f} seconds, with at most "
         f"{dump_row['peak_bytes'] / 1e9:.1f} GB of memory",
-        "store": in_words([Path(path.name) for path in from_text(run_row["store_path"])]),
+        "store": str(Stores.of(Path(path.name) for path in stores.paths)),
     }
 
 

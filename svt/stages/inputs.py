@@ -14,7 +14,6 @@ from svt.db.identity import Identity, identify
 from svt.db.stores import Stores
 from svt.db.union import is_whole, union_identity
 from svt.model.files import CONFIG, localise, weight_files
-from svt.store.find import stored_config
 
 if TYPE_CHECKING:
     from svt.compute.model import Model
@@ -73,7 +72,7 @@ class Inputs:
         own = self._config.dataset
         if self._stores is None:
             return (own,)
-        stored: list[Mapping[str, Any]] = stored_config(self._stores).get("datasets", [{}])
+        stored: list[Mapping[str, Any]] = self._stores.config.get("datasets", [{}])
         known = {field.name for field in fields(own)}
         return tuple(
             replace(own, **{key: value for key, value in each.items() if key in known})

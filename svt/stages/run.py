@@ -15,7 +15,7 @@ import json
 import shutil
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -23,9 +23,8 @@ import duckdb
 import svt
 from svt.config import Config, to_mapping
 from svt.dataset import Prompt
-from svt.db.connect import connect
 from svt.db.damage import check_damage
-from svt.db.stores import Stores, as_text, in_words, listed, read_identity, several
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
@@ -36,22 +35,20 @@ from svt.stages.inputs import Inputs
 from svt.stages.intervene import NOT_CHANGED, Finished, intervening
 from svt.stages.preflight import check_inputs, check_requests, check_stores
 from svt.stages.reference import make_reference
-from svt.store.find import existing, find_or_make, store_path, stored_notes
+from svt.store.find import existing, find_or_make, store_path
 from svt.store.results import NAME, has_interventions, load_stores, writing_results
 from svt.system.progress import say
 
 
 def run_stages(config: Config, folder: Path) -> Stores | None:
-    """Runs `config.stages` into `folder` and returns the stores worked on, if a stage needed any.
+    """Run `config.stages` into `folder`; return the stores worked on, None if no stage needed any.
 
     SvtError says what is wrong and leaves what stood.
     """
     seconds = Seconds()
     stages = set(config.stages)
     check_requests(config, folder)
-    stores = stores_there(config)
-    if stores == ():
-        _check_imported(config)
+    stores = open_stores(config)
     inputs = Inputs(config, stores)
     if stores is None:
         check_inputs(config, inputs.dataset, inputs.folder)
@@ -59,42 +56,41 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
             with seconds.of("dump"):
                 stores = find_store(config, inputs)
     else:
-        check_stores(config, stores)
-        if {"intervene", "reference"} & stages:
-            _check_unchanged(stores, inputs)
+        check_stores(config, stores, inputs)
     if "reference" in stages:
         make_reference(config, inputs.model, inputs.dataset.prompts, folder)
     if stores is None or stages == {"reference"}:
         return None
+    work = Work(config, folder, stores, inputs, seconds)
     try:
         if {"trace", "intervene", "evaluate"} & stages:
-            write_results(config, folder, stores, inputs, seconds)
+            work.write_results()
         if {"chart", "report"} & stages:
             draw_figures(config, folder, stores)
     except duckdb.Error as error:
-        check_damage(error, [*listed(stores), folder / NAME])
+        check_damage(error, [*stores.paths, folder / NAME])
         raise
     return stores
 
 
-def stores_there(config: Config) -> Stores | None:
-    """The run's own stores, or those of a list or a pattern; null when one is asked for."""
+def open_stores(config: Config) -> Stores | None:
+    """Return the run's own stores, or those of a list or a pattern; None when one is to be made."""
     if config.run.path is not None:
         return load_stores(Path(config.run.path))
-    stores = several(config.store.path)
+    stores = Stores.expand(config.store.path)
     if stores is not None:
-        for note in stored_notes(stores):
+        for note in stores.notes:
             say(note)
     return stores
 
 
-def find_store(config: Config, inputs: Inputs) -> Path:
-    """The store that the configuration asks for, made if need be."""
+def find_store(config: Config, inputs: Inputs) -> Stores:
+    """Return the store that the configuration stands for, made if need be."""
     path = store_path(config, inputs.identity)
     if "dump" not in config.stages:
         if not existing(path, inputs.identity):
             raise SvtError(f"there is no store {path} yet; add dump to the stages")
-        return path
+        return Stores.of(path)
     for note in inputs.dataset.notes:
         say(note)
 
@@ -103,122 +99,99 @@ def find_store(config: Config, inputs: Inputs) -> Path:
         path, inputs.identity, lambda path: dump(local, inputs.dataset, inputs.identity, path)
     ):
         say(f"store {path} is there already; nothing to dump")
-    return path
+    return Stores.of(path)
 
 
-def _check_imported(config: Config) -> None:
-    """SvtError for a stage that needs a store, which an imported circuit has not."""
-    cannot = [stage for stage in config.stages if stage not in ("evaluate", "chart", "report")]
-    if cannot:
-        raise SvtError(
-            f"stages={list(config.stages)}: {config.run.path} is an imported circuit without a "
-            f"store, so there is no {' and no '.join(cannot)}; it has evaluate, chart and report"
-        )
+@dataclass(frozen=True)
+class Work:
+    """What the stages that fill results.duckdb work on."""
 
+    config: Config
+    folder: Path
+    stores: Stores
+    inputs: Inputs
+    seconds: Seconds
 
-def _check_unchanged(stores: Stores, inputs: Inputs) -> None:
-    """A model that runs again must run what the stores were made from."""
-    if read_identity(stores) != inputs.identity.key:
-        raise SvtError(
-            f"{in_words(stores)}: the model's files or the prompts have changed since it was made, "
-            "so they cannot be run again; start a new run without run.path"
-        )
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts of the stores, for a model that runs again."""
+        stored = self.stores.prompt_ids
+        return tuple(prompt for prompt in self.inputs.dataset.prompts if prompt.prompt_id in stored)
 
-
-def write_results(
-    config: Config, folder: Path, stores: Stores, inputs: Inputs, seconds: Seconds
-) -> None:
-    """Trace, interventions and evaluation into results.duckdb; what is not made anew stays."""
-    stages = set(config.stages)
-    if {"trace", "intervene"} <= stages:  # interventions start from a trace that is written
-        _write(config, folder, stores, inputs, {"trace"}, None, seconds)
-        stages.remove("trace")
-    with ExitStack() as stack:
-        changed = None
-        if "intervene" in stages:
-            with seconds.of("intervene"):
-                changed = stack.enter_context(
-                    intervening(
-                        config, folder, stores, inputs.model, stored_prompts(stores, inputs)
+    def write_results(self) -> None:
+        """Write trace, interventions and evaluation; what no stage makes again stays."""
+        stages = set(self.config.stages)
+        if {"trace", "intervene"} <= stages:  # interventions start from a trace that is written
+            self._write({"trace"}, None)
+            stages.remove("trace")
+        with ExitStack() as stack:
+            changed = None
+            if "intervene" in stages:
+                with self.seconds.of("intervene"):
+                    model, prompts = self.inputs.model, self.prompts
+                    changed = stack.enter_context(
+                        intervening(self.config, self.folder, self.stores, model, prompts)
                     )
-                )
-        _write(config, folder, stores, inputs, stages, changed, seconds)
+            self._write(stages, changed)
 
+    def _write(self, stages: Collection[str], changed: Finished | None) -> None:
+        config, seconds, keep = self.config, self.seconds, "trace" not in stages
+        if not keep and has_interventions(self.folder):
+            say("a new trace takes the place of the earlier one and of its interventions")
+        with writing_results(self.folder, self.stores, keep) as con:
+            if keep:
+                ((roots, warnings),) = con.execute(
+                    "SELECT roots, warnings FROM results.run"
+                ).fetchall()
+                roots, warnings = json.loads(roots), json.loads(warnings)
+                con.execute("DELETE FROM results.run")
+            else:
+                with seconds.of("trace"):
+                    traced = trace(con, config.trace)
+                roots, warnings = traced.roots, traced.warnings
+                for warning in warnings:
+                    say(f"warning: {warning}")
+            if changed is not None:
+                changed.fill_tables(con, config.intervene.strength)
+                earlier = [warning for warning in warnings if not warning.startswith(NOT_CHANGED)]
+                warnings = [*earlier, *changed.warnings]
+                if config.evaluate.edges == "validated":  # by interventions that were there before
+                    con.execute("DELETE FROM results.evaluation")
+                with seconds.of("faithfulness"):
+                    measure_faithfulness(con, config, self.inputs.model, self.prompts)
+            if "evaluate" in stages:
+                with seconds.of("evaluate"):
+                    reference = reference_file(config.evaluate.reference, config.model.name)
+                    evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
+            self._insert_run(con, roots, warnings)
+            con.execute("CHECKPOINT results")  # a full disk says so while the pictures still stand
+            remove_pictures(self.folder)  # a process that dies here leaves none of other results
 
-def _write(
-    config: Config,
-    folder: Path,
-    stores: Stores,
-    inputs: Inputs,
-    stages: Collection[str],
-    changed: Finished | None,
-    seconds: Seconds,
-) -> None:
-    keep = "trace" not in stages
-    if not keep and has_interventions(folder):
-        say("a new trace takes the place of the earlier one and of its interventions")
-    with writing_results(folder, stores, keep) as con:
-        if keep:
-            ((roots, warnings),) = con.execute("SELECT roots, warnings FROM results.run").fetchall()
-            roots, warnings = json.loads(roots), json.loads(warnings)
-            con.execute("DELETE FROM results.run")
-        else:
-            with seconds.of("trace"):
-                traced = trace(con, config.trace)
-            roots, warnings = traced.roots, traced.warnings
-            for warning in warnings:
-                say(f"warning: {warning}")
-        if changed is not None:
-            changed.fill_tables(con, config.intervene.strength)
-            earlier = [warning for warning in warnings if not warning.startswith(NOT_CHANGED)]
-            warnings = [*earlier, *changed.warnings]
-            if config.evaluate.edges == "validated":  # by the interventions that were there before
-                con.execute("DELETE FROM results.evaluation")
-            with seconds.of("faithfulness"):
-                measure_faithfulness(con, config, inputs.model, stored_prompts(stores, inputs))
-        if "evaluate" in stages:
-            with seconds.of("evaluate"):
-                reference = reference_file(config.evaluate.reference, config.model.name)
-                evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
-        _insert_run(con, config, stores, roots, warnings, seconds)
-        con.execute("CHECKPOINT results")  # a full disk says so while the pictures still stand
-        remove_pictures(folder)  # and who dies here leaves none beside results that are not theirs
-
-
-def stored_prompts(stores: Stores, inputs: Inputs) -> tuple[Prompt, ...]:
-    """The prompts of the stores, for a model that runs again."""
-    with connect(stores) as con:
-        stored = {n for (n,) in con.execute("SELECT prompt_id FROM store.prompts").fetchall()}
-    return tuple(prompt for prompt in inputs.dataset.prompts if prompt.prompt_id in stored)
+    def _insert_run(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        roots: Sequence[Sequence[int]],
+        warnings: Sequence[str],
+    ) -> None:
+        con.execute(
+            "INSERT INTO results.run BY NAME SELECT $svt_version AS svt_version, $config AS "
+            "config, $store_path AS store_path, (SELECT identity FROM store.dump) AS "
+            "store_identity, nullif((SELECT count(*) FROM store.prompts), 0) AS n_prompts, "
+            "$roots AS roots, $warnings AS warnings, $seconds AS seconds, 'done' AS status",
+            {
+                "svt_version": svt.__version__,
+                "config": json.dumps(to_mapping(self.config)),
+                "store_path": self.stores.to_text(),
+                "roots": json.dumps([list(root) for root in roots]),
+                "warnings": json.dumps(list(warnings)),
+                "seconds": json.dumps(self.seconds.rounded()),
+            },
+        )
 
 
 def remove_pictures(folder: Path) -> None:
-    """Takes away the pictures of results that are no more."""
+    """Remove the pictures of results that are no more."""
     if (folder / CHARTS).exists() or (folder / REPORT).exists():
         shutil.rmtree(folder / CHARTS, ignore_errors=True)
         (folder / REPORT).unlink(missing_ok=True)
         say("the earlier results' charts and report were removed")
-
-
-def _insert_run(
-    con: duckdb.DuckDBPyConnection,
-    config: Config,
-    stores: Stores,
-    roots: Sequence[Sequence[int]],
-    warnings: Sequence[str],
-    seconds: Seconds,
-) -> None:
-    con.execute(
-        "INSERT INTO results.run BY NAME SELECT $svt_version AS svt_version, $config AS config, "
-        "$store_path AS store_path, (SELECT identity FROM store.dump) AS store_identity, "
-        "nullif((SELECT count(*) FROM store.prompts), 0) AS n_prompts, $roots AS roots, "
-        "$warnings AS warnings, $seconds AS seconds, 'done' AS status",
-        {
-            "svt_version": svt.__version__,
-            "config": json.dumps(to_mapping(config)),
-            "store_path": as_text(stores) if stores != () else None,
-            "roots": json.dumps([list(root) for root in roots]),
-            "warnings": json.dumps(list(warnings)),
-            "seconds": json.dumps(seconds.rounded()),
-        },
-    )

@@ -23,7 +23,7 @@ from svt.db.catalog import quoted, tables, view_names
 from svt.db.connect import connect
 from svt.db.damage import check_damage
 from svt.db.parquet import COUNTS
-from svt.db.stores import Stores, listed
+from svt.db.stores import Stores
 from svt.db.target import files_of
 from svt.errors import SvtError
 from svt.store.export_readme import readme
@@ -45,7 +45,7 @@ def export(target: Path, folder: Path) -> None:
         try:
             rows = _write(stores, results, temporary)
         except duckdb.Error as error:
-            check_damage(error, [*listed(stores or ()), *([results] if results else [])])
+            check_damage(error, [*(stores.paths if stores else ()), *filter(None, [results])])
             raise
         text = readme(target.name, temporary, folder)
         (temporary / README).write_text(text, encoding="utf-8")  # 2

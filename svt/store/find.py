@@ -6,17 +6,14 @@
    waits at the lock and then finds the first one's work.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from svt.config import Config
-from svt.db.connect import connect
 from svt.db.identity import Identity
-from svt.db.stores import Stores, read_identity
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.system.progress import say
 
@@ -32,7 +29,7 @@ def existing(path: Path, identity: Identity) -> bool:
     """Whether `path` holds the store of this identity; SvtError when it holds another one."""
     if not path.exists():
         return False
-    held = read_identity(path)
+    held = Stores.of(path).identity
     if held != identity.key:
         raise SvtError(
             f"store {path} holds something else than what is asked for "
@@ -65,21 +62,3 @@ def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -
         return False
     finally:
         lock.release()
-
-
-def stored_config(stores: Stores) -> dict[str, Any]:
-    """The configuration that stores were dumped with, as plain values (svt/db/union.py)."""
-    config: dict[str, Any] = _of_dump(stores, "config")
-    return config
-
-
-def stored_notes(stores: Stores) -> list[str]:
-    """What was remarked when the stores were made, and what shards are not among them."""
-    return _of_dump(stores, "notes") or []
-
-
-def _of_dump(stores: Stores, column: str) -> Any:
-    read_identity(stores)
-    with connect(stores) as con:
-        ((value,),) = con.execute(f"SELECT {column} FROM store.dump").fetchall()
-    return json.loads(value or "null")

@@ -17,7 +17,7 @@ import duckdb
 
 from svt.db.catalog import create_tables
 from svt.db.connect import connect
-from svt.db.stores import Stores, from_text, in_words, read_identity
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside
@@ -96,24 +96,17 @@ def has_interventions(folder: Path) -> bool:
         return False
 
 
-def load_stores(folder: Path) -> tuple[Path, ...]:
+def load_stores(folder: Path) -> Stores:
     """The stores that a run folder's results name; SvtError when one is gone or another.
 
     An imported circuit has none.
     """
     row = _run_row(folder)
-    if row["store_path"] is None:
-        return ()
-    stores = from_text(row["store_path"])
-    for path in stores:
-        if not path.exists():
-            raise SvtError(
-                f"{folder}: its store {path} is gone; make the run anew without run.path"
-            )
-    if read_identity(stores) != row["store_identity"]:
-        raise SvtError(
-            f"{folder}: {in_words(stores)} is not what it was made from any more; run anew"
-        )
+    stores = Stores.from_text(row["store_path"])
+    for path in stores.missing:
+        raise SvtError(f"{folder}: its store {path} is gone; make the run anew without run.path")
+    if stores.paths and stores.identity != row["store_identity"]:
+        raise SvtError(f"{folder}: {stores} is not what it was made from any more; run anew")
     return stores
 
 

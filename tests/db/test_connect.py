@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from svt.db.connect import connect, create_tables
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from tests.store_rows import StoreRows, connection
 
@@ -22,7 +23,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_results_are_searched_before_the_store(store: Path, tmp_path: Path) -> None:
-    con = connect(store, tmp_path / "r.duckdb", results_writable=True)
+    con = connect(Stores.of(store), tmp_path / "r.duckdb", results_writable=True)
     create_tables(con, "results", "results")
     assert con.execute("SELECT current_setting('search_path')").fetchone() == (
         "results.main,store.main",
@@ -41,7 +42,7 @@ def test_results_are_searched_before_the_store(store: Path, tmp_path: Path) -> N
 def test_what_is_read_is_not_written(store: Path, tmp_path: Path) -> None:
     results = tmp_path / "r.duckdb"
     duckdb.connect(str(results)).close()
-    con = connect(store, results)
+    con = connect(Stores.of(store), results)
     for statement in ("DELETE FROM store.prompts", "CREATE TABLE results.x (i INTEGER)"):
         with pytest.raises(duckdb.Error, match="read-only"):
             con.execute(statement)
@@ -49,7 +50,7 @@ def test_what_is_read_is_not_written(store: Path, tmp_path: Path) -> None:
 
 
 def test_either_file_is_enough(store: Path, tmp_path: Path) -> None:
-    with connect(store) as con:
+    with connect(Stores.of(store)) as con:
         assert con.execute("SELECT n_layers FROM dump").fetchone() == (4,)
         assert con.execute("SELECT shown_count(0.5, NULL)").fetchone() == (1,)
     results = tmp_path / "r.duckdb"
@@ -61,16 +62,16 @@ def test_either_file_is_enough(store: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(SvtError, match=r"gone.duckdb: no such store file"):
-        connect(tmp_path / "gone.duckdb")
+        connect(Stores.of(tmp_path / "gone.duckdb"))
     other = tmp_path / "other.duckdb"
     other.write_text("no database")
     with pytest.raises(SvtError, match=r"other.duckdb is not a store that svt can read"):
-        connect(other)
+        connect(Stores.of(other))
 
 
 def test_a_variable_is_no_table(store: Path) -> None:
     frame = pl.DataFrame({"x": [1, 2]})
-    with connect(store) as con:
+    with connect(Stores.of(store)) as con:
         with pytest.raises(duckdb.CatalogException, match="frame does not exist"):
             con.sql("SELECT * FROM frame")
         for given in (frame, frame.to_arrow()):  # given by name, it is one

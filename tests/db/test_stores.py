@@ -8,11 +8,10 @@ import pytest
 
 from svt.db.catalog import tables, view_names
 from svt.db.connect import connect
-from svt.db.stores import as_text, from_text, read_identity, several
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.named import run
 from svt.store.export import export
-from svt.store.find import stored_config
 from tests.store_rows import StoreRows, connection
 
 SETTINGS = {
@@ -56,7 +55,7 @@ def shards(tmp_path: Path, **dump: Any) -> tuple[Path, Path]:
 
 def test_every_table_of_the_union_is_that_of_one_store(tmp_path: Path) -> None:
     whole = make(tmp_path / "whole.duckdb", 0, 1, 2, 3)
-    with connect(whole) as one, connect(shards(tmp_path)[::-1]) as several:
+    with connect(Stores.of(whole)) as one, connect(Stores.of(shards(tmp_path)[::-1])) as several:
         assert tables(one, "store") == tables(several, "store")
         for table in sorted(tables(one, "store") - {"dump"}):
             order = "ORDER BY ALL" if table in view_names() else ""  # others keep theirs
@@ -80,14 +79,14 @@ def test_the_dump_row_of_a_union(tmp_path: Path) -> None:
                 "UPDATE s.dump SET seconds = ?, notes = ?, worst_residual = ?, peak_bytes = 7",
                 [json.dumps(seconds), json.dumps(notes), worst],
             )
-    with connect(made) as con:
+    with connect(Stores.of(made)) as con:
         (row,) = con.sql("FROM store.dump").pl().to_dicts()
     assert json.loads(row["seconds"]) == {"load": 3.5, "write": 1}
     assert json.loads(row["notes"]) == ["n", "m"]
     assert (row["worst_residual"], row["worst_closure"], row["peak_bytes"]) == (0.5, None, 7)
     dataset = json.loads(row["config"])["dataset"]
     assert (dataset["shard"], dataset["n_shards"]) == (0, 1)  # both shards are the whole
-    with connect(made[::-1]) as con:
+    with connect(Stores.of(made[::-1])) as con:
         assert con.execute("SELECT identity FROM store.dump").fetchall() == [(row["identity"],)]
     assert row["identity"] not in ("x", "y")
 
@@ -96,7 +95,7 @@ def test_a_shard_that_is_not_there_is_told(tmp_path: Path) -> None:
     settings = {"dataset": {"n_shards": 4}}
     third = {"dataset": {"n_shards": 4, "shard": 2}}
     first = make(tmp_path / "0.duckdb", 0, settings=settings)
-    with connect([first, make(tmp_path / "2.duckdb", 2, settings=third)]) as con:
+    with connect(Stores.of([first, make(tmp_path / "2.duckdb", 2, settings=third)])) as con:
         ((notes, config),) = con.execute("SELECT notes, config FROM store.dump").fetchall()
     assert json.loads(notes) == ["2 of 4 shards are here, dataset.shard=1,3 is not"]
     assert json.loads(config)["dataset"]["n_shards"] == 4
@@ -109,7 +108,7 @@ def test_of_many_shards_that_are_not_there_the_first_are_told(tmp_path: Path) ->
         for shard in (0, 2)
         for settings in [{"n_shards": n_shards, "shard": shard}]
     ]
-    with connect(made) as con:
+    with connect(Stores.of(made)) as con:
         ((notes,),) = con.execute("SELECT notes FROM store.dump").fetchall()
     told = "dataset.shard=1,3,4,5,6,7,8,9,10,11 and 2147483636 more is not"
     assert json.loads(notes) == [f"2 of {n_shards} shards are here, {told}"]
@@ -124,15 +123,16 @@ def test_an_exported_union_beside_a_store_is_the_union_of_all_three(tmp_path: Pa
         for shard in range(3)
     ]  # fmt: skip
     export(tmp_path / "[01].duckdb", tmp_path / "out")
-    with connect(parts) as one, connect([tmp_path / "out", parts[2]]) as other:
+    mixed = Stores.of([tmp_path / "out", parts[2]])
+    with connect(Stores.of(parts)) as one, connect(mixed) as other:
         assert one.sql("FROM dump").fetchall() == other.sql("FROM dump").fetchall()
-    assert read_identity([tmp_path / "out", parts[2]]) == read_identity(parts)
-    config = stored_config([tmp_path / "out", parts[2]])
+    assert mixed.identity == Stores.of(parts).identity
+    config = mixed.config
     assert [dataset["shard"] for dataset in config["datasets"]] == [0, 1, 2]
 
 
 def test_without_a_store_every_query_runs_and_finds_nothing(tmp_path: Path) -> None:
-    with connect([]) as con:
+    with connect(Stores.of([])) as con:
         assert run(con, "summary").is_empty()
         assert run(con, "firings").is_empty()
         assert con.sql("FROM upstream").pl().is_empty()
@@ -151,43 +151,43 @@ def test_stores_that_do_not_go_together_are_named(tmp_path: Path) -> None:
         other.unlink(missing_ok=True)
         make(other, 1, **change)
         with pytest.raises(SvtError, match=rf"first.duckdb and .*other.duckdb do not go .* {told}"):
-            connect([first, other])
+            connect(Stores.of([first, other]))
 
 
 def test_the_same_prompt_twice_is_refused(tmp_path: Path) -> None:
     stores = [make(tmp_path / "1.duckdb", 0, 1), make(tmp_path / "2.duckdb", 1, 2)]
     with pytest.raises(SvtError, match=r"1.duckdb and .*2.duckdb both hold prompt 1; name stores"):
-        connect(stores)
+        connect(Stores.of(stores))
 
 
 def test_a_batch_size_makes_no_other_store(tmp_path: Path) -> None:
     larger = {"dump": {"batch_size": 64}}
-    with connect(
-        [make(tmp_path / "1.duckdb", 0), make(tmp_path / "2.duckdb", 1, settings=larger)]
-    ) as con:
+    first = make(tmp_path / "1.duckdb", 0)
+    second = make(tmp_path / "2.duckdb", 1, settings=larger)
+    with connect(Stores.of([first, second])) as con:
         assert con.execute("SELECT count(*) FROM prompts").fetchall() == [(2,)]
 
 
 def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
     old = make(tmp_path / "old.duckdb", 1, schema_version=1)
     with pytest.raises(SvtError, match=r"old.duckdb was written by svt 0 in schema 1, this svt"):
-        connect([make(tmp_path / "new.duckdb", 0), old])
+        connect(Stores.of([make(tmp_path / "new.duckdb", 0), old]))
 
 
 def test_a_store_named_twice_is_one(tmp_path: Path) -> None:
     store = make(tmp_path / "1.duckdb", 0)
-    with connect([store, store]) as con:
+    with connect(Stores.of([store, store])) as con:
         assert con.execute("SELECT count(*) FROM prompts").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/x.duckdb", ["a", "~nobody-of-this-name/*"]])
 def test_a_home_that_there_is_not(name: str | list[str]) -> None:
     with pytest.raises(SvtError, match="no home folder is known for ~nobody-of-this-name; write"):
-        several(name)
+        Stores.expand(name)
 
 
 def test_paths_as_text() -> None:
     one, two = Path("/a/[1].duckdb"), Path("/b.duckdb")
-    assert as_text(one) == "/a/[1].duckdb"
-    for stores in ((one,), (one, two)):
-        assert from_text(as_text(stores)) == stores
+    assert Stores.of(one).to_text() == "/a/[1].duckdb"
+    for stores in map(Stores.of, ((), (one,), (one, two))):
+        assert Stores.from_text(stores.to_text()) == stores

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import duckdb
 
 from svt.db.connect import connect
+from svt.db.stores import Stores
 from svt.store.checks import run_checks
 
 Content = dict[str, tuple[object, ...]]
@@ -36,7 +37,7 @@ def stores(folder: Path) -> list[Path]:
 
 def check_store(path: Path) -> None:
     """A file under a store's name is whole, and sound by the store's own checks."""
-    with connect(path) as con:
+    with connect(Stores.of(path)) as con:
         assert con.execute("SELECT count(*) FROM store.dump").fetchall() == [(1,)]
         run_checks(con)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from svt.db.connect import connect
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.named import bind, load_query, parse_query, run
 from svt.query.param import Param
@@ -133,7 +134,7 @@ def test_rows_come_back_with_plain_columns() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.duckdb" for name in ("store", "results")}
     connection(store_file=files["store"], results_file=files["results"]).close()
-    with connect(files["store"]) as con, pytest.raises(SvtError, match="a store alone"):
+    with connect(Stores.of(files["store"])) as con, pytest.raises(SvtError, match="a store alone"):
         run(con, "graph_edges")
     with connect(None, files["results"]) as con, pytest.raises(SvtError, match="is no store besi"):
         run(con, "graph_edges")

@@ -375,13 +375,13 @@ def test_a_silent_root_is_a_warning() -> None:
     ("change", "told"),
     [
         ({"roots": ((0, 1), (1, 0))}, r"no root fires: 0\.1, 1\.0 never attends from end to any"),
-        ({"roots": ((4, 0),)}, r"no head \[4,0\]; the model has layers 0 to 3 and heads 0 to 1"),
-        ({"roots": ((0, 2),)}, r"no head \[0,2\]"),
-        ({"roots": ((0, -1),)}, r"no head \[0,-1\]"),
-        ({"root_dest": "S2"}, r"trace.root_dest=S2: no such role; the store has IO, end"),
-        ({"root_src": "S1"}, r"trace.root_src=S1: no such role; the store has IO, end"),
+        ({"roots": ((4, 0),)}, r"no head 4\.0; the model has layers 0 to 3 and heads 0 to 1"),
+        ({"roots": ((0, 2),)}, r"no head 0\.2"),
+        ({"roots": ((0, -1),)}, r"no head 0\.-1"),
+        ({"root_dest": "S2"}, r"trace.root_dest=S2: no such role; the prompts have IO, end"),
+        ({"root_src": "S1"}, r"trace.root_src=S1: no such role; the prompts have IO, end"),
         ({"root_src": "IO"}, r"no root fires"),
-        ({"firing_weight": 0.05}, r"firing_weight=0.05 lies below the store's dump.min_weight=0.1"),
+        ({"firing_weight": 0.05}, r"firing_weight=0.05 lies below dump.min_weight=0.1"),
         ({"roots": "auto", "firing_weight": 0.95}, r"trace.roots=auto finds none"),
     ],
 )
@@ -407,7 +407,7 @@ def test_a_store_without_heads_upstream_has_no_trace_of_heads() -> None:
     con.execute(
         """UPDATE store.dump SET config = '{"dump": {"min_weight": 0.1, "components": ["mlp"]}}'"""
     )
-    told = r"holds no heads as upstream components \(dump.components=\[mlp\]\); dump again"
+    told = r"dump.components=\[mlp\] stores no heads; dump again"
     with pytest.raises(SvtError, match=told):
         trace(con, PAPER)
     assert trace(con, replace(PAPER, components="all")).roots == ((3, 0),)

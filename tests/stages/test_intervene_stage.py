@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from svt.db.connect import connect
+from svt.db.stores import Stores
 from svt.paths import conf_dir
 from svt.stages import intervene as stage
 from svt.store.results import NAME
@@ -31,7 +32,7 @@ def asked(run: Path, sql: str) -> list[tuple[Any, ...]]:
     """Rows over a run's results and its store."""
     with duckdb.connect(str(run / NAME), read_only=True) as con:
         ((store,),) = con.execute("SELECT store_path FROM run").fetchall()
-    with connect(Path(store), run / NAME) as con:
+    with connect(Stores.of(Path(store)), run / NAME) as con:
         return con.execute(sql).fetchall()
 
 

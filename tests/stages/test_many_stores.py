@@ -9,6 +9,7 @@ import pytest
 
 from svt.db.catalog import tables
 from svt.db.connect import connect
+from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.query.named import list_queries, run
 from tests.conftest import SMALL, Finished, Svt, svt_in
@@ -102,7 +103,10 @@ def test_shards_hold_what_the_whole_holds(finished: Finished, shards: Finished) 
     assert [path.name[:26] for path in shards.stores] == [
         f"ioi-mini-ioi-shard-{i}-of-4-" for i in range(4)
     ]
-    with connect(finished.stores[0]) as whole, connect(shards.stores) as union:
+    with (
+        connect(Stores.of(finished.stores[0])) as whole,
+        connect(Stores.of(shards.stores)) as union,
+    ):
         for select in (
             "pair_id, prompt_id, layer, head, dest, src, eligible, sampled FROM pairs",
             "* FROM roles",

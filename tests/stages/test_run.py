@@ -98,12 +98,12 @@ def _edges(run: Path) -> int:
     ("overrides", "told"),
     [
         (["trace.firing_weight=0.05"], "lies below dump.min_weight=0.1"),
-        (["trace.roots=[[99,0]]"], "there is no head [99,0]; the model has layers 0 to 7"),
-        (["dump.coordinates=[[20,1]]"], "there is no head [20,1]"),
-        (["evaluate.reference=wang2023"], "wang2023.csv: there is no head [9,9]"),
+        (["trace.roots=[[99,0]]"], "there is no head 99.0; the model has layers 0 to 7"),
+        (["dump.coordinates=[[20,1]]"], "there is no head 20.1"),
+        (["evaluate.reference=wang2023"], "there is no head 9.9"),
         (["dump.components=[mlp]"], "add head to dump.components"),
         (["trace.root_src=S1-1", "dataset.pattern=ABBA"], "no such role"),
-        (["dataset=text"], "trace.root_dest=end: no such role, the prompts have none"),
+        (["dataset=text"], "trace.root_dest=end: the prompts have no roles"),
         (["trace.root_dest=nowhere"], "nowhere"),
         (["evaluate.reference=wang2032"], "wang2023"),
         (["evaluate.reference=none.csv"], "none.csv"),
@@ -165,7 +165,7 @@ def test_overrides_that_run_path_cannot_keep_are_refused(
     assert svt(f"run.path={run}", "stages=[chart]", "trace.coverage=0.3").code == 1
     assert "add trace to the stages" in capfd.readouterr().err
     assert svt(f"run.path={run}", "stages=[chart]", "chart.heads=[[99,0]]").code == 1
-    assert "chart.heads: there is no head [99,0]; the model has" in capfd.readouterr().err
+    assert "chart.heads: there is no head 99.0; the model has" in capfd.readouterr().err
     assert svt(f"run.path={run}", "stages=[trace]", "~trace.coverage").code == 1
     assert "Traceback" not in capfd.readouterr().err
     assert svt("-m", f"run.path={run}", "stages=[chart]", "chart.format=[json],[svg]").code == 1
@@ -246,8 +246,8 @@ def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None
     [
         (
             ["trace.slices=all"],
-            "trace.slices=all, but dump.all_slices=false stores no contributions through all "
-            "slices; add dump.all_slices=true",
+            "trace.slices=all needs contributions through all slices, which "
+            "dump.all_slices=false does not store",
         ),
         (
             ["chart.figures=[graph,graph_all_slices]"],
@@ -269,7 +269,7 @@ def test_a_store_without_all_slices_has_no_such_trace(
 ) -> None:
     assert svt(f"run.path={finished.runs[0]}", "stages=[trace]", "trace.slices=all").code == 1
     assert "dump.all_slices=true" in capfd.readouterr().err
-    told = "query {}: the store holds no contributions through all slices; dump again with"
+    told = "query {} needs contributions through all slices, which dump.all_slices=false"
     for query, *params in (
         ("baseline_without_svd",),
         ("graph_links_all_slices",),

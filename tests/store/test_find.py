@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from svt.db.identity import SCHEMA_VERSION, Identity
-from svt.db.stores import read_identity
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.store.find import existing, find_or_make
 
@@ -37,7 +37,7 @@ def test_another_content_is_refused_and_kept(tmp_path: Path) -> None:
     make(path, key="something else")
     with pytest.raises(SvtError, match=r"holds something else.*leave store\.path out"):
         find_or_make(path, WANTED, make)
-    assert read_identity(path) == "something else"
+    assert Stores.of(path).identity == "something else"
 
 
 def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -101,4 +101,4 @@ def test_four_processes_make_one_store(tmp_path: Path) -> None:
     for racer in racers:
         racer.join(60)
     assert sorted(made.get(timeout=5) for _ in racers) == [False, False, False, True]
-    assert read_identity(path) == "wanted"
+    assert Stores.of(path).identity == "wanted"

@@ -11,6 +11,7 @@ from svt.cli.export import main
 from svt.cli.sql import answer
 from svt.db.catalog import tables
 from svt.db.connect import connect
+from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.store import export as exporting
 from svt.store.export import BY_LAYER, export
@@ -28,7 +29,7 @@ def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_it_opens_with_every_row_and_type(finished: Finished, exported: Path) -> None:
-    with connect(finished.stores[0]) as store, connect(exported) as again:
+    with connect(Stores.of(finished.stores[0])) as store, connect(Stores.of(exported)) as again:
         assert tables(store, "store") == tables(again, "store")
         for table in sorted(tables(store, "store")):
             one, other = (c.sql(f"FROM store.{table} ORDER BY ALL").pl() for c in (store, again))
@@ -99,7 +100,7 @@ def test_the_readme_makes_the_long_views(
     ):
         cast = "side::VARCHAR AS side, component::VARCHAR AS component"
         shown = f"* REPLACE ({cast})" if name == "upstream" else "*"
-        with connect(finished.stores[0]) as con:
+        with connect(Stores.of(finished.stores[0])) as con:
             wanted = con.sql(f"SELECT {shown} FROM {name}").pl()
         columns = [column for column in made[name].columns if column in wanted.columns]
         assert {*keys, "contribution"} <= set(columns) == set(made[name].columns)
@@ -114,7 +115,7 @@ def test_a_folder_of_an_older_svt_is_refused(tmp_path: Path) -> None:
     dump.with_columns(schema_version=2).write_parquet(tmp_path / "out" / "dump.parquet")
     (tmp_path / "out" / "writers.parquet").unlink()
     with pytest.raises(SvtError, match=r"out was written by svt 0 in schema 2, .* dump again"):
-        connect(tmp_path / "out")
+        connect(Stores.of(tmp_path / "out"))
 
 
 def test_large_tables_are_written_some_prompts_at_a_time(
@@ -130,7 +131,7 @@ def test_large_tables_are_written_some_prompts_at_a_time(
         for layer in (1, 2)
         for first in (3, 7)
     ]
-    with connect(store) as one, connect(tmp_path / "out") as other:
+    with connect(Stores.of(store)) as one, connect(Stores.of(tmp_path / "out")) as other:
         for table in (*BY_LAYER, "prompts"):
             a, b = (c.sql(f"FROM {table} ORDER BY ALL").pl() for c in (one, other))
             assert a.equals(b), table
@@ -139,7 +140,7 @@ def test_large_tables_are_written_some_prompts_at_a_time(
 def test_stores_together_become_one_folder(finished: Finished, tmp_path: Path) -> None:
     parts = cut(finished.stores[0], tmp_path / "cut", 2)
     export(tmp_path / "cut" / "*.duckdb", tmp_path / "out")
-    with connect(parts) as union, connect([tmp_path / "out"]) as again:
+    with connect(Stores.of(parts)) as union, connect(Stores.of([tmp_path / "out"])) as again:
         for query in ("FROM dump", "FROM upstream ORDER BY ALL"):
             assert union.sql(query).pl().equals(again.sql(query).pl())
 
@@ -200,7 +201,7 @@ def test_what_is_gone_is_named(tmp_path: Path, name: str, told: str) -> None:
     export(make(tmp_path / "store.duckdb", 0, 1), tmp_path / "out")
     (tmp_path / "out" / name).rename(tmp_path / "gone")
     with pytest.raises(SvtError, match=rf"{told}; export the store anew"):
-        connect(tmp_path / "out")
+        connect(Stores.of(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_a_file_that_is_another_is_named(tmp_path: Path, name: str, content: byt
         content = (out / "prompts.parquet").read_bytes()
     file.write_bytes(content)
     with pytest.raises(SvtError, match=rf"out.*{name}.* cannot be read .*; export the store anew"):
-        connect(out)
+        connect(Stores.of(out))
 
 
 def test_a_damaged_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,5 +263,5 @@ def test_the_working_folder(
     main([str(store), "."])
     assert "0 files" not in capsys.readouterr().out
     monkeypatch.chdir(tmp_path)
-    with connect(tmp_path / "out") as con:
+    with connect(Stores.of(tmp_path / "out")) as con:
         assert con.execute("SELECT count(*) FROM prompts").fetchall() == [(1,)]

@@ -1,0 +1,63 @@
+"""What a store cannot answer, in the same words before it is dumped and when it is read.
+
+svt/stages/preflight.py asks with the settings of a dump to come, svt/query/ with those of a store.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from svt.config import Head, TraceConfig
+from svt.errors import SvtError
+
+
+def check_heads(key: str, heads: Iterable[Head], shape: tuple[int, int]) -> None:
+    """SvtError for the first of `heads` that a model of `shape` (layers, heads) lacks.
+
+    `key` says where it is named: a setting, or a file and its row.
+    """
+    n_layers, n_heads = shape
+    for layer, head in heads:
+        if not (0 <= layer < n_layers and 0 <= head < n_heads):
+            raise SvtError(
+                f"{key}: there is no head {layer}.{head}; the model has layers 0 to {n_layers - 1} "
+                f"and heads 0 to {n_heads - 1}"
+            )
+
+
+def check_role(key: str, role: str, roles: Iterable[str]) -> None:
+    """SvtError when no prompt has `role`; `roles` are those that the prompts have."""
+    known = sorted(roles)
+    if not known:
+        raise SvtError(
+            f"{key}={role}: the prompts have no roles, so there is no token to start at; use a "
+            'dataset with roles, or dump only: "stages=[dump]"'
+        )
+    if role not in known:
+        raise SvtError(f"{key}={role}: no such role; the prompts have {', '.join(known)}")
+
+
+def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
+    """SvtError for a trace that needs more than a store of these `dump` settings holds."""
+    components, min_weight = dump.get("components", ["head"]), dump.get("min_weight", 0.0)
+    if trace.components == "head" and "head" not in components:
+        raise SvtError(
+            f"trace.components=head, but dump.components=[{','.join(components)}] stores no heads; "
+            "dump again with head among dump.components"
+        )
+    if trace.firing_weight < min_weight:
+        raise SvtError(
+            f"trace.firing_weight={trace.firing_weight:g} lies below dump.min_weight="
+            f"{min_weight:g}: weaker pairs are not in the store; raise trace.firing_weight, or "
+            "dump again with a lower dump.min_weight"
+        )
+    if trace.slices == "all":
+        check_all_slices("trace.slices=all", dump.get("all_slices", True))
+
+
+def check_all_slices(what: str, stored: bool) -> None:
+    """SvtError when `what` needs contributions through all slices and they are not `stored`."""
+    if not stored:
+        raise SvtError(
+            f"{what} needs contributions through all slices, which dump.all_slices=false does not "
+            "store; make a new run with dump.all_slices=true, or take experiment=all_slices"
+        )
