@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from svt.cli import summary, sweep
 from svt.cli.compose import configuration
+from svt.cli.console import STOPPED, flush, write
 from svt.config import Config
 from svt.errors import SvtError
 from svt.paths import PACKAGE, conf_dir
@@ -53,7 +54,7 @@ def main() -> None:
             raise HydraException(f"{told}: names no key; write key=value")
         app()
     except KeyboardInterrupt:
-        say("stopped; what was finished is kept, nothing half-written was left")
+        say(STOPPED)
         sys.exit(130)
     except (HydraException, OmegaConfBaseException, OSError) as error:
         _fail(_one_line(error))
@@ -63,6 +64,7 @@ def main() -> None:
         first = str(error).strip().splitlines()[0]
         _fail(f"the process of a job ended without an answer ({first}); what was finished is kept")
     finally:
+        flush()
         done = sweep.folder is None or sweep.collect(sweep.folder)  # 4
     if failures or not done:
         sys.exit(1)
@@ -83,13 +85,15 @@ def task(composed: DictConfig) -> None:
             config = configuration(composed, overrides)  # 1, 2
             try:
                 stores = run_stages(config, folder)  # 3
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, duckdb.InterruptException, RuntimeError) as error:
+                if not _is_interruption(error):
+                    raise
                 _tell_how_to_go_on(config, folder)
-                raise
+                raise KeyboardInterrupt from error
         if stores is not None:
-            print(("" if job else "\n") + summary.found(config, folder, stores))
+            write(("" if job else "\n") + summary.found(config, folder, stores) + "\n")
         if job is None:
-            print(f"\n{summary.where(folder, stores)}")
+            write(f"\n{summary.where(folder, stores)}\n")
         else:
             job.done(stores)
     except SvtError as error:
@@ -125,6 +129,13 @@ def _fail(told: str, job: "sweep.Job | None" = None) -> None:
     say(f"svt: {told}")
     if job is not None:
         job.failed(told)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Also DuckDB's, which says that Ctrl-C came inside a statement."""
+    if isinstance(error, KeyboardInterrupt | duckdb.InterruptException):
+        return True
+    return "Query interrupted" in str(error)
 
 
 def _is_of_memory(error: Exception) -> bool:

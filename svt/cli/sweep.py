@@ -33,6 +33,7 @@ from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.query.named import run
 from svt.store.results import NAME as RESULTS
+from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside, write_atomically
 from svt.system.progress import say
@@ -107,8 +108,8 @@ def collect(at: Path) -> bool:
         }
         try:
             results = _read(at / str(number) / RESULTS) if job["status"] == "done" else {}
-        except duckdb.Error as error:
-            told = f"its {RESULTS} cannot be read: {str(error).splitlines()[0]}"
+        except SvtError as error:
+            told = f"its {RESULTS} cannot be read: {error}"
             marks["status"] = job["status"] = told
             results = {}
         if results:
@@ -177,7 +178,7 @@ def _read(path: Path) -> dict[str, pl.DataFrame]:
     """The tables of a job's results; none if it left none."""
     if not path.is_file():
         return {}
-    with duckdb.connect(str(path), read_only=True) as con:
+    with reading_results(path) as con:
         names = [name for (name,) in con.execute("SHOW TABLES").fetchall()]
         return {name: con.table(name).pl() for name in names}
 
