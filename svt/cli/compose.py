@@ -38,7 +38,10 @@ def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
         key = sorted(missing)[0]
         raise SvtError(f"{key} has no value yet: add {key}=...")
     keys = [override.split("=", 1)[0].lstrip("+") for override in overrides]
-    if tree["run"]["path"] is not None:
+    path = tree["run"]["path"]
+    if path is not None and not isinstance(path, str):
+        raise SvtError(f"run.path={path}: must be the folder of a finished run")
+    if path is not None:
         return from_mapping(_of_run(tree, keys))
     stores = Stores.expand(tree["store"]["path"])
     return from_mapping(tree if stores is None else _of_stores(tree, keys, stores))

@@ -3,8 +3,8 @@
 1. No connection installs or loads an extension.
 2. A file is a DuckDB file by its first bytes; DuckDB itself would fetch an extension for others.
 3. DuckDB reads a backslash as a separator of folders, and only names that are UTF-8.
-4. A connection that is shut opens no other file or address, and takes no other setting; it can still
-   write what is attached for writing.
+4. A connection that is shut opens no other file or address, and takes no other setting; it still
+   writes what is attached for writing.
 5. An error of DuckDB is a lock, a lack of memory, or says that the file is no whole database.
 """
 
@@ -49,9 +49,7 @@ def check_file(path: Path, kind: str) -> None:
         with path.open("rb") as file:
             begin = file.read(place.stop)
     except OSError as error:
-        raise SvtError(
-            f"{path} cannot be read ({error.strerror}); check who may read it"
-        ) from error
+        raise SvtError(f"{path} cannot be read ({error.strerror}); see who may") from error
     if begin[place] != magic:
         raise SvtError(
             f"{path} is not a {kind} that svt can read (it does not begin as a DuckDB file does); "

@@ -7,8 +7,8 @@
 3. Another target is opened beside it as the catalogs `other_results` and `other_store`.
 4. Everything is read-only, and afterwards the connection opens no other file or address, unless
    that is asked for.
-5. A question takes MOST_BYTES of memory at most, and half of what there is; beyond that DuckDB sorts
-   on the disk, in the folder for temporary files.
+5. A question takes MOST_BYTES of memory at most, and half of what there is; beyond that DuckDB
+   sorts on the disk, in the folder for temporary files.
 """
 
 import tempfile

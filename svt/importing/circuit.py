@@ -210,6 +210,8 @@ def _counted(circuit: Circuit) -> Sequence[Edge]:
 
 def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
     first = group[0]
+    n_prompts: int | None
+    n_firings: int | None
     row = {
         name: getattr(first, name)
         for name in ("up_layer", "up_head", "component", "layer", "head", "side", "role")
@@ -225,8 +227,7 @@ def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
         }
     place = first.place
     n_visits = _sum((edge.n_visits for edge in group), place, "n_visits")
-    n_prompts: int | None = 1
-    n_firings: int | None = len({edge.firing for edge in group})
+    n_prompts, n_firings = 1, len({edge.firing for edge in group})
     if one_prompt:
         total = _total((e.total if e.total is not None else e.mean for e in group), place)
     else:  # 4

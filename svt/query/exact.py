@@ -69,8 +69,8 @@ def _frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any) -> pl
     frame = relation.pl()
     if frame.height > most:
         raise SvtError(f"SQL: gives more than {most} rows; add a limit, or ask for less")
-    for name, kind in types.items():
-        _check_values(frame[name], kind)
+    for name, told in types.items():
+        _check_values(frame[name], told)
     return frame.with_columns(pl.selectors.categorical().cast(pl.String))
 
 
@@ -100,7 +100,7 @@ def _check_values(values: pl.Series, kind: str) -> None:
     if not values.to_physical().is_between(low, high).all():
         raise _refused(
             values.name,
-            "holds dates that are infinite or not in years 1 to 9999",
+            "holds dates that are infinite or beyond year 9999",
             "column::varchar",
         )
 

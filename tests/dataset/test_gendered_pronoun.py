@@ -9,6 +9,7 @@ import yaml
 
 from svt.config import DatasetConfig
 from svt.dataset import Tokenizer, load_prompts
+from svt.dataset.lexicon import read_nouns
 from svt.errors import SvtError
 from svt.paths import conf_dir
 from tests.dataset.samples import DEFAULTS, shipped_words, spaced
