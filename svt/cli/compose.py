@@ -51,6 +51,7 @@ def _of_run(tree: Tree, keys: Sequence[str]) -> Tree:
     """Step 1."""
     stored = _with_new_keys(load_config(Path(tree["run"]["path"])), tree)
     stored["run"], stored["stages"] = tree["run"], tree["stages"]
+    stored["store"] = tree["store"]  # where svt writes is never a stored configuration's choice
     for key in keys:
         group = key.split(".")[0]
         if key == "model.device":
