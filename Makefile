@@ -25,7 +25,7 @@ docs: .venv/dev.stamp                         ## the generated pages: docs/table
 	$(BIN)/python docs/generate.py
 
 bench: .venv/dev.stamp                        ## speed and memory, as ratios within one run
-	$(BIN)/python -m svt.bench
+	$(BIN)/python -m svt.bench $(PARTS)
 
 wheel-smoke: .venv/dev.stamp                  ## build the wheel, install it elsewhere, run it there
 	$(BIN)/python tests/wheel_smoke.py

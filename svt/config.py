@@ -104,6 +104,7 @@ class DumpConfig:
     memory_gb: Annotated[float, _between(0.001, 1e6)]
     components: Annotated[tuple[Component, ...], _filled]
     all_slices: bool
+    effects: bool
     coordinates: Literal["none", "all"] | tuple[Head, ...]
 
 

@@ -30,6 +30,7 @@ DUMP = DumpConfig(
     memory_gb=1.0,
     components=("head",),
     all_slices=False,
+    effects=True,
     coordinates="none",
 )
 

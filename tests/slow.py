@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.slow_models import Array, Decomposition, SlowModel, SlowRun
+from tests.slow_models import Array, Decomposition, SlowModel, SlowRun, softmax
 
 Row = dict[str, Any]
 
@@ -47,7 +47,7 @@ def slow_dump(folder: Path, prompts: Sequence[Any], dump: Any) -> dict[str, list
                     strong = weight >= dump.min_weight and (every or (score >= 0 and src > 0))
                     if not strong and not draw(pair_id, dump.seed) < dump.sample:
                         continue
-                    pair(model, run, heads[layer, head], at, not strong, dump.components, tables)
+                    pair(model, run, heads[layer, head], at, not strong, dump, tables)
     if not dump.all_slices:
         for row in tables["pairs"]:
             del row["dest_offset_all"], row["src_offset_all"]
@@ -63,12 +63,12 @@ def pair(
     of: Decomposition,
     at: tuple[int, int, int, int, int],
     sampled: bool,
-    components: Sequence[str],
+    dump: Any,
     tables: dict[str, list[Row]],
 ) -> None:
     """Append all rows of one stored pair."""
     prompt_id, layer, head, dest, src = at
-    pair_id = number(at, model)
+    pair_id, components = number(at, model), dump.components
     coordinates = [
         model.coordinates(of, side, layer, head, token, run)
         for side, token in enumerate((dest, src))
@@ -137,7 +137,11 @@ def pair(
                         "up_head": up_head,
                         "contribution": float(np.float32(read(part, signal))),
                         "contribution_all": float(np.float32(read(part, every))),
-                        "weight_without": None,
+                        "weight_without": weight_without(
+                            model, run, layer, head, (dest, src), side, out[token]
+                        )
+                        if dump.effects
+                        else None,
                     }
                 )
         by_head = [r for r in rows if r["component"] == "head"]
@@ -156,6 +160,31 @@ def pair(
                 else None,
             }
         )
+
+
+def weight_without(
+    model: SlowModel,
+    run: SlowRun,
+    layer: int,
+    head: int,
+    tokens: tuple[int, int],
+    side: int,
+    out: Array,
+) -> float:
+    """The weight of a pair (dest, src) whose head reads no `out` [d] at the token of a side."""
+    of, (dest, src), token = model.layers[layer], tokens, tokens[side]
+    resid = run.resid[layer][token] - out
+    x = model.normalised(resid)[0] if model.pre_norm else resid
+    bare = (x @ of.w[side][head] + of.b[side][head])[None]
+    n = model.qk_scale(layer, head, side, bare, run.x[layer][[token]])
+    changed = model.rotation(layer, token) @ (bare * of.gain[side][head] / n)[0]
+    score = run.scores[layer][head][dest, : dest + 1].copy()
+    for other in range(dest + 1) if side == 0 else [dest]:
+        vector = model.rotation(layer, other) @ run.vector(1 - side, layer, head, other)
+        score[other if side == 0 else src] = of.scale * (changed @ vector)
+    capped = of.cap * np.tanh(score / of.cap) if of.cap is not None else score
+    visible = dest - np.arange(dest + 1) < (of.window or model.n_ctx)
+    return float(softmax(np.where(visible, capped, -np.inf))[src])
 
 
 def signal_set(contribution: Sequence[float]) -> tuple[list[int], set[int]]:

@@ -233,7 +233,7 @@ class SlowModel:
         for side, (vectors, norms) in enumerate(((run.q, run.n_q), (run.k, run.n_k))):
             bare = inputs[side] @ of.w[side][head] + of.b[side][head]
             vectors[layer].append(bare * of.gain[side][head])
-            norms[layer].append(self._qk_scale(layer, head, side, bare, run.x[layer]))
+            norms[layer].append(self.qk_scale(layer, head, side, bare, run.x[layer]))
             rotated = [self.rotation(layer, t) @ run.vector(side, layer, head, t) for t in range(n)]
             ready.append(np.array(rotated))
         score = of.scale * ready[0] @ ready[1].T
@@ -246,7 +246,7 @@ class SlowModel:
         out: Array = weight @ inputs[2] @ of.w[2][head] @ of.w_o[head]
         return out
 
-    def _qk_scale(self, layer: int, head: int, side: int, bare: Array, x: Array) -> Array:
+    def qk_scale(self, layer: int, head: int, side: int, bare: Array, x: Array) -> Array:
         """Step 3: n of a head's vectors [position, r]; other heads read x, [position, d]."""
         if not self.qk_norm:
             return np.ones(len(bare))

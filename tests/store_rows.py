@@ -20,7 +20,7 @@ Up = tuple[Any, ...]  # (layer, head) or (component,) or (component, layer)
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "dump": {
-        "svt_version": "0", "schema_version": 3, "identity": "i", "model_name": "m",
+        "svt_version": "0", "schema_version": 4, "identity": "i", "model_name": "m",
         "weights_fingerprint": "w", "n_layers": 12, "n_heads": 12, "d_model": 8, "d_head": 2,
         "n_ctx": N_CTX,
         "config": '{"dump": {"min_weight": 0.1, "components": ["head"], "all_slices": true}}',
@@ -71,9 +71,10 @@ class StoreRows:
         n_heads: int = 12,
         min_weight: float = 0.1,
         all_slices: bool = True,
+        effects: bool = False,
     ) -> None:
         self.n_layers, self.n_heads, self.min_weight = n_layers, n_heads, min_weight
-        self.all_slices = all_slices
+        self.all_slices, self.effects = all_slices, effects
         self._tables: dict[str, list[dict[str, Any]]] = {}
 
     def add(self, table: str, **row: Any) -> None:
@@ -109,8 +110,8 @@ class StoreRows:
         at: tuple[int, int, int, int, int],
         weight: float = 0.9,
         score: float = 1.0,
-        dest: Mapping[Up, float | tuple[float, float]] | None = None,
-        src: Mapping[Up, float | tuple[float, float]] | None = None,
+        dest: Mapping[Up, float | tuple[float, ...]] | None = None,
+        src: Mapping[Up, float | tuple[float, ...]] | None = None,
         slices: Sequence[float] = (1.0, 0.5),
         n_slices: int = 1,
         offsets: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
@@ -118,7 +119,8 @@ class StoreRows:
         """One pair at (prompt, layer, head, dest, src) with its slices, upstream and sides.
 
         `dest` and `src` map an upstream component to its contribution, or to (contribution,
-        contribution_all); `offsets` are those of dest, src, dest over all slices, src over all.
+        contribution_all), or to these and the weight without it, which else is the pair's own.
+        `offsets` are those of dest, src, dest over all slices, src over all.
         """
         prompt_id, layer, head, i, j = at
         pair_id = self.pair_id(*at)
@@ -136,8 +138,8 @@ class StoreRows:
             src_coords=list(slices), signal=falling[:n_slices],
         )  # fmt: skip
         if stored:
-            self._side(pair_id, layer, "dest", dest or {})
-            self._side(pair_id, layer, "src", src or {})
+            self._side(pair_id, layer, weight, "dest", dest or {})
+            self._side(pair_id, layer, weight, "src", src or {})
         return pair_id
 
     def singular_values(self, d_head: int = 2) -> None:
@@ -151,10 +153,18 @@ class StoreRows:
                     )  # fmt: skip
 
     def _side(
-        self, pair_id: int, layer: int, side: str, ups: Mapping[Up, float | tuple[float, float]]
+        self,
+        pair_id: int,
+        layer: int,
+        weight: float,
+        side: str,
+        ups: Mapping[Up, float | tuple[float, ...]],
     ) -> None:
         """Writers below the layer that `ups` does not name have no entry: null."""
-        both = {up: c if isinstance(c, tuple) else (c, c) for up, c in ups.items()}
+        both = {
+            up: (*c, weight)[:3] if isinstance(c, tuple) else (c, c, weight)
+            for up, c in ups.items()
+        }
         heads = [both[up] for up in both if isinstance(up[0], int)]
         for component in dict.fromkeys("head" if isinstance(up[0], int) else up[0] for up in both):
             given = [
@@ -166,11 +176,14 @@ class StoreRows:
                 "pair_upstream", pair_id=pair_id, side=side, component=component,
                 contributions=[c and c[0] for c in given],
                 contributions_all=[c and c[1] for c in given] if self.all_slices else None,
+                weights_without=[c and round(c[2] * 65535) for c in given]
+                if self.effects
+                else None,
             )  # fmt: skip
         self.add(
             "sides", pair_id=pair_id, side=side, n_heads=len(heads),
-            total=float(sum(signal for signal, _ in heads)),
-            total_all=float(sum(every for _, every in heads)) if self.all_slices else None,
+            total=float(sum(signal for signal, *_ in heads)),
+            total_all=float(sum(every for _, every, _ in heads)) if self.all_slices else None,
         )  # fmt: skip
 
     def _components(self) -> list[str]:
@@ -189,7 +202,7 @@ class StoreRows:
         shape = {"n_layers": self.n_layers, "n_heads": self.n_heads}
         dump = {
             "min_weight": self.min_weight, "components": ["head"], "pairs": "all",
-            "all_slices": self.all_slices,
+            "all_slices": self.all_slices, "effects": self.effects,
         }  # fmt: skip
         writers = [
             {"component": component, "writer": writer, "up_layer": layer, "up_head": head}

@@ -1,4 +1,5 @@
--- every side has the lists of every component that writes below its pair, with a finite entry for each writer
+-- every side has the lists of every component that writes below its pair, with a finite entry for each writer; those
+-- over every slice are there with dump.all_slices, the weights without each writer with dump.effects
 WITH below AS (
     SELECT l.layer, w.component, count(*) AS n
     FROM (SELECT DISTINCT layer FROM pairs) AS l
@@ -17,9 +18,13 @@ stored AS (
         min(list_count(contributions)) AS fewest, max(len(contributions)) AS most,
         bool_and(isfinite(list_sum(contributions))) AS finite,
         bool_and(len(contributions_all) IS NOT DISTINCT FROM CASE WHEN all_slices THEN len(contributions) END)
-        AND bool_and(coalesce(len(weights_without) = len(contributions), true)) AS alike
+        AND bool_and(len(weights_without) IS NOT DISTINCT FROM CASE WHEN effects THEN len(contributions) END)
+        AND bool_and(list_count(weights_without) IS NOT DISTINCT FROM len(weights_without)) AS alike
     FROM pair_upstream, (
-        SELECT coalesce((config->>'$.dump.all_slices')::BOOLEAN, false) AS all_slices FROM dump
+        SELECT
+            coalesce((config->>'$.dump.all_slices')::BOOLEAN, false) AS all_slices,
+            coalesce((config->>'$.dump.effects')::BOOLEAN, false) AS effects
+        FROM dump
     )
     GROUP BY pair_id, side, component
 )

@@ -47,7 +47,7 @@ def share(dump: DumpConfig) -> float:
 
 def _bytes_per_token(model: Model, length: int, dump: DumpConfig) -> int:
     kept = model.n_layers * 3 * model.n_heads * model.d_head  # queries, keys, z
-    kept += model.n_layers * model.d_model * ("mlp" in dump.components)
+    kept += model.n_layers * model.d_model * (("mlp" in dump.components) + dump.effects)
     passing = _COPIES_OF_ATTENTION * model.n_heads * length + _WIDTHS_OF_MLP * model.d_model
     share_of_weight = max(dump.min_weight, 1 / length)  # at most 1 / share pairs of a head have it
     pairs = model.n_layers * model.n_heads * (1 / share_of_weight + dump.sample * length)

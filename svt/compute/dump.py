@@ -5,7 +5,8 @@
 3. With dataset.only_correct, prompts that the model answers wrongly go no further.
 4. The pairs are worked off in chunks, so that memory stays bounded however many are stored: slice
    contributions and signal sets (slices.py), then, for the pairs that are not only sampled, what
-   every upstream component contributed to each side (upstream.py); then, their columns (tables.py).
+   every upstream component contributed to each side (upstream.py) and what the pair's weight is
+   without it (removal.py); then, their columns (tables.py).
 5. Once a batch: logit differences and direct effects (effects.py), coordinates of the heads asked
    for.
 
@@ -28,6 +29,7 @@ from svt.compute.effects import asked, head_effects, prompt_columns
 from svt.compute.forward import Activations, Layout, forward, layout, of_prompts
 from svt.compute.model import Model
 from svt.compute.pairs import Chooser, Pairs, of_rows, take
+from svt.compute.removal import Removal
 from svt.compute.slices import basis, slices
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
 from svt.compute.upstream import Outputs, contributions, readout, writers
@@ -75,13 +77,14 @@ class _Worker:
         self.writers = writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, share(dump))
         self.basis = basis(svd, model)
+        self.removal = Removal(model, self.basis, self.writers) if dump.effects else None
         self.coordinate_heads = _coordinate_heads(model, dump)
 
     @torch.inference_mode()
     def forward(self, batch: Layout) -> tuple[Layout, Activations, Pairs]:
         """Step 2."""
         chooser = Chooser(self.model, batch, self.dump)
-        acts = forward(self.model, batch, self.dump.components, chooser)
+        acts = forward(self.model, batch, self.dump.components, chooser, self.dump.effects)
         return batch, acts, chooser.pairs()
 
     @torch.inference_mode()
@@ -114,7 +117,7 @@ class _Worker:
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
         """Consecutive pairs, as many as the lists' share of the memory holds, probes included."""
-        model, n_kinds = self.model, 1 + self.dump.all_slices
+        model, n_kinds = self.model, 1 + self.dump.all_slices + self.dump.effects
         upstream = NUMBER_BYTES * pairs.layer * model.n_heads
         probe = model.d_model * model.work_dtype.itemsize
         received = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
@@ -137,7 +140,9 @@ class _Worker:
         }
         strong = ~pairs.sampled
         pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)
-        received = contributions(self.basis, acts, pairs, read, self.outputs, token[strong])
+        received = contributions(
+            self.basis, acts, pairs, read, self.outputs, token[strong], self.removal
+        )
         closed = self.model.writing <= set(self.dump.components)
         readings = read.readings if closed else None
         return tables | upstream_tables(pairs, self.writers, received, readings)

@@ -4,12 +4,13 @@
    every real token, and every kept array holds real tokens only, one prompt after the other.
 2. Hooks keep, per layer, what its heads read (attention.py), their mixed values z, divided by the
    scale of a norm behind attention where there is one, and, where they are dumped, the other
-   writers into the residual stream; attention matrices are reduced to the chosen pairs at once.
+   writers into the residual stream, and where removals need it the stream before each layer;
+   attention matrices are reduced to the chosen pairs at once.
 3. The vocabulary's logits are not computed: those of the last token follow from its residual.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class Activations:
     ]  # "embed", "pos_embed": [token, d_model]; "mlp": [layer, token, d_model]
     end_x: Tensor  # [prompt, d_model], ln_final.hook_normalized at the last token
     end_scale: Tensor  # [prompt], ln_final.hook_scale at the last token
+    resid: list[Tensor] = field(default_factory=list)  # per layer [token, d_model], if it is kept
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def of_prompts(
         position=acts.position[tokens],
         read=[layer.at(tokens) for layer in acts.read],
         z=[layer[tokens] for layer in acts.z],
+        resid=[layer[tokens] for layer in acts.resid],
         post_scale=acts.post_scale and [layer[tokens] for layer in acts.post_scale],
         writers={
             name: part[:, tokens] if name == "mlp" else part[tokens]
@@ -100,7 +103,13 @@ def of_prompts(
     )
 
 
-def forward(model: Model, batch: Layout, components: Sequence[str], choose: Choose) -> Activations:
+def forward(
+    model: Model,
+    batch: Layout,
+    components: Sequence[str],
+    choose: Choose,
+    with_resid: bool = False,
+) -> Activations:
     """Return steps 2 and 3. `choose(layer, weights, scores)` gets [prompt, head, dest, src] of each
     layer, in the work dtype and on the model's device.
     """
@@ -122,7 +131,7 @@ def forward(model: Model, batch: Layout, components: Sequence[str], choose: Choo
         choose(layer, weights.to(model.work_dtype), scores(model, layer, whole))
         read.append(whole.flatten().at(flat))
 
-    watch = {name: partial(keep, name) for name in _kept_hooks(model, components)}
+    watch = {name: partial(keep, name) for name in _kept_hooks(model, components, with_resid)}
     for layer in range(model.n_layers):
         watch |= {name: partial(keep_whole, name) for name in read_hooks(model, layer)}
         watch[f"blocks.{layer}.attn.hook_pattern"] = partial(finish_layer, layer)
@@ -133,6 +142,7 @@ def forward(model: Model, batch: Layout, components: Sequence[str], choose: Choo
     if "mlp" in components:
         writers["mlp"] = torch.stack([kept[f"blocks.{i}.hook_mlp_out"] for i in blocks])
     z = [kept[f"blocks.{i}.attn.hook_z"] for i in blocks]
+    resid = [kept[f"blocks.{i}.hook_resid_pre"] for i in blocks] if with_resid else []
     post_scale = None
     if "blocks.0.ln1_post.hook_scale" in kept:
         post_scale = [kept[f"blocks.{i}.ln1_post.hook_scale"][:, 0] for i in blocks]
@@ -141,6 +151,7 @@ def forward(model: Model, batch: Layout, components: Sequence[str], choose: Choo
         position=flat % batch.tokens.shape[1],
         read=read,
         z=z,
+        resid=resid,
         post_scale=post_scale,
         writers=writers,
         end_x=kept["ln_final.hook_normalized"][ends],
@@ -148,7 +159,7 @@ def forward(model: Model, batch: Layout, components: Sequence[str], choose: Choo
     )
 
 
-def _kept_hooks(model: Model, components: Sequence[str]) -> list[str]:
+def _kept_hooks(model: Model, components: Sequence[str], with_resid: bool) -> list[str]:
     """Return the names of the hooks whose values are kept of every real token."""
     names = ["ln_final.hook_normalized", "ln_final.hook_scale"]
     names += [f"hook_{c}" for c in ("embed", "pos_embed") if c in components]
@@ -156,12 +167,14 @@ def _kept_hooks(model: Model, components: Sequence[str]) -> list[str]:
         names += [f"blocks.{layer}.{hook}" for hook in ("attn.hook_z", "ln1_post.hook_scale")]
         if "mlp" in components:
             names.append(f"blocks.{layer}.hook_mlp_out")
+        if with_resid:
+            names.append(f"blocks.{layer}.hook_resid_pre")
     return [name for name in names if model.has_hook(name)]
 
 
-def watched_hooks(model: Model, components: Sequence[str]) -> list[str]:
+def watched_hooks(model: Model, components: Sequence[str], with_resid: bool) -> list[str]:
     """Return the names of all hooks that `forward` watches."""
-    names = _kept_hooks(model, components)
+    names = _kept_hooks(model, components, with_resid)
     for layer in range(model.n_layers):
         names += [*read_hooks(model, layer), f"blocks.{layer}.attn.hook_pattern"]
     return names

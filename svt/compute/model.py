@@ -60,6 +60,7 @@ class Model:
     scoring: tuple[Scoring, ...]  # of each layer
     centres: bool  # whether its norms are LayerNorms, which take the mean away
     logit_cap: float | None  # the soft cap of the final logits
+    norm_eps: float | None  # what the norm before attention adds to a mean square, if there is one
     components: tuple[str, ...]  # those that exist, in the order of COMPONENTS
     writing: frozenset[str] = frozenset()  # those whose output is not always zero
 
@@ -84,18 +85,18 @@ class Model:
             tokens.to(self.device), fwd_hooks=hooks, logits_to_keep=none, use_cache=False
         )
 
-    def weight(self, name: str) -> Tensor:
+    def weight(self, name: str, gained: bool = True) -> Tensor:
         """Return a folded weight in the work dtype; a bias that the model has not is zero.
 
-        W_Q: [layer, head, d_model, r]; b_Q: [layer, head, r], both with QK-norm's gain; W_K, b_K
-        (and W_V): the same with key heads; W_O: [layer, head, r, d_model] and b_O: [layer,
-        d_model], with the gain of a norm behind attention; W_U: [d_model, vocabulary], with the
-        gain of the final norm; b_U: [vocabulary].
+        W_Q: [layer, head, d_model, r]; b_Q: [layer, head, r], both with QK-norm's gain unless
+        `gained` is false; W_K, b_K (and W_V): the same with key heads; W_O: [layer, head, r,
+        d_model] and b_O: [layer, d_model], with the gain of a norm behind attention; W_U: [d_model,
+        vocabulary], with the gain of the final norm; b_U: [vocabulary].
         """
         if name in _BIASES and not self._has(name):
             return self.weight("W" + name[1:]).new_zeros(self._bias_shape(name))
         weight: Tensor = getattr(self.bridge, name).detach().to(self.work_dtype)
-        if name[-1] in "QK":
+        if name[-1] in "QK" and gained:
             gains = [getattr(layer, f"{name[-1].lower()}_gain") for layer in self.scoring]
             if gains[0] is not None:
                 gain = torch.stack(gains)  # [layer, head, r]
@@ -118,7 +119,15 @@ class Model:
         return self.capped(x @ w_u + b_u)
 
     def capped(self, logits: Tensor) -> Tensor:
-        """Return logits as the model gives them, after its final soft cap if it has one."""
+        """Return logits as the model gives them, after its final soft cap if it has one.
+
+        Raises SvtError where they are not finite.
+        """
+        if not logits.isfinite().all():
+            raise SvtError(
+                "the logits of this model are not finite; look at its checkpoint for weights that "
+                "are not finite, or take model.dtype=float32"
+            )
         cap = self.logit_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -193,6 +202,9 @@ def _described(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
         scoring=tuple(_scoring(bridge, layer) for layer in range(shape.n_layers)),
         centres=not bridge.ln_final.uses_rms_norm,
         logit_cap=cap,
+        norm_eps=_eps(norm)
+        if (norm := dict(bridge.blocks[0].named_children()).get("ln1"))
+        else None,
         components=tuple(name for name in COMPONENTS if not missing.get(name)),
     )
 
@@ -229,9 +241,14 @@ def _norm_of_vectors(norm: Any, d_head: int) -> tuple[float, bool]:
     """Return what QK-norm adds to a mean square, and whether that is one of all heads."""
     if norm is None:
         return 0.0, False
-    inner, weight = norm.original_component, norm.weight
-    eps = inner.eps if hasattr(inner, "eps") else inner.variance_epsilon
-    return float(eps), weight.dim() == 1 and weight.numel() > d_head
+    weight = norm.weight
+    return _eps(norm), weight.dim() == 1 and weight.numel() > d_head
+
+
+def _eps(norm: Any) -> float:
+    """Return what a norm adds to a mean square."""
+    inner = norm.original_component
+    return float(inner.eps if hasattr(inner, "eps") else inner.variance_epsilon)
 
 
 def _window(config: Any, layer: int) -> int | None:

@@ -68,11 +68,13 @@ def upstream_tables(
     for got in received:
         pair_id = pairs.pair_id[got.pairs]
         if got.from_heads.shape[-1]:
-            upstream.append(_upstream_rows(pair_id, HEAD, got.from_heads))
+            upstream.append(_upstream_rows(pair_id, HEAD, got.from_heads, got.without_heads))
         of_others = writers.component[got.others]
         for component in np.unique(of_others):
-            some = got.from_others[..., of_others == component]
-            upstream.append(_upstream_rows(pair_id, component, some))
+            some = of_others == component
+            without = None if got.without_others is None else got.without_others[..., some]
+            rows = _upstream_rows(pair_id, component, got.from_others[..., some], without)
+            upstream.append(rows)
         n_heads[got.pairs] = got.from_heads.shape[-1]
         total[got.pairs], *every = _totals(got.from_heads)
         for of_every_slice in every:
@@ -100,19 +102,24 @@ def writer_columns(writers: Writers) -> Columns:
 
 
 def _upstream_rows(
-    pair_id: Integers, component: int, contributions: NDArray[np.float32]
+    pair_id: Integers,
+    component: int,
+    contributions: NDArray[np.float32],
+    without: NDArray[np.uint16] | None,
 ) -> Columns:
-    """One row a (pair, side); contributions: [pair, side, kind, writer]."""
-    rows = _sides(pair_id)
-    names = ("contributions", "contributions_all")
-    kinds = np.moveaxis(contributions, 2, 0)
+    """Return one row a (pair, side).
+
+    contributions: [pair, side, kind, writer]; without: [pair, side, writer], if it was computed.
+    """
+    of_writers: dict[str, NDArray[np.generic]] = dict(
+        zip(("contributions", "contributions_all"), np.moveaxis(contributions, 2, 0), strict=False)
+    )
+    if without is not None:
+        of_writers["weights_without"] = without
     return (
-        rows
+        _sides(pair_id)
         | {"component": np.full(2 * len(pair_id), component, np.uint8)}
-        | {
-            name: lists(kind.reshape(2 * len(pair_id), -1))
-            for name, kind in zip(names, kinds, strict=False)
-        }
+        | {name: lists(values.reshape(2 * len(pair_id), -1)) for name, values in of_writers.items()}
     )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.slices import Basis, Slices
 from svt.words import COMPONENTS
+
+if TYPE_CHECKING:
+    from svt.compute.removal import Removal
 
 Doubles = NDArray[np.float64]
 
@@ -218,6 +222,8 @@ class Received:
     others: Integers  # indices of the writers that are no heads
     from_heads: NDArray[np.float32]  # [pair, side, kind, head]
     from_others: NDArray[np.float32]  # [pair, side, kind, other]
+    without_heads: NDArray[np.uint16] | None  # [pair, side, head], as stored (removal.py)
+    without_others: NDArray[np.uint16] | None  # [pair, side, other]
 
 
 @dataclass(frozen=True)
@@ -244,10 +250,20 @@ def _by_token(pairs: Pairs, token: Integers) -> _ByToken:
 
 
 def contributions(
-    of: Basis, acts: Activations, pairs: Pairs, read: Readout, outputs: Outputs, token: Integers
+    of: Basis,
+    acts: Activations,
+    pairs: Pairs,
+    read: Readout,
+    outputs: Outputs,
+    token: Integers,
+    removal: "Removal | None" = None,
 ) -> Iterator[Received]:
-    """Step 3, by layer; token: [pair, side]. To be taken whole before it is called again."""
+    """Return step 3 and, with `removal`, the weights without each writer, by layer.
+
+    token: [pair, side]. To be taken whole before it is called again.
+    """
     asking = _by_token(pairs, token)
+    without = removal.of_chunk(acts, pairs, token, asking.token) if removal else None
     directions = probes(of, pairs, read, asking.place, outputs.directions)
     found = outputs.found(*directions.shape[:2], len(outputs.writers))  # [entry, kind, writer]
     spans = [outputs.writers.spans_below(layer) for layer in range(of.w.shape[1])]
@@ -259,9 +275,18 @@ def contributions(
             probed, got = directions[entries].flatten(0, 1), found[entries].flatten(0, 1)
             for some in spans[layer]:
                 torch.mm(probed, written[some, i].mT, out=got[:, some])
+        if without:
+            without.read(block, written)
     for layer, of_layer in _groups(pairs.layer):
         n_heads, others = outputs.writers.below(layer)
         asked = torch.as_tensor(asking.place[of_layer], device=found.device)
         from_heads = found[..., :n_heads][asked].float().cpu().numpy()
         from_others = found[..., others][asked].float().cpu().numpy()
-        yield Received(of_layer, others, from_heads, from_others)
+        yield Received(
+            of_layer,
+            others,
+            from_heads,
+            from_others,
+            without.stored(of_layer, slice(n_heads)) if without else None,
+            without.stored(of_layer, others) if without else None,
+        )

@@ -19,7 +19,7 @@ from svt.config import DatasetConfig, DumpConfig, ModelConfig
 from svt.errors import SvtError
 from svt.system.digests import Digests, digest
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 NUMERICS_VERSION = 3
 
 DATASET_FILES = ("path", "templates", "names", "nouns")

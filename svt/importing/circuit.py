@@ -68,6 +68,7 @@ class Edge(NamedTuple):
     n_visits: int | None = None
     total: float | None = None
     mean: float | None = None
+    effect: float | None = None
     firing: str | None = None
     """Which of the downstream head's nodes it goes into, where they are finer than heads."""
     prompts: frozenset[str] | None = None
@@ -224,6 +225,7 @@ def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
             "n_visits": first.n_visits,
             "total": first.total,
             "mean": first.mean,
+            "effect": first.effect,
         }
     place = first.place
     n_visits = _sum((edge.n_visits for edge in group), place, "n_visits")

@@ -51,12 +51,13 @@ DuckDB:
     from (
         select pair_id, side, component, unnest(range(len(contributions))) as writer,
             unnest(contributions) as contribution, unnest(contributions_all) as contribution_all,
-            unnest(weights_without) as weight_without
+            unnest(weights_without) / 65535 as weight_without
         from read_parquet('{pair_upstream}')
     )
     join read_parquet('writers.parquet') using (component, writer);
 
-Polars; `contributions_all` and `weights_without` are exploded likewise where they are not null:
+Polars; `contributions_all` and `weights_without`, in units of 1/65535, are exploded likewise where
+they are not null:
 
     import polars as pl
 
@@ -94,7 +95,8 @@ Spark:
         )''')
     spark.sql('''create temp view upstream as
         select pair_id, side, component, up_layer, up_head, contribution,
-            contributions_all[writer] as contribution_all, weights_without[writer] as weight_without
+            contributions_all[writer] as contribution_all,
+            weights_without[writer] / 65535 as weight_without
         from (
             select pair_id, side, component, contributions_all, weights_without,
                 posexplode(contributions) as (writer, contribution)

@@ -190,6 +190,7 @@ def exported(edges: dict[tuple[object, ...], tuple[int, int, float]]) -> pl.Data
             "component": up[0], "up_layer": up[1], "up_head": up[2], "layer": down[0],
             "head": down[1], "side": side, "role": role, "n_visits": visits,
             "n_prompts": firings, "n_firings": firings, "total": total, "mean": total / firings,
+            "effect": -total / firings,
             "src_role": role if side == "src" else "S2",
             "dest_role": role if side == "dest" else "S2",
         }
@@ -211,7 +212,7 @@ def test_our_own_file_gives_the_same_edges(
     )
     file = written(tmp_path_factory.mktemp("graph"), to_graphml(links, nodes, count))
     circuit = read_graphml(file, None)
-    names = [*COLUMNS, "n_prompts", "n_firings", "n_visits", "total", "mean"]
+    names = [*COLUMNS, "n_prompts", "n_firings", "n_visits", "total", "mean", "effect"]
     assert graph_edges(circuit) == links.select(names).to_dicts()
     assert {e.other_role for e in circuit.edges} == {"S2"}
     assert (circuit.roots, circuit.count) == (((11, 0),), count)

@@ -43,10 +43,10 @@ def test_eap_ig(tmp_path: Path) -> None:
     circuit = read_json(written(tmp_path, eap(out=("a1.h0->a2.h3<k>",))), None, None)
     rows = [tuple(row.values()) for row in graph_edges(circuit)]
     assert rows == [
-        (None, None, "embed", 0, 1, None, None, None, None, 1, 0.25, 0.25),
-        (0, 1, "head", 2, 3, "dest", None, None, None, 1, -0.5, -0.5),
-        (0, 1, "head", 2, 3, "src", None, None, None, 1, 0.125, 0.125),
-        (0, None, "mlp", 2, 3, None, None, None, None, 1, 2.0, 2.0),
+        (None, None, "embed", 0, 1, None, None, None, None, 1, 0.25, 0.25, None),
+        (0, 1, "head", 2, 3, "dest", None, None, None, 1, -0.5, -0.5, None),
+        (0, 1, "head", 2, 3, "src", None, None, None, 1, 0.125, 0.125, None),
+        (0, None, "mlp", 2, 3, None, None, None, None, 1, 2.0, 2.0, None),
     ]
     assert [edge.input for edge in circuit.edges] == ["value", "query", "key", "value"]
     assert circuit.alone == {(1, 0): None, (1, 1): None}

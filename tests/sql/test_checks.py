@@ -111,11 +111,25 @@ POISON = {
         "UPDATE pair_upstream SET contributions = [0, 0] WHERE component = 'embed'",
         "UPDATE pair_upstream SET contributions_all = contributions_all[:1]",
         "UPDATE pair_upstream SET contributions_all = null",
-        "UPDATE pair_upstream SET weights_without = [0.5]",
+        "UPDATE pair_upstream SET weights_without = [1]",
+        "UPDATE pair_upstream SET weights_without = null WHERE component = 'embed'",
+        "UPDATE pair_upstream SET weights_without = [1, null] WHERE component = 'mlp'",
+        """UPDATE dump SET config = '{"dump": {"all_slices": true}}'""",
         "UPDATE pair_upstream SET pair_id = 3",
         "DELETE FROM pair_upstream WHERE component = 'embed' AND side = 'src'",
         "INSERT INTO pair_upstream FROM pair_upstream",
         "DELETE FROM writers WHERE component = 'embed'",
+    ],
+    "weights_without": [
+        """
+        ALTER TABLE pair_upstream ALTER weights_without TYPE INTEGER[];
+        UPDATE pair_upstream SET weights_without = [65536]
+        """,
+        """
+        ALTER TABLE pair_upstream ALTER weights_without TYPE INTEGER[];
+        UPDATE pair_upstream SET weights_without = [-1, 4] WHERE component = 'mlp'
+        """,
+        "UPDATE pairs SET dest = 0, src = 0 WHERE layer = 2",
     ],
     "writers_whole": [
         "UPDATE writers SET writer = writer + 1",
@@ -136,7 +150,7 @@ def made() -> duckdb.DuckDBPyConnection:
 
 def sound() -> duckdb.DuckDBPyConnection:
     """Three layers of two heads, one prompt; a firing pair, one not eligible, one only sampled."""
-    rows = StoreRows(n_layers=3, n_heads=2)
+    rows = StoreRows(n_layers=3, n_heads=2, effects=True)
     rows.singular_values()
     rows.prompt(0, {"end": 5, "IO": 2}, n_tokens=6, answer={7: " a", 8: " b"}, distractor={9: " c"})
     rows.pair(
@@ -146,7 +160,7 @@ def sound() -> duckdb.DuckDBPyConnection:
             ("mlp", 0): 0.5, ("mlp", 1): -1.0, ("embed",): 0.25,
         },
         src={
-            (0, 0): 1.0, (0, 1): 1.0, (1, 0): -2.0, (1, 1): (0.125, 3.0),
+            (0, 0): 1.0, (0, 1): 1.0, (1, 0): -2.0, (1, 1): (0.125, 3.0, 0.4),
             ("mlp", 0): -0.5, ("mlp", 1): 1.0, ("embed",): 0.25,
         },
         slices=(1.0, -0.25),

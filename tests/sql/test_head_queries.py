@@ -116,20 +116,20 @@ def test_upstream_heatmap(store: StoreRows) -> None:
     0.5 twice. Src: 0.0 gives 2 twice.
     """
     con = store.connect()
-    of_src = ("src", 0, 0, 2.0, 2.0, 2)
+    of_src = ("src", 0, 0, 2.0, 2.0, None, 2)
     assert rows(con, "upstream_heatmap", **AT) == [
-        ("dest", 1, 1, 0.5, 0.5, 2),
-        ("dest", 2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), 3),
+        ("dest", 1, 1, 0.5, 0.5, None, 2),
+        ("dest", 2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), None, 3),
         of_src,
     ]
     # from end onto IO only: without the firing between tokens of no role, (1 + 2) / 2
     assert rows(con, "upstream_heatmap", **AT, dest_role="end", src_role="IO") == [
-        ("dest", 1, 1, 0.5, 0.5, 2),
-        ("dest", 2, 0, 1.5, 4.0, 2),
+        ("dest", 1, 1, 0.5, 0.5, None, 2),
+        ("dest", 2, 0, 1.5, 4.0, None, 2),
         of_src,
     ]
     # in prompt 1: (2 - 1) / 2
-    assert rows(con, "upstream_heatmap", **AT, prompt_id=1)[1] == ("dest", 2, 0, 0.5, 1.5, 2)
+    assert rows(con, "upstream_heatmap", **AT, prompt_id=1)[1] == ("dest", 2, 0, 0.5, 1.5, None, 2)
     assert rows(con, "upstream_heatmap", **AT, dest_role="IO") == []
 
 

@@ -85,13 +85,15 @@ def test_upstream_of() -> None:
     con = two_prompts().connect()
     at = {"layer": 3, "head": 0, "side": "dest"}
     assert rows(con, "upstream_of", **at, coverage=0.5) == [
-        ("head", 2, 0, 3, 2, pytest.approx(2 / 3), pytest.approx(7 / 3)),
-        ("head", 1, 1, 2, 0, 0.5, 0.5),
+        ("head", 2, 0, 3, 2, pytest.approx(2 / 3), pytest.approx(7 / 3), None),
+        ("head", 1, 1, 2, 0, 0.5, 0.5, None),
     ]
     assert [row[4] for row in rows(con, "upstream_of", **at, coverage=0.75)] == [2, 1]
     # only where the token is end: 1 and 2 of 2.0
-    assert rows(con, "upstream_of", **at, role="end")[0][3:] == (2, 2, 1.5, 4.0)
-    assert rows(con, "upstream_of", **(at | {"side": "src"})) == [("head", 0, 0, 2, 2, 2.0, 2.0)]
+    assert rows(con, "upstream_of", **at, role="end")[0][3:] == (2, 2, 1.5, 4.0, None)
+    assert rows(con, "upstream_of", **(at | {"side": "src"})) == [
+        ("head", 0, 0, 2, 2, 2.0, 2.0, None)
+    ]
 
 
 def test_upstream_of_other_components() -> None:
@@ -99,9 +101,31 @@ def test_upstream_of_other_components() -> None:
     store.prompt(0, {"end": 5})
     store.pair((0, 3, 0, 5, 2), dest={(2, 0): 1.0, ("mlp", 1): 3.0})
     assert rows(store.connect(), "upstream_of", layer=3, head=0, side="dest") == [
-        ("mlp", 1, None, 1, 0, 3.0, 3.0),
-        ("head", 2, 0, 1, 1, 1.0, 1.0),
+        ("mlp", 1, None, 1, 0, 3.0, 3.0, None),
+        ("head", 2, 0, 1, 1, 1.0, 1.0, None),
     ]
+
+
+def test_effects_of_upstream_components() -> None:
+    """Without 2.0 weights of 0.8 and 0.6 become 0.2 and 1: effects 0.6 and -0.4, on average 0.1;
+    1.0, in one of the two, makes no difference: its weight without it is the pair's.
+    """
+    store = StoreRows(effects=True)
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), weight=0.8, dest={(2, 0): (1.0, 1.0, 0.2), (1, 0): 0.0})
+    store.pair((0, 3, 0, 4, 2), weight=0.6, dest={(2, 0): (1.0, 1.0, 1.0)})
+    con = store.connect()
+
+    def near(effect: float) -> Any:
+        return pytest.approx(effect, abs=1e-5)  # stored in steps of 1/65535
+
+    of = {"layer": 3, "head": 0}
+    found = run(con, "upstream_of", **of, side="dest").select("up_layer", "n_firings", "effect")
+    assert found.rows() == [(2, 2, near(0.1)), (1, 1, near(0.0))]
+    heat = run(con, "upstream_heatmap", **of).select("up_layer", "effect", "n_firings")
+    assert heat.rows() == [(1, near(0.0), 1), (2, near(0.1), 2)]
+    kept = run(con, "significant", **of).sort("dest").select("up_layer", "dest", "effect")
+    assert kept.rows() == [(2, 4, near(-0.4)), (2, 5, near(0.6))]
 
 
 def test_significant() -> None:

@@ -6,7 +6,7 @@ CREATE TABLE pair_upstream (
     component         component NOT NULL,
     contributions     FLOAT[] NOT NULL,
     contributions_all FLOAT[],
-    weights_without   FLOAT[]
+    weights_without   USMALLINT[]
 );
 COMMENT ON TABLE pair_upstream IS 'what earlier components write for a pair through one of its tokens, of which upstream is the long view; grain: [pair, side, component]';
 COMMENT ON COLUMN pair_upstream.pair_id IS 'attention pair, as in pairs';
@@ -14,4 +14,4 @@ COMMENT ON COLUMN pair_upstream.side IS 'token of the pair that is written into:
 COMMENT ON COLUMN pair_upstream.component IS 'kind of what writes: head, mlp, embed, pos_embed or bias (of an attention layer''s output)';
 COMMENT ON COLUMN pair_upstream.contributions IS 'contributions to the score through the signal set S (equation 8), by writer, of every writer below the pair''s layer';
 COMMENT ON COLUMN pair_upstream.contributions_all IS 'the same through every slice; null unless dump.all_slices';
-COMMENT ON COLUMN pair_upstream.weights_without IS 'the pair''s attention weight without what the writer wrote at that token, by writer; null where none is stored';
+COMMENT ON COLUMN pair_upstream.weights_without IS 'the pair''s attention weight without what the writer wrote at that token, in units of 1/65535, by writer; null unless dump.effects';

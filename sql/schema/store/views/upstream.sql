@@ -5,7 +5,7 @@ SELECT
     u.pair_id, u.side, u.component, w.up_layer, w.up_head,
     u.contributions[w.writer + 1] AS contribution,
     u.contributions_all[w.writer + 1] AS contribution_all,
-    u.weights_without[w.writer + 1] AS weight_without
+    (u.weights_without[w.writer + 1] / 65535)::FLOAT AS weight_without
 FROM pair_upstream AS u
 JOIN writers AS w ON w.component = u.component AND w.writer < len(u.contributions)
 WHERE u.contributions[w.writer + 1] IS NOT NULL;
@@ -17,4 +17,4 @@ COMMENT ON COLUMN upstream.up_layer IS 'layer that writes, below the pair''s; nu
 COMMENT ON COLUMN upstream.up_head IS 'head that writes; null unless component is head';
 COMMENT ON COLUMN upstream.contribution IS 'contribution to the score through the signal set S (equation 8)';
 COMMENT ON COLUMN upstream.contribution_all IS 'the same through every slice; null unless dump.all_slices';
-COMMENT ON COLUMN upstream.weight_without IS 'the pair''s attention weight without what the component wrote at that token; null where none is stored';
+COMMENT ON COLUMN upstream.weight_without IS 'the pair''s attention weight without what the component wrote at that token, 0 to 1; null unless dump.effects';
