@@ -15,8 +15,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from svt.db.attach import attach_stores, dump_row
-from svt.db.files import database
+from svt.db.damage import check_damage
+from svt.db.files import database, unreadable
 from svt.db.parquet import is_export
 from svt.errors import SvtError
 from svt.paths import expanded
@@ -78,7 +81,11 @@ class Stores:
         with database() as con:
             attach_stores(con, "store", self.paths)
             row = dump_row(con, "store", self)
-            prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+            try:
+                prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+            except duckdb.Error as error:
+                check_damage(error, self.paths)
+                raise unreadable(self, "store", error) from error
         return row, frozenset(prompt_id for (prompt_id,) in prompts)
 
     @property
