@@ -40,7 +40,10 @@ def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
         key = sorted(missing)[0]
         raise SvtError(f"{key} has no value yet: add {key}=...")
     keys = [override.split("=", 1)[0].lstrip("+") for override in overrides]
-    if tree["run"]["path"] is not None:
+    path = tree["run"]["path"]
+    if path is not None and not isinstance(path, str):
+        raise SvtError(f"run.path={path}: must be the folder of a finished run")
+    if path is not None:
         return from_mapping(_of_run(tree, keys))
     stores = Stores.expand(tree["store"]["path"])
     return from_mapping(tree if stores is None else _of_stores(tree, keys, stores))
@@ -50,6 +53,7 @@ def _of_run(tree: Tree, keys: Sequence[str]) -> Tree:
     """Step 1."""
     stored = _with_new_keys(load_config(Path(tree["run"]["path"])), tree)
     stored["run"], stored["stages"] = tree["run"], tree["stages"]
+    stored["store"] = tree["store"]  # where svt writes is never a stored configuration's choice
     for key in keys:
         group = key.split(".")[0]
         if key == "model.device":

@@ -4,7 +4,8 @@
    dataset.revision; its local cache where the hub cannot be reached. It runs no code of the set.
 2. The columns tell how its rows are laid out:
    - prompt, choices, answerKey, as in mib-bench/ioi: choices[answerKey] is the answer and the other
-     choice the distractor, each with or without a space before it; the key is a number or its text;
+     choice the distractor, each with or without a space before it; the key is a number, its text,
+     or the text of the choice;
    - ioi_sentences, as in fahamu/ioi: a whole sentence, whose last word is the answer; the
      distractor is the one capitalised word that stands in it twice;
    - text or tokens: those of a prompt file (prompt_file.py), but for prompt_id.
@@ -60,9 +61,16 @@ def _rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
     try:
         from datasets import config as library
         from datasets import load_dataset
+        from datasets.utils import (
+            are_progress_bars_disabled,
+            disable_progress_bars,
+            enable_progress_bars,
+        )
     except ImportError as error:
         raise SvtError("dataset=hub needs the library datasets: pip install datasets") from error
     path, unreached = expanded(config.path), None
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()
     if not path.is_dir():
         unreached = _unreached(config)
         library.HF_HUB_OFFLINE = unreached is not None
@@ -78,6 +86,9 @@ def _rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
             f"dataset.path={config.path}, split {config.split}: {reason}. Without a network, fetch "
             "the set's files where there is one and give their folder: dataset.path=DIR"
         ) from error
+    finally:
+        if not quiet:
+            enable_progress_bars()
     yield from found
 
 
@@ -102,11 +113,12 @@ def _prompt(row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: To
     """Step 2: the row as its columns tell; Wrong says why it is of no use."""
     if {"prompt", "choices", "answerKey"} <= row.keys():
         text, choices = row["prompt"], row["choices"]
-        key = {"0": 0, "1": 1}.get(row["answerKey"], row["answerKey"])
         told = [text, *choices] if isinstance(choices, list) else []
-        if [type(word) for word in told] != [str] * 3 or key not in (0, 1):
+        names = [word.strip() for word in told[1:] if isinstance(word, str)]
+        key = _key(row["answerKey"], names)
+        if [type(word) for word in told] != [str] * 3 or key is None:
             raise Wrong("there must be a prompt, two choices, and answerKey 0 or 1")
-        io, subject = choices[int(key)].strip(), choices[1 - int(key)].strip()
+        io, subject = names[key], names[1 - key]
         return _ioi(
             given({"text": text, "template": row.get("template")}), io, subject, index, tokenizer
         )
@@ -126,6 +138,14 @@ def _prompt(row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: To
         f"dataset.path={config.path} has the columns {', '.join(row)}, which are not those of an "
         "IOI set: prompt, choices and answerKey, or ioi_sentences, or those of a prompt file"
     )
+
+
+def _key(given: Any, names: Sequence[str]) -> int | None:
+    """The number of the choice that a row's key names, if it names one."""
+    said = str(given).strip()
+    if said in names:
+        return names.index(said)
+    return {"0": 0, "1": 1}.get(said)
 
 
 def _ioi(values: Values, io: str, subject: str, index: int, tokenizer: Tokenizer) -> Prompt:

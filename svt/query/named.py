@@ -31,6 +31,7 @@ from svt.db.damage import check_damage, files_of
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import sql_dir
+from svt.query.exact import frame_of
 from svt.query.param import Param, declared, read_value
 from svt.query.refusals import check_all_slices
 
@@ -122,13 +123,12 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     if query.all_slices or bound.get("slices") == "all":
         check_all_slices(f"query {name}", has_all_slices(con))
     try:
-        frame = con.sql(query.text, params=bound or None).pl()
+        return frame_of(con, query.text, bound)
     except duckdb.CatalogException as error:
         raise SvtError(f"query {name}: {missing(con) or _first_line(error)}") from error
     except duckdb.Error as error:
         check_damage(error, files_of(con))
         raise SvtError(f"query {name}: {_first_line(error)}") from error
-    return frame.with_columns(pl.selectors.categorical().cast(pl.String))
 
 
 def missing(con: duckdb.DuckDBPyConnection) -> str:

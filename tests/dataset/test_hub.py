@@ -241,3 +241,21 @@ def test_a_token_of_more_than_the_name_is_no_name(tmp_path: Path) -> None:
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(SvtError, match="a name is not one token of this model"):
         load_prompts(at(folder), Tokenizer(inner))
+
+
+@pytest.mark.parametrize("key", ["0", " 0", "Mary", " Mary"])
+def test_a_key_that_is_text(tmp_path: Path, gpt2_like: Tokenizer, key: str) -> None:
+    row = choices(ABBA, [" Mary", " John"], 0) | {"answerKey": key}
+    (prompt,) = load(tmp_path, gpt2_like, [row]).prompts
+    assert (prompt.answer_texts, prompt.distractor_texts) == ((" Mary",), (" John",))
+
+
+def test_the_bars_of_the_library_stay_quiet(
+    tmp_path: Path, words: Tokenizer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import datasets
+
+    datasets.enable_progress_bars()
+    load(tmp_path, words, [choices(ABBA, ["Mary", "John"], 0)])
+    assert capfd.readouterr().err == ""
+    assert not datasets.are_progress_bars_disabled()  # as the caller had it
