@@ -12,6 +12,7 @@ from svt.importing.circuit import Edge, graph_edges
 from svt.importing.graphml import read_graphml
 from svt.query.graphml import to_graphml
 from tests.importing.samples import KEYS, edge, graphml, node, published
+from tests.marks import examples
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -200,7 +201,7 @@ def exported(edges: dict[tuple[object, ...], tuple[int, int, float]]) -> pl.Data
 
 
 @given(st.dictionaries(KEY, VALUES, min_size=1, max_size=8), st.sampled_from(["prompts", "visits"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_our_own_file_gives_the_same_edges(
     tmp_path_factory: pytest.TempPathFactory,
     edges: dict[tuple[object, ...], tuple[int, int, float]],
@@ -220,7 +221,7 @@ def test_our_own_file_gives_the_same_edges(
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_damaged_file_is_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -12,6 +12,7 @@ from svt.errors import SvtError
 from svt.importing.circuit import graph_edges
 from svt.importing.json_file import read_json
 from svt.importing.read import read_circuit
+from tests.marks import examples
 
 EAP = {
     "input->a0.h1<v>": 0.25,
@@ -234,7 +235,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.none() | st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_tree_is_a_circuit_or_refused(
     tmp_path_factory: pytest.TempPathFactory, tree: Any, top: int | None
 ) -> None:
