@@ -360,15 +360,11 @@ def _words(hint: Any) -> str:
         return " or ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
         return f"a list, each {_words(get_args(hint)[0])}"
-    names = {
-        bool: "true or false",
-        int: "an integer",
-        float: "a number",
-        str: "a text",
-        type(None): "null",
-    }
-    if hint in names:
-        return names[hint]
+    simple = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+    if hint in simple:
+        return simple[hint]
+    if hint is type(None):
+        return "null"
     return ", or ".join(_words(option) for option in get_args(hint))
 
 
