@@ -14,7 +14,7 @@ from svt.stages.chart import _filled as filled
 from svt.stages.intervene import NOT_CHANGED
 from tests.conftest import Finished, svt_in
 from tests.planted_ioi import planted_ioi
-from tests.test_config import composed
+from tests.settings import composed
 
 N_PROMPTS = 2  # one of each order of the names
 DUMPED = (f"dataset.n_prompts={N_PROMPTS}", "dump.min_weight=0.5", "dump.sample=0")  # firings alone
@@ -61,7 +61,7 @@ def test_the_settings_are_the_papers(done: Finished) -> None:
     assert ask(done, "select n_layers, n_heads, d_model, d_head from dump") == [(12, 12, 768, 64)]
 
 
-def test_the_roots_fire_and_the_planted_circuit_comes_out_whole_and_alone(done: Finished) -> None:
+def test_the_roots_fire_and_the_planted_circuit_comes_out(done: Finished) -> None:
     roots = ask(
         done,
         "select p.layer, p.head, count(*), min(p.weight) > 0.5 from trace_pairs t "

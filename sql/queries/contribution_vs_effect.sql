@@ -1,6 +1,6 @@
 -- purpose: whether the heads that contribute most are those that matter most: contributions against exact effects
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
---         n_prompts INTEGER{1..1000000} the first prompts, whose firing pairs are compared [= 16]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+--         first_prompts INTEGER{1..1000000} the first prompts, whose firing pairs are compared [= 16]
 --         layer INTEGER only pairs of this layer [= null]
 --         head INTEGER only pairs of this head [= null]
 -- grain: [side, layer, head, min_effect, coverage]; layer and head are null for all heads together
@@ -15,7 +15,7 @@ WITH firing AS (
     SELECT pair_id, layer, head, weight
     FROM pairs
     WHERE eligible AND weight >= $firing_weight
-        AND prompt_id IN (SELECT prompt_id FROM prompts ORDER BY prompt_id LIMIT $n_prompts)
+        AND prompt_id IN (SELECT prompt_id FROM prompts ORDER BY prompt_id LIMIT $first_prompts)
         AND layer = coalesce($layer::INTEGER, layer) AND head = coalesce($head::INTEGER, head)
 ),
 written AS (

@@ -9,7 +9,7 @@ from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.dataset.counterfactual import linked
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS, NAMES
+from tests.dataset.samples import NAMES, few
 
 NAMED = ("IO", "S1", "S2")
 
@@ -49,7 +49,7 @@ def test_swapped_exchanges_the_names_and_what_is_right(
         assert changed.answer_texts == original.distractor_texts
 
 
-def test_abc_has_three_names_more_and_asks_what_the_original_asks(
+def test_abc_has_three_more_names_and_the_same_question(
     config: DatasetConfig, tokenizer: Tokenizer
 ) -> None:
     known = set()
@@ -61,7 +61,7 @@ def test_abc_has_three_names_more_and_asks_what_the_original_asks(
 
 
 @pytest.mark.parametrize("kind", ["swapped", "abc"])
-def test_a_counterfactual_is_the_same_however_many_are_asked_for(
+def test_a_counterfactual_does_not_depend_on_how_many_there_are(
     config: DatasetConfig, gpt2_like: Tokenizer, kind: str
 ) -> None:
     config = replace(config, counterfactual=kind)
@@ -75,7 +75,7 @@ def test_a_counterfactual_is_the_same_however_many_are_asked_for(
         assert [names_of(p) for p in other] != [names_of(p) for p in few]
 
 
-def test_abc_is_drawn_anew_for_every_prompt(config: DatasetConfig, words: Tokenizer) -> None:
+def test_abc_is_drawn_for_every_prompt(config: DatasetConfig, words: Tokenizer) -> None:
     """Not the same places of the list of names that are left."""
     places = set()
     for original, changed in pairs(config, words, "abc"):
@@ -105,7 +105,7 @@ def test_abc_needs_five_names(config: DatasetConfig, words: Tokenizer) -> None:
 )
 def test_tokens_that_do_not_line_up_are_refused(changed: Prompt) -> None:
     original = Prompt(0, "a b b", (1, 2, 2), (), {"IO": 1})
-    config = replace(DEFAULTS, counterfactual="swapped")
+    config = few(counterfactual="swapped")
     assert linked(replace(original, tokens=(1, 3, 2)), original, config, ["IO"]).original == "a b b"
     with pytest.raises(SvtError, match="are not those of 'a b b' with other words"):
         linked(changed, original, config, ["IO"])

@@ -9,7 +9,7 @@ import pytest
 from svt.config import DatasetConfig
 from svt.dataset import Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS, shipped_words, spaced
+from tests.dataset.samples import few, shipped_words, spaced
 
 TEMPLATE = "The {noun} began in the year {XX}{YY} and ended in the year {XX}"
 
@@ -25,13 +25,11 @@ def small(tmp_path: Path) -> DatasetConfig:
     templates, nouns = tmp_path / "templates.txt", tmp_path / "nouns.yaml"
     templates.write_text(TEMPLATE)
     nouns.write_text('XX: ["17"]\nnoun: [war, siege]')
-    return replace(
-        DEFAULTS, name="greater_than", n_prompts=8, templates=str(templates), nouns=str(nouns)
-    )
+    return few("greater_than", n_prompts=8, templates=str(templates), nouns=str(nouns))
 
 
-def test_answers_are_the_greater_years_and_distractors_the_others(years: Tokenizer) -> None:
-    dataset = load_prompts(replace(DEFAULTS, name="greater_than", n_prompts=256), years)
+def test_answers_are_greater_years_and_distractors_the_others(years: Tokenizer) -> None:
+    dataset = load_prompts(few("greater_than", n_prompts=256), years)
     assert dataset.notes == ()
     assert len({p.text for p in dataset.prompts}) == 256
     assert set(Counter(p.template for p in dataset.prompts).values()) == {51, 52}
@@ -45,7 +43,7 @@ def test_answers_are_the_greater_years_and_distractors_the_others(years: Tokeniz
         assert years.encode(answered) == [*prompt.tokens, prompt.answer[0]]
 
 
-def test_roles(years: Tokenizer, small: DatasetConfig) -> None:
+def test_roles_of_greater_than(years: Tokenizer, small: DatasetConfig) -> None:
     # The war began in the year 17 32 and ended in the year 17
     #  0   1    2   3   4   5   6  7   8   9   10  11  12  13
     for prompt in load_prompts(small, years).prompts:
@@ -67,7 +65,7 @@ def test_the_year_01_is_the_counterfactual(years: Tokenizer, small: DatasetConfi
         assert (early.original_id, early.counterfactual) == (original.prompt_id, "year01")
 
 
-def test_words_and_years_that_are_not_single_tokens_are_left_out(small: DatasetConfig) -> None:
+def test_words_and_years_of_more_than_one_token_are_left_out(small: DatasetConfig) -> None:
     texts = [TEMPLATE.replace("{XX}", "17").replace("{YY}", "") + f" war {n:02}" for n in range(90)]
     tokenizer = Tokenizer(spaced(*texts, " 1700", *(f"{n:02}" for n in range(90))))
     Path(small.nouns).write_text('XX: ["17", "95"]\nnoun: [war, siege]')
@@ -90,7 +88,7 @@ def test_a_tokenizer_that_cuts_years_otherwise_is_refused(
 ) -> None:
     for tokenizer in (words, gpt2_like):  # no digits; one digit a token
         with pytest.raises(SvtError, match=r"makes of no year of .* \(XX\) two tokens"):
-            load_prompts(replace(DEFAULTS, name="greater_than"), tokenizer)
+            load_prompts(few("greater_than"), tokenizer)
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,21 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svt.config import DatasetConfig
+from svt.config import DATASETS, DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.errors import SvtError
-from svt.model.memory import Limits
 from svt.paths import conf_dir
-from tests.dataset.samples import DEFAULTS, NAMES, RARE_NAMES, TEMPLATES
+from svt.system.memory import Limits
+from tests.dataset.samples import NAMES, RARE_NAMES, TEMPLATES, few
+from tests.marks import examples
 
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
@@ -62,7 +63,7 @@ def test_one_prompt_in_full(words: Tokenizer, tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(text)
     files = {name: str(tmp_path / name) for name in ("templates", "names", "nouns")}
-    config = replace(DEFAULTS, **files, n_prompts=4)
+    config = few(**files, n_prompts=4)
     prompts = {p.text: p for p in load_prompts(config, words).prompts}
     assert sorted(prompts) == [
         "When John and Mary went to the store, John gave a ring to",
@@ -111,11 +112,11 @@ def test_templates_of_another_code_are_taken_over_word_for_word(
             for slot, word in {"[A]": a, "[B]": b, "[PLACE]": "store", "[OBJECT]": "ring"}.items():
                 said = said.replace(slot, word)
             wanted.add(said)
-    prompts = load_prompts(replace(DEFAULTS, **paths, n_prompts=4), words).prompts
+    prompts = load_prompts(few(**paths, n_prompts=4), words).prompts
     assert {f"{p.text} {p.answer_texts[0]}" for p in prompts} == wanted
 
 
-def test_names_of_several_tokens_are_left_out_with_a_count(
+def test_names_of_more_tokens_are_left_out_with_a_count(
     config: DatasetConfig, tokenizer: Tokenizer
 ) -> None:
     dataset = load_prompts(config, tokenizer)
@@ -127,7 +128,7 @@ def test_names_of_several_tokens_are_left_out_with_a_count(
     assert not used & set(RARE_NAMES)
 
 
-def test_unknown_nouns_are_left_out_but_nouns_of_several_tokens_stay(
+def test_unknown_nouns_are_left_out_but_long_nouns_stay(
     config: DatasetConfig, words: Tokenizer, gpt2_like: Tokenizer
 ) -> None:
     dataset = load_prompts(config, words)
@@ -139,7 +140,7 @@ def test_unknown_nouns_are_left_out_but_nouns_of_several_tokens_stay(
     assert any("qxvz" in p.text for p in load_prompts(config, gpt2_like).prompts)
 
 
-def test_leading_spaces_belong_to_tokens_as_the_tokenizer_has_them(
+def test_leading_spaces_belong_to_tokens_as_in_the_tokenizer(
     config: DatasetConfig, words: Tokenizer, gpt2_like: Tokenizer
 ) -> None:
     assert load_prompts(config, gpt2_like).prompts[0].answer_texts[0][0] == " "
@@ -155,7 +156,7 @@ def test_mixed_is_half_and_half_and_all_prompts_differ(
     assert each == {(template, pattern): 15 for template in TEMPLATES for pattern in ORDERS}
 
 
-def test_a_seed_makes_the_prompts_and_more_prompts_leave_the_first_ones(
+def test_a_seed_makes_the_prompts_and_more_keep_the_first(
     config: DatasetConfig, gpt2_like: Tokenizer
 ) -> None:
     prompts = load_prompts(config, gpt2_like).prompts
@@ -175,20 +176,20 @@ def test_as_many_prompts_as_there_are_and_not_one_more(
         load_prompts(replace(config, n_prompts=93), gpt2_like)
 
 
-def test_more_prompts_than_memory_holds_are_refused_before_any_is_drawn(
+def test_more_prompts_than_memory_holds_are_refused_at_once(
     config: DatasetConfig, gpt2_like: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("svt.dataset.draw.limits", lambda: Limits(24 * 1500, 0))
     assert len(load_prompts(replace(config, n_prompts=24), gpt2_like).prompts) == 24
-    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB, .* in all; ask for fewer"
+    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB; .* in all; ask for fewer"
     with pytest.raises(SvtError, match=told):
         load_prompts(replace(config, n_prompts=25), gpt2_like)
 
 
-def test_the_shipped_files_make_prompts_for_a_tokenizer_of_their_words() -> None:
+def test_shipped_files_make_prompts_for_their_own_words() -> None:
     from svt.ioi_mini.language import Language
 
-    dataset = load_prompts(replace(DEFAULTS, n_prompts=256), Tokenizer(Language().tokenizer()))
+    dataset = load_prompts(few(n_prompts=256), Tokenizer(Language().tokenizer()))
     assert dataset.notes == ()
     assert len({p.text for p in dataset.prompts}) == 256
     assert len({p.template for p in dataset.prompts}) == 15
@@ -275,16 +276,13 @@ def test_a_model_that_knows_none_of_the_nouns_is_refused(
         load_prompts(config, words)
 
 
-def test_null_prompts_are_refused(config: DatasetConfig, words: Tokenizer) -> None:
-    with pytest.raises(SvtError, match="needs a number of prompts"):
-        load_prompts(replace(config, n_prompts=None), words)
-
-
 PARTS = ["{A}", "{B}", "{place}", "<gave>", "<", "}", " ", "\n", "When", ",", "é", "{", "# "]
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     key=st.sampled_from(["templates", "names", "nouns"]),
@@ -306,12 +304,9 @@ def test_any_file_makes_prompts_or_a_clear_error(
         assert len(dataset.prompts) == 24
 
 
-def test_conf_lists_every_setting() -> None:
-    from omegaconf import OmegaConf
-
-    for name in sorted(get_args(get_type_hints(DatasetConfig)["name"])):
-        path = conf_dir() / "dataset" / f"{name}.yaml"
-        loaded = OmegaConf.to_container(OmegaConf.load(path))
-        assert DatasetConfig(**loaded).name == name  # every field, and no other
-        lines = [line for line in path.read_text().splitlines() if line[0] not in "# "]
-        assert all("#" in line for line in lines if not line.startswith("name:"))
+@pytest.mark.parametrize("name", DATASETS)
+def test_conf_lists_every_setting(name: str) -> None:
+    path = conf_dir() / "dataset" / f"{name}.yaml"
+    assert yaml.safe_load(path.read_text()).keys() == {f.name for f in fields(DATASETS[name])}
+    lines = [line for line in path.read_text().splitlines() if line[0] not in "# "]
+    assert all("#" in line for line in lines if not line.startswith("name:"))

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS
+from tests.dataset.samples import few
+from tests.marks import examples
 
-CONFIG = replace(DEFAULTS, name="file", n_prompts=None)
+CONFIG = few("file", path="any", n_prompts=None)
 FULL: dict[str, Any] = {
     "prompt_id": 7,
     "text": "When Mary and John went to the store, John gave a ring to",
@@ -29,7 +30,9 @@ FULL: dict[str, Any] = {
 }
 SPARSE: dict[str, Any] = {"text": "When Tom went"}
 anything = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -110,7 +113,7 @@ def test_an_answer_is_the_token_that_follows_as_it_is_written(
     assert load(path, words).notes == ()
 
 
-def test_an_answer_without_its_space_is_taken_only_where_the_space_is_no_part_of_the_token(
+def test_an_answer_lacks_its_space_only_where_tokens_do(
     tmp_path: Path, gpt2_like: Tokenizer, words: Tokenizer
 ) -> None:
     rows = [SPARSE | {"answer": " Mary"}, SPARSE | {"answer": "Mary", "distractor": ["Tom"]}]
@@ -136,7 +139,7 @@ def test_the_space_before_an_answer_does_not_end_the_prompt(
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_several_answers_and_distractors(tmp_path: Path, words: Tokenizer, suffix: str) -> None:
+def test_more_than_one_answer_and_distractor(tmp_path: Path, words: Tokenizer, suffix: str) -> None:
     rows = [SPARSE | {"answer": ["Tom", "Kate", "Anna"], "distractor": ["Paul"]}]
     (prompt,) = load(write(tmp_path / f"p{suffix}", rows), words).prompts
     assert prompt.answer_texts == ("Anna", "Kate", "Tom")
@@ -207,7 +210,7 @@ def test_words_that_the_tokenizer_does_not_know_are_counted(
         ({"colour": "red"}, "unknown column 'colour'; known: prompt_id, text, tokens, roles, "),
     ],
 )
-def test_a_violation_is_told_with_its_row(
+def test_a_violation_is_named_with_its_row(
     tmp_path: Path, gpt2_like: Tokenizer, change: dict[str, Any], says: str
 ) -> None:
     message = told(write(tmp_path / "p.jsonl", [SPARSE, FULL | change]), gpt2_like)
@@ -222,9 +225,7 @@ def test_an_unknown_answer(tmp_path: Path, words: Tokenizer) -> None:
     )
 
 
-def test_all_violations_are_told_at_once_as_far_as_one_reads(
-    tmp_path: Path, words: Tokenizer
-) -> None:
+def test_all_violations_are_named_at_once_up_to_a_limit(tmp_path: Path, words: Tokenizer) -> None:
     rows = [SPARSE] + [SPARSE | {"roles": {"IO": i}} for i in range(3, 17)]
     rows += [SPARSE | {"colour": 1}] * 5
     message = told(write(tmp_path / "p.jsonl", rows), words)
@@ -289,8 +290,6 @@ def test_files_that_are_no_prompt_files(tmp_path: Path, words: Tokenizer) -> Non
     assert "unknown kind of file; a prompt file ends in" in told(tmp_path / "p.txt", words)
     (tmp_path / "latin.csv").write_bytes(b"text\n\xe9\n")
     assert "is not UTF-8 text (byte 5)" in told(tmp_path / "latin.csv", words)
-    with pytest.raises(SvtError, match=r"add dataset\.path=FILE"):
-        load_prompts(CONFIG, words)
 
 
 some_json = st.recursive(
@@ -402,3 +401,58 @@ def test_a_damaged_parquet_file(tmp_path: Path, gpt2_like: Tokenizer, at: int, b
         check_sound(load(path, gpt2_like), gpt2_like)
     except SvtError as error:
         assert f"dataset.path {path}" in str(error)
+
+
+def eap_rows(tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Rows as EAP-IG's tables have them: prompts in pairs, answers as token ids."""
+    (mary,), (john,), (tom,) = (tokenizer.encode(f" {name}") for name in ("Mary", "John", "Tom"))
+    text = "When Mary and John went to the store, John gave a ring to"
+    row = {"clean": text, "corrupted": "no", "corrupted_hard": "no"}
+    return [
+        row | {"correct_idx": mary, "incorrect_idx": john},
+        row | {"correct_idx": mary, "incorrect_idx": [john, tom]},
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_tables_for_eap_read_as_they_are(tmp_path: Path, gpt2_like: Tokenizer, suffix: str) -> None:
+    dataset = load(write(tmp_path / f"p{suffix}", eap_rows(gpt2_like)), gpt2_like)
+    one, two = dataset.prompts
+    assert one.text == "When Mary and John went to the store, John gave a ring to"
+    assert one.tokens == tuple(gpt2_like.encode(one.text))
+    assert (one.answer_texts, one.distractor_texts) == ((" Mary",), (" John",))
+    assert two.distractor_texts == (" John", " Tom")
+    assert dataset.notes[-1] == (
+        "read as a table for EAP; columns left out: 'corrupted', 'corrupted_hard'; in this model "
+        "the token ids of its first row are ' Mary' (correct) and ' John' (incorrect)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"correct_idx": 10**6}, "correct_idx has the token id 1000000, which is outside"),
+        ({"correct_idx": " Mary"}, "correct_idx must be a token id or a list of them, not ' Mary'"),
+        ({"incorrect_idx": []}, "incorrect_idx must be a token id or a list"),
+        ({"incorrect_idx": None}, "unknown column 'clean'; known: "),
+    ],
+)
+def test_a_broken_row_for_eap(
+    tmp_path: Path, gpt2_like: Tokenizer, change: dict[str, Any], says: str
+) -> None:
+    row, _ = eap_rows(gpt2_like)
+    assert says in told(write(tmp_path / "p.jsonl", [row | change]), gpt2_like)
+
+
+@pytest.mark.parametrize("name", ["", "__index_level_0__", "Unnamed: 0"])
+def test_the_index_of_pandas(tmp_path: Path, words: Tokenizer, name: str) -> None:
+    message = told(write(tmp_path / "p.csv", [{name: 0} | SPARSE]), words)
+    assert f"column {name!r} is the index that pandas writes; write the file with index=False" in (
+        message
+    )
+
+
+def test_a_column_twice_in_parquet(tmp_path: Path, words: Tokenizer) -> None:
+    table = pyarrow.table([["When"], ["to"]], names=["text", "text"])
+    pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
+    assert "column 'text' is there more than once" in told(tmp_path / "p.parquet", words)

@@ -12,6 +12,7 @@ import pytest
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.query.trace import TraceResult, trace
+from tests.marks import first
 from tests.settings import TRACE
 from tests.store_rows import StoreRows
 
@@ -283,7 +284,7 @@ CHOICES: list[dict[str, Any]] = [
 ]
 
 
-SEEDS = range(30)
+SEEDS = first(10, range(30))  # one of each choice
 
 
 def config_of(seed: int) -> TraceConfig:
@@ -305,10 +306,10 @@ def test_trace_against_the_walk(seed: int) -> None:
 
 def test_the_random_cases_hold_what_matters() -> None:
     """Paths that meet, a self-attending pair on the way, one pair reached at two depths."""
-    walks = [Walk(random_case(seed), config_of(seed)) for seed in SEEDS]
-    assert sum(max(walk.visits.values()) >= 8 for walk in walks) >= 8
-    assert sum(any(at[3] == at[4] and at[1] > 0 for _, at in walk.visits) for walk in walks) >= 8
-    assert sum(max(walk.depth.values()) >= 3 for walk in walks) >= 8
+    walks = [Walk(random_case(seed), config_of(seed)) for seed in range(8)]
+    assert sum(max(walk.visits.values()) >= 8 for walk in walks) >= 3
+    assert sum(any(at[3] == at[4] and at[1] > 0 for _, at in walk.visits) for walk in walks) >= 3
+    assert sum(max(walk.depth.values()) >= 3 for walk in walks) >= 3
 
 
 def test_the_stored_order_and_the_windowed_order_agree() -> None:
@@ -429,7 +430,7 @@ def auto_store() -> StoreRows:
     return store
 
 
-def test_roots_are_found() -> None:
+def test_roots_by_default_are_the_top_heads() -> None:
     assert trace(auto_store().connect(), replace(PAPER, roots="auto")) == TraceResult(((3, 0),), ())
 
 
@@ -473,7 +474,7 @@ def test_refused(change: dict[str, Any], told: str) -> None:
         trace(auto_store().connect(), replace(PAPER, **change))
 
 
-def test_found_roots_that_never_fire_onto_root_src_are_silent() -> None:
+def test_chosen_roots_that_never_fire_onto_root_src_are_silent() -> None:
     """Effects 4 and 4 of a sum of 12: 2.0 and 3.0 are taken; only 3.0 fires onto IO."""
     store = StoreRows(n_layers=4, n_heads=2)
     store.prompt(0, {"end": 5, "IO": 2})

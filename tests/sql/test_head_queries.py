@@ -256,7 +256,7 @@ def test_signal_by_token_without_coordinates(projected: StoreRows) -> None:
     assert rows(projected.connect(), "signal_by_token", layer=2, head=0) == []
 
 
-def test_signal_by_token_names_are_texts_that_are_io_s1_or_s2_somewhere() -> None:
+def test_names_in_signal_by_token_are_io_s1_or_s2_somewhere() -> None:
     """t2, t3 and t4 are names in prompt 0, t5 is its end; in prompt 1 none has a role."""
     store = StoreRows(n_layers=4, n_heads=1)
     store.singular_values()

@@ -98,7 +98,7 @@ def test_what_has_choices_declares_them(query: Query) -> None:
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())
 def test_what_work_is_done_for_has_bounds(query: Query) -> None:
     """So that no number of draws keeps a query from ending."""
-    bounds = {"draws": (0, 100_000), "bins": (1, 10_000)}
+    bounds = {"draws": (0, 100_000), "bins": (1, 10_000), "first_prompts": (1, 1_000_000)}
     for param in query.params:
         assert param.bounds == bounds.get(param.name)
 
@@ -107,8 +107,9 @@ def test_what_work_is_done_for_has_bounds(query: Query) -> None:
 def test_a_default_of_the_run_names_a_setting(query: Query) -> None:
     settings = {f"trace.{field.name}" for field in fields(TraceConfig)}
     for param in query.params:
-        if param.default and (match := re.match(r"the (?:other )?run's (\S+),", param.default)):
-            assert match[1] in settings
+        if param.key is not None:
+            assert param.key in settings
+        assert param.key or "trace." not in (param.default or "")
 
 
 def test_every_query_has_a_test() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
 from svt.errors import SvtError
@@ -289,3 +290,55 @@ def test_auto_roots_fire_in_half_of_the_prompts() -> None:
     assert rows(store.connect(), "auto_roots") == [(3, 0, 1.0, 0.5)]
     store.prompt(2, {"end": 5})
     assert rows(store.connect(), "auto_roots") == []
+
+
+def test_contribution_vs_effect() -> None:
+    """2.0 gives 4, 0.0 and 1.0 give 2, 1.1 gives -1 of 7; effects 0.6, 0.03, 0 and 0.15. A head is
+    kept from the share of the total before it: 0, 4/7, 6/7 and never. Half keeps 2.0 alone, 0.6
+    also 0.0, 0.9 three. Ranks with shared means: 4.5 3 3 1.5 and 4.5 2.5 1.5 3.5, whose
+    correlation is 1.5 / sqrt(4.5 * 5).
+    """
+    store = StoreRows(effects=True)
+    store.prompt(0, {"end": 5})
+    dest = {
+        (2, 0): (4.0, 4.0, 0.3), (0, 0): (2.0, 2.0, 0.87),
+        (1, 0): (2.0, 2.0, 0.9), (1, 1): (-1.0, -1.0, 0.75),
+    }  # fmt: skip
+    store.pair((0, 3, 0, 5, 2), weight=0.9, dest=dest)
+    found = run(store.connect(), "contribution_vs_effect").filter(pl.col("layer").is_null())
+    assert found["spearman"].to_list() == pytest.approx([1.5 / 22.5**0.5] * 60)
+    at = found.filter(pl.col("coverage").is_in([0.5, 0.6, 0.9]))
+    columns = ("n_kept", "n_matter", "n_hits", "precision", "recall")
+    assert at.filter(pl.col("min_effect") == 0.02).select(columns).rows() == [
+        (1, 3, 1, 1.0, pytest.approx(1 / 3)),
+        (2, 3, 2, 1.0, pytest.approx(2 / 3)),
+        (3, 3, 2, pytest.approx(2 / 3), pytest.approx(2 / 3)),
+    ]
+    assert at.filter(pl.col("min_effect") == 0.1).select(columns).rows() == [
+        (1, 2, 1, 1.0, 0.5), (2, 2, 1, 0.5, 0.5), (3, 2, 1, pytest.approx(1 / 3), 0.5),
+    ]  # fmt: skip
+    of_head = run(store.connect(), "contribution_vs_effect", layer=3, head=0)
+    assert of_head.filter(pl.col("layer") == 3).height == 60
+
+
+def test_a_total_below_zero_keeps_no_head() -> None:
+    store = StoreRows(effects=True)
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), weight=0.9, dest={(2, 0): (-2.0, -2.0, 0.3), (1, 0): 1.0})
+    found = run(store.connect(), "contribution_vs_effect").filter(pl.col("coverage") == 1.0)
+    assert set(found.select("n_kept", "n_hits", "precision").rows()) == {(0, 0, None)}
+
+
+def test_suppressors() -> None:
+    """Without 2.0 weights of 0.6 and 0.7 rise to 0.8: by 0.15 on average; without 1.0 one rises by
+    0.02 and one falls by 0.02. 2.1 raises the weight once only.
+    """
+    store = StoreRows(effects=True)
+    for prompt, weight, rise in ((0, 0.6, 0.02), (1, 0.7, -0.02)):
+        store.prompt(prompt, {"end": 5, "IO": 2})
+        more = {(2, 1): (1.0, 1.0, 0.9)} if prompt else {}
+        ups = {(2, 0): (-1.0 - prompt, 0.0, 0.8), (1, 0): (1.0, 1.0, weight + rise), **more}
+        store.pair((prompt, 3, 0, 5, 2), weight=weight, dest=ups)
+    assert rows(store.connect(), "suppressors", min_firings=2) == [
+        (3, 0, "dest", "end", "head", 2, 0, 2, pytest.approx(-0.15, abs=1e-5), -1.5),
+    ]

@@ -101,7 +101,7 @@ def _edges(run: Path) -> int:
         (["trace.roots=[[99,0]]"], "there is no head 99.0; the model has layers 0 to 7"),
         (["dump.coordinates=[[20,1]]"], "there is no head 20.1"),
         (["evaluate.reference=wang2023"], "there is no head 9.9"),
-        (["dump.components=[mlp]"], "add head to dump.components"),
+        (["dump.components=[mlp]"], "dump again with head among dump.components"),
         (["trace.root_src=S1-1", "dataset.pattern=ABBA"], "no such role"),
         (["dataset=text"], "trace.root_dest=end: the prompts have no roles"),
         (["trace.root_dest=nowhere"], "nowhere"),
@@ -135,7 +135,11 @@ def test_what_cannot_be_done_is_one_message(
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("trace.coverrage=0.5", "coverrage"),
+        (
+            "trace.coverrage=0.5",
+            "unknown key trace.coverrage; known here: firing_weight, coverage,",
+        ),
+        ("dataset.split=x", "unknown key dataset.split; known here: name, n_prompts, bos, seed,"),
         ("model=gpt3", "gpt3"),
         ("trace.roots=[[9,6]", "trace.roots"),
         ("hydra.run.dir=/dev/null", "/dev/null"),
@@ -181,7 +185,7 @@ def test_a_folder_may_be_called_like_an_interpolation(traced: Path) -> None:
     assert answer(run, "from evaluation", []).height > 0
 
 
-def test_a_silent_root_is_a_warning_and_only_silent_ones_an_error(
+def test_a_silent_root_is_a_warning_and_only_silent_an_error(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = svt(*SMALL, "stages=[dump,trace]")
@@ -222,7 +226,7 @@ def test_min_weight_zero_stores_every_causal_pair(svt: Svt) -> None:
     assert stored == wanted
 
 
-def test_a_dump_alone_leaves_no_run_folder_and_no_answer_is_null(svt: Svt) -> None:
+def test_a_dump_alone_leaves_no_run_and_no_answer_is_null(svt: Svt) -> None:
     done = svt("dataset=text", "dataset.n_prompts=4", "stages=[dump]")
     assert (done.code, done.runs) == (0, [])
     with duckdb.connect(str(done.stores[0]), read_only=True) as con:
