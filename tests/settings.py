@@ -61,7 +61,7 @@ CHART = ChartConfig(
 )
 
 INTERVENE = InterveneConfig(
-    edges="graph_edges",
+    edges="shown_edges",
     sets="edge_sets",
     scopes=("global", "local_qk", "local_qkv"),
     kinds=("ablate", "boost"),

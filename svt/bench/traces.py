@@ -47,7 +47,7 @@ def trace_rows(config: Config, folder: Path, store: Path, passes: list[float]) -
         asked = replace(config.trace, coverage=coverage, roots=roots)
         with writing_results(folder / str(coverage), Stores.of(store), keep=False) as con:
             traced.append(timed(trace, con, asked))
-            graphs += [timed(run_query, con, "graph_edges", min_count=n) for n in THRESHOLDS]
+            graphs += [timed(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
     return [
         Row("a trace at a new coverage", traced, "s"),
         Row("a new trace / bare forward pass", [t / base for t in traced], "", ("at most", 0.05)),

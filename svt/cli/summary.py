@@ -62,7 +62,7 @@ def _short(path: Path) -> Path:
 
 
 def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
-    nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
+    nodes, edges = run(con, "graph_nodes"), run(con, "shown_edges")
     context = context_of(con, config)
     least = context.min_count
     shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
@@ -94,9 +94,9 @@ def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
         at = shlex.quote(",".join(map(str, stores)))
         return [f"svt-sql {at} firings", "svt-sql --list"]
     if not stores:
-        return [f"svt-sql {at} graph_edges", f"svt-sql RUN --other {at} compare_edges"]
+        return [f"svt-sql {at} shown_edges", f"svt-sql RUN --other {at} compare_edges"]
     return [
-        f"svt-sql {at} graph_edges",
+        f"svt-sql {at} shown_edges",
         f'svt {at_run} "stages=[intervene,chart,report]"',
         f'svt {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
         "svt -m trace.coverage=0.5,0.6,0.7,0.8",

@@ -3,7 +3,7 @@
 1. With the columns up_layer, up_head, layer, head, or source and target (`4.1`, `a4.h1`), a row is
    an edge. Further columns may be `component`; `side` (dest, d or q; src, s or k; v; or nothing);
    `role`, or `dest_role` and `src_role`; n_prompts, n_firings, n_visits, or `count` for one of
-   them; `total`, and `mean`, `weight` or `score`. So the rows of `svt-sql RUN graph_edges --format
+   them; `total`, and `mean`, `weight` or `score`. So the rows of `svt-sql RUN shown_edges --format
    csv` are such a file.
 2. With layer and head alone, and perhaps `class`, a row is a head. Such a circuit has no edges.
 """

@@ -89,7 +89,7 @@ def _heads(context: Context) -> str:
 
 def _facts(ask: Ask, context: Context, found: Mapping[str, Any]) -> list[Fact]:
     """The headline numbers of the store, the trace and its evaluation."""
-    nodes, edges = ask("graph_nodes"), ask("graph_edges")
+    nodes, edges = ask("graph_nodes"), ask("shown_edges")
     deepest = max(ask("trace_summary")["deepest"].to_list())
     facts = [
         Fact(

@@ -1,4 +1,4 @@
--- purpose: the edges of the graph that are shown: those with at least the count asked for
+-- purpose: the edges of the graph that are shown: of the table graph_edges, those with at least the count chosen
 -- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
 --         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
