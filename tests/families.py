@@ -109,6 +109,12 @@ def tiny_model(
     return save(folder, model)
 
 
+def write_case(case: str, folder: Path) -> Path:
+    """Write the checkpoint of one of CASES. Returns `folder`."""
+    family, changes = CASES[case]
+    return tiny_model(family, folder, **changes)
+
+
 def _sharpen(model: PreTrainedModel, config: PretrainedConfig, sharp: float) -> None:
     """Scale up what makes the queries; a Gemma norm multiplies by 1 + weight."""
     offset = 1.0 if "gemma" in config.model_type else 0.0

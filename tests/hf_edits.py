@@ -21,15 +21,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from tests.hf_models import double_precision, load_double
+from tests.hf_models import double_precision
 from tests.slow import Row
 from tests.slow_models import SlowModel
 
@@ -64,12 +64,21 @@ class HFRun:
 
 
 class HFIntervention:
-    """A checkpoint, and one way to change its runs; the same interface as SlowIntervention."""
+    """A model, and one way to change its runs; the same interface as SlowIntervention.
+
+    `model` is that of load_double; `slow` knows the slices and the folded weights of the same one.
+    """
 
     def __init__(
-        self, folder: Path, scope: str, strength: float, homogeneous: bool, base: str
+        self,
+        slow: SlowModel,
+        model: PreTrainedModel,
+        scope: str,
+        strength: float,
+        homogeneous: bool,
+        base: str,
     ) -> None:
-        self.slow, self.model = SlowModel(folder), load_double(folder)
+        self.slow, self.model = slow, model
         self.scope, self.strength = scope, strength
         self.homogeneous, self.base = homogeneous, base
         inner = self.model.base_model

@@ -110,14 +110,11 @@ def pair(
         scale = row[f"{name}_scale"]
         directions = model.directions(of, side, layer, token)
 
-        def read(
-            vector: Array, chosen: set[int], along: Array = directions, scale: float = scale
-        ) -> float:
-            """What the chosen slices read in a vector (d + 1)."""
-            return sum(sign[k] * (along[:, k] @ vector) for k in chosen) / scale
-
-        for suffix, chosen in (("", signal), ("_all", every)):
-            row[f"{name}_offset{suffix}"] = read(np.eye(model.d_model + 1)[-1], chosen)
+        of_signal, of_all = (  # what the slices of a set read in a vector (d + 1)
+            sum((sign[k] * directions[:, k] for k in chosen), np.zeros(model.d_model + 1)) / scale
+            for chosen in (signal, every)
+        )
+        row[f"{name}_offset"], row[f"{name}_offset_all"] = of_signal[-1], of_all[-1]
         if sampled:
             continue
         rows = []
@@ -135,8 +132,8 @@ def pair(
                         "component": component,
                         "up_layer": up_layer,
                         "up_head": up_head,
-                        "contribution": float(np.float32(read(part, signal))),
-                        "contribution_all": float(np.float32(read(part, every))),
+                        "contribution": float(np.float32(of_signal @ part)),
+                        "contribution_all": float(np.float32(of_all @ part)),
                         "weight_without": weight_without(
                             model, run, layer, head, (dest, src), side, out[token]
                         )
@@ -146,7 +143,7 @@ def pair(
                 )
         by_head = [r for r in rows if r["component"] == "head"]
         tables["upstream"] += rows
-        whole = read(np.append(run.resid[layer][token], 0), signal)
+        whole = of_signal @ np.append(run.resid[layer][token], 0)
         closure = sum(r["contribution"] for r in rows) - whole
         tables["sides"].append(
             {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.slow import Row
-from tests.slow_models import Array, Decomposition, SlowModel, SlowRun
+from tests.slow_models import Array, SlowModel, SlowRun
 
 Head = tuple[int, int]
 Read = dict[int, tuple[Array, Array]]  # of each edit what its head reads: input and residual
@@ -23,7 +23,6 @@ class SlowIntervention:
     ) -> None:
         self.model, self.scope, self.strength = model, scope, strength
         self.homogeneous, self.base = homogeneous, base
-        self._decomposed: dict[Head, Decomposition] = {}
 
     def effects(self, prompt: Any, edits: Sequence[Row]) -> list[Row]:
         """A row a pair of one changed run, by pair_id; edits without a slice are none."""
@@ -75,11 +74,9 @@ class SlowIntervention:
     def h(self, edit: Row, out: Array) -> Array:
         """The projection of what the upstream head adds onto what its slices read, [d]."""
         layer, head = edit["layer"], edit["head"]
-        if (layer, head) not in self._decomposed:
-            self._decomposed[layer, head] = self.model.decompose(layer, head)
-        along = self.model.directions(
-            self._decomposed[layer, head], edit["side"], layer, token(edit)
-        )[:, list(edit["slices"])]
+        of = self.model.decompose(layer, head)
+        read = self.model.directions(of, edit["side"], layer, token(edit))
+        along = read[:, list(edit["slices"])]
         extended = np.append(out, 1.0 if self.homogeneous else 0.0)
         projected: Array = (along @ np.linalg.lstsq(along, extended, rcond=None)[0])[:-1]
         return projected - projected.mean() if self.model.centres else projected

@@ -132,6 +132,9 @@ class SlowModel:
         self.pos_embed = self._centred(raw["wpe.weight"]) if "wpe.weight" in raw else None
         self.logit_cap = config.get("final_logit_softcapping")
         self.has_biases = self.qk_norm = False
+        self._decomposed: dict[tuple[int, int], Decomposition] = {}
+        self._undisturbed: dict[tuple[int, ...], SlowRun] = {}
+        self._rotations: dict[tuple[int, int], Array] = {}
         self.layers = [self._layer(raw, config, layer) for layer in range(self.n_layers)]
         unembed = raw.get("lm_head.weight", raw.get("embed_out.weight", embed)).T
         last = {"gpt_neox": "final_layer_norm"}.get(self.family, "ln_f" if self.centres else "norm")
@@ -140,6 +143,11 @@ class SlowModel:
 
     def decompose(self, layer: int, head: int) -> Decomposition:
         """The full SVD of Omega = Q~ K~^T, (d + 1, d + 1), and coordinates by pseudo-inverses."""
+        if (layer, head) not in self._decomposed:
+            self._decomposed[layer, head] = self._decompose(layer, head)
+        return self._decomposed[layer, head]
+
+    def _decompose(self, layer: int, head: int) -> Decomposition:
         factors = self.factor(0, layer, head), self.factor(1, layer, head)
         u, sigma, vt = np.linalg.svd(factors[0] @ factors[1].T)
         root = np.sqrt(sigma[: self.r, None])
@@ -170,6 +178,11 @@ class SlowModel:
 
     def rotation(self, layer: int, position: int) -> Array:
         """R_p, (r, r): each of the first dimensions is turned with one half a width further."""
+        if (layer, position) not in self._rotations:
+            self._rotations[layer, position] = self._rotate(layer, position)
+        return self._rotations[layer, position]
+
+    def _rotate(self, layer: int, position: int) -> Array:
         matrix = np.eye(self.r)
         frequencies = self.layers[layer].frequencies
         for i, frequency in enumerate(frequencies):
@@ -186,6 +199,13 @@ class SlowModel:
         reads(run, layer, head) gives the inputs of its query, key and value, [position, d] each;
         writes(run, layer, attended) what the layer's attention adds instead.
         """
+        if reads or writes:
+            return self._run(tokens, reads, writes)
+        if tuple(tokens) not in self._undisturbed:
+            self._undisturbed[tuple(tokens)] = self._run(tokens, None, None)
+        return self._undisturbed[tuple(tokens)]
+
+    def _run(self, tokens: Sequence[int], reads: Reads | None, writes: Writes | None) -> SlowRun:
         run, n = SlowRun(), len(tokens)
         run.written["embed", None, None] = resid = self.embed[list(tokens)]
         if self.pos_embed is not None:

@@ -25,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gpt2(tmp_path_factory.mktemp("model"), sharp=4.0)
 
 
-def test_a_row_tells_its_median_its_spread_and_whether_it_keeps_to_the_limit() -> None:
+def test_a_row_has_median_spread_and_whether_the_limit_is_met() -> None:
     row = Row("dump / pass", [1.5, 1.0, 1.2], "", ("at most", 1.25))
     assert row.told() == ("1.2 (1 to 1.5)", "at most 1.25", "yes")
     assert row.plain()["median"] == 1.2

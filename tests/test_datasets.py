@@ -32,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-def test_years_are_asked_for_as_sets(svt: Svt, models: dict[str, Path]) -> None:
+def test_years_are_answers_as_sets(svt: Svt, models: dict[str, Path]) -> None:
     done = svt(
         "dataset=greater_than",
         "dataset.n_prompts=6",

@@ -1,5 +1,6 @@
 """Edits of transformers' own models (tests/hf_edits.py) against those of the slow models."""
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -7,30 +8,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.families import CASES, tiny_model
+from tests.families import CASES
 from tests.hf_edits import HFIntervention
+from tests.hf_models import load_double
 from tests.prompts import prompts_of
 from tests.slow import Row
 from tests.slow_intervene import SlowIntervention
 from tests.slow_models import SlowModel
 
+PROMPT = prompts_of(4, 1, (9, 9))[0]
 SCOPES = ("global", "local_qk", "local_qkv")
 MEASURED = [name + when for name in ("logit_diff", "score", "weight") for when in ("", "_after")]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("case", CASES)
-def test_both_implementations_say_the_same(tmp_path: Path, case: str, scope: str) -> None:
-    folder, prompt = _checkpoint(tmp_path, case)
-    slow = SlowModel(folder)
+def test_both_implementations_say_the_same(
+    checkpoint: Callable[[str], Path], case: str, scope: str
+) -> None:
+    slow, model = SlowModel(checkpoint(case)), load_double(checkpoint(case))
     changed = 0.0
     ways = [(True, "live", -1.0), (False, "clean", 1.5)]
     for seed, (homogeneous, base, strength) in enumerate(ways):
         settings = scope, strength, homogeneous, base
-        own, theirs = SlowIntervention(slow, *settings), HFIntervention(folder, *settings)
+        own, theirs = SlowIntervention(slow, *settings), HFIntervention(slow, model, *settings)
         for run in range(3):
-            edits = random_edits(slow, len(prompt.tokens), 10 * seed + run, most=4)
-            rows = own.effects(prompt, edits), theirs.effects(prompt, edits)
+            edits = random_edits(slow, len(PROMPT.tokens), 10 * seed + run, most=4)
+            rows = own.effects(PROMPT, edits), theirs.effects(PROMPT, edits)
             assert len(rows[0]) == len(rows[1])
             for first, second in zip(*rows, strict=True):
                 assert all(first[name] == second[name] for name in ("pair_id", "n_slices"))
@@ -41,11 +45,13 @@ def test_both_implementations_say_the_same(tmp_path: Path, case: str, scope: str
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_strength_0_changes_nothing(tmp_path: Path, case: str) -> None:
-    folder, prompt = _checkpoint(tmp_path, case)
-    edits = random_edits(SlowModel(folder), len(prompt.tokens), seed=3, most=4)
+def test_strength_0_changes_nothing_in_transformers(
+    checkpoint: Callable[[str], Path], case: str
+) -> None:
+    slow, model = SlowModel(checkpoint(case)), load_double(checkpoint(case))
+    edits = random_edits(slow, len(PROMPT.tokens), seed=3, most=4)
     for scope, base in product(SCOPES, ("live", "clean")):
-        rows = HFIntervention(folder, scope, 0.0, True, base).effects(prompt, edits)
+        rows = HFIntervention(slow, model, scope, 0.0, True, base).effects(PROMPT, edits)
         assert rows
         for row in rows:
             for name in MEASURED[::2]:
@@ -69,8 +75,3 @@ def random_edits(slow: SlowModel, n_tokens: int, seed: int, most: int) -> list[R
         row["slices"] = slices.setdefault(pair_id, sorted(drawn.tolist()))
         edits[pair_id, side, up_layer, up_head] = row
     return list(edits.values())
-
-
-def _checkpoint(folder: Path, case: str) -> tuple[Path, Any]:
-    family, changes = CASES[case]
-    return tiny_model(family, folder, **changes), prompts_of(4, 1, (9, 9))[0]

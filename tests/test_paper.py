@@ -61,7 +61,7 @@ def test_the_settings_are_the_papers(done: Finished) -> None:
     assert ask(done, "select n_layers, n_heads, d_model, d_head from dump") == [(12, 12, 768, 64)]
 
 
-def test_the_roots_fire_and_the_planted_circuit_comes_out_whole_and_alone(done: Finished) -> None:
+def test_the_roots_fire_and_the_planted_circuit_comes_out(done: Finished) -> None:
     roots = ask(
         done,
         "select p.layer, p.head, count(*), min(p.weight) > 0.5 from trace_pairs t "

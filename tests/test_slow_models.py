@@ -1,21 +1,21 @@
 """The slow models (tests/slow_models.py) are Hugging Face's own, on checkpoints that matter."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.families import CASES, tiny_model
+from tests.families import CASES
 from tests.hf_models import hf_logits, load_double
 from tests.prompts import prompts_of
 from tests.slow_models import SlowModel, SlowRun
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_logits_are_those_of_transformers(tmp_path: Path, case: str) -> None:
+def test_logits_are_those_of_transformers(checkpoint: Callable[[str], Path], case: str) -> None:
     """Up to a constant a token where the vocabulary is centred."""
-    family, changes = CASES[case]
-    folder = tiny_model(family, tmp_path, **changes)
+    folder = checkpoint(case)
     slow, model = SlowModel(folder), load_double(folder)
     for prompt in prompts_of(1, n_prompts=2, lengths=(9, 14)):
         own, theirs = slow.run(prompt.tokens).logits, hf_logits(model, prompt.tokens)
@@ -25,8 +25,8 @@ def test_logits_are_those_of_transformers(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_parts_sum_to_the_residual_stream(tmp_path: Path, case: str) -> None:
-    slow, run = _run(tmp_path, case)
+def test_parts_sum_to_the_residual_stream(checkpoint: Callable[[str], Path], case: str) -> None:
+    slow, run = _run(checkpoint(case))
     for layer in range(slow.n_layers):
         below = [part for (_, up, _), part in run.written.items() if up is None or up < layer]
         np.testing.assert_allclose(sum(below), run.resid[layer], atol=1e-12)
@@ -37,8 +37,10 @@ def test_parts_sum_to_the_residual_stream(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_slices_sum_to_the_score_and_read_the_residual_stream(tmp_path: Path, case: str) -> None:
-    slow, run = _run(tmp_path, case)
+def test_slices_sum_to_the_score_and_read_the_residual_stream(
+    checkpoint: Callable[[str], Path], case: str
+) -> None:
+    slow, run = _run(checkpoint(case))
     for layer in range(slow.n_layers):
         for head in range(slow.n_heads):
             of = slow.decompose(layer, head)
@@ -58,9 +60,9 @@ def test_slices_sum_to_the_score_and_read_the_residual_stream(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_heads_fire_and_what_is_special_shows(tmp_path: Path, case: str) -> None:
+def test_heads_fire_and_what_is_special_shows(checkpoint: Callable[[str], Path], case: str) -> None:
     """Weights above 0.5 on sources behind the first, windows that hide, caps that bend."""
-    slow, run = _run(tmp_path, case)
+    slow, run = _run(checkpoint(case))
     weights = np.array(run.weights)
     assert (weights[..., 1:] >= 0.5).sum() >= 10
     dest, src = np.indices((12, 12))
@@ -72,7 +74,6 @@ def test_heads_fire_and_what_is_special_shows(tmp_path: Path, case: str) -> None
         assert (np.abs(np.array(run.scores)) > 5).any()
 
 
-def _run(folder: Path, case: str) -> tuple[SlowModel, SlowRun]:
-    family, changes = CASES[case]
-    slow = SlowModel(tiny_model(family, folder, **changes))
+def _run(folder: Path) -> tuple[SlowModel, SlowRun]:
+    slow = SlowModel(folder)
     return slow, slow.run(prompts_of(0, n_prompts=1, lengths=(12, 12))[0].tokens)

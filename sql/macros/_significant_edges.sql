@@ -3,13 +3,13 @@
 -- `lists_table` names rows of pair_upstream, those of the pairs in question: only these are ordered. Sorted by
 -- contribution, the shortest prefix whose sum exceeds coverage * total is kept; a total that is not positive keeps
 -- nothing, or its top component. The offset is a constant of the heads: it is added to each of them, and to no other
--- component.
+-- component. `effect` is what the component's removal takes from the weight; null where none is stored.
 CREATE OR REPLACE TEMP MACRO significant_edges(
     lists_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
 ) AS TABLE
 WITH valued AS (
     SELECT
-        u.pair_id, u.side, u.component,
+        u.pair_id, u.side, u.component, u.weights_without,
         CASE slice_rule WHEN 'all' THEN u.contributions_all ELSE u.contributions END AS contributions,
         CASE
             WHEN offset_rule = 'exclude' OR u.component <> 'head' THEN 0::DOUBLE
@@ -32,7 +32,8 @@ candidates AS (
     SELECT
         v.pair_id, v.side, v.component, w.up_layer, w.up_head, t.total,
         v.contributions[w.writer + 1] AS raw,
-        raw + v.offset_each AS value
+        raw + v.offset_each AS value,
+        v.weights_without[w.writer + 1] / 65535 AS weight_without
     FROM valued AS v
     JOIN totals AS t ON t.pair_id = v.pair_id AND t.side = v.side
     JOIN writers AS w ON w.component = v.component AND w.writer < len(v.contributions)
@@ -52,7 +53,8 @@ ordered AS (
 SELECT
     o.pair_id, p.prompt_id, p.layer, p.head, p.dest, p.src, o.side,
     CASE o.side WHEN 'dest' THEN p.dest ELSE p.src END AS pos,
-    o.component, o.up_layer, o.up_head, o.value AS contribution
+    o.component, o.up_layer, o.up_head, o.value AS contribution,
+    (p.weight - o.weight_without)::FLOAT AS effect
 FROM ordered AS o
 JOIN pairs AS p USING (pair_id)
 WHERE CASE WHEN o.total > 0 THEN o.value_before <= coverage * o.total ELSE o.place = 1 END;

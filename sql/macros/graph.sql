@@ -1,12 +1,13 @@
 -- graph: the edges of a trace, counted over prompts by the role of the token written into
 -- grain: [upstream, downstream, side, token role]
 -- `edges_table` names a relation with the columns of trace_edges. A pair that several roots reach counts once in
--- n_prompts, n_firings and total; its visits add up.
+-- n_prompts, n_firings, total, mean and effect; its visits add up.
 CREATE OR REPLACE TEMP MACRO graph(edges_table) AS TABLE
 WITH per_pair AS (
     SELECT
         e.up_layer, e.up_head, e.component, e.layer, e.head, e.side, r.role, e.prompt_id, e.pair_id,
         any_value(e.contribution) AS contribution,
+        any_value(e.effect) AS effect,
         sum(e.visits) AS visits
     FROM query_table(edges_table) AS e
     JOIN roles AS r
@@ -19,6 +20,7 @@ SELECT
     count(*) AS n_firings,
     least(sum(visits), 9000000000000000000)::BIGINT AS n_visits,
     sum(contribution ORDER BY pair_id) AS total,
-    total / n_firings AS mean
+    total / n_firings AS mean,
+    avg(effect ORDER BY pair_id) AS effect
 FROM per_pair
 GROUP BY up_layer, up_head, component, layer, head, side, role;

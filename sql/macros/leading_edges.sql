@@ -5,7 +5,7 @@ CREATE OR REPLACE TEMP MACRO leading_edges(
     lists_table, firing_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule
 ) AS TABLE
 SELECT
-    e.pair_id, e.side, e.pos, e.component, e.up_layer, e.up_head, e.contribution,
+    e.pair_id, e.side, e.pos, e.component, e.up_layer, e.up_head, e.contribution, e.effect,
     f.pair_id AS next_pair_id
 FROM significant_edges(
     lists_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule

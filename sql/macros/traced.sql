@@ -67,7 +67,7 @@ reached AS (
 )
 SELECT
     r.root_layer, r.root_head, f.prompt_id, r.pair_id, f.layer, f.head, f.dest, f.src,
-    r.depth, r.visits, e.side, e.pos, e.component, e.up_layer, e.up_head, e.contribution
+    r.depth, r.visits, e.side, e.pos, e.component, e.up_layer, e.up_head, e.contribution, e.effect
 FROM reached AS r
 JOIN firing AS f USING (pair_id)
 LEFT JOIN edges AS e USING (pair_id);

@@ -4,7 +4,7 @@
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
---          dest_role, src_role, n_between
+--          effect, dest_role, src_role, n_between
 -- `n_between` is the number of the edge's firings that attend from dest_role to src_role. Of an imported circuit
 -- the other role is the first by name that its file tells.
 WITH told AS (
@@ -16,7 +16,7 @@ WITH told AS (
 )
 SELECT
     g.up_layer, g.up_head, g.component, g.layer, g.head, g.side, g.role,
-    n_prompts, n_firings, n_visits, total, mean,
+    n_prompts, n_firings, n_visits, total, mean, effect,
     coalesce(dest_role, CASE g.side WHEN 'src' THEN t.other_role END) AS dest_role,
     coalesce(src_role, CASE g.side WHEN 'dest' THEN t.other_role END) AS src_role,
     n_between

@@ -11,7 +11,7 @@
 --         root_src VARCHAR role of the token they attend to, or any [= the run's trace.root_src, else any]
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
---          dest_role, src_role, n_between
+--          effect, dest_role, src_role, n_between
 -- needs: dump.all_slices
 -- The trace starts from the run's roots; contributions are those over all slices of a head.
 WITH all_edges AS MATERIALIZED (
@@ -26,7 +26,7 @@ all_graph AS MATERIALIZED (
 )
 SELECT
     up_layer, up_head, component, layer, head, side, role,
-    n_prompts, n_firings, n_visits, total, mean,
+    n_prompts, n_firings, n_visits, total, mean, effect,
     dest_role, src_role, n_between
 FROM linked('all_graph', 'all_edges')
 WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)

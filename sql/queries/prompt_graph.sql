@@ -39,7 +39,7 @@ reached AS (
 edges AS (
     SELECT DISTINCT
         e.pair_id, e.side, CASE e.side WHEN 'dest' THEN e.dest ELSE e.src END AS pos,
-        e.component, e.up_layer, e.up_head, e.contribution
+        e.component, e.up_layer, e.up_head, e.contribution, e.effect
     FROM trace_edges AS e
     JOIN chosen USING (prompt_id)
 ),
@@ -54,7 +54,7 @@ SELECT
     f.layer IS NOT NULL AS up_fires,
     e.contribution,
     CASE WHEN s.total > 0 THEN e.contribution / s.total END AS share,
-    p.weight - u.weight_without AS effect
+    e.effect
 FROM reached AS r
 JOIN pairs AS p USING (pair_id)
 LEFT JOIN tokens AS dt ON dt.prompt_id = r.prompt_id AND dt.pos = p.dest
@@ -65,7 +65,4 @@ LEFT JOIN edges AS e USING (pair_id)
 LEFT JOIN firing AS f
     ON e.component = 'head' AND f.layer = e.up_layer AND f.head = e.up_head AND f.dest = e.pos
 LEFT JOIN sides AS s ON s.pair_id = r.pair_id AND s.side = e.side
-LEFT JOIN upstream AS u
-    ON u.pair_id = r.pair_id AND u.side = e.side AND u.component = e.component
-    AND u.up_layer IS NOT DISTINCT FROM e.up_layer AND u.up_head IS NOT DISTINCT FROM e.up_head
 ORDER BY p.layer DESC, p.head, p.dest, p.src, e.side, e.contribution DESC, e.up_layer, e.up_head;

@@ -3,10 +3,11 @@
 --         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
 -- grain: [upstream, downstream, side, token role]
--- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean
+-- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
+--          effect
 SELECT
     up_layer, up_head, component, layer, head, side, role,
-    n_prompts, n_firings, n_visits, total, mean
+    n_prompts, n_firings, n_visits, total, mean, effect
 FROM graph_edges
 WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
 ORDER BY

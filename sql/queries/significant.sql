@@ -8,7 +8,8 @@
 --         layer INTEGER only pairs of this layer [= null]
 --         head INTEGER only pairs of this head [= null]
 -- grain: [firing pair, side, upstream]
--- columns: pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution
+-- columns: pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution,
+--          effect
 WITH firing AS (
     SELECT pair_id
     FROM pairs
@@ -19,6 +20,7 @@ firing_lists AS (
     SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id)
 )
 SELECT
-    pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution
+    pair_id, prompt_id, layer, head, dest, src, side, component, up_layer, up_head, contribution,
+    effect
 FROM significant_edges('firing_lists', $coverage, $slices, $nonpositive, $components, $offset)
 ORDER BY pair_id, side, contribution DESC, component, up_layer, up_head;

@@ -3,11 +3,11 @@
 --         min_visits INTEGER fewest visits [= 1]
 -- grain: [root, reached pair, side, upstream]
 -- columns: root_layer, root_head, prompt_id, pair_id, depth, layer, head, dest, dest_role, src, src_role,
---          side, component, up_layer, up_head, contribution, visits
+--          side, component, up_layer, up_head, contribution, effect, visits
 SELECT
     e.root_layer, e.root_head, e.prompt_id, e.pair_id, t.depth, e.layer, e.head,
     e.dest, d.role AS dest_role, e.src, s.role AS src_role,
-    e.side, e.component, e.up_layer, e.up_head, e.contribution, e.visits
+    e.side, e.component, e.up_layer, e.up_head, e.contribution, e.effect, e.visits
 FROM trace_edges AS e
 JOIN trace_pairs AS t USING (root_layer, root_head, pair_id)
 LEFT JOIN roles AS d ON d.prompt_id = e.prompt_id AND d.pos = e.dest

@@ -6,11 +6,12 @@
 --         prompt_id INTEGER only in this prompt [= null]
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 -- grain: [side, upstream head]; side is the token written into
--- columns: side, up_layer, up_head, contribution, contribution_all, n_firings
+-- columns: side, up_layer, up_head, contribution, contribution_all, effect, n_firings
 SELECT
     u.side, u.up_layer, u.up_head,
     avg(u.contribution ORDER BY u.pair_id) AS contribution,
     avg(u.contribution_all ORDER BY u.pair_id) AS contribution_all,
+    avg(p.weight - u.weight_without ORDER BY u.pair_id) AS effect,
     count(*) AS n_firings
 FROM upstream AS u
 JOIN pairs AS p USING (pair_id)

@@ -6,10 +6,10 @@
 --         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
 --         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
 -- grain: [upstream component]; n_significant counts the firings in which a head is significant over signal
---        slices, without the offset
--- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all
+--        slices, without the offset; effect is what its removal takes from the attention weight
+-- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all, effect
 WITH firing AS (
-    SELECT p.pair_id
+    SELECT p.pair_id, p.weight
     FROM pairs AS p
     LEFT JOIN roles AS r
         ON r.prompt_id = p.prompt_id AND r.pos = CASE $side WHEN 'dest' THEN p.dest ELSE p.src END
@@ -29,7 +29,8 @@ means AS (
         u.component, u.up_layer, u.up_head,
         count(*) AS n_firings,
         avg(u.contribution) AS contribution,
-        avg(u.contribution_all) AS contribution_all
+        avg(u.contribution_all) AS contribution_all,
+        avg(firing.weight - u.weight_without) AS effect
     FROM upstream AS u
     JOIN firing USING (pair_id)
     WHERE u.side::VARCHAR = $side
@@ -38,7 +39,7 @@ means AS (
 SELECT
     u.component, u.up_layer, u.up_head, u.n_firings,
     coalesce(s.n_significant, 0) AS n_significant,
-    u.contribution, u.contribution_all
+    u.contribution, u.contribution_all, u.effect
 FROM means AS u
 LEFT JOIN significant AS s
     ON u.component = 'head' AND s.up_layer = u.up_layer AND s.up_head = u.up_head

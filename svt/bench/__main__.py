@@ -3,24 +3,31 @@
 1. A checkpoint of that shape with random weights is made in a temporary folder (setting.py).
 2. The dump against the bare forward pass, on the processor and on a GPU if there is one; every
    causal pair stored; growth with prompts and tokens (dumps.py).
-3. New traces, graphs and interventions over the first store, and interventions on SmolLM2
-   (traces.py).
+3. New traces, graphs and interventions over the first store; the dump, traces and interventions on
+   SmolLM2 (traces.py).
 4. The two ways to compute contributions (products.py).
 5. Every number is a median with its range; the table is printed, with what was asked for, and
    written to outputs/bench.json beside the machine's description.
 """
 
+import argparse
 import json
 import tempfile
 from pathlib import Path
 
 import torch
 
-from svt.bench.dumps import N_PROMPTS, dump_rows, everything_rows, growth_rows
+from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, everything_rows, growth_rows
 from svt.bench.products import product_rows
 from svt.bench.rows import Row, machine
 from svt.bench.setting import STRONG, configuration, ioi_prompts, make_checkpoint
-from svt.bench.traces import COVERAGES, intervention_rows, smollm2_rows, trace_rows
+from svt.bench.traces import (
+    COVERAGES,
+    intervention_rows,
+    smollm2_rows,
+    top_firing_heads,
+    trace_rows,
+)
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.system.atomic import write_atomically
@@ -30,35 +37,47 @@ REPEATS = 3
 _OUT = Path("outputs") / "bench.json"
 
 
-def main() -> None:
-    """Measures, prints the table, writes outputs/bench.json."""
-    with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder))
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print the table, write outputs/bench.json."""
+    parser = argparse.ArgumentParser(prog="python -m svt.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {' '.join(PARTS)}; without any, all of them")
+    parts = parser.parse_args(argv).parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    rows: list[Row] = []
+    for part in parts:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += PARTS[part](Path(folder), REPEATS)
     content = {"machine": machine(), "rows": [row.plain() for row in rows]}
     write_atomically(_OUT, json.dumps(content, indent=1).encode())
     print(table(rows))
     print(f"written to {_OUT}")
 
 
-def measure(folder: Path) -> list[Row]:
-    """Steps 1 to 4."""
+def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
+    """Steps 1 to 4 but SmolLM2."""
     dataset = ioi_prompts(N_PROMPTS)
     say("making the checkpoint")
     make_checkpoint(folder / "model", dataset.prompts)  # 1
     checkpoint = folder / "model"
     growth = growth_rows(checkpoint, folder)  # 2; first, while this process is small
-    rows = dump_rows(checkpoint, folder, "cpu", REPEATS)
+    goals = Goals(0.5, 1.25, 1.8, None)
+    rows = dump_rows(configuration(checkpoint), dataset, folder, repeats, goals)
     passes = list(rows[0].values)
     if torch.cuda.is_available():
-        rows += dump_rows(checkpoint, folder, "cuda", REPEATS)
-    rows += growth + everything_rows(checkpoint, folder, REPEATS)
+        cuda = configuration(checkpoint, "model.device=cuda")
+        rows += dump_rows(cuda, dataset, folder, repeats, goals)
+    rows += growth + everything_rows(checkpoint, folder, repeats)
     config, store = configuration(checkpoint, *STRONG), folder / "strong-cpu.duckdb"
-    rows += trace_rows(config, folder, store, passes)  # 3
+    roots = top_firing_heads(store)
+    rows += trace_rows(config, folder, store, passes, 0.05, roots=roots)  # 3
     model = load_model(config.model)
     traced = folder / str(COVERAGES[0])
     rows += intervention_rows(config, traced, store, model, dataset, passes, 4)
-    rows += smollm2_rows(folder, REPEATS)
-    return rows + product_rows(model, decompose_model(model), REPEATS)  # 4
+    return rows + product_rows(model, decompose_model(model), repeats)  # 4
+
+
+PARTS = {"gpt2": gpt2_rows, "smollm2": smollm2_rows}
 
 
 def table(rows: list[Row]) -> str:

@@ -12,7 +12,7 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config
 
-from svt.bench.rows import Row, ratios, timed
+from svt.bench.rows import Limit, Row, ratios, timed
 from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
 from svt.compute.batches import plan
 from svt.compute.forward import layout, watched_hooks
@@ -49,8 +49,8 @@ class Dumped:
     work: float  # everything but that
     pairs: int
     firing: int
-    upstream: int  # contributions
-    numbers: int  # contributions and coordinates
+    upstream: int  # contributions, and weights without each writer
+    numbers: int  # these and the coordinates of slices
     store: int
     peak: int
 
@@ -59,55 +59,72 @@ class Dumped:
         return self.set_up + self.work
 
 
-def dump_rows(checkpoint: Path, folder: Path, device: str, repeats: int) -> list[Row]:
-    """Step 1."""
-    on = f"model.device={device}"
-    strong, usual = configuration(checkpoint, on, *STRONG), configuration(checkpoint, on)
-    dataset = ioi_prompts(N_PROMPTS)
-    model = load_model(strong.model)
+@dataclass(frozen=True)
+class Goals:
+    """The most that set-up and each kind of dump may take, in bare forward passes."""
+
+    set_up: float
+    strong: float
+    effects: float
+    defaults: float | None
+
+
+def dump_rows(
+    config: Config,
+    dataset: Dataset,
+    folder: Path,
+    repeats: int,
+    goals: Goals,
+    name: str = "",
+) -> list[Row]:
+    """Step 1; the last stores stay as folder/KIND-DEVICE.duckdb."""
+    device = config.model.device
+    plain = with_effects(config, False)
+    strong = replace(config, dump=replace(config.dump, min_weight=0.5, sample=0.0))
+    kinds = {
+        "strong": (with_effects(strong, False), "min_weight=0.5 sample=0 effects=false"),
+        "effects": (strong, "min_weight=0.5 sample=0"),
+        "defaults": (config, "the defaults"),
+    }
+    model = load_model(config.model)
     bare: dict[bool, list[float]] = {True: [], False: []}
-    runs: dict[str, list[Dumped]] = {"strong": [], "usual": []}
-    forward(model, strong, dataset, True)  # warm
+    runs: dict[str, list[Dumped]] = {kind: [] for kind in kinds}
+    forward(model, plain, dataset, True)  # warm
     for turn in range(repeats):
-        say(f"{device}: turn {turn + 1} of {repeats}: bare forward pass, dump")
+        say(f"{name}{device}: turn {turn + 1} of {repeats}: bare forward pass, dumps")
         for logits, seconds in bare.items():
-            seconds.append(timed(forward, model, strong, dataset, logits))
-        runs["strong"].append(dumped(strong, dataset, folder / f"strong-{device}.duckdb"))
-        runs["usual"].append(dumped(usual, dataset, folder / f"usual-{device}.duckdb"))
-    base = bare[True]
+            seconds.append(timed(forward, model, plain, dataset, logits))
+        for kind, (settings, _) in kinds.items():
+            runs[kind].append(dumped(settings, dataset, folder / f"{kind}-{device}.duckdb"))
+    base, n_prompts = bare[True], len(dataset.prompts)
     set_up = [run.set_up for run in runs["strong"]]
+    n_heads = model.n_layers * model.n_heads
     rows = [
-        Row("bare forward pass, hooks, logits of every token", base, "s", device=device),
-        Row("the same without logits, as the dump runs it", bare[False], "s", device=device),
-        Row("set-up: load, fold, SVD of 144 heads", set_up, "s", device=device),
-        Row("set-up / bare forward pass", ratios(set_up, base), "", ("at most", 0.5), device),
+        Row("bare forward pass, hooks, logits of every token", base, "s"),
+        Row("the same without logits, as the dump runs it", bare[False], "s"),
+        Row(f"set-up: load, fold, SVD of {n_heads} heads", set_up, "s"),
+        Row("set-up / bare forward pass", ratios(set_up, base), "", ("at most", goals.set_up)),
     ]
-    for name, words, limit in (
-        ("strong", "min_weight=0.5 sample=0", 1.25),
-        ("usual", "the defaults", 1.6),
-    ):
-        work = [run.work for run in runs[name]]
-        last = runs[name][-1]
+    for kind, (_, words) in kinds.items():
+        work, last, goal = [run.work for run in runs[kind]], runs[kind][-1], getattr(goals, kind)
+        limit: Limit | None = None if goal is None else ("at most", goal)
         rows += [
-            Row(f"dump at {words}", work, "s", device=device),
-            Row(
-                f"dump at {words} / bare forward pass",
-                ratios(work, base),
-                "",
-                ("at most", limit),
-                device,
-            ),
-            Row(
-                f"dump at {words} / the same without logits",
-                ratios(work, bare[False]),
-                device=device,
-            ),
-            Row(f"{words}: stored pairs a prompt", [last.pairs / N_PROMPTS], device=device),
-            Row(f"{words}: firing pairs a prompt", [last.firing / N_PROMPTS], device=device),
-            Row(f"{words}: upstream contributions", [last.upstream], device=device),
-            Row(f"{words}: store", [last.store / 1e6], "MB", device=device),
+            Row(f"dump at {words}", work, "s"),
+            Row(f"dump at {words} / bare forward pass", ratios(work, base), "", limit),
+            Row(f"dump at {words} / the same without logits", ratios(work, bare[False])),
+            Row(f"{kind}: stored pairs a prompt", [last.pairs / n_prompts]),
+            Row(f"{kind}: firing pairs a prompt", [last.firing / n_prompts]),
+            Row(f"{kind}: upstream numbers", [last.upstream]),
+            Row(f"{kind}: store", [last.store / 1e6], "MB"),
+            Row(f"{kind}: store, bytes a number", [last.store / last.numbers]),
+            Row(f"{kind}: peak memory", [last.peak / 1e9], "GB"),
         ]
-    return rows
+    return [replace(row, name=name + row.name, device=device) for row in rows]
+
+
+def with_effects(config: Config, effects: bool) -> Config:
+    """Return the configuration with `dump.effects` set."""
+    return replace(config, dump=replace(config.dump, effects=effects))
 
 
 def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
@@ -188,7 +205,8 @@ def dumped(config: Config, dataset: Dataset, path: Path) -> Dumped:
         ((phases, pairs, firing, upstream, coordinates),) = con.execute(
             "SELECT (SELECT seconds FROM dump), (SELECT count(*) FROM pairs), "
             "(SELECT count(*) FROM pairs WHERE eligible AND weight >= 0.5), "
-            "(SELECT coalesce(sum(len(contributions)), 0)::BIGINT FROM pair_upstream), "
+            "(SELECT coalesce(sum(len(contributions) + coalesce(len(weights_without), 0)), 0)"
+            "::BIGINT FROM pair_upstream), "
             "(SELECT sum(len(dest_coords) + len(src_coords))::BIGINT FROM pair_slices)"
         ).fetchall()
     took = json.loads(phases)

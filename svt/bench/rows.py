@@ -13,6 +13,8 @@ import torch
 
 _LIBRARIES = ("torch", "transformer_lens", "duckdb", "numpy")
 
+Limit = tuple[Literal["at most", "at least"], float]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -21,7 +23,7 @@ class Row:
     name: str
     values: Sequence[float]
     unit: str = ""
-    limit: tuple[Literal["at most", "at least"], float] | None = None
+    limit: Limit | None = None
     device: str = "cpu"
 
     @property

@@ -28,8 +28,8 @@ from svt.paths import conf_dir
 FIRING_PAIRS = 50
 SHARPNESS = 6.0
 LEAN = (1.0, 4.0)
-STRONG = ("dump.min_weight=0.5", "dump.sample=0")
-EVERYTHING = ("dump.min_weight=0", "dump.sample=0", "dump.components=[head]")
+STRONG = ("dump.min_weight=0.5", "dump.sample=0", "dump.effects=false")
+EVERYTHING = ("dump.min_weight=0", "dump.sample=0", "dump.effects=false")
 
 
 def configuration(folder: Path, *overrides: str) -> Config:
@@ -45,8 +45,8 @@ def ioi_prompts(n: int) -> Dataset:
 
 
 def smollm2(n: int) -> tuple[Config, Dataset]:
-    """SmolLM2 at strong pairs, and `n` prompts; SvtError where the model is not installed."""
-    config = _default("model=smollm2", f"dataset.n_prompts={n}", *STRONG)
+    """SmolLM2 and `n` prompts; SvtError where the model is not installed."""
+    config = _default("model=smollm2", f"dataset.n_prompts={n}")
     config = replace(config, model=localise(config.model))
     return config, load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
 

@@ -4,8 +4,9 @@
    count thresholds.
 2. Scope by scope, on the heaviest edges of that trace into the upper half of the layers: changed
    runs a second, set-up and writing included, against one full forward pass each.
-3. The same on SmolLM2, with its trace from the roots that svt finds itself and as many random
-   controls of every edge as the stage has by default; step 2 has one.
+3. On SmolLM2 the dump and step 1; and step 2 on fewer prompts, with its trace from the roots that
+   svt finds itself and as many random controls of every edge as the stage has by default; step 2
+   has one.
 """
 
 import time
@@ -15,7 +16,7 @@ from statistics import median
 
 import polars as pl
 
-from svt.bench.dumps import dumped, forward
+from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, dumped, forward
 from svt.bench.rows import Row, ratios, timed
 from svt.bench.setting import smollm2
 from svt.compute.model import Model, load_model
@@ -33,26 +34,39 @@ from svt.words import Scope
 
 N_ROOTS = 12
 SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")
-N_SMOLLM2 = 96  # prompts
+N_FEW = 96  # prompts of interventions on SmolLM2
+SHOWN = "shown_edges"
 COVERAGES = (0.5, 0.6, 0.8)
 THRESHOLDS = (32, 65, 170)
 
 
-def trace_rows(config: Config, folder: Path, store: Path, passes: list[float]) -> list[Row]:
-    """Step 1; `passes`: seconds of the bare forward pass."""
+def trace_rows(
+    config: Config,
+    folder: Path,
+    store: Path,
+    passes: list[float],
+    limit: float,
+    name: str = "",
+    roots: tuple[Head, ...] | None = None,
+) -> list[Row]:
+    """Step 1; `passes`: seconds of the bare forward pass; roots: None for those of the setting."""
     base = median(passes)
-    roots = top_firing_heads(store)
-    traced, graphs = [], []
+    settings = config.trace if roots is None else replace(config.trace, roots=roots)
+    traced, graphs, heads = [], [], []
     for coverage in COVERAGES:
-        asked = replace(config.trace, coverage=coverage, roots=roots)
         with writing_results(folder / str(coverage), Stores.of(store), keep=False) as con:
-            traced.append(timed(trace, con, asked))
-            graphs += [timed(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
-    return [
+            traced.append(timed(trace, con, replace(settings, coverage=coverage)))
+            graphs += [timed(run_query, con, SHOWN, min_count=n) for n in THRESHOLDS]
+            ((head,),) = con.execute("SELECT max([layer, head]) FROM trace_edges").fetchall()
+            of_head = {"layer": head[0], "head": head[1], "side": "dest"}
+            heads.append(timed(run_query, con, "upstream_of", **of_head))
+    rows = [
         Row("a trace at a new coverage", traced, "s"),
-        Row("a new trace / bare forward pass", [t / base for t in traced], "", ("at most", 0.05)),
+        Row("a new trace / bare forward pass", [t / base for t in traced], "", ("at most", limit)),
         Row("a graph at a new count threshold", graphs, "s"),
+        Row("the query upstream_of for one head", heads, "s", ("at most", 1.0)),
     ]
+    return [replace(row, name=name + row.name) for row in rows]
 
 
 def intervention_rows(
@@ -105,20 +119,28 @@ def intervention_rows(
 def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
     """Step 3; nothing where the package that holds the model is not installed."""
     try:
-        config, dataset = smollm2(N_SMOLLM2)
+        config, whole = smollm2(N_PROMPTS)
     except SvtError as error:
         say(f"SmolLM2 is left out: {error}")
         return []
+    name = "SmolLM2: "
+    rows = dump_rows(config, whole, folder, repeats, Goals(0.6, 1.25, 1.8, 2.0), name)
+    passes = list(rows[0].values)
+    rows += trace_rows(config, folder / "traces", folder / "defaults-cpu.duckdb", passes, 0.1, name)
+    strong, dataset = (
+        replace(config, dump=replace(config.dump, min_weight=0.5)),
+        Dataset(whole.prompts[:N_FEW]),
+    )
     store, traced = folder / "smollm2.duckdb", folder / "smollm2"
-    dumped(config, dataset, store)
+    dumped(strong, dataset, store)
     with writing_results(traced, Stores.of(store), keep=False) as con:
         trace(con, config.trace)
     model = load_model(config.model)
     forward(model, config, dataset, True)  # warm
     passes = [timed(forward, model, config, dataset, True) for _ in range(repeats)]
     controls = config.intervene.repeats
-    return intervention_rows(
-        config, traced, store, model, dataset, passes, 3, controls, "SmolLM2: "
+    return rows + intervention_rows(
+        config, traced, store, model, dataset, passes, 3, controls, name
     )
 
 

@@ -8,12 +8,13 @@ asked, so that the report can show the SQL:
 """
 
 from svt.charts.export import export
-from svt.charts.figure import ALL_SLICES, Ask, Asked, Context, Figure
+from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Asked, Context, Figure
 from svt.charts.registry import FIGURES, check_figures, chosen_figures, draw
 from svt.charts.sweep import sweep
 
 __all__ = [
     "ALL_SLICES",
+    "EFFECTS",
     "FIGURES",
     "Ask",
     "Asked",

@@ -15,6 +15,8 @@ from svt.config import ChartConfig, TraceConfig
 
 ALL_SLICES = "upstream.contribution_all"
 """What a figure needs that shows contributions through all slices (dump.all_slices)."""
+EFFECTS = "upstream.weight_without"
+"""What a figure needs that shows exact effects (dump.effects)."""
 
 
 class Ask(Protocol):

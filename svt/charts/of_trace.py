@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from svt.charts.figure import ALL_SLICES, Ask, Context, FigureSpec
+from svt.charts.contribution_vs_effect import contribution_vs_effect
+from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
 from svt.charts.graph import graph, top_layers, with_verdicts
 from svt.charts.precision_recall import precision_recall
@@ -75,6 +76,10 @@ def _precision_recall(ask: Ask, context: Context) -> Chart:
         min_count=context.min_count,
         random=ask("random_band"),
     )
+
+
+def _contribution_vs_effect(ask: Ask, context: Context) -> Chart:
+    return contribution_vs_effect(ask("contribution_vs_effect"), coverage=context.trace.coverage)
 
 
 def _firing_rates(ask: Ask, context: Context) -> Chart:
@@ -154,6 +159,14 @@ TRACE_FIGURES = {
         "reference that is among them; a line above the grey band is better than chance.",
         _precision_recall,
         needs=("evaluation",),
+    ),
+    "contribution_vs_effect": FigureSpec(
+        "Contributions against exact effects",
+        "How complete the trace is: a full line that is high at the dashed rule means that few "
+        "heads whose removal would change the attention are missed; a low dashed line means that "
+        "much of what is kept changes it little when it alone is removed.",
+        _contribution_vs_effect,
+        needs=(EFFECTS,),
     ),
     "firing_rates": FigureSpec(
         "The heads, template by template",

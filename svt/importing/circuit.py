@@ -67,6 +67,7 @@ class Edge:
     n_visits: int | None = None
     total: float | None = None
     mean: float | None = None
+    effect: float | None = None
     firing: str | None = None
     """Which of the downstream head's nodes it goes into, where they are finer than heads."""
 
@@ -192,7 +193,7 @@ def _row(group: Sequence[Edge]) -> dict[str, Any]:
     if first.firing is None:
         return row | {
             name: getattr(first, name)
-            for name in ("n_prompts", "n_firings", "n_visits", "total", "mean")
+            for name in ("n_prompts", "n_firings", "n_visits", "total", "mean", "effect")
         }
     n_firings = len({edge.firing for edge in group})
     totals = [edge.total if edge.total is not None else edge.mean for edge in group]

@@ -3,8 +3,8 @@
 1. With the columns up_layer, up_head, layer, head, or source and target (`4.1`, `a4.h1`), a row is
    an edge. Further columns may be `component`; `side` (dest, d or q; src, s or k; v; or nothing);
    `role`, or `dest_role` and `src_role`; n_prompts, n_firings, n_visits, or `count` for one of
-   them; `total`, and `mean`, `weight` or `score`. So the rows of `svt-sql RUN shown_edges --format
-   csv` are such a file.
+   them; `total`, `effect`, and `mean`, `weight` or `score`. So the rows of `svt-sql RUN
+   shown_edges --format csv` are such a file.
 2. With layer and head alone, and perhaps `class`, a row is a head. Such a circuit has no edges.
 """
 
@@ -73,6 +73,7 @@ def _edge(place: str, values: Mapping[str, str], kind: Count, named: bool) -> Ed
         **counts,
         total=number(values.get("total"), f"{place}: total"),
         mean=number(values.get(mean), f"{place}: {mean}"),
+        effect=number(values.get("effect"), f"{place}: effect"),
     )
     if edge is None:
         raise SvtError(f"{place}: an edge goes from a head, mlp, embed or bias into a head")

@@ -6,7 +6,8 @@
    chooses the token.
 2. An edge from a head and role to that head only draws the attention and is passed over.
 3. `count` is a number of visits, unless the graph's own `count_kind` says otherwise; n_prompts,
-   n_firings and n_visits tell all three. `total` and `weight` are the contributions' sum and mean.
+   n_firings and n_visits tell all three. `total` and `weight` are the contributions' sum and mean,
+   `effect` is the mean effect.
 4. A head without an edge stands alone. A node with `root` true is a root.
 
 The file is read by expat without a document type, so no entity is ever expanded.
@@ -82,6 +83,7 @@ def _edge(place: str, up: Node, down: Node, values: Values, kind: Count) -> Edge
         **counts,
         total=number(values.get("total"), f"{place}: total"),
         mean=number(values.get("weight"), f"{place}: weight"),
+        effect=number(values.get("effect"), f"{place}: effect"),
     )
 
 

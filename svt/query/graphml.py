@@ -8,7 +8,7 @@ The scheme is that of the graph which the authors published:
    `dest_token`. A component that is no head is a node of its name, `mlp 3`.
 3. An attention edge goes from each head-and-role node to its head; it only draws the attention.
 4. Beyond that scheme, so that svt-import gives back the same edges: the graph says what `count`
-   counts, an edge has n_prompts, n_firings and n_visits, a head says whether it is a root.
+   counts, an edge has effect, n_prompts, n_firings and n_visits, a head says whether it is a root.
 
 What an imported circuit does not tell has no attribute; an edge without a role goes to the head.
 """
@@ -30,6 +30,7 @@ _KEYS = {
     ("edge", "count"): "long",
     ("edge", "total"): "double",
     ("edge", "weight"): "double",
+    ("edge", "effect"): "double",
     ("edge", "src_token"): "string",
     ("edge", "dest_token"): "string",
     ("edge", "n_prompts"): "long",
@@ -79,6 +80,7 @@ def to_graphml(edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> bytes:
             count=row[f"n_{count}"],
             total=row["total"],
             weight=row["mean"],
+            effect=row["effect"],
             src_token=row["src_role"],
             dest_token=row["dest_role"],
             **{name: row[name] for name in ("n_prompts", "n_firings", "n_visits")},

@@ -149,10 +149,19 @@ def missing(con: duckdb.DuckDBPyConnection) -> str:
 
 def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether the store holds contributions through all slices; true without a store."""
+    return _dumped(con, "all_slices")
+
+
+def has_effects(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the store holds the weight without each writer; true without a store."""
+    return _dumped(con, "effects")
+
+
+def _dumped(con: duckdb.DuckDBPyConnection, key: str) -> bool:
     if not has_table(con, "store", "dump"):
         return True
-    found = con.execute("SELECT config->>'$.dump.all_slices' FROM store.dump").fetchall()
-    return found in ([], [("true",)])
+    rows = con.execute("SELECT config->>('$.dump.' || ?) FROM store.dump", [key]).fetchall()
+    return rows in ([], [("true",)])
 
 
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:

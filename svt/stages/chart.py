@@ -15,14 +15,14 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.charts import ALL_SLICES, FIGURES, Ask, Context, chosen_figures, draw, export
+from svt.charts import ALL_SLICES, EFFECTS, FIGURES, Ask, Context, chosen_figures, draw, export
 from svt.config import Config
 from svt.db.catalog import tables
 from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.query.graphml import write_graphml
-from svt.query.named import has_all_slices, run
+from svt.query.named import has_all_slices, has_effects, run
 from svt.report.imported import report_of_import
 from svt.report.page import write_report
 from svt.report.run import report_of
@@ -103,7 +103,10 @@ def context_of(
 
 
 def _filled(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """The tables of the run and its store that have rows, and ALL_SLICES where it is stored."""
+    """Return the tables with rows, and the columns of upstream that the store holds."""
     names = tables(con, "results") | tables(con, "store")
     filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
-    return filled | ({ALL_SLICES} if "upstream" in filled and has_all_slices(con) else set())
+    if "pair_upstream" in filled:
+        filled |= {ALL_SLICES} if has_all_slices(con) else set()
+        filled |= {EFFECTS} if has_effects(con) else set()
+    return filled

@@ -60,7 +60,7 @@ def test_a_column_a_measure_and_a_row_an_arrangement_and_scope(bins):
     assert cosine["vconcat"][0]["encoding"]["y"]["axis"]["labelFlush"] is True
 
 
-def test_lines_are_told_apart_by_kind_and_slices(bins):
+def test_lines_differ_by_kind_and_slices(bins):
     spec = specification(disturbance(bins))
     encoding = spec["hconcat"][0]["vconcat"][0]["encoding"]
     assert (encoding["x"]["field"], encoding["y"]["field"]) == ("at", "share")

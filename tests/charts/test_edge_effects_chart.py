@@ -115,7 +115,7 @@ def test_without_a_control_nothing_is_said_to_be_beyond():
     assert points["encoding"]["color"]["scale"]["domain"] == ["ablate"]
 
 
-def test_without_answers_there_is_a_message():
+def test_without_answers_edge_effects_are_a_message():
     nothing = dict.fromkeys(("effect", "effect_low", "effect_high"))
     (row,) = rows_of(specification(edge_effects(effects_frame([{"label": "a"} | nothing]))))
     assert "no answers" in row["message"]

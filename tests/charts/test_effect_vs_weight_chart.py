@@ -56,7 +56,7 @@ def test_a_scatter_a_scope(effects):
     assert subtitle(spec).startswith("2 edges;")
 
 
-def test_the_correlations_of_the_signal_are_told(effects):
+def test_the_correlations_of_the_signal_are_shown(effects):
     spec = specification(effect_vs_weight(effects, CORRELATIONS))
     assert [p["title"]["subtitle"] for p in spec["hconcat"]] == [
         "rank correlation: ablate −1.00, boost undefined",

@@ -39,20 +39,20 @@ def test_more_rows_than_altair_allows(tmp_path):
     assert len(next(iter(json.loads(path.read_text())["datasets"].values()))) == 6000
 
 
-def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
+def test_an_unknown_format_is_refused_before_any_write(tmp_path):
     with pytest.raises(SvtError, match="no such format gif; known: json, html, svg, png"):
         export({}, tmp_path, "x", ("json", "gif"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_renderer_is_told(tmp_path, monkeypatch):
+def test_a_missing_renderer_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(SvtError, match="pip install vl-convert-python"):
         export(bare(alt.Chart(inline([{}])).mark_point()), tmp_path, "x", ("png",))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_chart_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SvtError, match="cannot write"):
         export(bare(alt.Chart(inline([{}])).mark_point()), tmp_path / "file", "x", ("json",))

@@ -69,14 +69,14 @@ def test_the_whole_is_a_rule_at_one(curve):
         (61, ""),
     ],
 )
-def test_the_runs_own_circuit_is_told(curve, min_count, told):
+def test_the_runs_own_circuit_is_named(curve, min_count, told):
     spec = specification(faithfulness(curve, min_count=min_count))
     assert subtitle(spec) == (
         f"{told}All other heads' outputs are replaced by their mean over prompts."
     )
 
 
-def test_without_answers_there_is_a_message(curve):
+def test_without_answers_faithfulness_is_a_message(curve):
     nothing = curve.with_columns(share=pl.lit(None, pl.Float64))
     (row,) = rows_of(specification(faithfulness(nothing)))
     assert "no answers" in row["message"]

@@ -106,7 +106,7 @@ def test_a_source_edge_ends_where_its_firings_attend_from(edges, nodes):
     assert ends(elsewhere(None)) == ("S2", NO_ROLE)
 
 
-def test_roots_and_reference_heads_are_told_apart(edges, nodes):
+def test_roots_and_reference_heads_look_different(edges, nodes):
     chart = graph(edges, nodes)
     kinds = {(n["label"], n["role"]): (n["kind"], n["reference"]) for n in points(chart)}
     assert kinds["2.0", "end"] == ("root", False)

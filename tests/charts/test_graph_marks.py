@@ -48,7 +48,7 @@ def test_the_slider_changes_no_scale(spec):
     assert encoding["strokeWidth"]["legend"]["values"] == [10, 40]
 
 
-def test_edges_and_nodes_below_the_slider_are_hidden_and_roots_stay(spec):
+def test_the_slider_hides_edges_and_nodes_but_no_roots(spec):
     for layer in spec["layer"]:
         name = layer["data"].get("name")
         filters = [t["filter"] for t in layer.get("transform", []) if "filter" in t]
@@ -150,7 +150,7 @@ def test_a_still_picture_shows_the_start(edges, nodes):
 
 
 @pytest.mark.parametrize(("least", "told"), [(1, "1 prompt<"), (2, "2 prompts<")])
-def test_what_the_slider_shows_is_told(edges, nodes, least, told):
+def test_a_line_says_what_the_slider_shows(edges, nodes, least, told):
     once = edges.with_columns(n_prompts=pl.col("n_prompts").replace(5, 1))
     spec = specification(graph(once, nodes, min_count=60))
     (slider,) = [param for param in spec["params"] if param["name"] == "least"]

@@ -36,7 +36,7 @@ def verdicts(edges: pl.DataFrame, found: pl.DataFrame) -> dict[tuple, str]:
     }
 
 
-def test_an_edge_is_found_by_the_role_of_the_token_that_it_writes_to(edges):
+def test_an_edge_is_known_by_the_role_it_writes_to(edges):
     found = verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
     assert (found[1, 1, "dest", "end"], found[1, 2, "src", "IO"]) == ("yes", "no")
     assert sorted(found.values()) == ["no", "not tested", "not tested", "yes"]
@@ -44,7 +44,7 @@ def test_an_edge_is_found_by_the_role_of_the_token_that_it_writes_to(edges):
     assert set(verdicts(edges, validated((*elsewhere, 0.0, True))).values()) == {"not tested"}
 
 
-def test_one_of_several_changes_of_an_edge_is_enough(edges):
+def test_one_of_many_changes_of_an_edge_is_enough(edges):
     found = verdicts(edges, validated((*INTO_END, 0.0, False), (*INTO_END, 0.0, True)))
     assert found[1, 1, "dest", "end"] == "yes"
 
@@ -56,7 +56,7 @@ def test_without_a_control_nothing_is_said(edges, nodes):
     assert "ablation" not in subtitle(spec) and "causal" not in str(spec)
 
 
-def test_the_picture_tells_what_was_found_of_the_edges_that_it_shows(edges, nodes):
+def test_the_picture_says_what_validated_its_edges(edges, nodes):
     told = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
     spec = specification(graph(told, nodes, min_count=60))
     assert "Tested by ablation: 1 of 2 edges causal; dashed: " in subtitle(spec)

@@ -63,7 +63,7 @@ def commands(figure: Figure) -> list[str]:
     return [asked.command.removeprefix("svt-sql RUN ") for asked in figure.asked]
 
 
-def test_by_default_the_first_roots_show_the_firings_that_are_traced():
+def test_by_default_the_first_roots_show_traced_firings():
     chosen = choice(context())
     assert list(chosen.heads) == ROOTS[:4]
     assert chosen.ends == {"dest_role": "end", "src_role": "IO"}
@@ -93,7 +93,7 @@ def test_heads_in_place_of_the_roots_are_of_any_role():
     assert choice(context(), [(9, 6)]).ends == {"dest_role": "end", "src_role": "IO"}
 
 
-def test_slice_contributions_ask_for_a_firing_and_a_pair_beside_it():
+def test_slice_contributions_need_a_firing_and_another_pair():
     pair = pl.DataFrame([PAIR])
     other = pl.DataFrame([PAIR | {"pair_id": 78}])
     store = Store(example_firing=pair, example_not_firing=other)
@@ -108,7 +108,7 @@ def test_slice_contributions_ask_for_a_firing_and_a_pair_beside_it():
     assert [p["title"]["text"] for p in row["hconcat"]] == ["9.9 firing", "9.9 not firing"]
 
 
-def test_slice_contributions_of_a_prompt_and_roles_that_are_named():
+def test_slice_contributions_of_a_named_prompt_and_roles():
     named = context(heads=((9, 9),), prompt_id=3, src_role="S1")
     figure = draw("slice_contributions", Store(), named)
     assert commands(figure) == [
@@ -128,7 +128,7 @@ def test_slice_usage_asks_for_both_states():
     ]
 
 
-def test_slice_counts_are_of_all_heads_and_of_the_second_store_too():
+def test_slice_counts_cover_all_heads_and_the_second_store():
     second = COUNTS.with_columns(dataset=pl.lit("text"))
     both = dataclasses.replace(
         context(compare_store="text.duckdb"), compare=Store(slice_counts=second)
@@ -167,7 +167,7 @@ def test_signals_are_of_the_roots_whose_coordinates_are_stored():
     ]
 
 
-def test_signals_are_of_any_head_with_coordinates_if_no_root_has_them():
+def test_without_roots_signals_are_of_heads_with_coordinates():
     heads = [(layer, 0) for layer in range(5)]
     figure = draw("signal_by_token", Store(coordinate_heads=stored(*heads)), context())
     assert commands(figure)[1:] == [
@@ -176,7 +176,7 @@ def test_signals_are_of_any_head_with_coordinates_if_no_root_has_them():
     ]
 
 
-def test_signals_of_named_heads_without_coordinates_are_not_asked_for():
+def test_no_signals_are_drawn_without_coordinates():
     named = context(heads=((9, 9), (3, 0)), min_firings=7)
     figure = draw("signal_by_token", Store(coordinate_heads=stored((3, 0))), named)
     assert commands(figure)[1:] == [

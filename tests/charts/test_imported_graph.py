@@ -26,7 +26,7 @@ def spec() -> dict:
     return specification(graph(edges, nodes, count="visits", heading="theirs, imported"))
 
 
-def test_what_is_not_told_is_drawn_all_the_same(spec):
+def test_what_the_import_lacks_is_drawn_all_the_same(spec):
     drawn = {(e["from"], e["to"]): e for e in spec["datasets"]["edges"]}
     assert drawn.keys() == {("1.0", "4.0"), ("1.1", "4.0"), ("mlp 0", "1.1")}
     assert [drawn["1.1", "4.0"][name] for name in ("side", "role", "total", "size")] == [
@@ -46,7 +46,7 @@ def test_widths_are_of_sizes_and_the_strongest_is_on_top(spec):
     assert spec["datasets"]["edges"][-1]["total"] == -8.0
 
 
-def test_the_pointer_reads_only_what_is_told(spec):
+def test_the_pointer_reads_only_what_the_import_holds(spec):
     tips = [
         p["encoding"]["tooltip"] for p in layers_of(spec, "point") if "tooltip" in p["encoding"]
     ]

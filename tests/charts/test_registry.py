@@ -33,7 +33,7 @@ def test_the_figures_are_those_of_the_contract():
         *("graph", "graph_top", "graph_skeleton", "graph_all_slices", "precision_recall"),
         *("upstream_heatmap", "slice_contributions", "slice_usage", "slice_counts"),
         *("signal_by_token", "edge_effects", "set_effects", "disturbance", "effect_vs_weight"),
-        *("faithfulness", "firing_rates", "prompt_graph"),
+        *("faithfulness", "firing_rates", "prompt_graph", "contribution_vs_effect"),
     }
 
 
@@ -52,7 +52,7 @@ def test_a_figure_is_read_by_one_sentence(name):
     assert re.fullmatch(r"[A-Z][^.!?]*\.", spec.reading)
 
 
-def test_a_figure_knows_its_context_and_what_was_asked_for_it(monkeypatch, con):
+def test_a_figure_knows_its_context_and_its_queries(monkeypatch, con):
     def drawn(ask, context):
         return message(f"from {context.min_count}", f"{ask('firings', min_prompts=3).height} rows")
 
@@ -127,7 +127,7 @@ def test_commands_can_be_typed():
     )
 
 
-def test_what_is_asked_elsewhere_is_remembered_with_its_target():
+def test_queries_elsewhere_are_remembered_with_their_target():
     here, there = (pl.DataFrame({"at": [name]}) for name in ("here", "there"))
     recorder = Recorder(lambda query, **_: here)
     elsewhere = recorder.elsewhere(lambda query, **_: there, "other.duckdb")

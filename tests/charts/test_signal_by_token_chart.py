@@ -53,7 +53,7 @@ def test_which_slices_make_the_consensus():
     )
 
 
-def test_bars_and_ticks_are_bounded_and_what_is_left_out_is_said():
+def test_bars_and_ticks_are_bounded_and_say_what_is_left_out():
     """300 names in falling order: every second is a tick, the first 40 are bars."""
     many = sizes([(f"n{i}", True, 1, 300.0 - i) for i in range(2 * MOST_TICKS)])
     spec = specification(signal_by_token({(9, 9): many}, min_firings=100))
@@ -70,7 +70,7 @@ def test_names_and_other_tokens_are_bounded_apart():
     assert (kinds.count(NAME), kinds.count(OTHER)) == (3, MOST_TICKS)
 
 
-def test_heads_without_coordinates_are_told_how_to_get_them():
+def test_heads_without_coordinates_say_how_to_get_them():
     lacking = [(5, 4), (6, 1)]
     spec = specification(signal_by_token({(9, 9): TOKENS}, min_firings=1, lacking=lacking))
     told = "Not stored: the coordinates of 5.4, 6.1. "

@@ -119,7 +119,7 @@ def test_many_slices_are_not_all_numbered():
     assert panel["encoding"]["x"]["axis"]["values"] == [0, 8, 16, 24, 32, 40, 48, 56]
 
 
-def test_what_the_store_lacks_is_said():
+def test_missing_contributions_are_said():
     spec = specification(slice_contributions({(5, 3): (FIRING, None), (6, 0): (None, None)}))
     assert len(spec["concat"]) == 1
     assert len(spec["concat"][0]["hconcat"]) == 1

@@ -66,7 +66,7 @@ def test_more_prompts_than_fit_are_thinned_evenly():
     assert "At most 256 prompts a panel, evenly chosen." in subtitle(spec)
 
 
-def test_what_the_store_lacks_is_said():
+def test_missing_usage_is_said():
     empty = FIRING.clear()
     both = {(5, 3): (FIRING, empty), (6, 0): (empty, empty)}
     spec = specification(slice_usage(both))

@@ -91,7 +91,7 @@ def test_one_job_has_no_pair() -> None:
     assert row["message"] == "Nothing to compare: no job has a circuit."
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_a_note_says_what_does_not_fit() -> None:
     roles = roles_frame(
         [
             (f"r{role:02}", job, "1.0")

@@ -39,7 +39,7 @@ def limits(spec: dict) -> list[list[float]]:
     return [panel["encoding"]["color"]["scale"]["domain"] for panel in panels(spec)]
 
 
-def test_two_panels_where_contributions_through_all_slices_are_not_stored():
+def test_two_panels_without_stored_contributions_of_all_slices():
     only = upstream(2.0, 1.0).with_columns(contribution_all=pl.lit(None, pl.Float64))
     spec = specification(upstream_heatmap({(2, 3): only}))
     assert [panel["title"]["text"] for panel in panels(spec)] == NAMES[::2]

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import svt_in
+from tests.marks import examples
 from tests.test_config import composed
 
 _GROUPS = {key: sorted(values) for key, values in composed().items() if isinstance(values, dict)}
@@ -27,7 +28,7 @@ overrides = st.builds("{}={}".format, keys, values) | st.builds(
 
 
 @settings(
-    max_examples=20,
+    max_examples=examples(20),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -64,7 +64,9 @@ def test_results_come_before_the_store_and_both_have_names(
     assert json.loads(out) == [{"a": True, "b": True}]
 
 
-def test_a_store_alone_can_be_asked(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_alone_answers_queries(
+    finished: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, _, code = ran(capsys, str(finished.stores[0]), "firings", "min_prompts=16")
     assert code == 0
     assert "end" in out
@@ -120,7 +122,7 @@ def test_an_error_is_one_line_and_code_2(
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty folder", "text", "other database"])
-def test_a_target_that_is_none_is_told(
+def test_a_target_that_is_none_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     import duckdb

@@ -34,7 +34,7 @@ def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
     assert answer(at, "select count(*) as n from pairs", [])["n"][0] > 0  # the store beside it
 
 
-def test_a_failed_job_is_told_and_the_others_are_kept(
+def test_a_failed_job_is_named_and_the_others_are_kept(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = svt("-m", *FAST, "trace.coverage=0.5,1.5,0.7")
@@ -108,7 +108,7 @@ def test_a_refused_sweep_leaves_what_was_in_its_folder(svt: Svt, tmp_path: Path)
     assert own.read_text() == "mine"
 
 
-def test_a_sweep_in_the_folder_of_another_is_alone_in_its_tables(svt: Svt, tmp_path: Path) -> None:
+def test_a_sweep_in_another_ones_folder_is_alone_in_its_tables(svt: Svt, tmp_path: Path) -> None:
     (tmp_path / "here" / "1a").mkdir(parents=True)
     (tmp_path / "here" / "1a" / "job.json").write_text("no job's")
     for weights in ("1.4,1.5,1.6", "1.7,1.8"):

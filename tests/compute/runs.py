@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import torch
 
@@ -81,14 +83,22 @@ def dumped(
     return tables
 
 
+@cache
+def empty_tables() -> duckdb.DuckDBPyConnection:
+    """Tables of a store, made once a process; what fills them rolls back."""
+    return connection()
+
+
 def long_views(model: Model, dump: DumpConfig, batches: Sequence[Batch]) -> dict[str, Columns]:
     """slices and upstream of the lists in some parts; null is masked, or NaN in a float column."""
-    con = connection()
+    con = empty_tables()
+    con.begin()
     store = StoreWriter(con)
     store.append("writers", writer_columns(writers(model, dump.components)))
     for batch in batches:
         store.append_all({name: batch[name] for name in LISTS if name in batch})
     found = {name: con.execute(text).fetchnumpy() for name, text in LONG.items()}
+    con.rollback()
     return {
         name: {column: _with_nan(values) for column, values in columns.items()}
         for name, columns in found.items()

@@ -141,7 +141,7 @@ def test_no_head_ablated_changes_no_bit(model: Model, kind: Kind) -> None:
     assert (nothing == ablation.full).all()
 
 
-def test_what_equal_prompts_say_stands_in_for_itself_to_the_last_bit(model: Model) -> None:
+def test_equal_prompts_stand_in_for_themselves_bit_by_bit(model: Model) -> None:
     first, *_ = prompts_of(9, 1, (7, 7))
     kinds: tuple[Kind, ...] = ("mean", "resample")
     for kind in kinds:
@@ -156,7 +156,7 @@ def test_batches_change_nothing(model: Model, kind: Kind) -> None:
     np.testing.assert_allclose(one, many, atol=1e-4)
 
 
-def test_sets_that_share_lower_layers_are_those_alone_to_the_last_bit(model: Model) -> None:
+def test_sets_sharing_lower_layers_are_those_alone_bit_by_bit(model: Model) -> None:
     ablation = Ablation(model, prompts_of(11, 6, (4, 9)), "mean", 0, 4)
     told: list[int] = []
     together = ablation.logit_diffs(SETS, told.append)

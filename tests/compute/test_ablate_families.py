@@ -1,6 +1,6 @@
 """Ablation of heads in every family, beside hooks on the Hugging Face model itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from svt.compute.ablate import Ablation
+from svt.compute.model import Model
 from svt.config import Head
-from tests.compute.runs import loaded
-from tests.families import FAMILIES, tiny_model
+from tests.families import FAMILIES
 from tests.hf_models import hf_logits, load_double
 from tests.prompts import prompts_of
 
@@ -65,17 +65,18 @@ def without(
     return logits
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_zero_ablation_is_that_of_the_hugging_face_model(tmp_path: Path, family: str) -> None:
-    folder = tiny_model(family, tmp_path)
-    theirs = load_double(folder)
+@pytest.mark.parametrize("case", FAMILIES)
+def test_zero_ablation_is_that_of_the_hugging_face_model(
+    checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str
+) -> None:
+    theirs = load_double(checkpoint(case))
     prompts = prompts_of(1, 5, (4, 12))
-    ablation = Ablation(loaded(folder, "float64"), prompts, "zero", 0, 8)
+    ablation = Ablation(family(case, "float64"), prompts, "zero", 0, 8)
     with torch.no_grad():
         for heads, found in zip([[], *SETS], ablation.logit_diffs([[], *SETS]), strict=True):
             wanted = []
             for prompt in prompts:
-                logits = without(theirs, family, heads, prompt.tokens)
+                logits = without(theirs, case, heads, prompt.tokens)
                 answer, distractor = logits[list(prompt.answer)], logits[list(prompt.distractor)]
                 wanted.append(answer.mean() - distractor.mean())
             np.testing.assert_allclose(found, wanted, atol=2e-5)

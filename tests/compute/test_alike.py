@@ -25,7 +25,7 @@ def groups(classes: Alike) -> set[tuple[int, ...]]:
     return {tuple(np.flatnonzero(chosen == number).tolist()) for number in np.unique(chosen)}
 
 
-def test_a_template_makes_prompts_alike_whatever_the_order_of_names() -> None:
+def test_a_template_makes_prompts_alike_in_any_order_of_names() -> None:
     like = of((4, "a", ROLES), (4, "b", ROLES), (4, "a", SWAPPED), (4, "b", ROLES))
     assert groups(like) == {(i, i + 8) for i in range(8)}
 
@@ -40,7 +40,7 @@ def test_without_a_template_the_places_of_the_roles_decide() -> None:
     assert {(0, 8), (1, 9), (2, 10), (3, 11)} < groups(like)
 
 
-def test_a_prompt_like_no_other_goes_by_roles_then_by_all_tokens() -> None:
+def test_a_prompt_like_no_other_goes_by_roles_then_tokens() -> None:
     """Prompt 2: its first token is like all without a role, x like none, its end like the ends."""
     like = of((2, None, {"end": 1}), (2, None, {"end": 1}), (3, None, {"x": 1, "end": 2}))
     chosen, steps = like.chosen, like.steps

@@ -23,7 +23,7 @@ def test_an_empty_set_has_the_mean_0_and_the_worst_of_best() -> None:
     assert nothing.means(LOGITS[:2]).tolist() == [0.0, 0.0]
 
 
-def test_contrast_is_answers_minus_distractors_for_every_row_of_a_table() -> None:
+def test_contrast_is_answers_minus_distractors_in_every_row() -> None:
     prompts = [
         Prompt(0, "", (1,), (), answer=(0, 2), distractor=(1,)),
         Prompt(1, "", (1,), (), answer=(3,), distractor=(0, 1)),
@@ -34,7 +34,7 @@ def test_contrast_is_answers_minus_distractors_for_every_row_of_a_table() -> Non
     torch.testing.assert_close(contrast(LOGITS[0], prompts), wanted[0])
 
 
-def test_of_single_tokens_contrast_is_the_plain_difference_bit_by_bit() -> None:
+def test_contrast_of_single_tokens_is_their_plain_difference() -> None:
     table = torch.randn(7, 50, generator=torch.Generator().manual_seed(0))
     ids = [(i, (i * 7 + 3) % 50) for i in range(20)]
     prompts = [Prompt(0, "", (1,), (), answer=(a,), distractor=(d,)) for a, d in ids]

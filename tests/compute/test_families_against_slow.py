@@ -4,7 +4,7 @@ transformers computes softmaxes, norms and rotations in float32 also in a float6
 compared agrees to about 1e-5, and what hangs on a tie closer than that is left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +14,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from svt.compute.model import Model
 from svt.compute.removal import STEPS
 from svt.words import COMPONENTS, SIDES
-from tests.compute.runs import dumped, loaded
-from tests.families import CASES, tiny_model
+from tests.compute.runs import dumped
+from tests.families import CASES
 from tests.hf_models import hf_logits, load_double
 from tests.prompts import prompts_of
 from tests.settings import DUMP
@@ -43,11 +44,13 @@ HANGS_ON_SIGNAL = {
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("case", CASES)
-def test_the_dump_is_what_the_definitions_say(tmp_path: Path, case: str, setting: str) -> None:
-    folder, dump = _folder(tmp_path, case), SETTINGS[setting]
+def test_every_family_s_dump_is_what_the_definitions_say(
+    checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, setting: str
+) -> None:
+    dump = SETTINGS[setting]
     prompts = prompts_of(3, n_prompts=3, lengths=(8, 12))
-    slow = slow_dump(folder, prompts, dump)
-    fast = dumped(folder, prompts, dump, dtype="float64")
+    slow = slow_dump(checkpoint(case), prompts, dump)
+    fast = dumped(family(case, "float64"), prompts, dump)
     assert len(slow["pairs"]) > 50 and slow["upstream"]
     unclear, unranked = _near_ties(slow)
     assert len(unclear) < 0.02 * len(slow["pairs"])
@@ -65,22 +68,23 @@ def test_the_dump_is_what_the_definitions_say(tmp_path: Path, case: str, setting
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_logits_of_the_folded_model_are_those_of_transformers(tmp_path: Path, case: str) -> None:
+def test_logits_of_the_folded_model_are_those_of_transformers(
+    checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str
+) -> None:
     """Up to a constant a token."""
-    folder = _folder(tmp_path, case)
-    model, tokens = loaded(folder, "float64"), prompts_of(5, 1, (12, 12))[0].tokens
+    model, tokens = family(case, "float64"), prompts_of(5, 1, (12, 12))[0].tokens
     x: list[torch.Tensor] = []
     with torch.inference_mode():
         model.run(torch.tensor([tokens]), {"ln_final.hook_normalized": x.append})
         own = model.logits(x[0])[0].numpy()
-    theirs = hf_logits(load_double(folder), tokens)
+    theirs = hf_logits(load_double(checkpoint(case)), tokens)
     own, theirs = (logits - logits.mean(1, keepdims=True) for logits in (own, theirs))
     np.testing.assert_allclose(own, theirs, atol=ROUNDING * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_batch_gives_what_single_prompts_give(tmp_path: Path, case: str) -> None:
-    model = loaded(_folder(tmp_path, case), "float64")
+def test_a_batch_gives_what_single_prompts_give(family: Callable[..., Model], case: str) -> None:
+    model = family(case, "float64")
     prompts = prompts_of(8, n_prompts=4, lengths=(3, 14))
     assert len({len(prompt.tokens) for prompt in prompts}) > 2
     dump = replace(DUMP, min_weight=0.3, sample=0.0, components=COMPONENTS)
@@ -98,11 +102,12 @@ def test_a_batch_gives_what_single_prompts_give(tmp_path: Path, case: str) -> No
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_slices_sum_to_the_score_at_every_pair(tmp_path: Path, case: str) -> None:
-    folder = _folder(tmp_path, case)
+def test_slices_sum_to_the_score_at_every_pair(
+    checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str
+) -> None:
     dump = replace(DUMP, min_weight=0.0, sample=0.0, pairs="all")
-    fast = dumped(folder, prompts_of(2, n_prompts=2, lengths=(12, 12)), dump, dtype="float64")
-    slow = SlowModel(folder)
+    fast = dumped(family(case, "float64"), prompts_of(2, n_prompts=2, lengths=(12, 12)), dump)
+    slow = SlowModel(checkpoint(case))
     pairs = fast["pairs"]
     products = _by_pair(fast["slices"]["contribution"], len(pairs["pair_id"]))
     scaling = np.array([layer.scale for layer in slow.layers])[pairs["layer"]]
@@ -111,11 +116,6 @@ def test_slices_sum_to_the_score_at_every_pair(tmp_path: Path, case: str) -> Non
     distance = pairs["dest"].astype(int) - pairs["src"]
     for layer, of in enumerate(slow.layers):  # all pairs that a window leaves, and no other
         assert distance[pairs["layer"] == layer].max() == min(of.window or 12, 12) - 1
-
-
-def _folder(folder: Path, case: str) -> Path:
-    family, changes = CASES[case]
-    return tiny_model(family, folder, **changes)
 
 
 def _by_pair(values: NDArray[np.generic] | list[float], n_pairs: int) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Interventions against the definitions written down slowly (tests/slow_intervene.py)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -9,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from svt.compute.intervene import Edits, Variant
+from svt.compute.model import Model
 from svt.dataset.prompt import Prompt
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import ROW, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded
-from tests.families import CASES, tiny_model
+from tests.families import CASES
 from tests.prompts import prompts_of
 from tests.slow import Row
 from tests.slow_intervene import SlowIntervention
@@ -53,16 +55,14 @@ def test_effects_are_what_the_definitions_say(
 
 @pytest.mark.parametrize("base", ["live", "clean"])
 @pytest.mark.parametrize("case", CASES)
-def test_effects_are_what_the_definitions_say_in_every_family(
-    tmp_path: Path, case: str, base: str
+def test_every_family_s_effects_are_what_the_definitions_say(
+    checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, base: str
 ) -> None:
     """Prompts of up to twelve tokens, longer than sliding windows, and edits that meet.
 
     transformers computes softmaxes and rotations in float32 also in a float64 model.
     """
-    family, changes = CASES[case]
-    folder = tiny_model(family, tmp_path, **changes)
-    model, slow_model = loaded(folder, "float64"), SlowModel(folder)
+    model, slow_model = family(case, "float64"), SlowModel(checkpoint(case))
     prompts = prompts_of(4, n_prompts=4, lengths=(4, 12))
     edits = random_edits(model, prompts, 4, n_runs=12, most=5)
     slices = pair_slices(edits, model.d_head, 4)

@@ -110,7 +110,7 @@ def test_a_token_that_attends_to_itself_alone_goes_on_doing_so(tmp_path: Path) -
     assert alone.any() and (own[alone] == 1).all()
 
 
-def test_without_effects_nothing_is_stored_and_all_else_is_the_same(tmp_path: Path) -> None:
+def test_without_effects_all_else_is_the_same(tmp_path: Path) -> None:
     model = _gpt2(tmp_path)
     tables = [
         dumped(model, prompts_of(6, 3, (4, 9)), replace(EVERYTHING, effects=on))
@@ -139,7 +139,7 @@ def test_probes_and_images_give_the_same(
 
 
 @pytest.mark.parametrize("family", ["gemma3_text", "gemma2", "olmo2", "llama"])
-def test_single_precision_is_enough_where_almost_nothing_is_left(
+def test_float32_is_enough_where_almost_nothing_is_left(
     tmp_path: Path, family: str
 ) -> None:
     """Before layer 0 the embedding is all that a head reads, so nothing is left without it."""

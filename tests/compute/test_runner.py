@@ -15,7 +15,7 @@ from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
-from tests.families import CASES, tiny_model
+from tests.families import CASES
 from tests.prompts import prompts_of
 
 SHAPE = {"n_layers": 3, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
@@ -60,27 +60,30 @@ def own_logits(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_from_every_layer_and_token_it_is_the_model(tmp_path: Path, case: str) -> None:
+def test_from_every_layer_and_token_it_is_the_model(
+    family: Callable[..., Model], case: str
+) -> None:
     """Prompts of 3 to 12 tokens in one batch, longer than any sliding window.
 
     Of most families transformers computes softmaxes and rotations in float32.
     """
-    family, changes = CASES[case]
-    model = loaded(tiny_model(family, tmp_path, **changes), "float64")
+    model = family(case, "float64")
     prompts = prompts_of(0, n_prompts=4, lengths=(3, 12))
     generator = torch.Generator().manual_seed(1)
     added = 3 * torch.randn(model.d_model, generator=generator, dtype=torch.float64)
     if model.centres:
         added -= added.mean()
     runner = Runner(model, prompts)
-    every, close = range(len(prompts)), 1e-9 if family == "gpt2" else 2e-6
+    untouched = [own_logits(model, prompt, 0, 0, None) for prompt in prompts]
+    every, close = range(len(prompts)), 1e-9 if case == "gpt2" else 2e-6
     for layer in range(model.n_layers):
         for width in (1, 2, 5, max(len(p.tokens) for p in prompts)):
             for change in (None, added):
                 found = from_layer(runner, layer, every, width, change)
-                for prompt, logits in zip(prompts, found, strict=True):
-                    first = max(0, len(prompt.tokens) - width)
-                    wanted = own_logits(model, prompt, layer, first, change)
+                for prompt, wanted, logits in zip(prompts, untouched, found, strict=True):
+                    if change is not None:
+                        first = max(0, len(prompt.tokens) - width)
+                        wanted = own_logits(model, prompt, layer, first, change)
                     torch.testing.assert_close(logits, wanted, rtol=close, atol=close)
 
 
@@ -136,10 +139,10 @@ def test_a_model_that_cannot_begin_in_the_middle_is_refused(
         assert "relative error" in str(refusal.value)
 
 
-def test_what_it_keeps_is_what_it_says(model: Model, tmp_path: Path) -> None:
+def test_what_it_keeps_is_what_it_says(model: Model, family: Callable[..., Model]) -> None:
     prompts = prompts_of(0, n_prompts=4, lengths=(3, 8))
     n_tokens = sum(len(prompt.tokens) for prompt in prompts)
-    for some in (model, loaded(tiny_model("gemma2", tmp_path))):
+    for some in (model, family("gemma2")):
         runner = Runner(some, prompts)
         kept = [*runner._resid, *runner._keys, *runner._values, *runner.z, *(runner._post or ())]
         assert sum(tensor.nbytes for tensor in kept) == n_tokens * bytes_per_token(some)

@@ -12,7 +12,7 @@ from svt.compute.slices import Basis, coordinates
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("side", [0, 1])
-def test_coordinates_are_read_as_precisely_as_activations_are_kept(
+def test_coordinates_are_as_precise_as_activations(
     dtype: torch.dtype, close: float, side: int
 ) -> None:
     """Some (layer, head, token) asked for twice, in no order; u reads dest, v reads src."""

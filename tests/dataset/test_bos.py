@@ -137,7 +137,7 @@ def test_roles_are_at_their_words_and_answers_follow(
 
 
 @pytest.mark.parametrize("word", ["1732", "17", "Mary", "When"])
-def test_the_word_that_opens_a_text_is_covered_by_its_own_tokens(maker: Maker, word: str) -> None:
+def test_the_first_word_of_a_text_is_covered_by_its_tokens(maker: Maker, word: str) -> None:
     """Not by the lone mark of a space that the text does not have."""
     inner = maker()
     tokenizer = Tokenizer(inner).with_bos("auto")

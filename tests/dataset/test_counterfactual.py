@@ -49,7 +49,7 @@ def test_swapped_exchanges_the_names_and_what_is_right(
         assert changed.answer_texts == original.distractor_texts
 
 
-def test_abc_has_three_names_more_and_asks_what_the_original_asks(
+def test_abc_has_three_more_names_and_the_same_question(
     config: DatasetConfig, tokenizer: Tokenizer
 ) -> None:
     known = set()
@@ -61,7 +61,7 @@ def test_abc_has_three_names_more_and_asks_what_the_original_asks(
 
 
 @pytest.mark.parametrize("kind", ["swapped", "abc"])
-def test_a_counterfactual_is_the_same_however_many_are_asked_for(
+def test_a_counterfactual_does_not_depend_on_how_many_there_are(
     config: DatasetConfig, gpt2_like: Tokenizer, kind: str
 ) -> None:
     config = replace(config, counterfactual=kind)
@@ -75,7 +75,7 @@ def test_a_counterfactual_is_the_same_however_many_are_asked_for(
         assert [names_of(p) for p in other] != [names_of(p) for p in few]
 
 
-def test_abc_is_drawn_anew_for_every_prompt(config: DatasetConfig, words: Tokenizer) -> None:
+def test_abc_is_drawn_for_every_prompt(config: DatasetConfig, words: Tokenizer) -> None:
     """Not the same places of the list of names that are left."""
     places = set()
     for original, changed in pairs(config, words, "abc"):

@@ -47,7 +47,7 @@ def test_the_pronoun_of_the_name_is_the_answer(pronouns: Tokenizer) -> None:
         assert pronouns.encode(prompt.text + answer) == [*prompt.tokens, *prompt.answer]
 
 
-def test_roles(pronouns: Tokenizer) -> None:
+def test_roles_of_gendered_pronoun(pronouns: Tokenizer) -> None:
     # I think that Kate will come to the race , won 't
     # 0   1     2    3    4    5   6  7   8    9  10 11
     prompt = load_prompts(SHIPPED, pronouns).prompts[0]

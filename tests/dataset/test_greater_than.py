@@ -30,7 +30,7 @@ def small(tmp_path: Path) -> DatasetConfig:
     )
 
 
-def test_answers_are_the_greater_years_and_distractors_the_others(years: Tokenizer) -> None:
+def test_answers_are_greater_years_and_distractors_the_others(years: Tokenizer) -> None:
     dataset = load_prompts(replace(DEFAULTS, name="greater_than", n_prompts=256), years)
     assert dataset.notes == ()
     assert len({p.text for p in dataset.prompts}) == 256
@@ -45,7 +45,7 @@ def test_answers_are_the_greater_years_and_distractors_the_others(years: Tokeniz
         assert years.encode(answered) == [*prompt.tokens, prompt.answer[0]]
 
 
-def test_roles(years: Tokenizer, small: DatasetConfig) -> None:
+def test_roles_of_greater_than(years: Tokenizer, small: DatasetConfig) -> None:
     # The war began in the year 17 32 and ended in the year 17
     #  0   1    2   3   4   5   6  7   8   9   10  11  12  13
     for prompt in load_prompts(small, years).prompts:
@@ -67,7 +67,7 @@ def test_the_year_01_is_the_counterfactual(years: Tokenizer, small: DatasetConfi
         assert (early.original_id, early.counterfactual) == (original.prompt_id, "year01")
 
 
-def test_words_and_years_that_are_not_single_tokens_are_left_out(small: DatasetConfig) -> None:
+def test_words_and_years_of_more_than_one_token_are_left_out(small: DatasetConfig) -> None:
     texts = [TEMPLATE.replace("{XX}", "17").replace("{YY}", "") + f" war {n:02}" for n in range(90)]
     tokenizer = Tokenizer(spaced(*texts, " 1700", *(f"{n:02}" for n in range(90))))
     Path(small.nouns).write_text('XX: ["17", "95"]\nnoun: [war, siege]')

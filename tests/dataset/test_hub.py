@@ -81,7 +81,7 @@ def test_choices_with_a_space_and_a_key_that_is_text(tmp_path: Path, gpt2_like: 
         assert load(tmp_path, gpt2_like, [row]).prompts == (expected,)
 
 
-def test_a_name_that_opens_the_text_is_another_token_than_the_answer(tmp_path: Path) -> None:
+def test_a_name_opening_the_text_is_no_token_of_the_answer(tmp_path: Path) -> None:
     opening = "Mary and John went to the store, John gave a ring to"
     tokenizer = Tokenizer(spaced(opening))  # knows Mary and " Mary"
     for row in (choices(opening, ["Mary", "John"], 0), {"ioi_sentences": f"{opening} Mary."}):
@@ -187,7 +187,7 @@ def test_sets_that_cannot_be_used(
     assert f"dataset.path={tmp_path}" in str(error.value)
 
 
-def test_without_a_network_a_folder_is_asked_for(words: Tokenizer) -> None:
+def test_without_a_network_the_message_names_a_folder(words: Tokenizer) -> None:
     config = replace(DEFAULTS, name="hub", path="mib-bench/ioi")
     with pytest.raises(SvtError) as error:
         load_prompts(config, words)
@@ -198,7 +198,7 @@ def test_without_a_network_a_folder_is_asked_for(words: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_hub_that_does_not_answer_is_asked_once(
+def test_a_hub_that_does_not_answer_is_tried_once(
     words: Tokenizer, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     from datasets import config as library

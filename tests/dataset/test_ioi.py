@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.errors import SvtError
-from svt.model.memory import Limits
 from svt.paths import conf_dir
+from svt.system.memory import Limits
 from tests.dataset.samples import DEFAULTS, NAMES, RARE_NAMES, TEMPLATES
+from tests.marks import examples
 
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
@@ -115,7 +116,7 @@ def test_templates_of_another_code_are_taken_over_word_for_word(
     assert {f"{p.text} {p.answer_texts[0]}" for p in prompts} == wanted
 
 
-def test_names_of_several_tokens_are_left_out_with_a_count(
+def test_names_of_more_tokens_are_left_out_with_a_count(
     config: DatasetConfig, tokenizer: Tokenizer
 ) -> None:
     dataset = load_prompts(config, tokenizer)
@@ -127,7 +128,7 @@ def test_names_of_several_tokens_are_left_out_with_a_count(
     assert not used & set(RARE_NAMES)
 
 
-def test_unknown_nouns_are_left_out_but_nouns_of_several_tokens_stay(
+def test_unknown_nouns_are_left_out_but_long_nouns_stay(
     config: DatasetConfig, words: Tokenizer, gpt2_like: Tokenizer
 ) -> None:
     dataset = load_prompts(config, words)
@@ -139,7 +140,7 @@ def test_unknown_nouns_are_left_out_but_nouns_of_several_tokens_stay(
     assert any("qxvz" in p.text for p in load_prompts(config, gpt2_like).prompts)
 
 
-def test_leading_spaces_belong_to_tokens_as_the_tokenizer_has_them(
+def test_leading_spaces_belong_to_tokens_as_in_the_tokenizer(
     config: DatasetConfig, words: Tokenizer, gpt2_like: Tokenizer
 ) -> None:
     assert load_prompts(config, gpt2_like).prompts[0].answer_texts[0][0] == " "
@@ -155,7 +156,7 @@ def test_mixed_is_half_and_half_and_all_prompts_differ(
     assert each == {(template, pattern): 15 for template in TEMPLATES for pattern in ORDERS}
 
 
-def test_a_seed_makes_the_prompts_and_more_prompts_leave_the_first_ones(
+def test_a_seed_makes_the_prompts_and_more_keep_the_first(
     config: DatasetConfig, gpt2_like: Tokenizer
 ) -> None:
     prompts = load_prompts(config, gpt2_like).prompts
@@ -175,17 +176,17 @@ def test_as_many_prompts_as_there_are_and_not_one_more(
         load_prompts(replace(config, n_prompts=93), gpt2_like)
 
 
-def test_more_prompts_than_memory_holds_are_refused_before_any_is_drawn(
+def test_more_prompts_than_memory_holds_are_refused_at_once(
     config: DatasetConfig, gpt2_like: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("svt.dataset.draw.limits", lambda: Limits(24 * 1500, 0))
     assert len(load_prompts(replace(config, n_prompts=24), gpt2_like).prompts) == 24
-    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB, .* in all; ask for fewer"
+    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB; .* in all; ask for fewer"
     with pytest.raises(SvtError, match=told):
         load_prompts(replace(config, n_prompts=25), gpt2_like)
 
 
-def test_the_shipped_files_make_prompts_for_a_tokenizer_of_their_words() -> None:
+def test_shipped_files_make_prompts_for_their_own_words() -> None:
     from svt.ioi_mini.language import Language
 
     dataset = load_prompts(replace(DEFAULTS, n_prompts=256), Tokenizer(Language().tokenizer()))
@@ -284,7 +285,9 @@ PARTS = ["{A}", "{B}", "{place}", "<gave>", "<", "}", " ", "\n", "When", ",", "Ã
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     key=st.sampled_from(["templates", "names", "nouns"]),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
 from tests.dataset.samples import DEFAULTS
+from tests.marks import examples
 
 CONFIG = replace(DEFAULTS, name="file", n_prompts=None)
 FULL: dict[str, Any] = {
@@ -29,7 +30,9 @@ FULL: dict[str, Any] = {
 }
 SPARSE: dict[str, Any] = {"text": "When Tom went"}
 anything = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -110,7 +113,7 @@ def test_an_answer_is_the_token_that_follows_as_it_is_written(
     assert load(path, words).notes == ()
 
 
-def test_an_answer_without_its_space_is_taken_only_where_the_space_is_no_part_of_the_token(
+def test_an_answer_lacks_its_space_only_where_tokens_do(
     tmp_path: Path, gpt2_like: Tokenizer, words: Tokenizer
 ) -> None:
     rows = [SPARSE | {"answer": " Mary"}, SPARSE | {"answer": "Mary", "distractor": ["Tom"]}]
@@ -136,7 +139,7 @@ def test_the_space_before_an_answer_does_not_end_the_prompt(
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_several_answers_and_distractors(tmp_path: Path, words: Tokenizer, suffix: str) -> None:
+def test_more_than_one_answer_and_distractor(tmp_path: Path, words: Tokenizer, suffix: str) -> None:
     rows = [SPARSE | {"answer": ["Tom", "Kate", "Anna"], "distractor": ["Paul"]}]
     (prompt,) = load(write(tmp_path / f"p{suffix}", rows), words).prompts
     assert prompt.answer_texts == ("Anna", "Kate", "Tom")
@@ -207,7 +210,7 @@ def test_words_that_the_tokenizer_does_not_know_are_counted(
         ({"colour": "red"}, "unknown column 'colour'; known: prompt_id, text, tokens, roles, "),
     ],
 )
-def test_a_violation_is_told_with_its_row(
+def test_a_violation_is_named_with_its_row(
     tmp_path: Path, gpt2_like: Tokenizer, change: dict[str, Any], says: str
 ) -> None:
     message = told(write(tmp_path / "p.jsonl", [SPARSE, FULL | change]), gpt2_like)
@@ -222,9 +225,7 @@ def test_an_unknown_answer(tmp_path: Path, words: Tokenizer) -> None:
     )
 
 
-def test_all_violations_are_told_at_once_as_far_as_one_reads(
-    tmp_path: Path, words: Tokenizer
-) -> None:
+def test_all_violations_are_named_at_once_up_to_a_limit(tmp_path: Path, words: Tokenizer) -> None:
     rows = [SPARSE] + [SPARSE | {"roles": {"IO": i}} for i in range(3, 17)]
     rows += [SPARSE | {"colour": 1}] * 5
     message = told(write(tmp_path / "p.jsonl", rows), words)

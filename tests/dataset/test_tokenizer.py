@@ -50,7 +50,7 @@ def save_old(folder: Path, **files: dict[str, Any]) -> int:
     return inner.get_vocab_size()
 
 
-def test_the_special_and_added_tokens_beside_vocab_json_are_known(tmp_path: Path) -> None:
+def test_special_and_added_tokens_beside_vocab_json_are_known(tmp_path: Path) -> None:
     n = save_old(tmp_path)
     mask = {"content": "<mask>", "lstrip": True, "special": True}
     save_old(
@@ -188,6 +188,6 @@ def test_broken_vocab_or_merges(tmp_path: Path, name: str) -> None:
         load_tokenizer(tmp_path)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_tokenizer_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SvtError, match=r"model\.path=.*none: no such folder"):
         load_tokenizer(tmp_path / "none")

@@ -107,7 +107,7 @@ def test_known_digests_are_not_taken_again(
 
 
 @pytest.mark.parametrize("how", ["written", "replaced"])
-def test_other_content_of_the_same_size_and_time_gives_another_name(
+def test_other_content_of_equal_size_and_time_has_another_name(
     files: tuple[Path, Path], how: str
 ) -> None:
     before, stat = named(files), files[0].stat()

@@ -91,7 +91,7 @@ def test_the_dump_row_of_a_union(tmp_path: Path) -> None:
     assert row["identity"] not in ("x", "y")
 
 
-def test_a_shard_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     settings = {"dataset": {"n_shards": 4}}
     third = {"dataset": {"n_shards": 4, "shard": 2}}
     first = make(tmp_path / "0.duckdb", 0, settings=settings)
@@ -101,7 +101,7 @@ def test_a_shard_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert json.loads(config)["dataset"]["n_shards"] == 4
 
 
-def test_of_many_shards_that_are_not_there_the_first_are_told(tmp_path: Path) -> None:
+def test_of_many_missing_shards_the_first_are_named(tmp_path: Path) -> None:
     n_shards = 2**31  # as many are never counted one by one
     made = [
         make(tmp_path / f"{shard}.duckdb", shard, settings={"dataset": settings})
@@ -114,7 +114,7 @@ def test_of_many_shards_that_are_not_there_the_first_are_told(tmp_path: Path) ->
     assert json.loads(notes) == [f"2 of {n_shards} shards are here, {told}"]
 
 
-def test_an_exported_union_beside_a_store_is_the_union_of_all_three(tmp_path: Path) -> None:
+def test_an_exported_union_and_a_store_are_one_union(tmp_path: Path) -> None:
     parts = [
         make(
             tmp_path / f"{shard}.duckdb", shard, identity=f"i{shard}",

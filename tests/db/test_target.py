@@ -53,7 +53,7 @@ def test_a_store_that_was_replaced_is_refused(tmp_path: Path) -> None:
         answer(run, "shown_edges", [])
 
 
-def test_a_store_of_another_schema_is_refused(tmp_path: Path) -> None:
+def test_a_target_of_another_schema_is_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store.duckdb", schema_version=SCHEMA_VERSION + 1)
     run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
     for target in (store, run):
@@ -69,7 +69,7 @@ def test_a_store_that_is_gone_leaves_the_results(tmp_path: Path) -> None:
             answer(run, query, [])
 
 
-def test_a_sweep_is_asked_as_one_by_its_own_query_alone(tmp_path: Path) -> None:
+def test_a_sweep_answers_as_one_only_to_its_own_query(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store.duckdb")
     job = {"store_path": str(store), "store_identity": "i", "n_prompts": 1}
     at = make_results(tmp_path / "sweep", job, job, sweep=True)
@@ -89,7 +89,7 @@ def test_a_sweep_of_one_job_is_that_job(tmp_path: Path) -> None:
     assert answer(at, "shown_edges", ["min_count=1"]).height == 1
 
 
-def test_what_is_no_sweep_is_told_so(tmp_path: Path) -> None:
+def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
     run = make_results(tmp_path / "run", {"store_path": "/gone.duckdb", "store_identity": "i"})
     with pytest.raises(SvtError, match="query sweep_heads: this is no sweep; name a sweep's"):
         answer(run, "sweep_heads", [])
@@ -113,7 +113,7 @@ def test_results_without_a_store_have_an_empty_one(tmp_path: Path) -> None:
     assert answer(run, "summary", []).is_empty()
 
 
-def test_results_of_several_stores_open_with_all_of_them(tmp_path: Path) -> None:
+def test_results_of_many_stores_open_with_all_of_them(tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.duckdb" for number in range(2)]
     for number, path in enumerate(paths):
         rows = {"dump": [{"identity": f"i{number}"}]}

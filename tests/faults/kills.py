@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: as many as asked for, spread over the whole of a command.
+"""SIGKILL at random moments, spread over the whole of a command.
 
 1. Undisturbed, the command takes so long. The k-th of n kills falls at random into the k-th n-th
    of that time.
@@ -16,7 +16,7 @@ _TRIES = 8
 
 
 def kills(n: int) -> int:
-    """The suite makes `n`, in all 51; `SVT_KILLS=10 pytest tests/faults` ten times as many."""
+    """`make check-long` makes `n`, in all 51; with `SVT_KILLS=10` ten times as many."""
     return max(1, round(n * float(os.environ.get("SVT_KILLS", "1"))))
 
 

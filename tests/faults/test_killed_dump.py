@@ -26,7 +26,29 @@ def finish_and_note(store: StoreWriter, number: int) -> None:
         file.write(f"{number}\n")
 
 
-NOTING = {"svt.store.writer.StoreWriter.finish": finish_and_note}
+def finish_until_the_third(store: StoreWriter, number: int) -> None:
+    """Die where the third batch is to be kept."""
+    if len(store.finished) == 2:
+        die()
+    finish_and_note(store, number)
+
+
+def finish_the_third_and_die(store: StoreWriter, number: int) -> None:
+    """Die where the third batch is kept and nothing else knows it."""
+    _finish(store, number)
+    if len(store.finished) == 3:
+        die()
+
+
+FINISH = "svt.store.writer.StoreWriter.finish"
+STEPS = {  # a function of the child, and what stands for it
+    "before the first batch is kept": (FINISH, die),
+    "before a batch is kept": (FINISH, finish_until_the_third),
+    "behind a batch that is kept": (FINISH, finish_the_third_and_die),
+    "before the checks": ("svt.store.writer.run_checks", die),
+    "before it has its name": ("os.replace", die),
+}
+NOTING = {FINISH: finish_and_note}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +113,7 @@ def goes_on(cwd: Path, job: Job, wanted: Content) -> None:
     assert list(folder.glob(".*.partial*")) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("k", range(N))
 def test_a_killed_dump(
     job: Job, undisturbed: tuple[Content, float], tmp_path: Path, k: int
@@ -106,11 +129,12 @@ def test_a_killed_dump(
     goes_on(tmp_path, job, wanted)
 
 
-@pytest.mark.parametrize("step", ["svt.store.writer.run_checks", "os.replace"])
-def test_a_dump_killed_at_its_end(
+@pytest.mark.parametrize("step", STEPS)
+def test_a_dump_killed_at_a_commit(
     job: Job, undisturbed: tuple[Content, float], tmp_path: Path, step: str
 ) -> None:
-    assert ran(tmp_path, *job("dump"), limits=Limits(values={step: die})).code == KILLED
+    limits = Limits(values=dict([STEPS[step]]))
+    assert ran(tmp_path, *job("dump"), limits=limits).code == KILLED
     assert stores(tmp_path / "outputs/stores") == []
     goes_on(tmp_path, job, undisturbed[0])
 

@@ -1,4 +1,4 @@
-"""Interventions that are killed at random moments: what was measured is kept, whole."""
+"""Interventions that are killed: what was measured is kept, whole."""
 
 import shutil
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import pytest
 from svt.stages.intervene import FINISHED
 from svt.store.resumable import Units
 from tests.faults.conftest import Job
-from tests.faults.forked import Child, Limits, ran
+from tests.faults.forked import KILLED, Child, Limits, die, ran
 from tests.faults.kills import killed, kills
 from tests.faults.states import Content, content, leftovers
 
@@ -27,10 +27,30 @@ def add_and_note(units: Units, unit: int, parts: Iterable[Any]) -> None:
         file.write(f"{unit}\n")
 
 
-SMALL_UNITS = Limits(
-    values={"svt.stages.intervene.UNIT_RUNS": 8, "svt.store.resumable.Units.add": add_and_note}
-)
+def add_until_the_third(units: Units, unit: int, parts: Iterable[Any]) -> None:
+    """Die where the third unit is to be kept."""
+    if unit == 2:
+        die()
+    add_and_note(units, unit, parts)
 
+
+def add_the_third_and_die(units: Units, unit: int, parts: Iterable[Any]) -> None:
+    """Die where the third unit is kept and not noted."""
+    (_add if unit == 2 else add_and_note)(units, unit, parts)
+    if unit == 2:
+        die()
+
+
+ADD = "svt.store.resumable.Units.add"
+SMALL = {"svt.stages.intervene.UNIT_RUNS": 8, ADD: add_and_note}
+SMALL_UNITS = Limits(values=SMALL)
+STEPS = {  # a function of the child, and what stands for it
+    "before the first unit is kept": (ADD, die),
+    "before a unit is kept": (ADD, add_until_the_third),
+    "behind a unit that is kept": (ADD, add_the_third_and_die),
+    "before the results are replaced": ("os.replace", die),
+    "behind the results, units still there": ("svt.stages.intervene.remove", die),
+}
 
 ASKED = (
     "run.path=run",
@@ -65,6 +85,17 @@ def finished(run: Path, tmp_path: Path) -> set[int]:
         return {unit for (unit,) in con.execute("SELECT unit FROM done").fetchall()}
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_interventions_killed_at_a_commit(
+    before: tuple[Path, list[Content], float], tmp_path: Path, step: str
+) -> None:
+    shutil.copytree(before[0], tmp_path / "run")
+    limits = Limits(values=dict([*SMALL.items(), STEPS[step]]))
+    assert ran(tmp_path, *ASKED, limits=limits).code == KILLED
+    goes_on(tmp_path, before[1])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("k", range(N))
 def test_killed_interventions(
     before: tuple[Path, list[Content], float], tmp_path: Path, k: int
@@ -79,6 +110,12 @@ def test_killed_interventions(
         return Child(tmp_path, *ASKED, limits=SMALL_UNITS)
 
     killed(begin, seconds, k, N)
+    goes_on(tmp_path, states)
+
+
+def goes_on(tmp_path: Path, states: list[Content]) -> None:
+    """The results are old or new; the next run keeps the units and measures only the others."""
+    run, noted = tmp_path / "run", tmp_path / NOTED
     assert content(run / "results.duckdb") in states
     measured = {int(unit) for unit in noted.read_text().split()} if noted.exists() else set()
     kept = finished(run, tmp_path) if measured and (run / FINISHED).exists() else set()

@@ -1,4 +1,4 @@
-"""A run that is traced anew and killed at random moments: the old results or the new, never both.
+"""A run that is traced again and killed: the old results or the new, never both.
 
 What is drawn belongs to the results beside it.
 """
@@ -68,6 +68,20 @@ def check(run: Path, before: Before, last: str) -> None:
         assert name in state.pictures
 
 
+def goes_on(cwd: Path, before: Before, last: str) -> None:
+    """What the kill left is one state; the same command then makes the whole of the new one."""
+    run = cwd / "run"
+    check(run, before, last)
+    ended = ran(cwd, *again(last))
+    assert ended.code == 0, ended.told
+    found = State.of(run)
+    assert found.results == before.after[last].results
+    assert found.pictures.keys() == before.after[last].pictures.keys()
+    check(run, before, last)
+    assert leftovers(run) == []
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("last", "k"), [(last, k) for last, n in N.items() for k in range(n)])
 def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> None:
     run = tmp_path / "run"
@@ -78,31 +92,23 @@ def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> No
         return Child(tmp_path, *again(last))
 
     killed(begin, before.seconds[last], k, N[last])
-    check(run, before, last)
-    ended = ran(tmp_path, *again(last))
-    assert ended.code == 0, ended.told
-    found = State.of(run)
-    assert found.results == before.after[last].results
-    assert found.pictures.keys() == before.after[last].pictures.keys()
-    check(run, before, last)
-    assert leftovers(run) == []
+    goes_on(tmp_path, before, last)
 
 
 @pytest.mark.parametrize(
-    "step",
+    ("last", "step"),
     [
-        "os.replace",
-        "svt.stages.run.remove_pictures",
-        "shutil.rmtree",
-        "svt.stages.chart.write_graphml",
+        ("chart", "os.replace"),
+        ("chart", "svt.stages.run.remove_pictures"),
+        ("chart", "shutil.rmtree"),
+        ("chart", "svt.stages.chart.write_graphml"),
+        ("report", "svt.stages.chart.write_report"),
     ],
 )
-def test_a_trace_killed_at_a_step_between(before: Before, tmp_path: Path, step: str) -> None:
-    run = shutil.copytree(before.run, tmp_path / "run")
+def test_a_trace_killed_at_a_step_between(
+    before: Before, tmp_path: Path, last: str, step: str
+) -> None:
+    shutil.copytree(before.run, tmp_path / "run")
     limits = Limits(values={step: die})
-    assert ran(tmp_path, *again("chart"), limits=limits).code == KILLED
-    check(run, before, "chart")
-    ended = ran(tmp_path, *again("chart"))
-    assert ended.code == 0, ended.told
-    assert State.of(run) == before.after["chart"]
-    assert leftovers(run) == []
+    assert ran(tmp_path, *again(last), limits=limits).code == KILLED
+    goes_on(tmp_path, before, last)

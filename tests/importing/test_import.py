@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert str(file) in error
 
 
-def test_a_root_that_the_file_does_not_name_is_told(
+def test_a_root_that_the_file_does_not_name_is_refused(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told, _, _ = imported(capsys, file, "--roots", "9.6,11.11", "--out", tmp_path / "out")

@@ -31,16 +31,16 @@ def test_a_reference_is_a_circuit() -> None:
 
 def test_edges_by_columns(tmp_path: Path) -> None:
     text = (
-        "up_layer,up_head,component,layer,head,side,role,n_prompts,n_visits,total,mean\n"
-        "8,6,head,9,6,dest,end,12,14,6.5,0.5\n"
-        "3,,mlp,9,6,src,IO,3,4,1.0,0.25\n"
-        ",,embed,9,6,,,1,1,,\n"
+        "up_layer,up_head,component,layer,head,side,role,n_prompts,n_visits,total,mean,effect\n"
+        "8,6,head,9,6,dest,end,12,14,6.5,0.5,-0.125\n"
+        "3,,mlp,9,6,src,IO,3,4,1.0,0.25,\n"
+        ",,embed,9,6,,,1,1,,,\n"
     )
     circuit = read_csv(written(tmp_path, text), None)
     assert [tuple(row.values()) for row in graph_edges(circuit)] == [
-        (8, 6, "head", 9, 6, "dest", "end", 12, None, 14, 6.5, 0.5),
-        (3, None, "mlp", 9, 6, "src", "IO", 3, None, 4, 1.0, 0.25),
-        (None, None, "embed", 9, 6, None, None, 1, None, 1, None, None),
+        (8, 6, "head", 9, 6, "dest", "end", 12, None, 14, 6.5, 0.5, -0.125),
+        (3, None, "mlp", 9, 6, "src", "IO", 3, None, 4, 1.0, 0.25, None),
+        (None, None, "embed", 9, 6, None, None, 1, None, 1, None, None, None),
     ]
     assert circuit.count == "prompts"
 

@@ -12,6 +12,7 @@ from svt.importing.circuit import Edge, graph_edges
 from svt.importing.graphml import read_graphml
 from svt.query.graphml import to_graphml
 from tests.importing.samples import KEYS, edge, graphml, node, published
+from tests.marks import examples
 
 
 def written(folder: Path, text: str | bytes) -> Path:
@@ -190,6 +191,7 @@ def exported(edges: dict[tuple[object, ...], tuple[int, int, float]]) -> pl.Data
             "component": up[0], "up_layer": up[1], "up_head": up[2], "layer": down[0],
             "head": down[1], "side": side, "role": role, "n_visits": visits,
             "n_prompts": firings, "n_firings": firings, "total": total, "mean": total / firings,
+            "effect": -total / firings,
             "src_role": role if side == "src" else "S2",
             "dest_role": role if side == "dest" else "S2",
         }
@@ -199,7 +201,7 @@ def exported(edges: dict[tuple[object, ...], tuple[int, int, float]]) -> pl.Data
 
 
 @given(st.dictionaries(KEY, VALUES, min_size=1, max_size=8), st.sampled_from(["prompts", "visits"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_our_own_file_gives_the_same_edges(
     tmp_path_factory: pytest.TempPathFactory,
     edges: dict[tuple[object, ...], tuple[int, int, float]],
@@ -211,7 +213,7 @@ def test_our_own_file_gives_the_same_edges(
     )
     file = written(tmp_path_factory.mktemp("graph"), to_graphml(links, nodes, count))
     circuit = read_graphml(file, None)
-    names = [*COLUMNS, "n_prompts", "n_firings", "n_visits", "total", "mean"]
+    names = [*COLUMNS, "n_prompts", "n_firings", "n_visits", "total", "mean", "effect"]
     assert graph_edges(circuit) == links.select(names).to_dicts()
     assert {e.other_role for e in circuit.edges} == {"S2"}
     assert (circuit.roots, circuit.count) == (((11, 0),), count)
@@ -219,7 +221,7 @@ def test_our_own_file_gives_the_same_edges(
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_damaged_file_is_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -12,6 +12,7 @@ from svt.errors import SvtError
 from svt.importing.circuit import graph_edges
 from svt.importing.json_file import read_json
 from svt.importing.read import read_circuit
+from tests.marks import examples
 
 EAP = {
     "input->a0.h1<v>": 0.25,
@@ -43,10 +44,10 @@ def test_eap_ig(tmp_path: Path) -> None:
     circuit = read_json(written(tmp_path, eap(out=("a1.h0->a2.h3<k>",))), None, None)
     rows = [tuple(row.values()) for row in graph_edges(circuit)]
     assert rows == [
-        (None, None, "embed", 0, 1, None, None, None, None, 1, 0.25, 0.25),
-        (0, 1, "head", 2, 3, "dest", None, None, None, 1, -0.5, -0.5),
-        (0, 1, "head", 2, 3, "src", None, None, None, 1, 0.125, 0.125),
-        (0, None, "mlp", 2, 3, None, None, None, None, 1, 2.0, 2.0),
+        (None, None, "embed", 0, 1, None, None, None, None, 1, 0.25, 0.25, None),
+        (0, 1, "head", 2, 3, "dest", None, None, None, 1, -0.5, -0.5, None),
+        (0, 1, "head", 2, 3, "src", None, None, None, 1, 0.125, 0.125, None),
+        (0, None, "mlp", 2, 3, None, None, None, None, 1, 2.0, 2.0, None),
     ]
     assert [edge.input for edge in circuit.edges] == ["value", "query", "key", "value"]
     assert circuit.alone == {(1, 0): None, (1, 1): None}
@@ -234,7 +235,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.none() | st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_tree_is_a_circuit_or_refused(
     tmp_path_factory: pytest.TempPathFactory, tree: Any, top: int | None
 ) -> None:

@@ -51,7 +51,7 @@ def test_language_and_shape_are_those_of_ioi_mini() -> None:
     assert sum(file.stat().st_size for file in MODEL.iterdir()) <= 3 * 2**20
 
 
-def test_it_finds_the_receiver_by_attention() -> None:
+def test_without_mlps_it_finds_the_receiver_by_attention() -> None:
     model = GPT2LMHeadModel.from_pretrained(MODEL, attn_implementation="eager")
     found = measure(model, Language().held_out_prompts(99, 4))
     assert found.accuracy >= 0.95
@@ -82,13 +82,13 @@ def test_heads_embeddings_and_biases_close(ended: Finished) -> None:
     assert row["worst"] < 1e-4
 
 
-def test_every_end_of_the_trace_is_a_head_an_embedding_or_a_bias(ended: Finished) -> None:
+def test_the_trace_ends_at_heads_embeddings_and_biases(ended: Finished) -> None:
     edges = "select distinct component::varchar as component from trace_edges"
     ends = set(answer(ended.runs[0], edges, [])["component"])
     assert {"head", "embed"} <= ends <= {"head", "embed", "pos_embed", "bias"}
 
 
-def test_it_has_a_config_and_a_reference_of_its_own() -> None:
+def test_without_mlps_it_has_a_config_and_reference() -> None:
     text = (conf_dir() / "model" / f"{NAME}.yaml").read_text()
     assert f"name: {NAME}\n" in text
     assert "ioi_mini/model-attn}" in text

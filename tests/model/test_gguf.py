@@ -83,7 +83,7 @@ def test_another_file_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert len(folders) == 2
 
 
-def test_a_conversion_that_was_killed_leaves_nothing_that_looks_whole(
+def test_a_killed_conversion_leaves_nothing_that_looks_whole(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tiny_gguf(tmp_path / "tiny.gguf")

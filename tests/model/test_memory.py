@@ -110,7 +110,7 @@ def test_only_the_impossible_is_refused(
     assert told in said if told else said == ""
 
 
-def test_a_model_too_large_is_refused_before_its_weights_are_read(
+def test_a_model_too_large_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "limits", lambda: Limits(1, 1))

@@ -36,7 +36,7 @@ def test_a_folder_is_taken_as_it_is(folder: Path) -> None:
     ("missing", "told"),
     [("config.json", "has no config.json"), ("model.safetensors", "never unpickles")],
 )
-def test_what_a_folder_lacks_is_told(folder: Path, missing: str, told: str) -> None:
+def test_what_a_folder_lacks_is_named(folder: Path, missing: str, told: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(SvtError, match=told):
         localise(replace(HUB, path=str(folder)))
@@ -49,7 +49,7 @@ def test_pickled_weights_are_named_with_advice(folder: Path) -> None:
         localise(replace(HUB, path=str(folder)))
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_model_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SvtError, match=r"model\.path=.*none: no such folder"):
         localise(replace(HUB, path=str(tmp_path / "none")))
 
@@ -203,7 +203,7 @@ def test_a_licence_to_be_accepted_is_said(
 
 
 @pytest.mark.parametrize(("online", "cached"), [(True, False), (False, True)])
-def test_the_hub_is_asked_and_its_cache_stands_in(
+def test_the_hub_answers_and_its_cache_stands_in(
     folder: Path, monkeypatch: pytest.MonkeyPatch, online: bool, cached: bool
 ) -> None:
     def metadata(url: str) -> None:

@@ -15,6 +15,7 @@ from svt.query.named import list_queries, run
 from svt.query.param import Param
 from svt.query.trace import trace
 from tests.db.test_stores import rows_of
+from tests.marks import examples
 from tests.settings import TRACE
 
 QUERIES = [
@@ -93,7 +94,7 @@ def is_one(param: Param, text: str) -> bool:
     return looks_right and (not param.bounds or param.bounds[0] <= int(text) <= param.bounds[1])
 
 
-@settings(max_examples=350, deadline=None)
+@settings(max_examples=examples(350), deadline=None)
 @given(data=st.data(), text=texts)
 def test_what_is_no_value_is_refused_by_name(
     con: duckdb.DuckDBPyConnection, data: st.DataObject, text: str
@@ -105,7 +106,7 @@ def test_what_is_no_value_is_refused_by_name(
         assert f"{param.name}=" in str(got)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(data=st.data())
 def test_a_text_gives_what_the_value_gives(
     con: duckdb.DuckDBPyConnection, data: st.DataObject

@@ -135,7 +135,7 @@ def test_a_file(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     assert choose_edges(con, file) == (A_B, A_C, Edge(3, 1, "dest", 1, 0))
 
 
-def test_what_svt_sql_prints_can_be_given_back(
+def test_what_svt_sql_prints_can_be_read_back(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     file = tmp_path / "graph.csv"
@@ -241,7 +241,7 @@ def test_what_cannot_be_edges_is_refused_before_any_work(given: str, key: str, t
         ),
     ],
 )
-def test_wrong_sql_is_told(con: duckdb.DuckDBPyConnection, text: str, told: str) -> None:
+def test_wrong_sql_is_refused(con: duckdb.DuckDBPyConnection, text: str, told: str) -> None:
     with pytest.raises(SvtError, match=rf"(?s)intervene\.edges.*{told}"):
         choose_edges(con, text)
     assert len(choose_edges(con, "FROM graph_edges")) == 3  # nothing is gone, and it can go on

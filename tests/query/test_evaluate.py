@@ -12,6 +12,7 @@ from svt.config import Head
 from svt.errors import SvtError
 from svt.query.evaluate import evaluate, known_references, load_reference, reference_file
 from svt.query.named import run
+from tests.marks import examples
 from tests.store_rows import InterventionRows, connection, insert
 
 PAPER_ROOTS = [(9, 6), (9, 9), (10, 0)]
@@ -234,7 +235,7 @@ edges_strategy = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(edges_strategy, st.sets(heads, max_size=3), st.sets(heads, min_size=1, max_size=6))
 def test_against_plain_sets(
     edges: list[tuple[Head, Head, int, int, int]], roots: set[Head], known: set[Head]

@@ -13,14 +13,14 @@ SPACE = {"g": "http://graphml.graphdrawing.org/xmlns"}
 def edges() -> pl.DataFrame:
     columns = [
         "up_layer", "up_head", "component", "layer", "head", "side", "role", "n_prompts",
-        "n_firings", "n_visits", "total", "mean", "dest_role", "src_role",
+        "n_firings", "n_visits", "total", "mean", "effect", "dest_role", "src_role",
     ]  # fmt: skip
     rows = [
-        (8, 6, "head", 9, 6, "dest", "end", 7, 7, 9, 14.0, 2.0, "end", "IO"),
-        (2, 2, "head", 9, 6, "src", "IO", 5, 5, 5, 5.0, 1.0, "end", "IO"),
-        (3, None, "mlp", 8, 6, "src", "S2 <&>", 4, 4, 4, 2.0, 0.5, None, "S2 <&>"),
-        (None, None, "embed", 8, 6, "src", "S2 <&>", 4, 4, 4, 2.0, 0.5, "end", "S2 <&>"),
-        (7, 1, "head", 8, 6, None, None, None, None, 1, None, None, None, None),
+        (8, 6, "head", 9, 6, "dest", "end", 7, 7, 9, 14.0, 2.0, 0.25, "end", "IO"),
+        (2, 2, "head", 9, 6, "src", "IO", 5, 5, 5, 5.0, 1.0, None, "end", "IO"),
+        (3, None, "mlp", 8, 6, "src", "S2 <&>", 4, 4, 4, 2.0, 0.5, None, None, "S2 <&>"),
+        (None, None, "embed", 8, 6, "src", "S2 <&>", 4, 4, 4, 2.0, 0.5, None, "end", "S2 <&>"),
+        (7, 1, "head", 8, 6, None, None, None, None, 1, None, None, None, None, None),
     ]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
@@ -66,8 +66,9 @@ def test_parsed_back(tmp_path: Path) -> None:
     }
     assert arrows == {
         ("(8, 6)", "(9, 6, 'end')"): {
-            "type": "d", "count": "9", "total": "14.0", "weight": "2.0", "src_token": "IO",
-            "dest_token": "end", "n_prompts": "7", "n_firings": "7", "n_visits": "9",
+            "type": "d", "count": "9", "total": "14.0", "weight": "2.0", "effect": "0.25",
+            "src_token": "IO", "dest_token": "end", "n_prompts": "7", "n_firings": "7",
+            "n_visits": "9",
         },
         ("(2, 2)", "(9, 6, 'IO')"): {
             "type": "s", "count": "5", "total": "5.0", "weight": "1.0", "src_token": "IO",

@@ -113,7 +113,7 @@ def test_a_column_has_one_format(values, shown):
     assert written(pl.Series(values)) == shown
 
 
-def test_sections_stand_in_their_order_and_empty_ones_not_at_all(page):
+def test_sections_stand_in_order_and_empty_ones_not_at_all(page):
     text = page.read_text()
     assert re.findall(r'<h2 id="([^"]*)">([^<]*)</h2>', text) == [
         ("circuit", "Circuit"),
@@ -149,7 +149,7 @@ def test_both_schemes_and_print_have_colours(page):
     assert "@media print { .vega-bindings { display: none; } }" in text
 
 
-def test_a_page_that_cannot_be_written_is_told(report, tmp_path):
+def test_a_page_that_cannot_be_written_is_named(report, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SvtError, match=r"cannot write .*report\.html"):
         write_report(tmp_path / "file" / "report.html", report)

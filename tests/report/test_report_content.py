@@ -50,7 +50,7 @@ def test_every_figure_has_its_place_its_sentence_and_its_sql(page: str) -> None:
     assert load_query("precision_recall").text.splitlines()[0][3:] in section
 
 
-def test_what_was_run_is_told(page: str) -> None:
+def test_what_was_run_is_said(page: str) -> None:
     for said in (
         "<th>model</th><td>ioi-mini: 8 layers, 8 heads</td>",
         "<th>data</th><td>ioi: 16 prompts,",
@@ -63,7 +63,7 @@ def test_what_was_run_is_told(page: str) -> None:
         assert said in page
 
 
-def test_what_was_not_done_is_told(page: str) -> None:
+def test_what_was_not_done_is_said(page: str) -> None:
     assert "No edge was changed, so none is shown to be causal" in page
     assert "No reference was given" not in page
     assert "store holds no contributions through all slices; dump with dump.all_slices=tr" in page

@@ -27,7 +27,7 @@ def test_the_fact_is_of_global_ablation(edges):
     assert fact.note == "beyond random slices, global ablation"
 
 
-def test_what_was_run_is_told_when_there_was_no_global_ablation(edges):
+def test_what_was_run_is_said_without_a_global_ablation(edges):
     local = edges.filter(pl.col("scope") != "global")
     assert intervention_facts(local)[0].note == "beyond random slices, local: q or k ablation"
     boost = edges.filter(pl.col("kind") == "boost")

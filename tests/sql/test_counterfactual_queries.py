@@ -63,7 +63,7 @@ def test_counterfactual_firings(con: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_counterfactual_firings_of_prompts_that_have_nothing_to_do_with_each_other() -> None:
+def test_counterfactual_firings_of_unrelated_prompts() -> None:
     originals, changed = StoreRows(), StoreRows()
     originals.prompt(0, ROLES, n_tokens=6, text="text 0")
     changed.prompt(0, ROLES, n_tokens=6, text="text 0")

@@ -44,7 +44,7 @@ def test_faithfulness() -> None:
     ]
 
 
-def test_faithfulness_without_a_denominator_or_random_sets_is_null() -> None:
+def test_faithfulness_without_denominator_or_controls_is_null() -> None:
     none = {"logit_diff_full": 0.0, "logit_diff_none": 0.0, "ablation": "resample"}
     con = connection(results={"faithfulness": [kept(1, 3, 5.0, **none)]})
     assert run(con, "faithfulness").rows() == [
@@ -70,7 +70,7 @@ EDGES = [
 ]
 
 
-def test_circuits_are_the_heads_of_edges_from_each_best_count_on() -> None:
+def test_circuits_are_the_heads_of_edges_at_each_best_count() -> None:
     """Best prompts: 2.1 9, 1.0 5, 0.0 2; the roots, at edges of 9, stand alone from 10 on."""
     con = connection(results={"graph_edges": EDGES, "trace_pairs": ROOTS})
     roots = [[3, 0], [3, 1]]

@@ -120,9 +120,9 @@ def test_graph_links_all_slices() -> None:
     """1.1 in both prompts, 6 + 6; 2.1 and 0.0 in one; over the signal there would be 2.0 alone."""
     con = an_untraced_run()
     assert rows(con, "graph_links_all_slices", min_count=0) == [
-        (1, 1, "head", 3, 0, "dest", "end", 2, 2, 2, 12.0, 6.0, "end", "IO", 2),
-        (2, 1, "head", 3, 0, "src", "IO", 1, 1, 1, 5.0, 5.0, "end", "IO", 1),
-        (0, 0, "head", 1, 1, "src", "S1", 1, 1, 1, 2.0, 2.0, "end", "S1", 1),
+        (1, 1, "head", 3, 0, "dest", "end", 2, 2, 2, 12.0, 6.0, None, "end", "IO", 2),
+        (2, 1, "head", 3, 0, "src", "IO", 1, 1, 1, 5.0, 5.0, None, "end", "IO", 1),
+        (0, 0, "head", 1, 1, "src", "S1", 1, 1, 1, 2.0, 2.0, None, "end", "S1", 1),
     ]
     at_two = run(con, "graph_links_all_slices", min_share=1.0)
     assert at_two.select("up_layer", "up_head").rows() == [(1, 1)]

@@ -123,7 +123,7 @@ def test_precision_recall_by_group(con: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_precision_recall_by_group_without_edges_is_of_the_roots(
+def test_precision_and_recall_without_edges_are_of_the_roots(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     """More firings than any prompt has: the root alone, which nobody knows."""

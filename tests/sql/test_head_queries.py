@@ -116,20 +116,20 @@ def test_upstream_heatmap(store: StoreRows) -> None:
     0.5 twice. Src: 0.0 gives 2 twice.
     """
     con = store.connect()
-    of_src = ("src", 0, 0, 2.0, 2.0, 2)
+    of_src = ("src", 0, 0, 2.0, 2.0, None, 2)
     assert rows(con, "upstream_heatmap", **AT) == [
-        ("dest", 1, 1, 0.5, 0.5, 2),
-        ("dest", 2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), 3),
+        ("dest", 1, 1, 0.5, 0.5, None, 2),
+        ("dest", 2, 0, pytest.approx(2 / 3), pytest.approx(7 / 3), None, 3),
         of_src,
     ]
     # from end onto IO only: without the firing between tokens of no role, (1 + 2) / 2
     assert rows(con, "upstream_heatmap", **AT, dest_role="end", src_role="IO") == [
-        ("dest", 1, 1, 0.5, 0.5, 2),
-        ("dest", 2, 0, 1.5, 4.0, 2),
+        ("dest", 1, 1, 0.5, 0.5, None, 2),
+        ("dest", 2, 0, 1.5, 4.0, None, 2),
         of_src,
     ]
     # in prompt 1: (2 - 1) / 2
-    assert rows(con, "upstream_heatmap", **AT, prompt_id=1)[1] == ("dest", 2, 0, 0.5, 1.5, 2)
+    assert rows(con, "upstream_heatmap", **AT, prompt_id=1)[1] == ("dest", 2, 0, 0.5, 1.5, None, 2)
     assert rows(con, "upstream_heatmap", **AT, dest_role="IO") == []
 
 
@@ -256,7 +256,7 @@ def test_signal_by_token_without_coordinates(projected: StoreRows) -> None:
     assert rows(projected.connect(), "signal_by_token", layer=2, head=0) == []
 
 
-def test_signal_by_token_names_are_texts_that_are_io_s1_or_s2_somewhere() -> None:
+def test_names_in_signal_by_token_are_io_s1_or_s2_somewhere() -> None:
     """t2, t3 and t4 are names in prompt 0, t5 is its end; in prompt 1 none has a role."""
     store = StoreRows(n_layers=4, n_heads=1)
     store.singular_values()

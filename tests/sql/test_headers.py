@@ -98,7 +98,7 @@ def test_what_has_choices_declares_them(query: Query) -> None:
 @pytest.mark.parametrize("query", QUERIES, ids=query_names())
 def test_what_work_is_done_for_has_bounds(query: Query) -> None:
     """So that no number of draws keeps a query from ending."""
-    bounds = {"draws": (0, 100_000), "bins": (1, 10_000)}
+    bounds = {"draws": (0, 100_000), "bins": (1, 10_000), "first_prompts": (1, 1_000_000)}
     for param in query.params:
         assert param.bounds == bounds.get(param.name)
 

@@ -196,7 +196,7 @@ def test_edge_effects_with_intervals_as_numpy_draws_them() -> None:
     assert not bootstrapped(con, 2000, seed=1).equals(found)
 
 
-def test_edge_effects_with_controls_drawn_over_prompts_and_seeds() -> None:
+def test_edge_effects_with_controls_over_prompts_and_seeds() -> None:
     """The draws in NumPy, from the same weights: sums over seeds of sums over prompts."""
     rng = np.random.default_rng(1)
     sample = rng.normal(size=(3, 20)) + np.array([[0], [1], [3]])

@@ -106,15 +106,15 @@ def test_trace_edges() -> None:
         trace_pairs=[reached(store, at, 0)],
         trace_edges=[
             {**base, "side": "dest", "up_head": 0, "contribution": 0.5},
-            {**base, "side": "dest", "up_head": 1, "contribution": 2.0},
+            {**base, "side": "dest", "up_head": 1, "contribution": 2.0, "effect": 0.25},
             {**base, "side": "src", "up_head": 1, "contribution": 3.0},
         ],
     )
     start = (3, 0, 0, pair, 0, 3, 0, 5, "end", 2, None)
     assert rows(con, "trace_edges") == [
-        (*start, "dest", "head", 1, 1, 2.0, 1),
-        (*start, "dest", "head", 1, 0, 0.5, 1),
-        (*start, "src", "head", 1, 1, 3.0, 1),
+        (*start, "dest", "head", 1, 1, 2.0, 0.25, 1),
+        (*start, "dest", "head", 1, 0, 0.5, None, 1),
+        (*start, "src", "head", 1, 1, 3.0, None, 1),
     ]
     assert rows(con, "trace_edges", prompt_id=1) == []
     assert rows(con, "trace_edges", min_visits=2) == []

@@ -38,9 +38,9 @@ RESULTS = {
     "run": "svt_version config store_path store_identity n_prompts roots warnings seconds status",
     "trace_pairs": "root_layer root_head prompt_id pair_id depth visits",
     "trace_edges": "root_layer root_head prompt_id pair_id layer head dest src side up_layer "
-    "up_head component contribution visits",
+    "up_head component contribution effect visits",
     "graph_edges": "up_layer up_head component layer head side role n_prompts n_firings n_visits "
-    "total mean",
+    "total mean effect",
     "graph_firings": "layer head dest_role src_role n_prompts n_firings n_visits",
     "interventions": "intervention_id label layer head side dest_role src_role up_layer up_head "
     "scope kind control seed strength n_pairs",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
 from svt.query.named import run
@@ -85,13 +86,15 @@ def test_upstream_of() -> None:
     con = two_prompts().connect()
     at = {"layer": 3, "head": 0, "side": "dest"}
     assert rows(con, "upstream_of", **at, coverage=0.5) == [
-        ("head", 2, 0, 3, 2, pytest.approx(2 / 3), pytest.approx(7 / 3)),
-        ("head", 1, 1, 2, 0, 0.5, 0.5),
+        ("head", 2, 0, 3, 2, pytest.approx(2 / 3), pytest.approx(7 / 3), None),
+        ("head", 1, 1, 2, 0, 0.5, 0.5, None),
     ]
     assert [row[4] for row in rows(con, "upstream_of", **at, coverage=0.75)] == [2, 1]
     # only where the token is end: 1 and 2 of 2.0
-    assert rows(con, "upstream_of", **at, role="end")[0][3:] == (2, 2, 1.5, 4.0)
-    assert rows(con, "upstream_of", **(at | {"side": "src"})) == [("head", 0, 0, 2, 2, 2.0, 2.0)]
+    assert rows(con, "upstream_of", **at, role="end")[0][3:] == (2, 2, 1.5, 4.0, None)
+    assert rows(con, "upstream_of", **(at | {"side": "src"})) == [
+        ("head", 0, 0, 2, 2, 2.0, 2.0, None)
+    ]
 
 
 def test_upstream_of_other_components() -> None:
@@ -99,9 +102,31 @@ def test_upstream_of_other_components() -> None:
     store.prompt(0, {"end": 5})
     store.pair((0, 3, 0, 5, 2), dest={(2, 0): 1.0, ("mlp", 1): 3.0})
     assert rows(store.connect(), "upstream_of", layer=3, head=0, side="dest") == [
-        ("mlp", 1, None, 1, 0, 3.0, 3.0),
-        ("head", 2, 0, 1, 1, 1.0, 1.0),
+        ("mlp", 1, None, 1, 0, 3.0, 3.0, None),
+        ("head", 2, 0, 1, 1, 1.0, 1.0, None),
     ]
+
+
+def test_effects_of_upstream_components() -> None:
+    """Without 2.0 weights of 0.8 and 0.6 become 0.2 and 1: effects 0.6 and -0.4, on average 0.1;
+    1.0, in one of the two, makes no difference: its weight without it is the pair's.
+    """
+    store = StoreRows(effects=True)
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), weight=0.8, dest={(2, 0): (1.0, 1.0, 0.2), (1, 0): 0.0})
+    store.pair((0, 3, 0, 4, 2), weight=0.6, dest={(2, 0): (1.0, 1.0, 1.0)})
+    con = store.connect()
+
+    def near(effect: float) -> Any:
+        return pytest.approx(effect, abs=1e-5)  # stored in steps of 1/65535
+
+    of = {"layer": 3, "head": 0}
+    found = run(con, "upstream_of", **of, side="dest").select("up_layer", "n_firings", "effect")
+    assert found.rows() == [(2, 2, near(0.1)), (1, 1, near(0.0))]
+    heat = run(con, "upstream_heatmap", **of).select("up_layer", "effect", "n_firings")
+    assert heat.rows() == [(1, near(0.0), 1), (2, near(0.1), 2)]
+    kept = run(con, "significant", **of).sort("dest").select("up_layer", "dest", "effect")
+    assert kept.rows() == [(2, 4, near(-0.4)), (2, 5, near(0.6))]
 
 
 def test_significant() -> None:
@@ -242,3 +267,55 @@ def test_auto_roots_fire_in_half_of_the_prompts() -> None:
     assert rows(store.connect(), "auto_roots") == [(3, 0, 1.0, 0.5)]
     store.prompt(2, {"end": 5})
     assert rows(store.connect(), "auto_roots") == []
+
+
+def test_contribution_vs_effect() -> None:
+    """2.0 gives 4, 0.0 and 1.0 give 2, 1.1 gives -1 of 7; effects 0.6, 0.03, 0 and 0.15. A head is
+    kept from the share of the total before it: 0, 4/7, 6/7 and never. Half keeps 2.0 alone, 0.6
+    also 0.0, 0.9 three. Ranks with shared means: 4.5 3 3 1.5 and 4.5 2.5 1.5 3.5, whose
+    correlation is 1.5 / sqrt(4.5 * 5).
+    """
+    store = StoreRows(effects=True)
+    store.prompt(0, {"end": 5})
+    dest = {
+        (2, 0): (4.0, 4.0, 0.3), (0, 0): (2.0, 2.0, 0.87),
+        (1, 0): (2.0, 2.0, 0.9), (1, 1): (-1.0, -1.0, 0.75),
+    }  # fmt: skip
+    store.pair((0, 3, 0, 5, 2), weight=0.9, dest=dest)
+    found = run(store.connect(), "contribution_vs_effect").filter(pl.col("layer").is_null())
+    assert found["spearman"].to_list() == pytest.approx([1.5 / 22.5**0.5] * 60)
+    at = found.filter(pl.col("coverage").is_in([0.5, 0.6, 0.9]))
+    columns = ("n_kept", "n_matter", "n_hits", "precision", "recall")
+    assert at.filter(pl.col("min_effect") == 0.02).select(columns).rows() == [
+        (1, 3, 1, 1.0, pytest.approx(1 / 3)),
+        (2, 3, 2, 1.0, pytest.approx(2 / 3)),
+        (3, 3, 2, pytest.approx(2 / 3), pytest.approx(2 / 3)),
+    ]
+    assert at.filter(pl.col("min_effect") == 0.1).select(columns).rows() == [
+        (1, 2, 1, 1.0, 0.5), (2, 2, 1, 0.5, 0.5), (3, 2, 1, pytest.approx(1 / 3), 0.5),
+    ]  # fmt: skip
+    of_head = run(store.connect(), "contribution_vs_effect", layer=3, head=0)
+    assert of_head.filter(pl.col("layer") == 3).height == 60
+
+
+def test_a_total_below_zero_keeps_no_head() -> None:
+    store = StoreRows(effects=True)
+    store.prompt(0, {"end": 5})
+    store.pair((0, 3, 0, 5, 2), weight=0.9, dest={(2, 0): (-2.0, -2.0, 0.3), (1, 0): 1.0})
+    found = run(store.connect(), "contribution_vs_effect").filter(pl.col("coverage") == 1.0)
+    assert set(found.select("n_kept", "n_hits", "precision").rows()) == {(0, 0, None)}
+
+
+def test_suppressors() -> None:
+    """Without 2.0 weights of 0.6 and 0.7 rise to 0.8: by 0.15 on average; without 1.0 one rises by
+    0.02 and one falls by 0.02. 2.1 raises the weight once only.
+    """
+    store = StoreRows(effects=True)
+    for prompt, weight, rise in ((0, 0.6, 0.02), (1, 0.7, -0.02)):
+        store.prompt(prompt, {"end": 5, "IO": 2})
+        more = {(2, 1): (1.0, 1.0, 0.9)} if prompt else {}
+        ups = {(2, 0): (-1.0 - prompt, 0.0, 0.8), (1, 0): (1.0, 1.0, weight + rise), **more}
+        store.pair((prompt, 3, 0, 5, 2), weight=weight, dest=ups)
+    assert rows(store.connect(), "suppressors", min_firings=2) == [
+        (3, 0, "dest", "end", "head", 2, 0, 2, pytest.approx(-0.15, abs=1e-5), -1.5),
+    ]

@@ -147,7 +147,7 @@ def test_wrong_answers_are_left_out(
             assert got == [row for row in wanted if row[0] in of], table
 
 
-def test_no_right_answer_at_all_is_told(config: Config, dataset: Dataset, tmp_path: Path) -> None:
+def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(SvtError, match="answers none of the 24 prompts rightly"):
         dump(only_correct(config), swapped(dataset, 1), IDENTITY, tmp_path / "store.duckdb")
     assert not (tmp_path / "store.duckdb").exists()

@@ -111,7 +111,7 @@ def test_only_prompts_with_answer_and_distractor_are_measured(tmp_path: Path) ->
     assert measured(blank) == []
 
 
-def test_none_measures_nothing_and_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+def test_none_measures_nothing_and_a_second_run_replaces_it(tmp_path: Path) -> None:
     model, prompts = loaded(tiny_gpt2(tmp_path)), prompts_of(1, 4, (5, 5))
     con = a_graph([edge((1, 1), (2, 0), 4)])
     n_rows = []

@@ -38,9 +38,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return done
 
 
-def test_shards_whose_prompts_run_alone_are_the_whole_to_the_last_bit(
-    svt: Svt, shards: Finished
-) -> None:
+def test_shards_of_prompts_run_alone_are_the_whole_bit_by_bit(svt: Svt, shards: Finished) -> None:
     whole = svt(*SMALL, *ALONE, "stages=[dump,trace]")
     pattern = f"store.path='{shards.cwd}/outputs/stores/*-of-4-*.duckdb'"
     assert svt(pattern, "stages=[trace]").code == 0

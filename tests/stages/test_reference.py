@@ -141,7 +141,7 @@ def test_a_model_that_prefers_the_distractors_is_refused(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_only_rightly_answered_prompts_count_where_asked_for(tmp_path: Path) -> None:
+def test_only_correct_counts_rightly_answered_prompts_alone(tmp_path: Path) -> None:
     """Of 12 prompts two are answered wrongly: the reference is that of the other ten."""
     model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
     right = preferred(model, prompts_of(2, 12, (5, 7)))
@@ -174,7 +174,7 @@ def test_no_rightly_answered_prompt_at_all_is_refused(tmp_path: Path) -> None:
         make_reference(config_of("dataset.only_correct=true"), model, wrong, tmp_path / "run")
 
 
-def test_when_no_head_reaches_the_threshold_all_heads_are_told(tmp_path: Path) -> None:
+def test_when_no_head_reaches_the_threshold_all_are_named(tmp_path: Path) -> None:
     model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
     prompts = preferred(model, prompts_of(1, 12, (5, 7)))
     scaled = config_of("reference.threshold=1.0")

@@ -181,7 +181,7 @@ def test_a_folder_may_be_called_like_an_interpolation(traced: Path) -> None:
     assert answer(run, "from evaluation", []).height > 0
 
 
-def test_a_silent_root_is_a_warning_and_only_silent_ones_an_error(
+def test_a_silent_root_is_a_warning_and_only_silent_an_error(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = svt(*SMALL, "stages=[dump,trace]")
@@ -222,7 +222,7 @@ def test_min_weight_zero_stores_every_causal_pair(svt: Svt) -> None:
     assert stored == wanted
 
 
-def test_a_dump_alone_leaves_no_run_folder_and_no_answer_is_null(svt: Svt) -> None:
+def test_a_dump_alone_leaves_no_run_and_no_answer_is_null(svt: Svt) -> None:
     done = svt("dataset=text", "dataset.n_prompts=4", "stages=[dump]")
     assert (done.code, done.runs) == (0, [])
     with duckdb.connect(str(done.stores[0]), read_only=True) as con:

@@ -28,9 +28,7 @@ def count(run: Path, table: str) -> int:
     return int(n)
 
 
-def test_an_evaluation_goes_with_the_interventions_that_validated_its_edges(
-    svt: Svt, traced: Path
-) -> None:
+def test_an_evaluation_goes_with_interventions_behind_it(svt: Svt, traced: Path) -> None:
     again = (f"run.path={traced}", *FEW, "intervene.scopes=[global,global]")
     assert svt(*again, "stages=[intervene,evaluate]", "evaluate.edges=validated").code == 0
     assert count(traced, "evaluation") > 0
@@ -45,7 +43,7 @@ def test_an_evaluation_over_all_edges_stays(svt: Svt, traced: Path) -> None:
     assert count(traced, "evaluation") == before > 0
 
 
-def test_no_picture_of_the_trace_before_outlives_a_stopped_stage(
+def test_no_older_picture_outlives_a_stopped_stage(
     svt: Svt, traced: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: object) -> None:
@@ -58,7 +56,7 @@ def test_no_picture_of_the_trace_before_outlives_a_stopped_stage(
     assert not (traced / "charts").exists()
 
 
-def test_who_stops_interventions_is_told_how_to_go_on(
+def test_stopped_interventions_say_how_to_go_on(
     svt: Svt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     add = Units.add

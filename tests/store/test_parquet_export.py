@@ -51,7 +51,7 @@ def test_the_trace_from_it_is_that_of_the_store(
     assert answer(done.runs[0], "firings", []).equals(answer(finished.runs[0], "firings", []))
 
 
-def test_what_is_asked_reads_the_folder_and_nothing_else(exported: Path) -> None:
+def test_queries_read_the_folder_and_nothing_else(exported: Path) -> None:
     assert answer(exported, "summary", [])["prompts"].item() == 16
     with pytest.raises(SvtError, match="disabled by configuration"):
         answer(exported, "from read_csv('/etc/hostname')", [])

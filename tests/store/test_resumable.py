@@ -56,7 +56,7 @@ def test_a_unit_that_fails_half_way_leaves_nothing(path: Path) -> None:
     assert kept(path, "this") == ({0}, [7])
 
 
-def test_another_question_starts_anew(path: Path) -> None:
+def test_another_question_starts_from_nothing(path: Path) -> None:
     with keeping(path, "this", TABLE) as units:
         units.add(0, [rows(7)])
     assert kept(path, "that") == (set(), [])

@@ -64,7 +64,7 @@ def test_codes_masks_nan_and_lists_become_words_nulls_and_rows(tmp_path: Path) -
     ]  # fmt: skip
 
 
-def test_a_null_where_none_may_be_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_null_where_none_may_be_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     broken = {**SIDES, "total": np.array([0.25, np.nan])}
     with (
         pytest.raises(duckdb.ConstraintException),
@@ -87,7 +87,7 @@ def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_store_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     told = r"could not write the store .*store\.dir"
@@ -113,7 +113,7 @@ def pairs_in(path: Path) -> list[int]:
         ]
 
 
-def test_finished_batches_are_gone_on_with_and_half_ones_are_not(tmp_path: Path) -> None:
+def test_finished_batches_are_kept_and_half_ones_are_not(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     stopped(path, "this", 0, 2)
     stopped(path, "this", 1)
@@ -129,7 +129,7 @@ def test_finished_batches_are_gone_on_with_and_half_ones_are_not(tmp_path: Path)
     assert schemas == [("main",)]
 
 
-def test_what_was_asked_for_in_other_words_is_begun_anew(tmp_path: Path) -> None:
+def test_a_dump_of_other_settings_begins_from_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     stopped(path, "that", 0)
     with writing(path, "this") as store:
@@ -138,7 +138,7 @@ def test_what_was_asked_for_in_other_words_is_begun_anew(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"\0" * 20_000])
-def test_a_torn_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_torn_file_is_begun_from_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "store.duckdb"
     (tmp_path / ".store.duckdb.partial").write_bytes(content)
     with writing(path, "this") as store:
@@ -160,7 +160,7 @@ def test_a_failed_check_throws_finished_batches_away(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_ending_that_was_written_before_a_death_is_written_again(tmp_path: Path) -> None:
+def test_an_ending_written_before_a_death_is_written_again(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     role = {"roles": {"prompt_id": [0], "role": ["end"], "pos": [3]}}
     with pytest.raises(KeyboardInterrupt), writing(path, "this") as store:

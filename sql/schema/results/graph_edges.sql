@@ -12,7 +12,8 @@ CREATE TABLE graph_edges (
     n_firings BIGINT,
     n_visits  BIGINT,
     total     DOUBLE,
-    mean      DOUBLE
+    mean      DOUBLE,
+    effect    DOUBLE
 );
 COMMENT ON TABLE graph_edges IS 'the edges of the traces, counted over prompts, unfiltered; or those of an imported circuit, where null is what its file does not tell; grain: [upstream, downstream, side, token role]';
 COMMENT ON COLUMN graph_edges.up_layer IS 'layer that writes; null for embed and pos_embed';
@@ -27,3 +28,4 @@ COMMENT ON COLUMN graph_edges.n_firings IS 'distinct pairs, whatever the root';
 COMMENT ON COLUMN graph_edges.n_visits IS 'visits summed over roots and pairs, at most 9e18';
 COMMENT ON COLUMN graph_edges.total IS 'contributions summed over the distinct pairs';
 COMMENT ON COLUMN graph_edges.mean IS 'total / n_firings; the weight of an imported edge';
+COMMENT ON COLUMN graph_edges.effect IS 'effect on the attention weight, as in trace_edges, mean over the distinct pairs; null where none is stored';

@@ -14,6 +14,7 @@ CREATE TABLE trace_edges (
     up_head      UTINYINT,
     component    component NOT NULL,
     contribution DOUBLE NOT NULL,
+    effect       FLOAT,
     visits       BIGINT NOT NULL
 );
 COMMENT ON TABLE trace_edges IS 'significant upstream components of every reached pair; grain: [root, reached pair, side, upstream]';
@@ -30,4 +31,5 @@ COMMENT ON COLUMN trace_edges.up_layer IS 'layer that writes; null for embed and
 COMMENT ON COLUMN trace_edges.up_head IS 'head that writes; null unless component is head';
 COMMENT ON COLUMN trace_edges.component IS 'what writes: head, mlp, embed, pos_embed or bias';
 COMMENT ON COLUMN trace_edges.contribution IS 'contribution to the score, by trace.slices, with the offset if trace.offset says so';
+COMMENT ON COLUMN trace_edges.effect IS 'the pair''s attention weight - its weight without what the component wrote at that token; null unless dump.effects';
 COMMENT ON COLUMN trace_edges.visits IS 'visits of the pair: times that Algorithm 1 appends the edge';
