@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from svt.charts.style import counted, head_name, plural
 from svt.config import Config
@@ -80,7 +81,14 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
         f"recall {_ratio(row['recall'])}, of the reachable {_ratio(row['recall_reachable'])}"
         for row in rows
     ]
+    lines += _chains(con)
     return lines + _intervened(con) if "intervene" in config.stages else lines
+
+
+def _chains(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The strongest chain of heads from each root down, of those that have one."""
+    chains = run(con, "head_chains").filter(pl.col("n_heads") > 1)["chain"].to_list()
+    return ["strongest chains, upwards to a root:", *(f"  {c}" for c in chains)] if chains else []
 
 
 def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -139,9 +139,7 @@ def test_probes_and_images_give_the_same(
 
 
 @pytest.mark.parametrize("family", ["gemma3_text", "gemma2", "olmo2", "llama"])
-def test_float32_is_enough_where_almost_nothing_is_left(
-    tmp_path: Path, family: str
-) -> None:
+def test_float32_is_enough_where_almost_nothing_is_left(tmp_path: Path, family: str) -> None:
     """Before layer 0 the embedding is all that a head reads, so nothing is left without it."""
     folder, prompts = tiny_model(family, tmp_path), prompts_of(8, 3, (4, 12))
     one, other = (
