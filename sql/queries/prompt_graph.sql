@@ -5,11 +5,16 @@
 --         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
 -- grain: [reached pair, side, upstream]; a pair that keeps no edge has one row with side null
 -- columns: prompt_id, n_shown, pair_id, layer, head, dest, src, dest_token, src_token, dest_role, src_role,
---          weight, score, n_slices, is_root, side, component, up_layer, up_head, up_fires, contribution, share, effect
+--          weight, score, n_slices, is_root, side, component, up_layer, up_head, up_fires, contribution, share, effect,
+--          pattern
 -- `n_shown` counts the shown edges in the prompt's trace; `up_fires`: the trace reaches the upstream head at that
 -- token; `share` is the contribution's of the total of all heads on that side, null where the total is not positive;
--- `effect` is the weight that the pair loses without it, null unless dump.effects.
-WITH shown AS (
+-- `effect` is the weight that the pair loses without it, null unless dump.effects;
+-- `pattern`: what the field calls a head that attends between these roles.
+WITH named AS (
+    SELECT dest_role, src_role, min(name) AS pattern FROM head_patterns GROUP BY dest_role, src_role
+),
+shown AS (
     SELECT up_layer, up_head, component, layer, head, side, role
     FROM graph_edges
     WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
@@ -54,13 +59,15 @@ SELECT
     f.layer IS NOT NULL AS up_fires,
     e.contribution,
     CASE WHEN s.total > 0 THEN e.contribution / s.total END AS share,
-    e.effect
+    e.effect,
+    n.pattern
 FROM reached AS r
 JOIN pairs AS p USING (pair_id)
 LEFT JOIN tokens AS dt ON dt.prompt_id = r.prompt_id AND dt.pos = p.dest
 LEFT JOIN tokens AS st ON st.prompt_id = r.prompt_id AND st.pos = p.src
 LEFT JOIN roles AS dr ON dr.prompt_id = r.prompt_id AND dr.pos = p.dest
 LEFT JOIN roles AS sr ON sr.prompt_id = r.prompt_id AND sr.pos = p.src
+LEFT JOIN named AS n ON n.dest_role = dr.role AND n.src_role = sr.role
 LEFT JOIN edges AS e USING (pair_id)
 LEFT JOIN firing AS f
     ON e.component = 'head' AND f.layer = e.up_layer AND f.head = e.up_head AND f.dest = e.pos

@@ -80,6 +80,10 @@ def node_rows(
                 "kind": _kind(node, roots),
                 "reference": known.get("in_reference", False),
                 "class": known.get("class") or "none",
+                "does": next(
+                    (d["told"] for d in known.get("does") or () if d["dest_role"] == node.role),
+                    None,
+                ),
                 "prompts": known.get("n_prompts"),
                 "firings": known.get("n_firings"),
                 "most": max(near[node].values(), default=0),

@@ -5,7 +5,7 @@ import polars as pl
 from svt.charts.contribution_vs_effect import contribution_vs_effect
 from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
-from svt.charts.graph import graph, top_layers, with_verdicts
+from svt.charts.graph import graph, top_layers, with_roles, with_verdicts
 from svt.charts.precision_recall import precision_recall
 from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
@@ -39,7 +39,7 @@ def _graph_all_slices(ask: Ask, context: Context) -> Chart:
 def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The edges, of which interventions may have said whether they are causal, and the nodes."""
     edges = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges"))
-    return edges, ask("graph_nodes", min_count=0)
+    return edges, with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
 
 
 def _drawn(

@@ -39,6 +39,7 @@ SCHEMA = {
     "contribution": pl.Float64,
     "share": pl.Float64,
     "effect": pl.Float32,
+    "pattern": pl.String,
 }
 
 Spec = dict[str, Any]
@@ -61,6 +62,7 @@ def row(
         *(7, 12, pair_id, *pair, tokens[dest], tokens[src], roles[dest], roles[src]),
         *(0.75, 2.5, 4, root, side, side and "head", *(up or (None, None))),
         *(side is not None and fires, contribution, side and 0.5, effect),
+        "name mover" if roles[src] == "IO" else None,
     )
 
 
@@ -95,6 +97,7 @@ def test_a_node_is_a_head_at_the_token_that_it_attends_from() -> None:
     assert nodes["2.0"]["y"] > nodes["1.1"]["y"] > nodes["0.5"]["y"]
     assert [label for label, node in nodes.items() if node["root"]] == ["2.0"]
     root = nodes["2.0"]
+    assert (root["pattern"], nodes["1.1"]["pattern"]) == ("name mover", "–")
     assert root["pair"] == " to (3) →  Mary (1)"
     assert (root["roles"], root["weight"], root["score"], root["slices"]) == (
         *("end → IO", 0.75, 2.5, 4),
@@ -112,7 +115,7 @@ def test_edges_have_their_side_and_the_effect_of_their_removal() -> None:
 
 
 def test_without_effects_contributions_make_the_width() -> None:
-    rows = [(*each[:-1], None) for each in ROWS]
+    rows = [(*each[:-2], None, each[-1]) for each in ROWS]
     lines = with_field(drawn(rows), "hinders")
     assert [(line["size"], line["hinders"]) for line in lines] == [(2.0, False), (3.0, False)]
 

@@ -74,9 +74,9 @@ def test_prompt_graph(con: duckdb.DuckDBPyConnection) -> None:
     ]
     pair = frame.select(
         *("dest", "src", "dest_token", "src_token", "dest_role", "src_role"),
-        *("weight", "score", "n_slices"),
+        *("weight", "score", "n_slices", "pattern"),
     )
-    assert pair.row(0) == (9, 6, "t9", "t6", "end", "S2", 0.75, 2.0, 3)
+    assert pair.row(0) == (9, 6, "t9", "t6", "end", "S2", 0.75, 2.0, 3, "S-inhibition")
 
 
 def test_prompt_graph_of_a_prompt_that_is_named(con: duckdb.DuckDBPyConnection) -> None:
