@@ -182,15 +182,18 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     """
     from svt.cli.compose import configuration
     from svt.cli.main import explained, only_run_in
+    from svt.cli.own_files import check_run_folder, remove_left
     from svt.stages.run import run_stages
 
     composed, folder = _composed(overrides)
     config = configuration(composed, overrides)
     if set(config.stages) == {"reference"}:
         raise SvtError("stages=[reference] leaves no run to open; use the command line, svt")
+    check_run_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with only_run_in(folder), _quiet():
+            remove_left(folder)
             stores = run_stages(config, folder)
     except SvtError:
         raise

@@ -1,170 +1,282 @@
 """The door of the configuration: what Hydra composed becomes frozen dataclasses, or is refused.
 
-1. Every key of the composed tree must be a field of its dataclass; every field must be there.
+1. Every key of the composed tree must be a field of its dataclass; every field must be there. A
+   dataset has the keys of its own kind, which `dataset.name` decides.
 2. Every value must have the field's type; nothing is converted but an integer given for a float.
 3. Every value must lie in its range, and the settings must agree with one another.
+4. The first error that pydantic reports becomes one line: the key, its value, what it must be.
 
-Beyond this module nobody sees an OmegaConf object.
+Beyond this module nobody sees an OmegaConf object. Defaults stand in conf/ alone.
 """
 
-import dataclasses
-import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from svt.errors import SvtError
-from svt.words import Component, Count, Kind, Scope
+from svt.words import Base, BosChoice, Component, Count, EdgeChoice, Kind, Replacement, Scope
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
-_NEED_PATH = {
-    "file": "needs a file: add dataset.path=FILE",
-    "store": "needs a store or a run folder: add dataset.path=STORE",
-    "hub": "needs the name of a dataset, or a folder: add dataset.path=OWNER/NAME",
-}
-_COUNTERFACTUALS = {
-    "ioi": ("swapped", "abc"),
-    "greater_than": ("year01",),
-    "gendered_pronoun": ("swapped",),
-}
-Head = tuple[int, int]
+_CLOSED = ConfigDict(extra="forbid")
 _MOST = 10**18  # of an integer: 64 bits, also with the repeats that are added to a seed
 
 
-def _between(low: float, high: float, open_low: bool = False) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        if value is None or ((low < value if open_low else low <= value) and value <= high):
-            return None
-        return f"must lie in {'(' if open_low else '['}{low:g}, {high:g}]"
+def _check(holds: Callable[[Any], bool], message: str, kind: str = "range") -> BeforeValidator:
+    """Refuse a value for which `holds` is false; a message of kind `whole` names the key itself."""
 
-    return check
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise PydanticCustomError(kind, message)
+        return value
 
-
-def _at_least(low: int, most: int = _MOST) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        if value is None or low <= value <= most:
-            return None
-        return f"must be at least {low}" if value < low else f"must be at most {most}"
-
-    return check
+    return BeforeValidator(check)
 
 
-def _filled(value: Any) -> str | None:
-    return None if value is None or value else "must not be empty"
+def _number(holds: Callable[[float], bool], message: str) -> BeforeValidator:
+    """Step 3 of a number; what is none is refused by its type."""
+    return _check(lambda v: type(v) not in (int, float) or holds(v), message)
 
 
-@dataclass(frozen=True)
+def _between(low: float, high: float) -> BeforeValidator:
+    return _number(lambda v: low <= v <= high, f"must lie in [{low:g}, {high:g}]")
+
+
+def _at_least(low: int) -> BeforeValidator:
+    return _number(lambda v: low <= v, f"must be at least {low}")
+
+
+def _at_most(high: int) -> BeforeValidator:
+    return _number(lambda v: v <= high, f"must be at most {high}")
+
+
+def _given(needs: str) -> BeforeValidator:
+    return _check(lambda v: v is not None, needs, "whole")
+
+
+_filled = _check(lambda v: v not in ("", [], ()), "must not be empty")
+
+# Strict types one by one: a strict dataclass would refuse the mapping that it is made from.
+Int = Annotated[int, Strict()]
+Natural = Annotated[Int, _at_least(0), _at_most(_MOST)]
+Positive = Annotated[Int, _at_least(1), _at_most(_MOST)]
+Float = Annotated[float, Strict()]
+Share = Annotated[Float, _between(0, 1)]
+Bool = Annotated[bool, Strict()]
+Text = Annotated[str, Strict()]
+Name = Annotated[Text, _filled]
+Head = tuple[Int, Int]
+
+
+@dataclass(frozen=True, config=_CLOSED)
 class RunConfig:
-    path: str | None
+    path: Text | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class StoreConfig:
-    dir: str
-    path: Annotated[str | tuple[str, ...] | None, _filled]
+    dir: Text
+    path: Annotated[Text | tuple[Text, ...] | None, _filled]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class ModelConfig:
-    name: Annotated[str, _filled]
-    path: str | None
-    revision: str | None
-    device: Annotated[str, _filled]
+    name: Name
+    path: Text | None
+    revision: Text | None
+    device: Name
     dtype: Literal["float32", "float64", "bfloat16", "float16"]
 
 
-@dataclass(frozen=True)
-class DatasetConfig:
-    name: Literal["ioi", "greater_than", "gendered_pronoun", "file", "store", "hub", "text"]
-    path: str | None
-    split: Annotated[str, _filled]
-    revision: str | None
-    n_prompts: Annotated[int | None, _at_least(1)]
-    n_tokens: Annotated[int, _at_least(2)]
-    bos: Literal["auto", "always", "never"]
-    seed: Annotated[int, _at_least(0)]
-    pattern: Literal["mixed", "ABBA", "BABA"]
+@dataclass(frozen=True, config=_CLOSED)
+class _Prompts:
+    """What every dataset has."""
+
+    name: Text
+    n_prompts: Positive | None
+    shard: Natural
+    n_shards: Positive
+
+    def __post_init__(self) -> None:
+        if self.shard >= self.n_shards:
+            raise PydanticCustomError(
+                "whole",
+                f"dataset.shard={self.shard}: shards count from 0, so the last of "
+                f"dataset.n_shards={self.n_shards} is {self.n_shards - 1}",
+            )
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class GeneratedConfig(_Prompts):
+    """Prompts that svt makes from templates and nouns."""
+
+    n_prompts: Positive
+    bos: BosChoice
+    seed: Natural
     counterfactual: Literal["none", "swapped", "abc", "year01"]
-    only_correct: bool
-    templates: str | None
-    names: str | None
-    nouns: str | None
-    shard: Annotated[int, _at_least(0)]
-    n_shards: Annotated[int, _at_least(1)]
+    only_correct: Bool
+    templates: Text | None
+    nouns: Text | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
+class IoiConfig(GeneratedConfig):
+    name: Literal["ioi"]
+    pattern: Literal["mixed", "ABBA", "BABA"]
+    counterfactual: Literal["none", "swapped", "abc"]
+    names: Text | None
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class GreaterThanConfig(GeneratedConfig):
+    name: Literal["greater_than"]
+    counterfactual: Literal["none", "year01"]
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class GenderedPronounConfig(GeneratedConfig):
+    name: Literal["gendered_pronoun"]
+    counterfactual: Literal["none", "swapped"]
+    names: Text | None
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class PromptFileConfig(_Prompts):
+    name: Literal["file"]
+    path: Annotated[Text, _given("dataset=file needs a file: add dataset.path=FILE")]
+    bos: BosChoice
+    only_correct: Bool
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class StoredConfig(_Prompts):
+    name: Literal["store"]
+    path: Annotated[
+        Text, _given("dataset=store needs a store or a run folder: add dataset.path=STORE")
+    ]
+    only_correct: Bool
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class HubConfig(_Prompts):
+    name: Literal["hub"]
+    path: Annotated[
+        Text,
+        _given("dataset=hub needs the name of a dataset, or a folder: add dataset.path=OWNER/NAME"),
+    ]
+    split: Name
+    revision: Text | None
+    bos: BosChoice
+    only_correct: Bool
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class TextConfig(_Prompts):
+    name: Literal["text"]
+    path: Text | None
+    n_tokens: Annotated[Int, _at_least(2), _at_most(_MOST)]
+    bos: BosChoice
+    only_correct: ClassVar[bool] = False  # texts have no answers
+
+
+DatasetConfig = Annotated[
+    IoiConfig
+    | GreaterThanConfig
+    | GenderedPronounConfig
+    | PromptFileConfig
+    | StoredConfig
+    | HubConfig
+    | TextConfig,
+    Field(discriminator="name"),
+]
+DATASETS: dict[str, type[_Prompts]] = {
+    get_args(typing.get_type_hints(kind)["name"])[0]: kind
+    for kind in get_args(get_args(DatasetConfig)[0])
+}
+
+
+@dataclass(frozen=True, config=_CLOSED)
 class DumpConfig:
-    min_weight: Annotated[float, _between(0, 1)]
+    min_weight: Share
     pairs: Literal["eligible", "all"]
-    sample: Annotated[float, _between(0, 1)]
-    seed: Annotated[int, _at_least(0)]
-    batch_size: Annotated[int, _at_least(1)]
-    memory_gb: Annotated[float, _between(0.001, 1e6)]
+    sample: Share
+    seed: Natural
+    batch_size: Positive
+    memory_gb: Annotated[Float, _between(0.001, 1e6)]
     components: Annotated[tuple[Component, ...], _filled]
-    all_slices: bool
-    effects: bool
+    all_slices: Bool
+    effects: Bool
     coordinates: Literal["none", "all"] | tuple[Head, ...]
 
+    def __post_init__(self) -> None:
+        repeated = {name for name in self.components if self.components.count(name) > 1}
+        if repeated:
+            told = f"dump.components names {', '.join(sorted(repeated))} more than once"
+            raise PydanticCustomError("whole", told)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=_CLOSED)
 class TraceConfig:
-    firing_weight: Annotated[float, _between(0, 1, open_low=True)]
-    coverage: Annotated[float, _between(0, 1)]
+    firing_weight: Annotated[Float, _number(lambda v: 0 < v <= 1, "must lie in (0, 1]")]
+    coverage: Share
     slices: Literal["signal", "all"]
     nonpositive: Literal["none", "top"]
     components: Literal["head", "all"]
     offset: Literal["exclude", "include"]
     roots: Annotated[Literal["auto"] | tuple[Head, ...], _filled]
-    root_dest: Annotated[str, _filled]
-    root_src: Annotated[str, _filled]
+    root_dest: Name
+    root_src: Name
     count: Count
-    min_share: Annotated[float, _between(0, 1)]
-    min_count: Annotated[int | None, _at_least(1)]
+    min_share: Share
+    min_count: Positive | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class EvaluateConfig:
-    reference: Annotated[str, _filled]
-    edges: Literal["all", "validated"]
+    reference: Name
+    edges: EdgeChoice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class InterveneConfig:
-    edges: Annotated[str, _filled]
-    sets: str | None
+    edges: Name
+    sets: Text | None
     scopes: Annotated[tuple[Scope, ...], _filled]
     kinds: Annotated[tuple[Kind, ...], _filled]
-    strength: Annotated[float, _between(0, 1000)]
-    homogeneous: bool
-    local_base: Literal["live", "clean"]
-    repeats: Annotated[int, _between(0, 10_000)]
-    seed: Annotated[int, _at_least(0)]
+    strength: Annotated[Float, _between(0, 1000)]
+    homogeneous: Bool
+    local_base: Base
+    repeats: Annotated[Int, _between(0, 10_000)]
+    seed: Natural
     faithfulness: Literal["mean", "resample", "none"]
-    batch_size: Annotated[int, _at_least(1)]
+    batch_size: Positive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class ReferenceConfig:
-    ablation: Literal["mean", "zero", "resample"]
-    threshold: Annotated[float, _between(0, 1)]
-    seed: Annotated[int, _at_least(0)]
+    ablation: Replacement
+    threshold: Share
+    seed: Natural
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class ChartConfig:
-    figures: Annotated[Literal["default", "all"] | tuple[str, ...], _filled]
+    figures: Annotated[Literal["default", "all"] | tuple[Text, ...], _filled]
     format: tuple[Literal["json", "html", "svg", "png"], ...]
     heads: Annotated[tuple[Head, ...] | None, _filled]
-    dest_role: str | None
-    src_role: str | None
-    prompt_id: Annotated[int | None, _at_least(0, 2**31 - 1)]
-    min_firings: Annotated[int, _at_least(1)]
-    compare_store: str | None
+    dest_role: Text | None
+    src_role: Text | None
+    prompt_id: Annotated[Int | None, _at_least(0), _at_most(2**31 - 1)]
+    min_firings: Positive
+    compare_store: Text | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
 class Config:
     """One run, whole: what `svt` composed, frozen."""
 
@@ -181,132 +293,80 @@ class Config:
     chart: ChartConfig
 
 
+_CONFIG = TypeAdapter(Config)
+
+
 def from_mapping(tree: Mapping[str, Any]) -> Config:
     """The composed configuration as a Config; SvtError names the first key that is wrong."""
-    config: Config = _build(Config, tree, "")
-    _agree(config)
-    return config
+    try:
+        return _CONFIG.validate_python(tree)
+    except ValidationError as error:
+        raise SvtError(_refusal(error, tree)) from None
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
     """A dataclass of this module as plain JSON values; `from_mapping` takes it back."""
-    return dataclasses.asdict(config)
+    return asdict(config)
 
 
-def _agree(config: Config) -> None:
-    """Step 3: settings that only make sense together."""
-    if config.dataset.shard >= config.dataset.n_shards:
-        raise SvtError(
-            f"dataset.shard={config.dataset.shard}: shards count from 0, so the last of "
-            f"dataset.n_shards={config.dataset.n_shards} is {config.dataset.n_shards - 1}"
-        )
-    if config.dataset.path is None and config.dataset.name in _NEED_PATH:
-        raise SvtError(f"dataset={config.dataset.name} {_NEED_PATH[config.dataset.name]}")
-    kinds = _COUNTERFACTUALS.get(config.dataset.name, ())
-    if config.dataset.counterfactual not in ("none", *kinds):
-        has = f"has {' and '.join(kinds)}" if kinds else "has no counterfactual prompts"
-        raise SvtError(
-            f"dataset.counterfactual={config.dataset.counterfactual}: "
-            f"dataset={config.dataset.name} {has}"
-        )
-    repeated = {c for c in config.dump.components if config.dump.components.count(c) > 1}
-    if repeated:
-        raise SvtError(f"dump.components names {', '.join(sorted(repeated))} more than once")
+@cache
+def choices(key: str) -> tuple[str, ...]:
+    """Return the words that `GROUP.KEY` may be; none where it is no choice of words."""
+    group, last = key.split(".")
+    hint = typing.get_type_hints(typing.get_type_hints(Config)[group])[last]
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _build(kind: Any, tree: Any, at: str) -> Any:
-    if not isinstance(tree, Mapping):
-        raise SvtError(f"{at or 'the configuration'} must be a group of keys, not {tree!r}")
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    for key in tree:
-        if key not in known:  # 1
-            raise SvtError(f"unknown key {_dotted(at, key)}; known here: {', '.join(known)}")
-    hints = typing.get_type_hints(kind, include_extras=True)
-    values = {}
-    for name in known:
-        where = _dotted(at, name)
-        if name not in tree:
-            raise SvtError(f"{where} is missing")
-        if dataclasses.is_dataclass(hints[name]):
-            values[name] = _build(hints[name], tree[name], where)
-        else:
-            hint, *checks = _parts(hints[name])
-            values[name] = _value(hint, tree[name], where)
-            for check in checks:
-                if wrong := check(values[name]):
-                    raise SvtError(f"{where}={_shown(tree[name])}: {wrong}")  # 3
-    return kind(**values)
+def _refusal(error: ValidationError, tree: Any) -> str:
+    """Step 4; a key that is unknown goes first, as another may be missing for it."""
+    errors = error.errors(include_url=False)
+    unknown = [e for e in errors if e["type"] in ("unexpected_keyword_argument", "invalid_key")]
+    first = (unknown or errors)[0]
+    place, message = list(first["loc"]), first["msg"]
+    group = place[0] if place else None
+    kind: Any = typing.get_type_hints(Config).get(str(group))
+    if group == "dataset" and len(place) > 1:
+        kind = DATASETS[str(place.pop(1))]
+    if not is_dataclass(kind) or len(place) == 1:
+        kind = Config
+    key = place[: 1 if kind is Config else 2]
+    where = ".".join(map(str, key))
+    if unknown:
+        return f"unknown key {where}; known here: {', '.join(f.name for f in fields(kind))}"
+    match first["type"]:
+        case "whole":
+            return message
+        case "union_tag_not_found":
+            return "dataset.name is missing"
+        case "missing" if place == key:
+            return f"{where} is missing"
+        case "dataclass_type" | "model_attributes_type":
+            held = tree[group] if key else tree
+            return f"{where or 'the configuration'} must be a group of keys, not {held!r}"
+        case "union_tag_invalid":
+            where, message = "dataset.name", f"must be {' or '.join(DATASETS)}"
+        case problem if problem != "range":
+            message = f"must be {_words(typing.get_type_hints(kind)[str(key[-1])])}"
+    for part in where.split("."):
+        tree = tree[part]
+    return f"{where}={_shown(tree)}: {message}"
 
 
-def _parts(hint: Any) -> tuple[Any, ...]:
-    """A hint and the range checks annotated on it."""
-    return get_args(hint) if get_origin(hint) is Annotated else (hint,)
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Step 2: `value` as the type `hint`, or SvtError."""
-    for option in _options(hint):
-        fits, result = _fit(option, value)
-        if fits:
-            return result
-    raise SvtError(f"{where}={_shown(value)}: must be {_told(hint)}")
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-
-
-def _fit(hint: Any, value: Any) -> tuple[bool, Any]:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint) and isinstance(value, str), value
-    if get_origin(hint) is tuple:
-        return _fit_sequence(get_args(hint), value)
-    if hint is type(None):
-        return value is None, None
-    if hint is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number, float(str(value)) if number else None  # of any size: too large is infinite
-    return isinstance(value, hint) and not (hint is int and isinstance(value, bool)), value
-
-
-def _fit_sequence(parts: tuple[Any, ...], value: Any) -> tuple[bool, Any]:
-    if not isinstance(value, list | tuple):
-        return False, None
-    kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-    if len(kinds) != len(value):
-        return False, None
-    fits = [_fit(kind, item) for kind, item in zip(kinds, value, strict=True)]
-    return all(ok for ok, _ in fits), tuple(item for _, item in fits)
-
-
-def _told(hint: Any) -> str:
+def _words(hint: Any) -> str:
     """The type in words, for an error."""
-    if hint == Head:
-        return "[layer, head]"
+    if hint == tuple[int, int]:
+        return "a pair of integers such as [9,6]"
     if get_origin(hint) is Literal:
         return " or ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
-        inner = (
-            "a pair of integers such as [9,6]"
-            if get_args(hint)[0] == Head
-            else _told(get_args(hint)[0])
-        )
-        return f"a list, each {inner}"
-    names = {
-        bool: "true or false",
-        int: "an integer",
-        float: "a number",
-        str: "a text",
-        type(None): "null",
-    }
-    if hint in names:
-        return names[hint]
-    return ", or ".join(_told(option) for option in _options(hint))
+        return f"a list, each {_words(get_args(hint)[0])}"
+    simple = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+    if hint in simple:
+        return simple[hint]
+    if hint is type(None):
+        return "null"
+    return ", or ".join(_words(option) for option in get_args(hint))
 
 
 def _shown(value: Any) -> str:
     return "null" if value is None else str(list(value) if isinstance(value, tuple) else value)
-
-
-def _dotted(at: str, key: object) -> str:
-    return f"{at}.{key}" if at else str(key)

@@ -10,8 +10,14 @@ Component = Literal["head", "mlp", "embed", "pos_embed", "bias"]
 Count = Literal["prompts", "firings", "visits"]
 Scope = Literal["global", "local_qk", "local_qkv"]
 Kind = Literal["ablate", "boost"]
+Base = Literal["live", "clean"]
+Replacement = Literal["mean", "zero", "resample"]
+EdgeChoice = Literal["all", "validated"]
+BosChoice = Literal["auto", "always", "never"]
 
-SIDES: tuple[str, ...] = get_args(Side)
+SIDES: tuple[Side, ...] = get_args(Side)
+COUNTS: tuple[Count, ...] = get_args(Count)
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 COMPONENTS: tuple[str, ...] = get_args(Component)
 
 NO_ROLE = "no role"  # of a token, in a graph

@@ -1,75 +1,38 @@
 """The settings that tests start from: those of conf/."""
 
-from svt.config import ChartConfig, DatasetConfig, DumpConfig, InterveneConfig, TraceConfig
+from copy import deepcopy
+from functools import cache
+from typing import Any
 
-DATASET = DatasetConfig(
-    name="ioi",
-    path=None,
-    split="train",
-    revision=None,
-    n_prompts=256,
-    n_tokens=21,
-    bos="auto",
-    seed=0,
-    pattern="mixed",
-    counterfactual="none",
-    only_correct=False,
-    templates=None,
-    names=None,
-    nouns=None,
-    shard=0,
-    n_shards=1,
-)
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
-DUMP = DumpConfig(
-    min_weight=0.1,
-    pairs="eligible",
-    sample=0.01,
-    seed=0,
-    batch_size=32,
-    memory_gb=1.0,
-    components=("head",),
-    all_slices=False,
-    effects=True,
-    coordinates="none",
-)
+from svt.cli.main import register_resolvers
+from svt.config import from_mapping
+from svt.paths import conf_dir
 
-TRACE = TraceConfig(
-    firing_weight=0.5,
-    coverage=0.7,
-    slices="signal",
-    nonpositive="none",
-    components="head",
-    offset="exclude",
-    roots="auto",
-    root_dest="end",
-    root_src="any",
-    count="prompts",
-    min_share=0.25,
-    min_count=None,
-)
 
-CHART = ChartConfig(
-    figures="default",
-    format=("json",),
-    heads=None,
-    dest_role=None,
-    src_role=None,
-    prompt_id=None,
-    min_firings=100,
-    compare_store=None,
-)
+@cache
+def _composed(*overrides: str) -> Any:
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
 
-INTERVENE = InterveneConfig(
-    edges="shown_edges",
-    sets="edge_sets",
-    scopes=("global", "local_qk", "local_qkv"),
-    kinds=("ablate", "boost"),
-    strength=1.0,
-    homogeneous=True,
-    local_base="live",
-    repeats=5,
-    seed=0,
-    faithfulness="mean",
-    batch_size=256,
-)
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """Return what Hydra composes of conf/ and the overrides, for the test to change."""
+    tree = deepcopy(_composed(*overrides))
+    assert isinstance(tree, dict)
+    return tree
+
+
+def dataset(name: str = "ioi", **settings: Any) -> Any:
+    """Return the settings of a dataset, by default those of its file in conf/dataset."""
+    tree = composed(f"dataset={name}")
+    tree["dataset"] |= settings
+    return from_mapping(tree).dataset
+
+
+_CONFIG = from_mapping(composed("chart.format=[json]"))
+DATASET, DUMP, TRACE = _CONFIG.dataset, _CONFIG.dump, _CONFIG.trace
+CHART, INTERVENE = _CONFIG.chart, _CONFIG.intervene

@@ -4,23 +4,14 @@ import copy
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
-from svt.cli.main import register_resolvers
 from svt.config import Config, from_mapping, to_mapping
+from svt.defaults import whole_dataset
 from svt.errors import SvtError
 from svt.paths import conf_dir
-
-
-def composed(*overrides: str) -> dict[str, Any]:
-    register_resolvers()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        tree = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
-    assert isinstance(tree, dict)
-    return tree
+from tests.settings import composed
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +59,7 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
             "iio",
             "must be ioi or greater_than or gendered_pronoun or file or store or hub or text",
         ),
+        ("dataset.n_prompts", None, "dataset.n_prompts=null: must be an integer"),
         ("model.name", "", "model.name=: must not be empty"),
         ("stages", ["dumb"], "each dump or reference or trace or intervene or"),
         ("chart.format", ["gif"], "each json or html or svg or png"),
@@ -113,7 +105,6 @@ def test_what_prompts_are_read_from_must_be_named(name: str, what: str) -> None:
         ("ioi", {"swapped", "abc"}),
         ("greater_than", {"year01"}),
         ("gendered_pronoun", {"swapped"}),
-        ("text", set()),
     ],
 )
 def test_a_dataset_has_counterfactuals_of_its_own(name: str, kinds: set[str]) -> None:
@@ -122,8 +113,17 @@ def test_a_dataset_has_counterfactuals_of_its_own(name: str, kinds: set[str]) ->
         if kind in kinds:
             assert from_mapping(asked).dataset.counterfactual == kind
         else:
-            with pytest.raises(SvtError, match=f"counterfactual={kind}: dataset={name} has "):
+            with pytest.raises(SvtError, match=f"counterfactual={kind}: must be none or "):
                 from_mapping(asked)
+
+
+def test_a_stored_dataset_gets_the_keys_of_its_name(default: dict[str, Any]) -> None:
+    """As an earlier svt wrote it, with keys of other datasets and without a key of its own."""
+    stored = {"name": "text", "path": None, "n_prompts": 8, "n_tokens": 7, "split": "train"}
+    read = from_mapping(default | {"dataset": whole_dataset(stored)}).dataset
+    assert (read.n_prompts, read.n_tokens, read.bos) == (8, 7, "auto")
+    with pytest.raises(SvtError, match=r"dataset\.name=no: must be ioi or "):
+        from_mapping(default | {"dataset": whole_dataset({"name": "no"})})
 
 
 _VALUES = st.one_of(

@@ -11,7 +11,7 @@ from svt.stages.inputs import Inputs
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import Finished, Svt
 from tests.dataset.samples import shipped_words
-from tests.test_config import composed
+from tests.settings import composed
 
 
 def identity_of(*overrides: str) -> str:
@@ -122,9 +122,11 @@ def test_a_run_is_repeated_from_its_own_prompts(svt: Svt, finished: Finished) ->
 
 
 def test_what_has_no_answers_has_no_right_ones(
-    svt: Svt, capsys: pytest.CaptureFixture[str]
+    svt: Svt, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    done = svt("dataset=text", "dataset.only_correct=true", "stages=[dump]")
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"text": "When Mary and John went to the store"}')
+    done = svt("dataset=file", f"dataset.path={path}", "dataset.only_correct=true", "stages=[dump]")
     assert done.code != 0
     assert "dataset.only_correct=true: the prompts have no answers" in capsys.readouterr().err
     assert done.stores == []

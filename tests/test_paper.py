@@ -14,7 +14,7 @@ from svt.stages.chart import _filled as filled
 from svt.stages.intervene import NOT_CHANGED
 from tests.conftest import Finished, svt_in
 from tests.planted_ioi import planted_ioi
-from tests.test_config import composed
+from tests.settings import composed
 
 N_PROMPTS = 2  # one of each order of the names
 DUMPED = (f"dataset.n_prompts={N_PROMPTS}", "dump.min_weight=0.5", "dump.sample=0")  # firings alone

@@ -33,7 +33,7 @@ from tests.pages import (
     section,
     text,
 )
-from tests.test_config import composed
+from tests.settings import composed
 
 PROGRAMS = ("svt", "svt-sql", "svt-import", "svt-export", "make", ".venv/bin/pip")
 TERMS = ("role", "slice", "signal", "firing", "contribution", "root")

@@ -9,7 +9,7 @@ from svt.cli.sql import answer
 from svt.paths import conf_dir
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import SMALL, Finished, Svt
-from tests.test_config import composed
+from tests.settings import composed
 
 FAST = (*SMALL, "stages=[dump,trace,evaluate]")
 
@@ -100,3 +100,6 @@ def test_a_prompt_file_is_traced(svt: Svt, tmp_path: Path) -> None:
     prompts = answer(done.runs[0], "from prompts order by prompt_id", [])
     assert prompts["answer"].str.strip_chars().to_list() == ["Mary", "Anna", "Sarah"]
     assert answer(done.runs[0], "select count(*) as n from trace_edges", [])["n"][0] > 0
+    run = done.runs[0]
+    assert svt(f"run.path={run}", "stages=[evaluate]").code == 0  # beside the default dataset=ioi
+    assert '"name":"file"' in answer(run, "from run", [])["config"][0].replace(" ", "")

@@ -104,7 +104,7 @@ def test_grouped_keys_and_rotation_are_the_model_s(run: Path) -> None:
     from svt.compute.model import load_model
     from svt.config import from_mapping
     from svt.model.files import localise
-    from tests.test_config import composed
+    from tests.settings import composed
 
     config = localise(from_mapping(composed("model=smollm2")).model)
     model = load_model(config)

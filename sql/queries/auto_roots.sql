@@ -1,6 +1,6 @@
 -- purpose: the heads to trace from: they fire at root_dest in half of the prompts and carry half of the effects
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
---         root_dest VARCHAR role of the token that attends [= the run's trace.root_dest, else end]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+--         root_dest VARCHAR role of the token that attends [= trace.root_dest]
 -- grain: [root]
 -- columns: layer, head, mean_effect, share_of_prompts
 WITH mean_effects AS (

@@ -1,10 +1,10 @@
 -- purpose: the heads of two circuits side by side: in both, or only in one (svt-sql --other)
--- params: count VARCHAR{prompts,firings,visits} what this circuit counts [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of its prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
---         other_count VARCHAR{prompts,firings,visits} what the other counts [= the other run's trace.count, else prompts]
---         other_min_share DOUBLE its least count as a share of its prompts [= the other run's trace.min_share, else 0.25]
---         other_min_count BIGINT its least count; goes before other_min_share [= the other run's trace.min_count, else null]
+-- params: count VARCHAR what this circuit counts [= trace.count]
+--         min_share DOUBLE least count as a share of its prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
+--         other_count VARCHAR what the other counts [= other trace.count]
+--         other_min_share DOUBLE its least count as a share of its prompts [= other trace.min_share]
+--         other_min_count BIGINT its least count; goes before other_min_share [= other trace.min_count]
 -- grain: [head of either]
 -- columns: found, layer, head, is_root, other_is_root, n_in, other_n_in, n_out, other_n_out, count, other_count,
 --          rank, other_rank, rank_correlation

@@ -1,5 +1,5 @@
 -- purpose: whether the heads that contribute most are those that matter most: contributions against exact effects
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         first_prompts INTEGER{1..1000000} the first prompts, whose firing pairs are compared [= 16]
 --         layer INTEGER only pairs of this layer [= null]
 --         head INTEGER only pairs of this head [= null]

@@ -1,5 +1,5 @@
 -- purpose: in what share of the prompts a head fires, beside the same share of their counterfactual prompts (svt-sql --other)
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         min_rate DOUBLE only firings with at least this rate on either side [= 0.25]
 -- grain: [head, role of the attending token, role of the token attended to]; null is a token without a role
 -- columns: layer, head, dest_role, src_role, n_prompts, n_original, n_counterfactual, n_both, rate,

@@ -1,7 +1,7 @@
 -- purpose: sets of shown edges to change together: parallel into a token, serial through a head, outgoing from one
--- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+-- params: count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 --         n INTEGER sets of each arrangement, the largest totals first [= 4]
 -- grain: [set, edge]
 -- columns: set, layer, head, side, dest_role, src_role, up_layer, up_head, role

@@ -1,8 +1,8 @@
 -- purpose: the edges of the graph counted over the prompts of each template, or of each order of the names, alone
 -- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the group's prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count over all prompts; its share goes before min_share [= the run's trace.min_count, else null]
+--         count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the group's prompts [= trace.min_share]
+--         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
 -- grain: [group, upstream, downstream, side, token role], for every edge that some group shows
 -- columns: prompt_group, n_in_group, up_layer, up_head, component, layer, head, side, role, n_prompts, share,
 --          n_firings, n_visits, shown, shown_by

@@ -1,12 +1,12 @@
 -- purpose: the edges that the paper's text shows (trace=paper) beside those of its released code (trace=released)
--- params: min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
---         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
---         slices VARCHAR{signal,all} slices that contributions go through [= the run's trace.slices, else signal]
---         components VARCHAR{head,all} heads, or all that the store holds [= the run's trace.components, else head]
---         root_dest VARCHAR role of the token that roots attend from [= the run's trace.root_dest, else end]
---         root_src VARCHAR role of the token they attend to, or any [= the run's trace.root_src, else any]
+-- params: min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
+--         slices VARCHAR slices that contributions go through [= trace.slices]
+--         components VARCHAR heads, or all that the store holds [= trace.components]
+--         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
+--         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
 -- grain: [upstream, downstream, side, token role] that one of the two shows
 -- columns: shown_in, up_layer, up_head, component, layer, head, side, role, paper_count, released_count,
 --          released_prompts, paper_mean, released_mean

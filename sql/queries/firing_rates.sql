@@ -1,6 +1,6 @@
 -- purpose: in what share of the prompts of each template, or of each order of the names, a head fires
 -- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         min_rate DOUBLE only firings with at least this rate in some group [= 0]
 --         traced BOOLEAN only pairs that the run's trace reaches [= false]
 -- grain: [head, role of the attending token, role of the token attended to, group]; null is a token without a role

@@ -1,5 +1,5 @@
 -- purpose: which heads fire, from which role onto which
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         min_prompts INTEGER fewest prompts in which it does so [= 1]
 -- grain: [head, role of the attending token, role of the token attended to]; null is a token without a role
 -- columns: layer, head, dest_role, src_role, n_prompts, n_firings, mean_weight

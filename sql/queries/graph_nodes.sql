@@ -1,7 +1,7 @@
 -- purpose: the heads of the graph that is shown, how often the trace met them firing, and who knows them
--- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+-- params: count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [head at an end of a shown edge, root, or head of an imported circuit without edges]
 -- columns: layer, head, is_root, n_prompts, n_firings, n_in, n_out, in_reference, class
 -- `n_prompts` and `n_firings` are null for an imported circuit.

@@ -1,9 +1,9 @@
 -- purpose: the strongest chain of heads from each root down, in words: that with the largest sum of effects
 -- params: min_effect DOUBLE least strength of a step, mean weight lost over all prompts [= 0.03]
---         root_dest VARCHAR role from which the roots attend [= the run's trace.root_dest, else end]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+--         root_dest VARCHAR role from which the roots attend [= trace.root_dest]
+--         count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [root]
 -- columns: layer, head, n_heads, total, weakest, chain
 -- A step is a shown edge from a head that the trace reaches at the role it writes to. Its strength is its effect times

@@ -1,5 +1,5 @@
 -- purpose: between which roles each traced head attends, in what share of the prompts, and what the field calls that
--- params: min_share DOUBLE least share of the prompts [= the run's trace.min_share, else 0.25]
+-- params: min_share DOUBLE least share of the prompts [= trace.min_share]
 -- grain: [head, role that attends, role attended to]
 -- columns: layer, head, dest_role, src_role, n_prompts, share, n_firings, pattern
 -- Only firings that the traces reach. `pattern` is the name in conf/dataset/*/head_patterns.csv, null where none has

@@ -1,7 +1,7 @@
 -- purpose: what the shown graph does not show: edges too rare, edges into tokens without a role, weak pairs
--- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+-- params: count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [1]
 -- columns: rare_edges, trace_edges, trace_edges_without_role, min_weight
 -- `rare_edges` are of graph_edges; `trace_edges` count a pair once, whichever roots reach it.

@@ -1,9 +1,9 @@
 -- purpose: how large the constant is that an appended 1 adds to every upstream head, beside their contributions
 -- params: heads BOOLEAN a row for each head instead of one for all [= false]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
---         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
---         slices VARCHAR{signal,all} slices that contributions go through [= the run's trace.slices, else signal]
---         nonpositive VARCHAR{none,top} what a total that is not positive keeps [= the run's trace.nonpositive, else none]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
+--         slices VARCHAR slices that contributions go through [= trace.slices]
+--         nonpositive VARCHAR what a total that is not positive keeps [= trace.nonpositive]
 -- grain: [side], or [head, side]; layer and head are null in a row for all
 -- columns: layer, head, side, n_sides, offset, offset_size, largest, offset_to_largest, total, added,
 --          added_to_total, share_changed

@@ -1,6 +1,6 @@
 -- purpose: the numbers that the paper states of GPT-2 small, beside what this run measures
--- params: count VARCHAR{prompts,firings,visits} what the paper's own counts are [= the run's trace.count, else prompts]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: count VARCHAR what the paper's own counts are [= trace.count]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [number of the paper]
 -- columns: place, quantity, stated, measured
 -- `stated` is what the paper says, in its numbers or, where it gives none, in a word. `measured` is null where the stage

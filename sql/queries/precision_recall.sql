@@ -1,6 +1,6 @@
 -- purpose: precision and recall of the traced circuit, at one threshold or at every one that changes it
 -- params: min_count BIGINT least count of an edge; null gives the whole curve [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
+--         count VARCHAR what is counted [= trace.count]
 --         reference VARCHAR only this reference [= null]
 -- grain: [reference, min_count]; on the curve a row also answers the thresholds down to the next smaller row
 -- columns: reference, count, min_count, n_heads, tp, precision, recall, recall_reachable, f1

@@ -1,9 +1,9 @@
 -- purpose: precision and recall of the circuit of each template, or of each order of the names, alone
 -- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
 --         reference VARCHAR only this reference [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the group's prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count over all prompts; its share goes before min_share [= the run's trace.min_count, else null]
+--         count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the group's prompts [= trace.min_share]
+--         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
 -- grain: [reference, group]
 -- columns: reference, prompt_group, n_in_group, n_edges, n_heads, tp, precision, recall, recall_reachable, f1
 -- A group's circuit is made of the edges in as large a share of its prompts, and of the run's roots.

@@ -1,8 +1,8 @@
 -- purpose: how far precision and recall of the circuit hang on the prompts: 95% intervals of a bootstrap over them
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count over all prompts; its share goes before min_share [= the run's trace.min_count, else null]
+--         count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
 --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
 -- grain: [reference, metric]

@@ -1,8 +1,8 @@
 -- purpose: the trace through one prompt: each pair that it reaches, and what writes into its two tokens
 -- params: prompt_id INTEGER the prompt; null: the one whose trace has the most shown edges [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+--         count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [reached pair, side, upstream]; a pair that keeps no edge has one row with side null
 -- columns: prompt_id, n_shown, pair_id, layer, head, dest, src, dest_token, src_token, dest_role, src_role,
 --          weight, score, n_slices, is_root, side, component, up_layer, up_head, up_fires, contribution, share, effect,

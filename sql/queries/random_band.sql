@@ -1,5 +1,5 @@
 -- purpose: what as many heads drawn at random would reach, at every threshold of precision_recall
--- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
+-- params: count VARCHAR what is counted [= trace.count]
 --         reference VARCHAR only this reference [= null]
 -- grain: [reference, min_count, metric]; min_count as on the curve of precision_recall
 -- columns: reference, min_count, metric, n_heads, mean, low, high

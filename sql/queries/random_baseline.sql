@@ -1,8 +1,8 @@
 -- purpose: the traced circuit beside random head sets of the same size
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+--         count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 --         draws INTEGER{0..100000} head sets drawn [= 1000]
 --         seed INTEGER of the draws [= 0]
 --         among VARCHAR{all,reachable} heads drawn from; reachable are the roots and the layers below them [= all]

@@ -1,9 +1,9 @@
 -- purpose: the trace=released edges as the authors' scripts count them, to hold beside their published graph
 -- params: min_count BIGINT least count of an edge [= 1]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
---         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
---         root_dest VARCHAR role of the token that roots attend from [= the run's trace.root_dest, else end]
---         root_src VARCHAR role of the token they attend to, or any [= the run's trace.root_src, else any]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
+--         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
+--         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
 -- grain: [upstream, downstream, token role]
 -- columns: up_layer, up_head, layer, head, role, sides, count, n_visits, n_prompts
 -- The scripts differ from n_visits in two ways: an edge is its two heads and the token's role, whichever side it is

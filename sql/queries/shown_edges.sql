@@ -1,7 +1,7 @@
 -- purpose: the edges of the graph that are shown: of the table graph_edges, those with at least the count chosen
--- params: count VARCHAR{prompts,firings,visits} what is counted [= the run's trace.count, else prompts]
---         min_share DOUBLE least count as a share of the prompts [= the run's trace.min_share, else 0.25]
---         min_count BIGINT least count; goes before min_share [= the run's trace.min_count, else null]
+-- params: count VARCHAR what is counted [= trace.count]
+--         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
+--         min_count BIGINT least count; goes before min_share [= trace.min_count]
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
 --          effect

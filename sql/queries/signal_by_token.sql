@@ -4,7 +4,7 @@
 --         min_firings INTEGER slices in the signal of at least this many firings make the consensus [= 100]
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
 --         src_role VARCHAR only firings onto a token with this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [token text], the largest mean first; no row without coordinates of the head
 -- columns: token, is_name, n, mean_size, n_consensus, consensus_from, n_firings
 -- The size in one token is |P x~|, P the projector onto the v_k of the consensus: src_coord is

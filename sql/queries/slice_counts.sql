@@ -2,7 +2,7 @@
 -- params: heads INTEGER[][] only firings of these heads [= null]
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
 --         src_role VARCHAR only firings onto a token with this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [number of slices that occurs]; share is of these firings, model and dataset are the store's
 -- columns: n_slices, n_firings, share, d_head, model, dataset
 SELECT

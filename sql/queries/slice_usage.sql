@@ -1,5 +1,5 @@
 -- purpose: how often each slice of a head is in the signal of its firings
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         layer INTEGER only the heads of this layer [= null]
 --         head INTEGER only this head of each layer [= null]
 -- grain: [head that fires, slice]

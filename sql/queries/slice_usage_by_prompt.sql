@@ -4,7 +4,7 @@
 --         firing BOOLEAN the prompt's firing of the largest weight; false: the pair of the lowest score that does not fire [= true]
 --         dest_role VARCHAR only pairs from a token with this role, or any [= any]
 --         src_role VARCHAR only pairs onto a token with this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [prompt, slice in its pair's signal]; pairs onto the first token do not count
 -- columns: prompt_id, pair_id, dest, src, weight, score, n_slices, d_head, k
 WITH chosen AS (

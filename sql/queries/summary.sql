@@ -1,5 +1,5 @@
 -- purpose: what a store holds: the model, its prompts and answers, the pairs and those that fire
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [1]
 -- columns: model, layers, heads, prompts, tokens, accuracy, mean_logit_diff, stored_pairs, firing_pairs,
 --          firing_pairs_a_prompt, firing_heads, median_signal_size, upstream_rows

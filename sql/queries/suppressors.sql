@@ -1,5 +1,5 @@
 -- purpose: what holds a head's attention back: components whose removal raises its weight, by head and role
--- params: firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+-- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 --         layer INTEGER only this layer's heads [= null]
 --         head INTEGER only this head of them [= null]
 --         min_rise DOUBLE least mean rise of the weight [= 0.02]

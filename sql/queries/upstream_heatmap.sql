@@ -4,7 +4,7 @@
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
 --         src_role VARCHAR only firings onto a token with this role, or any [= any]
 --         prompt_id INTEGER only in this prompt [= null]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
 -- grain: [side, upstream head]; side is the token written into
 -- columns: side, up_layer, up_head, contribution, contribution_all, effect, n_firings
 SELECT

@@ -3,8 +3,8 @@
 --         head INTEGER the head in its layer
 --         side VARCHAR{dest,src} token written into
 --         role VARCHAR only firings where that token has this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= the run's trace.firing_weight, else 0.5]
---         coverage DOUBLE share of the total that the significant heads exceed [= the run's trace.coverage, else 0.7]
+--         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
 -- grain: [upstream component]; n_significant counts the firings in which a head is significant over signal
 --        slices, without the offset; effect is what its removal takes from the attention weight
 -- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all, effect

@@ -30,10 +30,9 @@ from svt.query.trace import trace
 from svt.stages.intervene import intervening
 from svt.store.results import writing_results
 from svt.system.progress import say
-from svt.words import Scope
+from svt.words import SCOPES
 
 N_ROOTS = 12
-SCOPES: tuple[Scope, ...] = ("global", "local_qk", "local_qkv")
 N_FEW = 96  # prompts of interventions on SmolLM2
 SHOWN = "shown_edges"
 COVERAGES = (0.5, 0.6, 0.8)

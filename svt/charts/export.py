@@ -27,7 +27,23 @@ def export(spec: Spec, folder: Path, name: str, formats: Sequence[str]) -> tuple
         raise SvtError(
             f"chart.format: no such format {', '.join(unknown)}; known: {', '.join(_WRITERS)}"
         )
-    return tuple(write_whole(folder / f"{name}.{kind}", _WRITERS[kind](spec)) for kind in formats)
+    return tuple(
+        write_whole(folder / f"{name}.{kind}", _rendered(spec, name, kind)) for kind in formats
+    )
+
+
+def _rendered(spec: Spec, name: str, kind: str) -> str | bytes:
+    """The chart in a format; SvtError when the renderer fails."""
+    try:
+        return _WRITERS[kind](spec)
+    except (SvtError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the renderer's panics are no Exceptions
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SvtError(
+            f"{name}.{kind} cannot be drawn ({reason}); choose chart.format=[json,html], or other "
+            "chart.figures"
+        ) from error
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:

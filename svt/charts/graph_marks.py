@@ -17,9 +17,9 @@ from typing import Any
 
 import altair as alt
 
-from svt.charts.graph_rows import SIDE_NAMES, SLOT_X, SLOT_Y, Row, edge_rows, node_rows
+from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
 from svt.charts.layout import Edge, Layout, Node
-from svt.charts.style import GREY, SIDE_COLOURS, Chart, inline
+from svt.charts.style import GREY, SIDE_COLOURS, SIDE_NAMES, Chart, inline
 
 MARGIN = 1.7
 """Slots at the left, for the names of the layers."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from svt.charts.curves import Curve
 from svt.charts.layout import Edge, Layout, Node
+from svt.charts.style import SIDE_NAMES
 
 Row = dict[str, Any]
 
 SLOT_X, SLOT_Y = 43, 41
 """Pixels for one node."""
-SIDE_NAMES = {"dest": "destination", "src": "source"}
 
 
 def edge_rows(

@@ -21,9 +21,19 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.charts.graph_rows import SIDE_NAMES, path_of
+from svt.charts.graph_rows import path_of
 from svt.charts.layout import Edge, Layout, Node, lay_out
-from svt.charts.style import GREY, SIDE_COLOURS, Chart, head_name, inline, message, plural, title
+from svt.charts.style import (
+    GREY,
+    SIDE_COLOURS,
+    SIDE_NAMES,
+    Chart,
+    head_name,
+    inline,
+    message,
+    plural,
+    title,
+)
 
 HEADING = "The trace through one prompt"
 MAX_NODES, MAX_EDGES = 100, 120

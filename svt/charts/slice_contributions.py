@@ -15,6 +15,7 @@ import altair as alt
 import polars as pl
 
 from svt.charts.style import GREY, ORANGE, Chart, head_name, message, number, plural, title
+from svt.words import SIDES
 
 IN_SIGNAL, NOISE = "signal set", "the rest"
 HEADING = "Contributions of the slices"
@@ -128,7 +129,7 @@ def _ends(pair: Mapping[str, Any]) -> str:
         f"token {pair[end]}"
         if pair.get(f"{end}_token") is None
         else f"“{pair[f'{end}_token'].strip()}” ({pair[end]})"
-        for end in ("dest", "src")
+        for end in SIDES
     ]
     return f"{ends[0]} attends to {ends[1]}"
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import altair as alt
 
+from svt.system.text import drawable
+
 BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#8A8F98"
 CATEGORY = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8860B", GREY)
 SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
+SIDE_NAMES = {"dest": "destination", "src": "source"}
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
 """What the chart functions return."""
@@ -88,9 +91,12 @@ def config(palette: Palette) -> dict[str, Any]:
 
 
 def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, Any]:
-    """The chart as Vega-Lite; no configuration if `palette` is None, as the page brings its own."""
+    """The chart as Vega-Lite; no configuration if `palette` is None, as the page brings its own.
+
+    Its texts are such as XML holds: the renderer ends the process at any other.
+    """
     with alt.data_transformers.enable("default", max_rows=None):
-        spec: dict[str, Any] = chart.to_dict()
+        spec: dict[str, Any] = drawable(chart.to_dict())
     spec.pop("config", None)
     return spec if palette is None else spec | {"config": config(palette)}
 

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import polars as pl
 
-from svt.charts.style import Chart, head_name, message, plural, title
+from svt.charts.style import SIDE_NAMES, Chart, head_name, message, plural, title
 
 HEADING = "Contributions of upstream heads"
 RATIO = 4.0
 CELL, WIDTH = 30, 240
 """Pixels for a head, at most, and for a panel of many."""
 PANELS = {"contribution": "signal slices", "contribution_all": "all slices"}
-SIDES = {"dest": "destination", "src": "source"}
 
 
 def upstream_heatmap(
@@ -51,7 +50,7 @@ def upstream_heatmap(
 def _row(upstream: pl.DataFrame, layer: int, head: int) -> alt.HConcatChart:
     n_firings = int(upstream["n_firings"].max())  # type: ignore[arg-type]
     panels = []
-    for side, token in SIDES.items():  # 1
+    for side, token in SIDE_NAMES.items():  # 1
         values = upstream.filter(side=side)
         stored = [column for column in PANELS if upstream[column].count()]
         largest = {column: _largest(values, column) for column in stored}

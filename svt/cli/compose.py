@@ -4,7 +4,8 @@
    laid over it. Its stores stay, and with them model, dataset and dump; the device may be another.
 2. With a list or a pattern of stores, model, dataset and dump are those of the stores. What the
    command line says of them otherwise is refused.
-3. Keys that svt did not know yet when run or stores were made have their composed value.
+3. Keys that svt did not know yet when run or stores were made have their composed value; those of
+   a dataset, whose keys depend on its name, their default. Keys that svt no longer knows are left.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, of_dump
 from svt.db.stores import Stores
+from svt.defaults import whole_dataset
 from svt.errors import SvtError
 from svt.store.results import load_config
 
@@ -38,7 +40,10 @@ def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
         key = sorted(missing)[0]
         raise SvtError(f"{key} has no value yet: add {key}=...")
     keys = [override.split("=", 1)[0].lstrip("+") for override in overrides]
-    if tree["run"]["path"] is not None:
+    path = tree["run"]["path"]
+    if path is not None and not isinstance(path, str):
+        raise SvtError(f"run.path={path}: must be the folder of a finished run")
+    if path is not None:
         return from_mapping(_of_run(tree, keys))
     stores = Stores.expand(tree["store"]["path"])
     return from_mapping(tree if stores is None else _of_stores(tree, keys, stores))
@@ -48,6 +53,7 @@ def _of_run(tree: Tree, keys: Sequence[str]) -> Tree:
     """Step 1."""
     stored = _with_new_keys(load_config(Path(tree["run"]["path"])), tree)
     stored["run"], stored["stages"] = tree["run"], tree["stages"]
+    stored["store"] = tree["store"]  # where svt writes is never a stored configuration's choice
     for key in keys:
         group = key.split(".")[0]
         if key == "model.device":
@@ -95,6 +101,8 @@ def _deciding(keys: Sequence[str], stored: Tree) -> Iterator[str]:
 
 def _with_new_keys(stored: Tree, composed: Tree) -> Tree:
     """Step 3."""
+    if "dataset" in stored:
+        composed = composed | {"dataset": whole_dataset(stored["dataset"])}
     return {
         key: _with_new_keys(stored[key], value)
         if isinstance(value, dict) and key in stored
@@ -105,7 +113,7 @@ def _with_new_keys(stored: Tree, composed: Tree) -> Tree:
 
 def _at(values: Tree, key: str) -> Any:
     group, last = key.split(".")
-    return values[group][last]
+    return values[group].get(last)  # dataset.KEY: only of some names
 
 
 def _lay_over(stored: Tree, composed: Tree, key: str) -> None:

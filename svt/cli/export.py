@@ -1,12 +1,9 @@
 """`svt-export`: a store, or a run's results, as Parquet files for other programs."""
 
 import argparse
-import sys
 from pathlib import Path
 
-import duckdb
-
-from svt.errors import SvtError
+from svt.cli.console import console, write
 from svt.store.export import README, export
 
 
@@ -20,17 +17,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="where to; must not hold anything yet")
     args = parser.parse_args(argv)
     written = args.folder.resolve()  # before the working folder is, perhaps, replaced
-    try:
+    with console("svt-export", "stopped; nothing was left"):
         export(args.target, args.folder)
-    except SvtError as error:
-        print(f"svt-export: {error}", file=sys.stderr)
-        sys.exit(2)
-    except duckdb.Error as error:
-        print(f"svt-export: {str(error).splitlines()[0]}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("svt-export: stopped; nothing was left", file=sys.stderr)
-        sys.exit(130)
-    files = [file for file in written.rglob("*.parquet") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
-    print(f"{len(files)} files, {size / 1e6:.1f} MB in {args.folder}; see {README} there")
+        files = [file for file in written.rglob("*.parquet") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+        write(f"{len(files)} files, {size / 1e6:.1f} MB in {args.folder}; see {README} there\n")

@@ -9,21 +9,20 @@
 
 import argparse
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import duckdb
-
 from svt.charts.style import head_name, plural
+from svt.cli.console import console, write
 from svt.db.target import open_target
 from svt.errors import SvtError
-from svt.importing.circuit import COUNTS, Circuit, Head
+from svt.importing.circuit import Circuit, Head
 from svt.importing.nodes import node_of
 from svt.importing.read import read_circuit
 from svt.importing.write import write_circuit
 from svt.query.named import run
 from svt.system.shell import override
+from svt.words import COUNTS
 
 _EPILOG = """what becomes what:
   side     s, k, src: what the upper head's key reads, at the token attended to (src);
@@ -69,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         "--top", type=int, metavar="N", help="only the N edges of the largest weight, by size"
     )
     args = parser.parse_args(argv)
-    try:
+    with console("svt-import"):
         for option in ("top", "min_count"):
             value = getattr(args, option)
             if value is not None and not 1 <= value < 2**63:
@@ -80,13 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         name = args.name or args.file.stem
         folder = args.out or Path("outputs/imports") / name
         write_circuit(circuit, args.file, folder, name, args.reference, args.min_count)  # 2
-        print(_found(circuit, folder, name))  # 3
-    except SvtError as error:
-        print(f"svt-import: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (duckdb.Error, OSError) as error:
-        print(f"svt-import: {str(error).splitlines()[0]}", file=sys.stderr)
-        sys.exit(2)
+        write(_found(circuit, folder, name) + "\n")  # 3
 
 
 def _heads(text: str) -> tuple[Head, ...]:
@@ -107,6 +100,7 @@ def _found(circuit: Circuit, folder: Path, name: str) -> str:
         f"{name}: {plural(len(circuit.heads), 'head')}, {plural(len(circuit.edges), 'edge')}, read "
         f"as {circuit.format}; shown: {nodes.height} and {edges.height}",
         *(f"left out: {told}" for told in circuit.left_out),
+        *(f"note: {note}" for note in circuit.notes),
     ]
     for what, heads in (
         ("roots", circuit.roots),

@@ -23,24 +23,24 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from svt.cli import summary, sweep
 from svt.cli.compose import configuration
+from svt.cli.console import STOPPED, flush, write
+from svt.cli.own_files import LOCK, check_run_folder, remove_left
 from svt.config import Config
 from svt.errors import SvtError
 from svt.paths import PACKAGE, conf_dir
-from svt.stages.chart import CHARTS
 from svt.stages.intervene import FINISHED
 from svt.stages.run import run_stages
-from svt.system.atomic import remove_left
 from svt.system.progress import say
 from svt.system.shell import override
 
 failures: list[str] = []
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
 _WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # which Hydra's parser does not expect
-_HYDRA_ADVICE = ("To append to your config", "full_key:", "object_type=", "Set the environment")
+_HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 
 
 def main() -> None:
@@ -53,17 +53,25 @@ def main() -> None:
             raise HydraException(f"{told}: names no key; write key=value")
         app()
     except KeyboardInterrupt:
-        say("stopped; what was finished is kept, nothing half-written was left")
+        say(STOPPED)
         sys.exit(130)
     except (HydraException, OmegaConfBaseException, OSError) as error:
         _fail(one_line(error))
+    except (ValueError, TypeError) as error:
+        if not _is_of_hydra(error):
+            raise
+        _fail(f"{one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help")
     except Exception as error:
         if not type(error).__module__.startswith(_LAUNCHERS):
             raise
         first = str(error).strip().splitlines()[0]
         _fail(f"the process of a job ended without an answer ({first}); what was finished is kept")
     finally:
+        flush()
+        made = sweep.folder is None or sweep.has_jobs(sweep.folder)
         done = sweep.folder is None or sweep.collect(sweep.folder)  # 4
+    if not made and not failures:
+        _fail("the sweep has no job: a swept key has no values; write them out, key=a,b")
     if failures or not done:
         sys.exit(1)
 
@@ -75,21 +83,31 @@ def task(composed: DictConfig) -> None:
     plain: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
     folder, overrides = Path(plain["runtime"]["output_dir"]), plain["overrides"]["task"]
     in_sweep = settings.mode is not None and settings.mode.name == "MULTIRUN"
-    job = sweep.Job(folder, overrides, settings.runtime.choices) if in_sweep else None
-    if job is not None:
+    job = None
+    if in_sweep:
+        try:
+            check_run_folder(folder)
+        except SvtError as error:
+            _fail(str(error))
+            return
+        job = sweep.Job(folder, overrides, settings.runtime.choices)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
         with only_run_in(folder):
             config = configuration(composed, overrides)  # 1, 2
+            check_run_folder(folder)
+            remove_left(folder)
             try:
                 stores = run_stages(config, folder)  # 3
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, duckdb.InterruptException, RuntimeError) as error:
+                if not _is_interruption(error):
+                    raise
                 _tell_how_to_go_on(config, folder)
-                raise
+                raise KeyboardInterrupt from error
         if stores is not None:
-            print(("" if job else "\n") + summary.found(config, folder, stores))
+            write(("" if job else "\n") + summary.found(config, folder, stores) + "\n")
         if job is None:
-            print(f"\n{summary.where(folder, stores)}")
+            write(f"\n{summary.where(folder, stores)}\n")
         else:
             job.done(stores)
     except Exception as error:
@@ -134,6 +152,22 @@ def explained(error: Exception) -> str | None:
     return None
 
 
+def _is_of_hydra(error: BaseException) -> bool:
+    """Return whether Hydra raised the error itself, at what it cannot compose."""
+    at, names = error.__traceback__, [""]
+    while at is not None:
+        names.append(str(at.tb_frame.f_globals.get("__name__")))
+        at = at.tb_next
+    return names[-1].startswith(("hydra", "omegaconf"))
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Also DuckDB's, which says that Ctrl-C came inside a statement."""
+    if isinstance(error, KeyboardInterrupt | duckdb.InterruptException):
+        return True
+    return "Query interrupted" in str(error)
+
+
 def _is_of_memory(error: Exception) -> bool:
     """Also torch's errors, which are told by their words, as torch is not loaded here."""
     words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
@@ -146,8 +180,10 @@ def one_line(error: BaseException) -> str:
     told = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
     if isinstance(error, OverrideParseException):
         told = f"{error.override}: {told}"
-    if "is not in struct" in told:
-        told += "; svt --help lists every key"
+    unknown = error.__cause__
+    if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
+        known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
+        told = f"unknown key {unknown.full_key}; known here: {known}"
     return told or type(error).__name__
 
 
@@ -155,7 +191,7 @@ class only_run_in:
     """Holds a run folder for this process; SvtError when another run has it."""
 
     def __init__(self, folder: Path) -> None:
-        self._lock = FileLock(folder / ".lock")
+        self._lock = FileLock(folder / LOCK)
 
     def __enter__(self) -> None:
         try:
@@ -170,9 +206,6 @@ class only_run_in:
                 f"cannot write in {Path(self._lock.lock_file).parent} ({error.strerror}); "
                 "choose another folder with hydra.run.dir=DIR"
             ) from error
-        folder = Path(self._lock.lock_file).parent
-        remove_left(folder)
-        remove_left(folder / CHARTS)
 
     def __exit__(self, *_: object) -> None:
         Path(self._lock.lock_file).unlink(missing_ok=True)  # released first, it could be another's
@@ -186,8 +219,8 @@ def register_resolvers() -> None:
     )
 
 
-def _is_run(path: str | None) -> bool:
-    return path is not None and (Path(path) / "results.duckdb").is_file()
+def _is_run(path: object) -> bool:
+    return isinstance(path, str) and (Path(path) / "results.duckdb").is_file()
 
 
 def _quiet() -> None:

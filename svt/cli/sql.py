@@ -4,21 +4,27 @@
    the catalogs other_results and other_store.
 2. The text is a named query of sql/queries, with `name=value` parameters, or SQL that asks:
    select, from, describe, show, pivot, explain. With --unsafe it may attach and read other files.
-3. The result is printed as a table, CSV, JSON or Parquet. An error is one line and exit code 2.
+3. The result is printed as a table, CSV, JSON or Parquet, exactly or not at all
+   (svt/query/exact.py). An error is one line and exit code 2, Ctrl-C ends a query with 130.
 """
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
+from svt.cli.console import console, output, write
 from svt.db.damage import check_damage, files_of
 from svt.db.target import open_target
 from svt.errors import SvtError
+from svt.query.exact import check_format, frame_of, interruptible
 from svt.query.named import Query, list_queries, missing, run
+from svt.query.param import Param
+from svt.system.text import visible
 
 _EXAMPLES = """examples:
   svt-sql RUN summary
@@ -56,19 +62,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--list", action="store_true", help="the queries and their parameters")
     args = parser.parse_intermixed_args(argv)
-    try:
+    with console("svt-sql", "stopped"):
         if args.list:
-            print("\n".join(map(_describe, list_queries())))
+            write("\n".join(map(_describe, list_queries())) + "\n")
         elif args.target is None or args.query is None:
             raise SvtError("give a target and a query or SQL text; --list shows the queries")
         else:
             frame = answer(Path(args.target), args.query, args.params, args.unsafe, args.other)
             _print(frame, args.format)
-    except BrokenPipeError:
-        sys.stderr.close()
-    except SvtError as error:
-        print(f"svt-sql: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def answer(
@@ -102,6 +103,10 @@ def ask(
     except duckdb.CatalogException as error:
         told = "; ".join(filter(None, (_first_line(error), missing(con))))
         raise SvtError(f"SQL: {told}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise SvtError(
+            f"SQL: out of memory ({_first_line(error)[:120]}); ask for less at once"
+        ) from error
     except duckdb.Error as error:
         check_damage(error, files_of(con))
         raise SvtError(f"SQL: {_first_line(error)}") from error
@@ -126,12 +131,16 @@ def _rows(
     if not statements or kinds[-1] == "ATTACH":
         raise SvtError("SQL: this text gives no rows; write a select")
     for statement in statements[:-1]:
-        con.execute(statement).fetchall()
+        interruptible(con, partial(_run, con, statement))
     for name, path in con.execute(_WRITABLE).fetchall():
         raise SvtError(
             f"SQL: {name} would be writable; write ATTACH '{path}' AS {name} (READ_ONLY)"
         )
-    return con.sql(statements[-1], params=given or None).pl()
+    return frame_of(con, statements[-1], given)
+
+
+def _run(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> None:
+    con.execute(statement).fetchall()
 
 
 def _kind(statement: duckdb.Statement) -> str:
@@ -154,14 +163,21 @@ def _first_line(error: Exception) -> str:
 
 def _describe(query: Query) -> str:
     params = [
-        f"    {p.name} {p.type}{p.allowed}: {p.meaning}"
-        + (f" [= {p.default}]" if p.default else "")
+        f"    {p.name} {p.type}{p.allowed}: {p.meaning}{_described_default(p)}"
         for p in query.params
     ]
     return "\n".join([f"{query.name}: {query.purpose}", *params])
 
 
+def _described_default(param: Param) -> str:
+    if param.default is None:
+        return ""
+    value = "null" if param.fallback is None else param.fallback
+    return f" [= the {param.run}'s {param.key}, else {value}]" if param.key else f" [= {value}]"
+
+
 def _print(frame: pl.DataFrame, form: str) -> None:  # 3
+    check_format(frame, form)
     try:
         _print_as(frame, form)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -173,13 +189,14 @@ def _print(frame: pl.DataFrame, form: str) -> None:  # 3
 
 def _print_as(frame: pl.DataFrame, form: str) -> None:
     if form == "csv":
-        sys.stdout.write(frame.write_csv())
+        write(frame.write_csv(), required=True)
     elif form == "json":
-        sys.stdout.write(frame.write_json() + "\n")
+        write(frame.write_json() + "\n", required=True)
     elif form == "parquet":
         if sys.stdout.isatty():
             raise SvtError("Parquet is not for a terminal: redirect it, > FILE.parquet")
-        frame.write_parquet(sys.stdout.buffer)
+        with output(required=True):
+            frame.write_parquet(sys.stdout.buffer)
     else:
         with pl.Config(
             tbl_rows=-1,
@@ -190,8 +207,8 @@ def _print_as(frame: pl.DataFrame, form: str) -> None:
             tbl_hide_column_data_types=True,
             tbl_formatting="ASCII_MARKDOWN",
         ):
-            print(frame)
-        print(f"{frame.height} rows")
+            table = str(frame)
+        write(f"{visible(table)}\n{frame.height} rows\n", required=True)
 
 
 if __name__ == "__main__":

@@ -28,17 +28,19 @@ from svt.charts import export
 from svt.charts import sweep as sweep_chart
 from svt.charts.style import Chart, specification
 from svt.charts.sweep_roles import sweep_roles
+from svt.cli.own_files import JOB, KEYS, check_sweep_folder, is_job
 from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.query.named import run
 from svt.store.results import NAME as RESULTS
+from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside, write_atomically
 from svt.system.progress import say
 
 NAME = "sweep.duckdb"
-_JOB, _KEYS = "job.json", "keys.json"
+_NUMBER = "${hydra.job.num}"
 _OF_HYDRA = "multirun.yaml"
 
 folder: Path | None = None  # of the multirun in this process, if there is one
@@ -49,9 +51,16 @@ class SweepStart(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         global folder
-        folder = Path(config.hydra.sweep.dir)
+        at = Path(config.hydra.sweep.dir)
+        try:
+            _check_subdir(config)
+            check_sweep_folder(at)
+        except SvtError as error:  # Hydra would only warn of it
+            say(f"svt: {error}")
+            raise SystemExit(1) from error
+        folder = at
         folder.mkdir(parents=True, exist_ok=True)
-        for earlier in _said(folder).values():
+        for earlier in filter(is_job, _said(folder).values()):
             earlier.unlink()
         told: Any = OmegaConf.to_container(config.hydra.overrides.task)
         swept = [
@@ -59,7 +68,21 @@ class SweepStart(Callback):
             for override in OverridesParser.create().parse_overrides(told)
             if override.is_sweep_override()
         ]
-        write_atomically(folder / _KEYS, json.dumps({"keys": swept}).encode())
+        write_atomically(folder / KEYS, json.dumps({"keys": swept}).encode())
+
+
+def _check_subdir(config: DictConfig) -> None:
+    """SvtError for names of jobs' folders that are not their numbers, as nobody would find them."""
+    told: Any = OmegaConf.to_container(config.hydra.sweep)
+    if told["subdir"] != _NUMBER:
+        raise SvtError(
+            f"hydra.sweep.subdir={told['subdir']}: the folders of a sweep's jobs are their "
+            "numbers; leave it out, or choose where they stand with hydra.sweep.dir=DIR"
+        )
+
+
+def has_jobs(at: Path) -> bool:
+    return bool(_said(at))
 
 
 class Job:
@@ -83,22 +106,22 @@ class Job:
     def _write(self, status: str) -> None:
         self._at.mkdir(parents=True, exist_ok=True)
         content = {"status": status, "stores": self._stores, "values": self._values}
-        write_atomically(self._at / _JOB, json.dumps(content, default=str).encode())
+        write_atomically(self._at / JOB, json.dumps(content, default=str).encode())
 
 
 def collect(at: Path) -> bool:
     """Writes `at`/sweep.duckdb from the jobs below; returns whether every job is done."""
     jobs = {number: _job(path) for number, path in _said(at).items()}
     if not jobs:  # the sweep was refused before its first job
-        for file in (_KEYS, _OF_HYDRA):
+        for file in (KEYS, _OF_HYDRA):
             (at / file).unlink(missing_ok=True)
         with suppress(OSError):  # the folder holds what somebody else put there
             at.rmdir()
         return True
     try:
-        keys = json.loads((at / _KEYS).read_text())["keys"]
+        keys = json.loads((at / KEYS).read_text())["keys"]
     except (OSError, ValueError, KeyError, TypeError):
-        say(f"svt: {at / _KEYS} cannot be read, so the jobs cannot be put together; they are whole")
+        say(f"svt: {at / KEYS} cannot be read, so the jobs cannot be put together; they are whole")
         return False
     tables: dict[str, list[pl.DataFrame]] = {"run": []}
     for number, job in sorted(jobs.items()):  # 2
@@ -107,8 +130,8 @@ def collect(at: Path) -> bool:
         }
         try:
             results = _read(at / str(number) / RESULTS) if job["status"] == "done" else {}
-        except duckdb.Error as error:
-            told = f"its {RESULTS} cannot be read: {str(error).splitlines()[0]}"
+        except SvtError as error:
+            told = f"its {RESULTS} cannot be read: {error}"
             marks["status"] = job["status"] = told
             results = {}
         if results:
@@ -160,7 +183,7 @@ def _draw(at: Path, keys: list[str]) -> None:
 
 def _said(at: Path) -> dict[int, Path]:
     """What the jobs below left, by their numbers."""
-    found = at.glob(f"*/{_JOB}")
+    found = at.glob(f"*/{JOB}")
     return {int(path.parent.name): path for path in found if path.parent.name.isdecimal()}
 
 
@@ -170,14 +193,14 @@ def _job(path: Path) -> dict[str, Any]:
         job: dict[str, Any] = json.loads(path.read_text())
         return {"status": str(job["status"]), "stores": [], "values": dict(job["values"])} | job
     except (OSError, ValueError, KeyError, TypeError):
-        return {"status": f"its {_JOB} cannot be read", "stores": [], "values": {}}
+        return {"status": f"its {JOB} cannot be read", "stores": [], "values": {}}
 
 
 def _read(path: Path) -> dict[str, pl.DataFrame]:
     """The tables of a job's results; none if it left none."""
     if not path.is_file():
         return {}
-    with duckdb.connect(str(path), read_only=True) as con:
+    with reading_results(path) as con:
         names = [name for (name,) in con.execute("SHOW TABLES").fetchall()]
         return {name: con.table(name).pl() for name in names}
 

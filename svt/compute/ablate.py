@@ -12,7 +12,6 @@
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
@@ -26,8 +25,7 @@ from svt.compute.pairs import Integers
 from svt.compute.runner import Runner
 from svt.config import Head
 from svt.dataset.prompt import Prompt
-
-Kind = Literal["mean", "zero", "resample"]
+from svt.words import Replacement
 
 
 class Ablation:
@@ -37,7 +35,7 @@ class Ablation:
     """
 
     def __init__(
-        self, model: Model, prompts: Sequence[Prompt], kind: Kind, seed: int, batch_size: int
+        self, model: Model, prompts: Sequence[Prompt], kind: Replacement, seed: int, batch_size: int
     ) -> None:
         """`seed` draws whose z is taken when resampling."""
         by_length = sorted(range(len(prompts)), key=lambda i: (len(prompts[i].tokens), i))
@@ -124,7 +122,7 @@ def _ablated(
         yield from _ablated(batch, layer + 1, behind, sets, same)
 
 
-def _stand_in(z: Tensor, like: Alike, others: Integers, kind: Kind) -> Tensor:
+def _stand_in(z: Tensor, like: Alike, others: Integers, kind: Replacement) -> Tensor:
     """Step 1 for one layer, z: [token, head, r], prompt by prompt; others: [token]."""
     if kind == "zero":
         return torch.zeros_like(z)

@@ -16,7 +16,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,9 +30,8 @@ from svt.compute.edits import Batch
 from svt.compute.projection import Projection
 from svt.compute.runner import Hook, Runner
 from svt.compute.single_heads import HOOKS, PARTS, SingleHeads, weight
-from svt.words import Scope
+from svt.words import Base, Scope
 
-Base = Literal["live", "clean"]
 Z, POST_SCALE, ADDED = "attn.hook_z", "ln1_post.hook_scale", "hook_attn_out"
 X, SCALE = "ln1.hook_normalized", "ln1.hook_scale"
 

@@ -33,7 +33,7 @@ def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
         if not prompt.answer:
             continue
         if not prompt.distractor:
-            correct[row] = int((x @ w_u + b_u).argmax()) in prompt.answer
+            correct[row] = int(model.logits(x).argmax()) in prompt.answer
         else:
             both, n = [*prompt.answer, *prompt.distractor], len(prompt.answer)
             logits = model.capped(x @ w_u[:, both] + b_u[both]).tolist()

@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.changed_runs import Base, Change, ChangedRuns, Seen
+from svt.compute.changed_runs import Change, ChangedRuns, Seen
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD
 from svt.compute.edits import Batch, Edits, Variant, batches, random_slices
 from svt.compute.runner import Runner
+from svt.words import Base
 
 __all__ = ["Edits", "Variant", "intervene", "random_slices"]
 

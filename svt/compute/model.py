@@ -119,7 +119,15 @@ class Model:
         return self.capped(x @ w_u + b_u)
 
     def capped(self, logits: Tensor) -> Tensor:
-        """Return logits as the model gives them, after its final soft cap if it has one."""
+        """Return logits as the model gives them, after its final soft cap if it has one.
+
+        Raises SvtError where they are not finite.
+        """
+        if not logits.isfinite().all():
+            raise SvtError(
+                "the logits of this model are not finite; look at its checkpoint for weights that "
+                "are not finite, or take model.dtype=float32"
+            )
         cap = self.logit_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 

@@ -8,8 +8,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from svt.config import DatasetConfig
+from svt.config import DatasetConfig, StoredConfig
 from svt.dataset.gendered_pronoun import gendered_pronoun_files, gendered_pronoun_prompts
 from svt.dataset.greater_than import greater_than_files, greater_than_prompts
 from svt.dataset.hub import hub_prompts
@@ -36,7 +37,7 @@ __all__ = [
     "role_labels",
 ]
 
-_BUILDERS = {
+_BUILDERS: Mapping[str, Callable[[Any, Tokenizer], Dataset]] = {
     "ioi": ioi_prompts,
     "greater_than": greater_than_prompts,
     "gendered_pronoun": gendered_pronoun_prompts,
@@ -44,11 +45,11 @@ _BUILDERS = {
     "hub": hub_prompts,
     "text": text_prompts,
 }
-_FILES: Mapping[str, Callable[[DatasetConfig], tuple[Path, ...]]] = {
+_FILES: Mapping[str, Callable[[Any], tuple[Path, ...]]] = {
     "ioi": ioi_files,
     "greater_than": greater_than_files,
     "gendered_pronoun": gendered_pronoun_files,
-    "file": lambda config: (expanded(config.path or ""),),
+    "file": lambda config: (expanded(config.path),),
     "text": lambda config: (text_file(config),),
 }
 
@@ -57,7 +58,7 @@ def load_prompts(
     config: DatasetConfig, tokenizer: Tokenizer, stored: Dataset | None = None
 ) -> Dataset:
     """The prompts of this shard by ascending prompt_id; SvtError if a file of it is wrong."""
-    if stored is None:
+    if not isinstance(config, StoredConfig):
         tokenizer = tokenizer.with_bos(config.bos)
     whole = stored or _BUILDERS[config.name](config, tokenizer)  # 1
     for one, other in pairwise(prompt.prompt_id for prompt in whole.prompts):

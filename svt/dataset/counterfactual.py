@@ -16,12 +16,14 @@ prompt_id, template, nouns and roles:
 from collections.abc import Collection
 from dataclasses import replace
 
-from svt.config import DatasetConfig
+from svt.config import GeneratedConfig
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
 
 
-def linked(changed: Prompt, original: Prompt, config: DatasetConfig, at: Collection[str]) -> Prompt:
+def linked(
+    changed: Prompt, original: Prompt, config: GeneratedConfig, at: Collection[str]
+) -> Prompt:
     """`changed` as the counterfactual; SvtError unless tokens differ at most at the roles `at`."""
     places = {original.roles[role] for role in at}
     same = len(changed.tokens) == len(original.tokens) and all(

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from svt.config import DatasetConfig
+from svt.config import GeneratedConfig
 from svt.errors import SvtError
 from svt.system.memory import limits
 from svt.system.progress import Progress
@@ -22,7 +22,7 @@ Words = tuple[str, ...]
 
 
 def draw(
-    config: DatasetConfig,
+    config: GeneratedConfig,
     turns: Sequence[Turn],
     n_distinct: Callable[[Turn], int],
     words: Callable[[random.Random, Turn], Words],
@@ -32,8 +32,6 @@ def draw(
 
     `n_distinct` says how many combinations of words a turn has, `told` what they are made from.
     """
-    if config.n_prompts is None:
-        raise SvtError(f"dataset.n_prompts=null: dataset={config.name} needs a number of prompts")
     most = min(n_distinct(turn) * len(turns) + i for i, turn in enumerate(turns))  # 2
     if config.n_prompts > most:
         raise SvtError(
@@ -54,6 +52,6 @@ def draw(
                 progress.advance(1)
 
 
-def other_draw(config: DatasetConfig, prompt_id: int) -> random.Random:
+def other_draw(config: GeneratedConfig, prompt_id: int) -> random.Random:
     """For the words of one prompt's counterfactual, whatever else is drawn."""
     return random.Random(f"{config.counterfactual} {config.seed} {prompt_id}")

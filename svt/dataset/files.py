@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from svt.config import DatasetConfig
+from svt.config import GeneratedConfig
 from svt.errors import SvtError
 from svt.paths import conf_dir, expanded
 
 
-def given_or_shipped(config: DatasetConfig, **shipped: str) -> tuple[Path, ...]:
+def given_or_shipped(config: GeneratedConfig, **shipped: str) -> tuple[Path, ...]:
     """The file of every key; a null in the configuration means the one that svt ships."""
     folder = conf_dir() / "dataset" / config.name
     given = ((getattr(config, key), file) for key, file in shipped.items())

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from svt.config import DatasetConfig
+from svt.config import GenderedPronounConfig
 from svt.dataset.counterfactual import linked
 from svt.dataset.draw import Words, draw, other_draw
 from svt.dataset.files import given_or_shipped
@@ -27,14 +27,14 @@ SLOTS = ("{name}",)
 Turn = tuple[Template, str]
 
 
-def gendered_pronoun_files(config: DatasetConfig) -> tuple[Path, ...]:
+def gendered_pronoun_files(config: GenderedPronounConfig) -> tuple[Path, ...]:
     """Templates, names, nouns."""
     return given_or_shipped(
         config, templates="templates.txt", names="names.yaml", nouns="nouns.yaml"
     )
 
 
-def gendered_pronoun_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer) -> Dataset:
     """`dataset.n_prompts` distinct prompts, the same for the same seed and files."""
     templates_file, names_file, nouns_file = gendered_pronoun_files(config)
     all_nouns = read_nouns(nouns_file)

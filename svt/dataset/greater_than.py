@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svt.config import DatasetConfig
+from svt.config import GreaterThanConfig
 from svt.dataset.counterfactual import linked
 from svt.dataset.draw import Words, draw
 from svt.dataset.files import given_or_shipped
@@ -39,12 +39,12 @@ class Years:
     asked: Sequence[tuple[str, str]]
 
 
-def greater_than_files(config: DatasetConfig) -> tuple[Path, ...]:
+def greater_than_files(config: GreaterThanConfig) -> tuple[Path, ...]:
     """Templates and nouns."""
     return given_or_shipped(config, templates="templates.txt", nouns="nouns.yaml")
 
 
-def greater_than_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dataset:
     """`dataset.n_prompts` distinct prompts, the same for the same seed and files."""
     templates_file, nouns_file = greater_than_files(config)
     all_nouns = read_nouns(nouns_file)

@@ -4,7 +4,8 @@
    dataset.revision; its local cache where the hub cannot be reached. It runs no code of the set.
 2. The columns tell how its rows are laid out:
    - prompt, choices, answerKey, as in mib-bench/ioi: choices[answerKey] is the answer and the other
-     choice the distractor, each with or without a space before it; the key is a number or its text;
+     choice the distractor, each with or without a space before it; the key is a number, its text,
+     or the text of the choice;
    - ioi_sentences, as in fahamu/ioi: a whole sentence, whose last word is the answer; the
      distractor is the one capitalised word that stands in it twice;
    - text or tokens: those of a prompt file (prompt_file.py), but for prompt_id.
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from svt.config import DatasetConfig
+from svt.config import HubConfig
 from svt.dataset.prompt import Dataset, Prompt, name_roles
 from svt.dataset.prompt_file import COLUMNS, Wrong, make_prompt
 from svt.dataset.table import given
@@ -31,7 +32,7 @@ from svt.paths import expanded
 Values = dict[str, Any]
 
 
-def hub_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
     """The prompts of a set; SvtError when it cannot be had, or has none that are of use."""
     prompts: list[Prompt] = []
     problems, n_read = Counter[str](), 0
@@ -55,20 +56,27 @@ def hub_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
     return Dataset(tuple(prompts), notes)
 
 
-def _rows(config: DatasetConfig) -> Iterator[Mapping[str, Any]]:
+def _rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
     """Step 1."""
     try:
         from datasets import config as library
         from datasets import load_dataset
+        from datasets.utils import (
+            are_progress_bars_disabled,
+            disable_progress_bars,
+            enable_progress_bars,
+        )
     except ImportError as error:
         raise SvtError("dataset=hub needs the library datasets: pip install datasets") from error
-    path, unreached = expanded(str(config.path)), None
+    path, unreached = expanded(config.path), None
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()
     if not path.is_dir():
         unreached = _unreached(config)
         library.HF_HUB_OFFLINE = unreached is not None
     try:
         found = load_dataset(
-            str(path) if path.is_dir() else str(config.path),
+            str(path) if path.is_dir() else config.path,
             split=config.split,
             revision=config.revision,
         )
@@ -78,17 +86,20 @@ def _rows(config: DatasetConfig) -> Iterator[Mapping[str, Any]]:
             f"dataset.path={config.path}, split {config.split}: {reason}. Without a network, fetch "
             "the set's files where there is one and give their folder: dataset.path=DIR"
         ) from error
+    finally:
+        if not quiet:
+            enable_progress_bars()
     yield from found
 
 
-def _unreached(config: DatasetConfig) -> Exception | None:
+def _unreached(config: HubConfig) -> Exception | None:
     """Why the hub does not answer; asked once, where the library would ask for minutes."""
     import huggingface_hub as hub
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         url = hub.hf_hub_url(
-            str(config.path), "README.md", repo_type="dataset", revision=config.revision
+            config.path, "README.md", repo_type="dataset", revision=config.revision
         )
         hub.get_hf_file_metadata(url)
     except HfHubHTTPError:  # an answer, too, of which the library says more
@@ -98,17 +109,16 @@ def _unreached(config: DatasetConfig) -> Exception | None:
     return None
 
 
-def _prompt(
-    row: Mapping[str, Any], index: int, config: DatasetConfig, tokenizer: Tokenizer
-) -> Prompt:
+def _prompt(row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: Tokenizer) -> Prompt:
     """Step 2: the row as its columns tell; Wrong says why it is of no use."""
     if {"prompt", "choices", "answerKey"} <= row.keys():
         text, choices = row["prompt"], row["choices"]
-        key = {"0": 0, "1": 1}.get(row["answerKey"], row["answerKey"])
         told = [text, *choices] if isinstance(choices, list) else []
-        if [type(word) for word in told] != [str] * 3 or key not in (0, 1):
+        names = [word.strip() for word in told[1:] if isinstance(word, str)]
+        key = _key(row["answerKey"], names)
+        if [type(word) for word in told] != [str] * 3 or key is None:
             raise Wrong("there must be a prompt, two choices, and answerKey 0 or 1")
-        io, subject = choices[int(key)].strip(), choices[1 - int(key)].strip()
+        io, subject = names[key], names[1 - key]
         return _ioi(
             given({"text": text, "template": row.get("template")}), io, subject, index, tokenizer
         )
@@ -128,6 +138,14 @@ def _prompt(
         f"dataset.path={config.path} has the columns {', '.join(row)}, which are not those of an "
         "IOI set: prompt, choices and answerKey, or ioi_sentences, or those of a prompt file"
     )
+
+
+def _key(given: Any, names: Sequence[str]) -> int | None:
+    """The number of the choice that a row's key names, if it names one."""
+    said = str(given).strip()
+    if said in names:
+        return names.index(said)
+    return {"0": 0, "1": 1}.get(said)
 
 
 def _ioi(values: Values, io: str, subject: str, index: int, tokenizer: Tokenizer) -> Prompt:

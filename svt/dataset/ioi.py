@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from svt.config import DatasetConfig
+from svt.config import IoiConfig
 from svt.dataset.counterfactual import linked
 from svt.dataset.draw import Words, draw, other_draw
 from svt.dataset.files import given_or_shipped
@@ -31,14 +31,14 @@ SLOTS = ("{A}", "{B}", "{B}")
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
 
-def ioi_files(config: DatasetConfig) -> tuple[Path, ...]:
+def ioi_files(config: IoiConfig) -> tuple[Path, ...]:
     """Templates, names, nouns."""
     return given_or_shipped(
         config, templates="templates.txt", names="names.txt", nouns="nouns.yaml"
     )
 
 
-def ioi_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
     """`dataset.n_prompts` distinct prompts, the same for the same seed and files."""
     templates_file, names_file, nouns_file = ioi_files(config)
     all_nouns = read_nouns(nouns_file)

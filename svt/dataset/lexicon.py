@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,7 +14,7 @@ from svt.errors import SvtError
 def read_nouns(path: Path, key: str = "dataset.nouns") -> dict[str, list[str]]:
     """Kind of noun -> words; each kind is a placeholder of the templates. `key` named the file."""
     try:
-        tree = yaml.safe_load(read_text(path, key))
+        tree = yaml.load(read_text(path, key), _Once)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SvtError(f"{key} {path} is not YAML: {error}") from error
     if not isinstance(tree, dict) or not tree:
@@ -29,6 +30,17 @@ def read_nouns(path: Path, key: str = "dataset.nouns") -> dict[str, list[str]]:
             if words.count(word) > 1:
                 raise SvtError(f"{key} {path}: {kind} has {word} twice")
     return tree
+
+
+class _Once(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads YAML whose mappings have each key once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        tree = super().construct_mapping(node, deep)
+        if len(tree) < len(node.value):
+            names = [name.value for name, _ in node.value]
+            raise ValueError(f"{max(names, key=names.count)!r} stands twice in one mapping")
+        return tree
 
 
 def usable_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, int], tuple[str, ...]]:

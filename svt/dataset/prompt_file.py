@@ -1,6 +1,8 @@
 """Prompts from a file: JSONL, CSV or Parquet, one row a prompt.
 
-1. Read the rows. A column is one of COLUMNS; a null is the same as no value.
+1. Read the rows. A column is one of COLUMNS; a null is the same as no value. A table with the
+   columns of EAP_COLUMNS, as EAP and EAP-IG read them, is taken as it is: `clean` is the text,
+   answer and distractor are token ids of the model, other columns are left out with a note.
 2. Check every row and make its prompt:
    - `tokens` are the prompt, or else `text` as the tokenizer encodes it, with a BOS token before it
      where dataset.bos says so;
@@ -14,13 +16,13 @@
 4. Keep the first dataset.n_prompts rows and sort them by prompt_id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from svt.config import DatasetConfig
+from svt.config import PromptFileConfig
 from svt.dataset.prompt import Dataset, Prompt, token_set
-from svt.dataset.table import read_rows
+from svt.dataset.table import Row, read_rows
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import SvtError
 from svt.paths import expanded
@@ -36,6 +38,8 @@ COLUMNS = (
     "pattern",
 )
 TEXT_COLUMNS = ("text", "template", "pattern")
+EAP_COLUMNS = {"answer": "correct_idx", "distractor": "incorrect_idx", "text": "clean"}
+PANDAS_INDEX = ("", "__index_level_0__", "Unnamed: 0")
 LAST_PROMPT_ID = 2**31 - 1
 SHOWN = 10
 
@@ -44,10 +48,8 @@ class Wrong(Exception):
     """What is wrong with a row."""
 
 
-def file_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
     """The prompts of dataset.path; SvtError lists every row that is wrong."""
-    if config.path is None:
-        raise SvtError("dataset=file needs a file: add dataset.path=FILE")
     path = expanded(config.path)
     rows = read_rows(path)  # 1
     if not rows:
@@ -69,7 +71,7 @@ def file_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
     if problems:  # 3
         raise SvtError(_told(path, problems, len(rows)))
     kept = prompts[: config.n_prompts]  # 4
-    notes = _notes(kept, tokenizer)
+    notes = _notes(kept, tokenizer) + _eap_notes(rows, kept)
     if tokenizer.prefix and any({"text", "roles"} <= row.values.keys() for row in rows):
         notes += ("a BOS token stands before each text; the roles of the file are counted without",)
     if config.n_prompts is not None and len(kept) < config.n_prompts:
@@ -91,15 +93,18 @@ def _told(path: Path, problems: Mapping[str, list[str]], n_rows: int) -> str:
 
 def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> Prompt:
     """Step 2 for the values of row `index`; Wrong says the first thing that is wrong with them."""
-    for name in values:
-        if name not in COLUMNS:
-            raise Wrong(f"unknown column {name!r}; known: {', '.join(COLUMNS)}")
+    ids: dict[str, list[int]] = {}
+    if is_eap(values):
+        ids = {name: _given_ids(values, name, tokenizer) for name in ("answer", "distractor")}
+        values = {"text": values["clean"]}
+    _check_columns(values)
     for name in TEXT_COLUMNS:
         if name in values:
             _check_text(name, values[name])
     text, tokens = _tokens(values, tokenizer)
     answer, distractor = (
-        _token_ids(values, name, text, tokenizer) for name in ("answer", "distractor")
+        ids[name] if ids else _token_ids(values, name, text, tokenizer)
+        for name in ("answer", "distractor")
     )
     if distractor and not answer:
         raise Wrong("a distractor without an answer")
@@ -123,6 +128,38 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
         values.get("template"),
         values.get("pattern"),
     )
+
+
+def is_eap(values: Mapping[str, Any]) -> bool:
+    """Return whether the values are those of a row for EAP."""
+    return set(EAP_COLUMNS.values()) <= values.keys()
+
+
+def _check_columns(values: Mapping[str, Any]) -> None:
+    for name in values:
+        if name in PANDAS_INDEX:
+            raise Wrong(
+                f"column {name!r} is the index that pandas writes; write the file with index=False"
+            )
+        if name not in COLUMNS:
+            both = ", or " + ", ".join(EAP_COLUMNS.values()) if "clean" in values else ""
+            raise Wrong(f"unknown column {name!r}; known: {', '.join(COLUMNS)}{both}")
+
+
+def _given_ids(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) -> list[int]:
+    """The token ids of the answers or distractors of a row for EAP."""
+    column = EAP_COLUMNS[name]
+    given = values[column]
+    ids = given if isinstance(given, list) else [given]
+    if not ids or not all(_is_int(token) for token in ids):
+        raise Wrong(f"{column} must be a token id or a list of them, not {given!r:.80}")
+    for token in ids:
+        if not tokenizer.has(token):
+            raise Wrong(
+                f"{column} has the token id {token}, which is outside the vocabulary of "
+                f"{tokenizer.vocab_size} tokens; the ids must be those of this model"
+            )
+    return ids
 
 
 def _check_text(name: str, value: Any) -> None:
@@ -251,6 +288,22 @@ def _notes(prompts: list[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
     return (
         f"{inside} of {len(prompts)} answers are tokens without a leading space; "
         'if a word follows, write it as " word"',
+    )
+
+
+def _eap_notes(rows: Sequence[Row], kept: Sequence[Prompt]) -> tuple[str, ...]:
+    """What a reader must know of a table for EAP: ids of another model give other words."""
+    columns = dict.fromkeys(name for row in rows if is_eap(row.values) for name in row.values)
+    if not columns or not kept:
+        return ()
+    others = [repr(name) for name in columns if name not in EAP_COLUMNS.values()]
+    left_out = f"; columns left out: {', '.join(others)}" if others else ""
+    answer, distractor = (
+        "|".join(map(repr, texts)) for texts in (kept[0].answer_texts, kept[0].distractor_texts)
+    )
+    return (
+        f"read as a table for EAP{left_out}; in this model the token ids of its first row are "
+        f"{answer} (correct) and {distractor} (incorrect)",
     )
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import duckdb
 
-from svt.config import DatasetConfig
+from svt.config import StoredConfig
 from svt.dataset import Dataset, Prompt, Tokenizer
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.paths import expanded, sql_dir
 
 
-def stored_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
     """The prompts and the notes of dataset.path; SvtError when it has none for this model."""
     text = (sql_dir() / "store" / "prompts.sql").read_text(encoding="utf-8")
-    with open_target(expanded(str(config.path))) as con:  # 1
+    with open_target(expanded(config.path)) as con:  # 1
         try:
             found = con.execute(text, {"n_prompts": config.n_prompts})
         except duckdb.CatalogException as error:
@@ -43,7 +43,7 @@ def _prompt(row: dict[str, Any]) -> Prompt:
     return Prompt(**row | read | {"roles": row["roles"] or {}})
 
 
-def _check_tokens(config: DatasetConfig, prompts: Sequence[Prompt], tokenizer: Tokenizer) -> None:
+def _check_tokens(config: StoredConfig, prompts: Sequence[Prompt], tokenizer: Tokenizer) -> None:
     """Step 2."""
     for prompt in prompts:
         for token_id, text in (

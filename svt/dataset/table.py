@@ -1,7 +1,8 @@
 """The rows of a JSONL, CSV or Parquet file as Python values, each with where it stands.
 
 In CSV every cell is text: an empty one is no value, `tokens` and `roles` are JSON (a list, an
-object), `answer` and `distractor` may be (a list of texts) and `prompt_id` is an integer. Parquet
+object), `answer` and `distractor` may be (a list of texts), and `prompt_id`, `correct_idx` and
+`incorrect_idx` are integers (the last two may be lists). Parquet
 may have lists, structs and maps, or the same JSON.
 """
 
@@ -19,6 +20,7 @@ from svt.errors import SvtError
 
 JSON_COLUMNS = ("tokens", "roles")
 LIST_COLUMNS = ("answer", "distractor")
+INTEGER_COLUMNS = ("prompt_id", "correct_idx", "incorrect_idx")
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,7 @@ def _csv(path: Path) -> list[Row]:
     reader = csv.reader(source, strict=True)
     try:
         header = next(reader, [])
-        repeated = {name for name in header if header.count(name) > 1}
-        if repeated:
-            raise SvtError(f"dataset.path {path}: column {min(repeated)!r} is there more than once")
+        _check_once(path, header)
         for cells in reader:
             where = f"line {reader.line_num}"
             if not cells:
@@ -86,10 +86,20 @@ def _parquet(path: Path) -> list[Row]:
 
     content = io.BytesIO(read_bytes(path, "dataset.path"))
     try:
-        records = parquet.read_table(content).to_pylist(maps_as_pydicts="strict")
+        file = parquet.ParquetFile(content)
+        _check_once(path, file.schema_arrow.names)
+        records = file.read().to_pylist(maps_as_pydicts="strict")
+    except SvtError:
+        raise
     except Exception as error:  # what a damaged file makes it raise has no common base
         raise SvtError(f"dataset.path {path} is not a sound Parquet file: {error}") from error
     return [_parsed(f"row {i}", record) for i, record in enumerate(records, 1)]
+
+
+def _check_once(path: Path, columns: list[str]) -> None:
+    repeated = {name for name in columns if columns.count(name) > 1}
+    if repeated:
+        raise SvtError(f"dataset.path {path}: column {min(repeated)!r} is there more than once")
 
 
 def _parsed(where: str, values: dict[str, Any]) -> Row:
@@ -103,15 +113,16 @@ def _parsed(where: str, values: dict[str, Any]) -> Row:
                 return Row(where, problem=f"{name}: {error}")
     if isinstance(parsed.get("roles"), dict):  # a struct has a field for every role of the file
         parsed["roles"] = given(parsed["roles"])
-    for name in LIST_COLUMNS:
-        if isinstance(parsed.get(name), str) and parsed[name].startswith('["'):
+    for name in (*LIST_COLUMNS, *INTEGER_COLUMNS):
+        start = '["' if name in LIST_COLUMNS else "["
+        if isinstance(parsed.get(name), str) and parsed[name].startswith(start):
             try:
                 parsed[name] = load_json(parsed[name])
             except ValueError as error:
                 return Row(where, problem=f"{name}: {error}")
-    prompt_id = parsed.get("prompt_id")
-    if isinstance(prompt_id, str) and re.fullmatch("[0-9]{1,20}", prompt_id):
-        parsed["prompt_id"] = int(prompt_id)
+    for name in INTEGER_COLUMNS:
+        if isinstance(parsed.get(name), str) and re.fullmatch("[0-9]{1,20}", parsed[name]):
+            parsed[name] = int(parsed[name])
     return Row(where, parsed)
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from svt.config import DatasetConfig
+from svt.config import TextConfig
 from svt.dataset.files import numbered_lines, read_text
 from svt.dataset.prompt import Dataset, Prompt
 from svt.dataset.tokenizer import Tokenizer
@@ -19,14 +19,14 @@ from svt.errors import SvtError
 from svt.paths import conf_dir, expanded
 
 
-def text_file(config: DatasetConfig) -> Path:
+def text_file(config: TextConfig) -> Path:
     """dataset.path; null means the text in the bundled model's language that svt ships."""
     if config.path is not None:
         return expanded(config.path)
     return conf_dir() / "dataset" / "text" / "ioi-mini.txt"
 
 
-def text_prompts(config: DatasetConfig, tokenizer: Tokenizer) -> Dataset:
+def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
     """Prompts of at most dataset.n_tokens tokens, without roles; notes count the shorter ones."""
     path = text_file(config)
     prompts: list[Prompt] = []

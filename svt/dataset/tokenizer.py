@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import tokenizers
 
 from svt.errors import SvtError
+from svt.words import BosChoice
 
 _METASPACE = "\u2581"
 
@@ -81,7 +81,7 @@ class Tokenizer:
         token = model.get("unk_token")
         return None if token is None else self._inner.token_to_id(token)
 
-    def with_bos(self, bos: Literal["auto", "always", "never"]) -> "Tokenizer":
+    def with_bos(self, bos: BosChoice) -> "Tokenizer":
         """Step 2: this tokenizer with the prefix of dataset.bos; SvtError if there is no token."""
         other = copy(self)
         other.prefix = ()

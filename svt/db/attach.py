@@ -10,14 +10,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
 
 from svt.db.catalog import create_tables, lending, quoted, tables
+from svt.db.files import check_file, check_name, unreadable
 from svt.db.identity import check_schema
 from svt.db.parquet import attach_folder, is_export
+from svt.db.trusted import check_code, check_columns
 from svt.db.union import by_prompts, check_alike, together
 from svt.errors import SvtError
 
@@ -48,18 +50,17 @@ def attach_file(
     con: duckdb.DuckDBPyConnection, catalog: str, path: Path, writable: bool = False
 ) -> None:
     """Attach a file, a store or results; SvtError when it is missing or is no database."""
-    kind = "results" if "results" in catalog else "store"
-    if not writable and not path.is_file():
-        raise SvtError(f"{path}: no such {kind} file; give an existing run folder or store")
+    kind: Literal["store", "results"] = "results" if "results" in catalog else "store"
+    if writable:
+        check_name(path)
+        con.execute(f"ATTACH '{quoted(path)}' AS {catalog}")
+        return
+    check_file(path, kind)
     try:
-        con.execute(f"ATTACH '{quoted(path)}' AS {catalog}{'' if writable else ' (READ_ONLY)'}")
+        con.execute(f"ATTACH '{quoted(path)}' AS {catalog} (READ_ONLY)")
     except duckdb.Error as error:
-        if writable:  # a full disk, which who writes tells
-            raise
-        raise SvtError(
-            f"{path} is not a {kind} that svt can read ({str(error).splitlines()[0]}); is another "
-            "process writing it? If not, move it away and make it anew"
-        ) from error
+        raise unreadable(path, kind, error) from error
+    check_code(con, catalog, path, kind)
 
 
 def dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> dict[str, Any]:
@@ -67,17 +68,24 @@ def dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> dict
     try:
         rows = con.sql(f"SELECT * FROM {catalog}.dump").pl().to_dicts()
     except duckdb.Error as error:
+        raise unreadable(path, "store", error) from error
+    if len(rows) != 1:
+        many = "is empty" if not rows else f"has {len(rows)} rows"
         raise SvtError(
-            f"{path} is not a store that svt can read ({str(error).splitlines()[0]}); "
-            "move it away and dump again"
-        ) from error
-    if not rows:
-        raise SvtError(
-            f"{path} is not a whole store (its table dump is empty); move it away and dump again"
+            f"{path} is not a whole store (its table dump {many}); move it away and dump again"
         )
     row: dict[str, Any] = rows[0]
-    check_schema(path, row["svt_version"], row["schema_version"])
+    if {"svt_version", "schema_version"} <= row.keys():
+        check_schema(path, row["svt_version"], row["schema_version"])
+    if catalog_is_file(con, catalog):
+        check_columns(con, catalog, path)
     return row
+
+
+def catalog_is_file(con: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+    """Return whether a catalog is a file, not one of views over files."""
+    asked = "SELECT path IS NOT NULL FROM duckdb_databases() WHERE database_name = ?"
+    return con.execute(asked, [catalog]).fetchall() == [(True,)]
 
 
 def _attach_union(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:

@@ -8,6 +8,8 @@
    conf/dataset/*/head_patterns.csv.
 4. A name is a table or nothing: a Python variable of that name is not looked at. DuckDB draws no
    progress bar, which would stand among the rows on stdout.
+5. Then the connection is shut (svt/db/files.py): SQL of a configuration or of a user reads no other
+   file, whatever it says.
 """
 
 import csv
@@ -17,6 +19,7 @@ import duckdb
 
 from svt.db.attach import attach_file, attach_stores
 from svt.db.catalog import catalogs, create_tables, has_table, lending, quoted, using
+from svt.db.files import database, shut
 from svt.db.stores import Stores
 from svt.paths import conf_dir, sql_dir
 
@@ -33,13 +36,17 @@ __all__ = [
 
 
 def connect(
-    stores: Stores | None, results: Path | None = None, results_writable: bool = False
+    stores: Stores | None,
+    results: Path | None = None,
+    results_writable: bool = False,
+    stay_open: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory connection with the files attached; SvtError when one cannot be opened.
 
-    Stores without a path give the tables of a store without rows; with None there are none.
+    Stores without a path give the tables of a store without rows; with None there are none. With
+    `stay_open` step 5 is left to the caller.
     """
-    con = duckdb.connect(config={"python_enable_replacements": "false"})  # 4
+    con = database()  # 4
     con.execute("SET enable_progress_bar = false")
     try:
         if results is not None:  # 1
@@ -48,6 +55,8 @@ def connect(
             attach_stores(con, "store", stores.paths)
         search(con)  # 2
         load_macros(con)  # 3
+        if not stay_open:
+            shut(con)  # 5
     except BaseException:
         con.close()
         raise

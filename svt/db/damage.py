@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from svt.db.catalog import quoted
+from svt.db.files import database
 from svt.errors import SvtError
 
 _SAID = ("Corrupt database file", "Could not read enough bytes")
@@ -36,7 +37,7 @@ def files_of(con: duckdb.DuckDBPyConnection) -> list[Path]:
 
 
 def _read(file: Path) -> None:
-    with duckdb.connect() as con:
+    with database() as con:
         con.execute(f"ATTACH '{quoted(file)}' AS held (READ_ONLY)")
         names = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'held'")
         for (name,) in names.fetchall():

@@ -18,6 +18,8 @@ from typing import Any
 import duckdb
 
 from svt.db.attach import attach_stores, dump_row
+from svt.db.damage import check_damage
+from svt.db.files import database, unreadable
 from svt.db.parquet import is_export
 from svt.errors import SvtError
 from svt.paths import expanded
@@ -50,7 +52,12 @@ class Stores:
         """Return the stores that `to_text` wrote down."""
         if text is None:
             return cls(())
-        return cls.of(map(Path, json.loads(text)) if text.startswith("[") else Path(text))
+        if not text.startswith("["):
+            return cls.of(Path(text))
+        names = read_json(text, "store_path of the results")
+        if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+            raise SvtError(f"store_path of the results names no store ({text:.60}); run anew")
+        return cls.of(map(Path, names))
 
     def to_text(self) -> str | None:
         """Return whole paths as results name them (step 3); None for no store."""
@@ -71,10 +78,14 @@ class Stores:
     @cached_property
     def _facts(self) -> tuple[dict[str, Any], frozenset[int]]:
         """The row `dump` and the prompt_ids, read together."""
-        with duckdb.connect() as con:
+        with database() as con:
             attach_stores(con, "store", self.paths)
             row = dump_row(con, "store", self)
-            prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+            try:
+                prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+            except duckdb.Error as error:
+                check_damage(error, self.paths)
+                raise unreadable(self, "store", error) from error
         return row, frozenset(prompt_id for (prompt_id,) in prompts)
 
     @property
@@ -93,18 +104,27 @@ class Stores:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration of the dump, as plain values."""
-        config: dict[str, Any] = json.loads(self.dump["config"])
+        config: dict[str, Any] = read_json(self.dump["config"], f"{self}: dump.config")
         return config
 
     @property
     def notes(self) -> list[str]:
         """Remarks made at the dump, and which shards are missing."""
-        return json.loads(self.dump["notes"] or "[]")
+        notes: list[str] = read_json(self.dump["notes"] or "[]", f"{self}: dump.notes")
+        return notes
 
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of layers and of heads a layer."""
         return self.dump["n_layers"], self.dump["n_heads"]
+
+
+def read_json(text: str, what: str) -> Any:
+    """The value of a JSON text in a file of somebody; SvtError says `what` is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise SvtError(f"{what} is no JSON ({text!r:.60}); make it anew") from error
 
 
 def _expand(names: object) -> tuple[Path, ...] | None:

@@ -7,8 +7,11 @@
 3. Another target is opened beside it as the catalogs `other_results` and `other_store`.
 4. Everything is read-only, and afterwards the connection opens no other file or address, unless
    that is asked for.
+5. A question takes MOST_BYTES of memory at most, and half of what there is; beyond that DuckDB
+   sorts on the disk, in the folder for temporary files.
 """
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +19,15 @@ from pathlib import Path
 import duckdb
 
 from svt.db.attach import attach_file, attach_stores
+from svt.db.catalog import quoted, tables
 from svt.db.connect import connect
+from svt.db.files import check_file, database, shut, unreadable
 from svt.db.stores import Stores
+from svt.db.trusted import check_code
 from svt.errors import SvtError
+from svt.system.memory import limits
 
+MOST_BYTES = 4 * 10**9
 _IN_FOLDER = ("results.duckdb", "sweep.duckdb")
 
 
@@ -31,7 +39,7 @@ def open_target(
 
     With `unsafe`, statements may read other files and addresses. `other` is a second target.
     """
-    con = connect(*files_of(target))
+    con = connect(*files_of(target), stay_open=True)
     with con:
         if other is not None:
             stores, results = files_of(other)
@@ -39,9 +47,13 @@ def open_target(
                 attach_file(con, "other_results", results)  # 3
             if stores is not None:
                 attach_stores(con, "other_store", stores.paths)
-        if not unsafe:
-            con.execute("SET enable_external_access = false")  # 4
-        con.execute("SET lock_configuration = true")  # logging and profiling write files, too
+        most = min(MOST_BYTES, limits().total // 2)
+        con.execute(f"SET memory_limit = '{most} B'")  # 5
+        con.execute("SET temp_directory = ?", [str(Path(tempfile.gettempdir()) / "svt-sql")])
+        if unsafe:
+            con.execute("SET lock_configuration = true")
+        else:
+            shut(con)  # 4
         yield con
 
 
@@ -52,11 +64,17 @@ def files_of(target: Path) -> tuple[Stores | None, Path | None]:
         stores.dump  # noqa: B018
         return stores, None
     file = _file(target)
-    with _opened(file) as con:
-        tables = {name for (name,) in con.execute("SHOW TABLES").fetchall()}
-        if "run" in tables and "dump" not in tables:
+    check_file(file, "store or results file")
+    with database() as con:
+        try:
+            con.execute(f"ATTACH '{quoted(file)}' AS target (READ_ONLY)")
+        except duckdb.Error as error:
+            raise unreadable(file, "store or results file", error) from error
+        names = tables(con, "target")
+        if "run" in names and "dump" not in names:
+            check_code(con, "target", file, "results")
             return _stores_of(con, file), file
-    if "dump" not in tables:
+    if "dump" not in names:
         raise SvtError(f"{file} is neither a store nor results of svt: it has no dump or run table")
     stores = Stores.of(file)
     stores.dump  # noqa: B018
@@ -73,27 +91,15 @@ def _file(target: Path) -> Path:
     raise SvtError(f"{target} {kind}; give a run folder, a sweep folder or stores")
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    try:
-        with duckdb.connect(str(file), read_only=True) as con:
-            yield con
-    except duckdb.Error as error:
-        raise SvtError(
-            f"{file} cannot be opened ({str(error).splitlines()[0]}); "
-            "is another process writing it, or is it another kind of file?"
-        ) from error
-
-
 def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
     """Step 2; a store that is gone leaves the results to be asked alone.
 
     Results without a store, which were imported, have an empty one.
     """
-    columns = {name for (name, *_) in con.execute("DESCRIBE run").fetchall()}
+    columns = {name for (name, *_) in con.execute("DESCRIBE target.run").fetchall()}
     if "store_path" not in columns:
         return None
-    named = con.execute("SELECT DISTINCT store_path, store_identity FROM run").fetchall()
+    named = con.execute("SELECT DISTINCT store_path, store_identity FROM target.run").fetchall()
     if [path for path, _ in named] == [None] and "job" not in columns:
         return Stores(())
     told = {path for path, _ in named if path is not None}

@@ -6,26 +6,26 @@
    token role]: where the file's nodes are finer than heads (a firing, a position) edges between the
    same heads are one, otherwise a second one is refused.
 3. A count is told of every edge or of none. Where no count is told, an edge was visited once.
+4. Of a file over several prompts, an edge's prompts and firings are counted by the prompts that it
+   names (svt/importing/appeared.py), and are null where it names none. Its weight is then no total.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import fsum
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from svt.errors import SvtError
+from svt.words import COUNTS, Count, Side
 
 Head = tuple[int, int]
-Side = Literal["dest", "src"]
-Count = Literal["prompts", "firings", "visits"]
 
-COUNTS: tuple[Count, ...] = ("prompts", "firings", "visits")
 LARGEST = 255
 """Layers and heads are stored in a byte."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """An end of an edge. `component` is one of the table's, `output`, or `other`, known to none.
 
     `dest` and `src` are the tokens of a firing; `role` is the one token that a node names. `fine`
@@ -48,8 +48,7 @@ class Node:
         return self.layer, self.head
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """One edge of the file, and `place`, where it stands there; None is what is not told."""
 
     place: str
@@ -70,6 +69,8 @@ class Edge:
     effect: float | None = None
     firing: str | None = None
     """Which of the downstream head's nodes it goes into, where they are finer than heads."""
+    prompts: frozenset[str] | None = None
+    """The prompts that it appeared in."""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -78,11 +79,6 @@ class Edge:
             self.component, self.up_layer, self.up_head, self.layer, self.head, self.side,
             self.role, None if self.firing is not None else self.input,
         )  # fmt: skip
-
-    @property
-    def ends(self) -> list[Head]:
-        up = [(self.up_layer, self.up_head)] if self.component == "head" else []
-        return [(layer, head) for layer, head in (*up, (self.layer, self.head))]  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -96,10 +92,21 @@ class Circuit:
     roots: tuple[Head, ...] = ()
     count: Count = "visits"
     left_out: tuple[str, ...] = ()
+    one_prompt: bool = True
+    """False where the file says that it is over several prompts."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of how the counts were read."""
 
-    @property
+    @cached_property
     def heads(self) -> set[Head]:
-        return {head for edge in self.edges for head in edge.ends} | self.alone.keys()
+        return ends_of(self.edges) | self.alone.keys()
+
+
+def ends_of(edges: Iterable[Edge]) -> set[Head]:
+    """Return the heads at the ends of edges."""
+    pairs = {(e.component, e.up_layer, e.up_head, e.layer, e.head) for e in edges}
+    up = {(layer, head) for kind, layer, head, *_ in pairs if kind == "head"}
+    return up | {(layer, head) for *_, layer, head in pairs}  # type: ignore[return-value]
 
 
 def edge_between(
@@ -150,15 +157,29 @@ def side_of(place: str, reads: str | None) -> Side | None:
 def strongest(circuit: Circuit, n: int) -> Circuit:
     """The circuit with only the `n` edges of the largest weight, whatever its sign.
 
-    SvtError for an edge without a weight.
+    Of edges that weigh the same the file's first are taken, and how many is said. SvtError for an
+    edge without a weight, and where all edges weigh 0.
     """
     for edge in circuit.edges:
         if edge.mean is None:
             raise SvtError(f"{edge.place}: has no weight, so the strongest edges cannot be told")
     falling = sorted(circuit.edges, key=lambda edge: -abs(edge.mean or 0.0))
+    if n >= len(falling):
+        return circuit
+    sizes = [abs(edge.mean or 0.0) for edge in falling]
     left_out = f"all but the {n} strongest of {len(falling)} edges"
-    told = (*circuit.left_out, left_out) if n < len(falling) else circuit.left_out
-    return replace(circuit, edges=tuple(falling[:n]), left_out=told)
+    if sizes[0] == 0:
+        raise SvtError(
+            f"{circuit.edges[0].place}: weighs 0, as all {len(falling)} edges do, so none is among "
+            "the strongest; leave --top out, or give a file with a score of each edge"
+        )
+    if sizes[n] == sizes[n - 1]:
+        n_taken = sizes[:n].count(sizes[n])
+        left_out += (
+            f"; {sizes.count(sizes[n])} edges weigh {sizes[n]:g}, of which the first {n_taken} in "
+            "the file were taken"
+        )
+    return replace(circuit, edges=tuple(falling[:n]), left_out=(*circuit.left_out, left_out))
 
 
 def graph_edges(circuit: Circuit) -> list[dict[str, Any]]:
@@ -169,7 +190,7 @@ def graph_edges(circuit: Circuit) -> list[dict[str, Any]]:
         if group and edge.firing is None:
             raise SvtError(f"{edge.place}: this edge stands in {group[0].place} already")
         group.append(edge)
-    return [_row(group) for group in groups.values()]
+    return [_row(group, circuit.one_prompt) for group in groups.values()]
 
 
 def _counted(circuit: Circuit) -> Sequence[Edge]:
@@ -181,34 +202,80 @@ def _counted(circuit: Circuit) -> Sequence[Edge]:
             raise SvtError(f"{lacking[0].place}: has no {name[2:]} where other edges have them")
     if any(getattr(edge, name) is not None for edge in circuit.edges[:1] for name in named):
         return circuit.edges
-    return [replace(edge, n_visits=1) for edge in circuit.edges]
+    if any(edge.prompts is not None for edge in circuit.edges):
+        return circuit.edges
+    return [edge._replace(n_visits=1) for edge in circuit.edges]
 
 
-def _row(group: Sequence[Edge]) -> dict[str, Any]:
+def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
     first = group[0]
+    n_prompts: int | None
+    n_firings: int | None
     row = {
         name: getattr(first, name)
         for name in ("up_layer", "up_head", "component", "layer", "head", "side", "role")
     }
     if first.firing is None:
+        n_prompts = None if first.prompts is None else len(first.prompts)
         return row | {
-            name: getattr(first, name)
-            for name in ("n_prompts", "n_firings", "n_visits", "total", "mean", "effect")
+            "n_prompts": n_prompts if first.n_prompts is None else first.n_prompts,
+            "n_firings": first.n_firings,
+            "n_visits": first.n_visits,
+            "total": first.total,
+            "mean": first.mean,
+            "effect": first.effect,
         }
-    n_firings = len({edge.firing for edge in group})
-    totals = [edge.total if edge.total is not None else edge.mean for edge in group]
-    total = fsum(t for t in totals if t is not None) if None not in totals else None
+    place = first.place
+    n_visits = _sum((edge.n_visits for edge in group), place, "n_visits")
+    n_prompts, n_firings = 1, len({edge.firing for edge in group})
+    if one_prompt:
+        total = _total((e.total if e.total is not None else e.mean for e in group), place)
+    else:  # 4
+        n_prompts, n_firings = _appeared(group)
+        total = _total((edge.total for edge in group), place)
+    mean = total / n_firings if total is not None and n_firings else None
     return row | {
-        "n_prompts": 1,
+        "n_prompts": n_prompts,
         "n_firings": n_firings,
-        "n_visits": _sum(edge.n_visits for edge in group),
+        "n_visits": n_visits,
         "total": total,
-        "mean": None if total is None else total / n_firings,
+        "mean": first.mean if mean is None and len(group) == 1 else mean,
     }
 
 
-def _sum(counts: Iterable[int | None]) -> int:
-    return sum(count or 0 for count in counts)
+def _appeared(group: Sequence[Edge]) -> tuple[int | None, int | None]:
+    """The distinct prompts and firings of edges into one head, if every edge names its prompts."""
+    firings: set[tuple[str | None, str]] = set()
+    for edge in group:
+        if edge.prompts is None:
+            return None, None
+        firings |= {(edge.firing, prompt) for prompt in edge.prompts}
+    return len({prompt for _, prompt in firings}), len(firings)
+
+
+def _sum(counts: Iterable[int | None], place: str, name: str) -> int | None:
+    """The sum, null where one is; SvtError when it leaves the range of a BIGINT."""
+    given = list(counts)
+    total = sum(count for count in given if count is not None)
+    if total >= 2**63:
+        raise SvtError(
+            f"{place}: {name} of the edges between its heads add up to {total}, too many"
+        )
+    return None if None in given else total
+
+
+def _total(parts: Iterable[float | None], place: str) -> float | None:
+    """The sum, null where one is; SvtError when it leaves the range of a DOUBLE."""
+    given = list(parts)
+    if None in given:
+        return None
+    try:
+        return fsum(part for part in given if part is not None)
+    except OverflowError as error:
+        raise SvtError(
+            f"{place}: the weights of the edges between its heads add up to more than a number of "
+            "64 bits holds"
+        ) from error
 
 
 def _roles(down: Node, side: Side | None) -> tuple[str | None, str | None]:

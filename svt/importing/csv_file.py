@@ -1,10 +1,10 @@
 """A circuit from CSV: lines that begin with # are remarks, then a header, then a row each.
 
-1. With the columns up_layer, up_head, layer, head, or source and target (`4.1`, `a4.h1`), a row is
-   an edge. Further columns may be `component`; `side` (dest, d or q; src, s or k; v; or nothing);
-   `role`, or `dest_role` and `src_role`; n_prompts, n_firings, n_visits, or `count` for one of
-   them; `total`, `effect`, and `mean`, `weight` or `score`. So the rows of `svt-sql RUN
-   shown_edges --format csv` are such a file.
+1. With the columns up_layer, up_head, layer, head, or source and target (`4.1`, `a4.h1`, and
+   `a4.h1<q>` for what the target reads), a row is an edge. Further columns may be `component`;
+   `side` (dest, d or q; src, s or k; v; or nothing); `role`, or `dest_role` and `src_role`;
+   n_prompts, n_firings, n_visits, or `count` for one of them; `total`, `effect`, and `mean`,
+   `weight` or `score`. So the rows of `svt-sql RUN shown_edges --format csv` are such a file.
 2. With layer and head alone, and perhaps `class`, a row is a head. Such a circuit has no edges.
 """
 
@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from svt.errors import SvtError
-from svt.importing.circuit import COUNTS, LARGEST, Circuit, Count, Edge, Head, Node, edge_between
-from svt.importing.nodes import node_of
+from svt.importing.circuit import LARGEST, Circuit, Edge, Head, Node, edge_between
+from svt.importing.nodes import node_of, split_reads
 from svt.importing.values import amount, number
 from svt.query.csv_rows import read_rows
+from svt.words import COMPONENTS, COUNTS, Count
 
-_COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
+_COUNTS = tuple(f"n_{name}" for name in COUNTS)
 _MEANS = ("mean", "weight", "score")
 
 
@@ -51,15 +52,23 @@ def _fitting(columns: set[str]) -> Count:
 
 
 def _edge(place: str, values: Mapping[str, str], kind: Count, named: bool) -> Edge:
+    side = values.get("side") or None
     if named:
-        up, down = (node_of(values[name], f"{place}: {name}") for name in ("source", "target"))
+        target, reads = split_reads(values["target"])
+        up, down = (
+            node_of(values["source"], f"{place}: source"),
+            node_of(target, f"{place}: target"),
+        )
+        if side is not None and reads not in (None, side):
+            raise SvtError(f"{place}: the target reads {reads}, but side is {side}; keep one")
+        side = side or reads
     else:
         up, down = _upstream(place, values), Node("head", *_head(place, values, "layer", "head"))
-    side = values.get("side") or None
     dest, src = values.get("dest_role") or None, values.get("src_role") or None
     dest_first = side in ("dest", "d", "q")
     own, other = (dest, src) if dest_first else (src, dest)
-    counts = {f"n_{name}": amount(values.get(f"n_{name}"), f"{place}: n_{name}") for name in COUNTS}
+    named_counts = [name for name in _COUNTS if values.get(name)]
+    counts = {name: amount(values[name], f"{place}: {name}") for name in named_counts}
     if values.get("count"):
         counts[f"n_{kind}"] = amount(values["count"], f"{place}: count")
     mean = next((name for name in _MEANS if values.get(name)), "mean")
@@ -82,9 +91,9 @@ def _edge(place: str, values: Mapping[str, str], kind: Count, named: bool) -> Ed
 
 def _upstream(place: str, values: Mapping[str, str]) -> Node:
     component = values.get("component") or "head"
-    if component not in _COMPONENTS:
+    if component not in COMPONENTS:
         raise SvtError(
-            f"{place}: component is {component!r}; it must be one of {', '.join(_COMPONENTS)}"
+            f"{place}: component is {component!r}; it must be one of {', '.join(COMPONENTS)}"
         )
     if component == "head":
         return Node("head", *_head(place, values, "up_layer", "up_head"))

@@ -9,6 +9,7 @@
    n_firings and n_visits tell all three. `total` and `weight` are the contributions' sum and mean,
    `effect` is the mean effect.
 4. A head without an edge stands alone. A node with `root` true is a root.
+5. Edges between firings are of one prompt, or of those that they name (appeared.py).
 
 The file is read by expat without a document type, so no entity is ever expanded.
 """
@@ -18,9 +19,11 @@ from pathlib import Path
 from xml.parsers import expat
 
 from svt.errors import SvtError
-from svt.importing.circuit import COUNTS, Circuit, Count, Edge, Head, Node, edge_between
+from svt.importing import appeared
+from svt.importing.circuit import Circuit, Edge, Head, Node, edge_between, ends_of
 from svt.importing.nodes import node_of
 from svt.importing.values import amount, number
+from svt.words import COUNTS, Count
 
 Values = dict[str, str]
 
@@ -31,13 +34,15 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
     SvtError names the line of what cannot be read.
     """
     found = _parsed(file)
-    kind = count or _count_kind(file, found)
     nodes: dict[str, Node] = {}
-    for line, name, _ in found.nodes:
+    of_node: dict[str, frozenset[str] | None] = {}
+    for line, name, values in found.nodes:
         place = f"{file}, line {line}"
         if name in nodes:
             raise SvtError(f"{place}: node {name} is declared twice")
-        nodes[name] = node_of(name, place)
+        nodes[name], of_node[name] = node_of(name, place), appeared.prompts_of(values, place)
+    by_ends = any(of_node.values()) and not any(appeared.KEY in each for *_, each in found.edges)
+    kind = count or _count_kind(file, found, by_ends)
     edges, drawn, other = [], 0, 0
     for line, (source, target), values in found.edges:
         place = f"{file}, line {line}"
@@ -48,10 +53,11 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
         if _draws_attention(up, down):  # 2
             drawn += 1
         elif edge := _edge(place, up, down, values, kind):
-            edges.append(edge)
+            both = appeared.common(of_node[source], of_node[target])
+            edges.append(edge._replace(prompts=both) if by_ends else edge)
         else:
             other += 1
-    ends = {head for edge in edges for head in edge.ends}
+    ends = ends_of(edges)
     heads = [node.at for node in nodes.values() if node.at is not None]
     return Circuit(
         "graphml",
@@ -60,6 +66,10 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
         roots=_roots(found, nodes),
         count=kind,
         left_out=(f"{other} edges from or into what is no part of a head",) if other else (),
+        one_prompt=not any(
+            appeared.of_several(values) for *_, values in (*found.nodes, *found.edges)
+        ),
+        notes=(appeared.NOTE,) if by_ends else (),
     )
 
 
@@ -83,6 +93,7 @@ def _edge(place: str, up: Node, down: Node, values: Values, kind: Count) -> Edge
         **counts,
         total=number(values.get("total"), f"{place}: total"),
         mean=number(values.get("weight"), f"{place}: weight"),
+        prompts=appeared.prompts_of(values, place),
         effect=number(values.get("effect"), f"{place}: effect"),
     )
 
@@ -91,8 +102,12 @@ def _draws_attention(up: Node, down: Node) -> bool:
     return up.at is not None and up.at == down.at and up.role is not None and down.role is None
 
 
-def _count_kind(file: Path, found: "_Found") -> Count:
-    told = found.graph.get("count_kind", "visits")
+def _count_kind(file: Path, found: "_Found", by_ends: bool) -> Count:
+    """What `count` counts; prompts, where it is not given and only these are known."""
+    values = [values for *_, values in found.edges]
+    known = by_ends or any(appeared.KEY in each for each in values)
+    other = "prompts" if known and not any(each.get("count") for each in values) else "visits"
+    told = found.graph.get("count_kind", other)
     for count in COUNTS:
         if told == count:
             return count
@@ -159,7 +174,10 @@ class _Reader:
         self._open.append(name)
         line, found = self.parser.CurrentLineNumber, self.found
         if name == "key":
-            self._names[self._need(attributes, "id", name)] = attributes.get("attr.name", "")
+            key = self._need(attributes, "id", name)
+            if key in self._names:
+                raise SvtError(f"{self._place()}: key {key} is declared twice")
+            self._names[key] = attributes.get("attr.name", "")
         elif name == "graph":
             found.n_graphs += 1
             if found.n_graphs > 1:
@@ -190,7 +208,10 @@ class _Reader:
         elif name == "data" and self._key is not None and self._values:
             if self._key not in self._names:
                 raise SvtError(f"{self._place()}: data of a key {self._key} that is not declared")
-            self._values[-1][self._names[self._key]] = self._said.strip()
+            values, said = self._values[-1], self._names[self._key]
+            if said in values:
+                raise SvtError(f"{self._place()}: {said or self._key} is given twice; keep one")
+            values[said] = self._said.strip()
 
     def _text(self, text: str) -> None:
         self._said += text

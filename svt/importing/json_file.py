@@ -1,13 +1,15 @@
 """A circuit from JSON: EAP-IG's graphs, and lists of nodes and links.
 
 1. EAP-IG: `edges` maps names such as `a5.h3->a9.h6<q>` to `score` and `in_graph`. The edges in the
-   graph are taken; with none there, it must be said how many of the strongest are (`top`). What is
-   read decides the side: q is dest, k is src, v has none. The score is total and mean. `input` is
-   the component embed; edges into MLPs and logits are left out, as the tables end at heads.
+   graph are taken; with none there, the heads that the nodes mark, where they do not mark all; else
+   it must be said how many of the strongest edges are (`top`). What is read decides the side: q is
+   dest, k is src, v has none. The score is total and mean. `input` is the component embed; edges
+   that do not go into a head, or come from the logits, are left out, as the tables end at heads.
 2. Nodes and links (circuit-tracer, networkx): a node is a head if it has `layer` and `head`, or by
    its name; `feature_type` tells what others are. A link has `source` and `target`, or `u` and `v`;
    `type`, `input`, `qkv` or `side` (s, d, q, k, v), `count`, `total`, `weight` or `score`. Links
-   between the same heads at several positions or firings are one edge, of one prompt.
+   between the same heads at several positions or firings are one edge, of one prompt, or of those
+   that they name (appeared.py).
 
 A file that names no head, such as a graph of transcoder features alone, is refused.
 """
@@ -15,17 +17,21 @@ A file that names no head, such as a graph of transcoder features alone, is refu
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from svt.errors import SvtError
-from svt.importing.circuit import LARGEST, Circuit, Count, Edge, Node, edge_between
+from svt.importing import appeared
+from svt.importing.circuit import LARGEST, Circuit, Edge, Head, Node, edge_between, ends_of
 from svt.importing.nodes import node_of, split_reads
 from svt.importing.values import amount, number
+from svt.words import Count
 
 _OF_TYPE = {"embedding": "embed", "logit": "output", "mlp": "mlp", "bias": "bias"}
-_TOLD = {"mlp": "MLPs", "output": "the logits"}
+_INTO = {
+    "mlp": "into MLPs", "output": "into the logits", "embed": "into the embedding",
+    "pos_embed": "into the embedding", "bias": "into biases", "other": "into what is no head",
+}  # fmt: skip
 
 
 def read_json(file: Path, count: Count | None, top: int | None) -> Circuit:
@@ -44,7 +50,7 @@ def read_json(file: Path, count: Count | None, top: int | None) -> Circuit:
             return _of_eap(file, tree["edges"], tree.get("nodes"), top)
         for links in ("links", "edges"):
             if isinstance(tree.get(links), list) and isinstance(tree.get("nodes"), list | dict):
-                return _of_links(file, tree["nodes"], tree[links], count or "visits")
+                return _of_links(file, tree["nodes"], tree[links], count)
     raise SvtError(
         f"{file}: is no circuit; it must have edges by name, as EAP-IG writes them, or lists of "
         "nodes and links"
@@ -76,21 +82,22 @@ def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -
         weight = number(score, f"{place}: score")
         edge = edge_between(place, up, down, reads, mean=weight, total=weight)
         if edge is None:
-            left_out[down.component] += 1
+            left_out["from the logits" if down.at else _INTO[down.component]] += 1
         else:
             edges.append(edge)
-    if not chosen:
+    ends = ends_of(edges)
+    marked, all_marked = _marked(file, nodes)
+    alone = marked - ends if top is None else set()
+    if not chosen and (all_marked or not marked):
         raise SvtError(
             f"{file}: none of its {len(given)} edges is in the graph; prune it first, or take the "
             "strongest with --top N"
         )
-    ends = {head for edge in edges for head in edge.ends}
-    alone = _named(file, nodes) - ends if top is None else set()
     return Circuit(
         "eap-ig json",
         tuple(edges),
         dict.fromkeys(sorted(alone)),
-        left_out=tuple(f"{n} edges into {_TOLD[what]}" for what, n in sorted(left_out.items())),
+        left_out=tuple(f"{n} edges {what}" for what, n in sorted(left_out.items())),
     )
 
 
@@ -100,26 +107,32 @@ def _in(file: Path, name: str, told: Any) -> bool:
     return told["in_graph"]
 
 
-def _named(file: Path, nodes: Any) -> set[tuple[int, int]]:
-    """The heads that the nodes say are in the graph."""
+def _marked(file: Path, nodes: Any) -> tuple[set[Head], bool]:
+    """The heads that the nodes say are in the graph, and whether that is every head there."""
     if not isinstance(nodes, dict):
-        return set()
-    found = set()
+        return set(), False
+    marked, heads = set(), set()
     for name, told in nodes.items():
         inside = told.get("in_graph") if isinstance(told, dict) else told
         node = node_of(name, f"{file}, node {name}")
-        if inside is True and node.at is not None:
-            found.add(node.at)
-    return found
+        if node.at is not None:
+            heads.add(node.at)
+            marked |= {node.at} if inside is True else set()
+    return marked, marked == heads
 
 
-def _of_links(file: Path, nodes: Any, links: list[Any], kind: Count) -> Circuit:
+def _of_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> Circuit:
     """Step 2."""
-    known = dict(_nodes(file, nodes))
+    known, of_node = {}, {}
+    for place, name, node, values in _nodes(file, nodes):
+        known[name], of_node[name] = node, appeared.prompts_of(values, place)
+    by_ends = any(of_node.values()) and not any(_carries(link) for link in links)
+    kind = count or _counted(links, by_ends)
     if not any(node.at for node in known.values()):
         kinds = sorted({told for told in map(_type, _each(nodes)) if told})
         of = f" (its nodes are {', '.join(kinds)})" if kinds else ""
         raise SvtError(f"{file}: has no attention head among its nodes{of}; svt holds heads alone")
+    several = any(map(appeared.of_several, (*_each(nodes), *filter(_is_object, links))))
     edges, left_out = [], 0
     for i, link in enumerate(links):
         place = f"{file}, link {i}"
@@ -133,6 +146,9 @@ def _of_links(file: Path, nodes: Any, links: list[Any], kind: Count) -> Circuit:
         if not isinstance(reads, str | None):
             raise SvtError(f"{place}: {reads!r} is no side; it must be s, d, q, k or v")
         weight = link.get("weight", link.get("score"))
+        prompts = appeared.prompts_of(link, place)
+        if by_ends:
+            prompts = appeared.common(of_node[source], of_node[target])
         edge = edge_between(
             place,
             known[source],
@@ -141,23 +157,42 @@ def _of_links(file: Path, nodes: Any, links: list[Any], kind: Count) -> Circuit:
             **{f"n_{kind}": amount(link.get("count"), f"{place}: count")},
             mean=number(weight, f"{place}: weight"),
             total=number(link.get("total"), f"{place}: total"),
+            prompts=prompts,
         )
         if edge is None:
             left_out += 1
         else:
-            edges.append(_with_total(edge))
-    ends_of = {head for edge in edges for head in edge.ends}
+            edges.append(edge if several else _with_total(edge))
+    ends = ends_of(edges)
     heads = {node.at for node in known.values() if node.at is not None}
     return Circuit(
         "json of nodes and links",
         tuple(edges),
-        dict.fromkeys(sorted(heads - ends_of)),
+        dict.fromkeys(sorted(heads - ends)),
         count=kind,
         left_out=(f"{left_out} links from or into what is no part of a head",) if left_out else (),
+        one_prompt=not several,
+        notes=(appeared.NOTE,) if by_ends else (),
     )
 
 
-def _nodes(file: Path, nodes: Any) -> Iterator[tuple[str, Node]]:
+def _counted(links: list[Any], by_ends: bool) -> Count:
+    """Return what is counted where it is not given: prompts, where only these are known."""
+    if any(_is_object(link) and link.get("count") for link in links):
+        return "visits"
+    return "prompts" if by_ends or any(map(_carries, links)) else "visits"
+
+
+def _carries(link: Any) -> bool:
+    return _is_object(link) and appeared.KEY in link
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _nodes(file: Path, nodes: Any) -> Iterator[tuple[str, str, Node, Mapping[str, Any]]]:
+    """(its place, its name, the node, its values) of each."""
     seen = set()
     for i, told in enumerate(_each(nodes)):
         place = f"{file}, node {i}"
@@ -169,7 +204,7 @@ def _nodes(file: Path, nodes: Any) -> Iterator[tuple[str, Node]]:
         if str(name) in seen:
             raise SvtError(f"{place}: node {name} stands there twice")
         seen.add(str(name))
-        yield str(name), _node(place, name, told)
+        yield place, str(name), _node(place, name, told), told
 
 
 def _each(nodes: Any) -> list[Any]:
@@ -212,4 +247,4 @@ def _end(place: str, link: Mapping[str, Any], *names: str) -> str:
 
 def _with_total(edge: Edge) -> Edge:
     """A single weight is its own sum."""
-    return edge if edge.total is not None else replace(edge, total=edge.mean)
+    return edge if edge.total is not None else edge._replace(total=edge.mean)

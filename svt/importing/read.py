@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from svt.errors import SvtError
-from svt.importing.circuit import Circuit, Count, strongest
+from svt.importing.circuit import Circuit, strongest
 from svt.importing.csv_file import read_csv
 from svt.importing.graphml import read_graphml
 from svt.importing.json_file import read_json
+from svt.words import Count
 
 
 def read_circuit(file: Path, count: Count | None = None, top: int | None = None) -> Circuit:

@@ -22,7 +22,7 @@ from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.importing.circuit import Circuit, Edge, graph_edges
 from svt.query.evaluate import evaluate, reference_file
-from svt.store.results import NAME, writing_results
+from svt.store.results import NAME, reading_results, writing_results
 from svt.words import NO_ROLE
 
 _IMPORTED = "imported"
@@ -79,7 +79,9 @@ def write_circuit(
                     "svt_version": svt.__version__,
                     "config": json.dumps(config),
                     "roots": json.dumps([list(root) for root in circuit.roots]),
-                    "warnings": json.dumps([f"left out: {told}" for told in circuit.left_out]),
+                    "warnings": json.dumps(
+                        [*(f"left out: {told}" for told in circuit.left_out), *circuit.notes]
+                    ),
                     "seconds": "{}",
                     "status": "done",
                 }
@@ -92,10 +94,10 @@ def _check_folder(folder: Path) -> None:
     if not path.is_file():
         return
     try:
-        with duckdb.connect(str(path), read_only=True) as con:
+        with reading_results(path) as con:
             if con.execute(f"SELECT 1 FROM {_IMPORTED}").fetchall():
                 return
-    except duckdb.Error:
+    except SvtError:
         pass
     raise SvtError(f"--out={folder} holds the results of a run; give another folder")
 

@@ -26,6 +26,9 @@ def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, st
         raise SvtError(f"{file}: is empty; it needs a header with {','.join(needed)} and rows")
     (first, names), *rows = rows
     header = [name.strip() for name in names]
+    for name in header:
+        if header.count(name) > 1:
+            raise SvtError(f"{file}, row {first}: column {name!r} is there more than once")
     missing = [name for name in needed if name not in header]
     if missing:
         raise SvtError(f"{file}, row {first}: the header lacks {', '.join(missing)}")
@@ -33,7 +36,7 @@ def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, st
     for number, row in rows:
         if len(row) != len(header):
             raise SvtError(f"{file}, row {number}: has {len(row)} fields, the header {len(header)}")
-        found.append((number, dict(zip(header, (value.strip() for value in row), strict=True))))
+        found.append((number, dict(zip(header, map(str.strip, row), strict=True))))
     return found
 
 
@@ -41,7 +44,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """(first line, cells) of the header and the rows; remarks are read as blank lines."""
     number = 1
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        told = ("\n" if _skipped(line) else line for line in lines)
+        told = ("\n" if line.lstrip()[:1] in ("", "#") else line for line in lines)
         reader = csv.reader(told, strict=True)
         try:
             for row in reader:
@@ -50,7 +53,3 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
                 number = reader.line_num + 1
         except csv.Error as error:
             raise SvtError(f"{file}, row {number}: is no row of a CSV file ({error})") from error
-
-
-def _skipped(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith("#")

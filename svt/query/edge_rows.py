@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from svt.db.files import database
 from svt.errors import SvtError
 from svt.paths import conf_dir
 from svt.query.csv_rows import read_rows
@@ -105,7 +106,7 @@ def _shipped() -> dict[str, Path]:
 
 def _check_sql(text: str, key: str) -> None:
     try:
-        with duckdb.connect() as con:
+        with database() as con:
             statements = con.extract_statements(text)
     except duckdb.Error as error:
         raise SvtError(f"{key}: {_first_line(error)}; correct the SQL") from error

@@ -15,7 +15,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import duckdb
 import numpy as np
@@ -30,12 +30,11 @@ from svt.query.edge_rows import Row, check_rows, rows_of
 from svt.query.named import run
 from svt.query.refusals import check_heads
 from svt.system.progress import say
+from svt.words import SIDES, Side
 
 COLUMNS = CELLS
 EDGES, SETS = "intervene.edges", "intervene.sets"
 _MOST_NAMED = 5
-
-Side = Literal["dest", "src"]
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def _edge(row: Row) -> Edge | None:
 
 
 def _side(row: Row, value: Any) -> Side:
-    if value not in ("dest", "src"):
+    if value not in SIDES:
         raise SvtError(f"{row.where}: side must be dest or src, not {_shown(value)}")
     return cast(Side, value)
 

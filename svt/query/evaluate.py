@@ -13,7 +13,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 import polars as pl
@@ -24,6 +23,7 @@ from svt.paths import conf_dir, sql_dir
 from svt.query.csv_rows import read_rows
 from svt.query.named import run
 from svt.query.refusals import check_heads
+from svt.words import EdgeChoice
 
 _OWN = {  # by model name; without an entry the reference of that name
     "gpt2": "wang2023",
@@ -95,7 +95,7 @@ def evaluate(
     con: duckdb.DuckDBPyConnection,
     file: Path | None,
     roots: Sequence[Head],
-    edges: Literal["all", "validated"] = "all",
+    edges: EdgeChoice = "all",
 ) -> None:
     """Fills reference_heads and evaluation of `results` anew; without a file they stay empty.
 

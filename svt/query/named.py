@@ -1,15 +1,15 @@
 """Named queries: one statement a file of sql/queries, its header says what it takes and gives.
 
     -- purpose: what the rows tell
-    -- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
+    -- params: coverage DOUBLE share of the total [= trace.coverage]
     --         side VARCHAR{dest,src} token written into
     --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
     -- grain: [pair, side, upstream]
     -- columns: pair_id, side, up_layer, up_head
     -- needs: dump.all_slices
 
-1. A parameter with a default may be left out; `the run's KEY` is the run's own setting, `the other
-   run's KEY` that of the second target (svt-sql --other).
+1. A parameter with a default may be left out; a key of the configuration is the run's own setting,
+   or the default of conf/ where no run is or several runs differ.
 2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type, within the
    choices or the bounds in its braces (svt/query/param.py).
 3. Values are bound to the statement's `$name`, never pasted into it.
@@ -31,6 +31,7 @@ from svt.db.damage import check_damage, files_of
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import sql_dir
+from svt.query.exact import frame_of
 from svt.query.param import Param, declared, read_value
 from svt.query.refusals import check_all_slices
 
@@ -39,7 +40,6 @@ SWEEP = "sweep"
 
 _FIELD = re.compile(r"^-- (purpose|params|grain|columns|needs): (.*)$")
 _CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
-_OF_THE_RUN = re.compile(r"^the (?P<other>other )?run's (?P<key>[\w.]+), else (?P<value>.*)$")
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,12 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     if query.all_slices or bound.get("slices") == "all":
         check_all_slices(f"query {name}", has_all_slices(con))
     try:
-        frame = con.sql(query.text, params=bound or None).pl()
+        return frame_of(con, query.text, bound)
     except duckdb.CatalogException as error:
         raise SvtError(f"query {name}: {missing(con) or _first_line(error)}") from error
     except duckdb.Error as error:
         check_damage(error, files_of(con))
         raise SvtError(f"query {name}: {_first_line(error)}") from error
-    return frame.with_columns(pl.selectors.categorical().cast(pl.String))
 
 
 def missing(con: duckdb.DuckDBPyConnection) -> str:
@@ -216,16 +215,15 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
                 f"query {query.name} needs {param.name} ({param.meaning}); its parameters: {known}"
             )
         else:
-            bound[param.name] = _default(con, query, param, param.default)
+            bound[param.name] = read_value(query.name, param, _default(con, param))
     return bound
 
 
-def _default(con: duckdb.DuckDBPyConnection, query: Query, param: Param, default: str) -> Any:
-    match = _OF_THE_RUN.match(default)
-    if match is None:
-        return read_value(query.name, param, default)
-    found = _of_the_run(con, match["key"], "other_results" if match["other"] else "results")
-    return read_value(query.name, param, match["value"] if found is None else found)
+def _default(con: duckdb.DuckDBPyConnection, param: Param) -> Any:
+    if param.key is None:
+        return param.fallback
+    value = _of_the_run(con, param.key, "results" if param.run == "run" else "other_results")
+    return param.fallback if value is None else value
 
 
 def _of_the_run(con: duckdb.DuckDBPyConnection, key: str, catalog: str) -> str | None:

@@ -1,11 +1,13 @@
 """One parameter of a named query: how a header declares it, and how a value of it is read.
 
-    coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
+    coverage DOUBLE share of the total [= trace.coverage]
     side VARCHAR{dest,src} token written into
     draws INTEGER{0..100000} draws of the bootstrap [= 400]
 
 1. Name and type; in braces the choices that there are, or the least and the greatest number; the
-   meaning; the default, as text.
+   meaning; the default, as text or as a key of the configuration, which is the run's own value or
+   else that of conf/, and whose choices are the parameter's. `other KEY` is the key of the second
+   target (svt-sql --other).
 2. A value given as text is read as the type. One out of choices or bounds is refused.
 """
 
@@ -13,9 +15,11 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from svt.config import choices
+from svt.defaults import default
 from svt.errors import SvtError
 
 _DECLARED = re.compile(
@@ -23,11 +27,12 @@ _DECLARED = re.compile(
     r"(?:\{(?:(?P<low>-?\d+)\.\.(?P<high>-?\d+)|(?P<choices>\w+(?:,\w+)*))\})? "
     r"(?P<meaning>.*?)(?: \[= (?P<default>.*)\])?$"
 )
+_KEY = re.compile(r"^(?:other )?([a-z]+\.[a-z_]+)$")
 
 
 @dataclass(frozen=True)
 class Param:
-    """One declared parameter; `default` is text as in the header, None when it must be given.
+    """One declared parameter; `default` stands as in the header, None when it must be given.
 
     With `choices`, a value is one of them, and never null; with `bounds`, it lies in them.
     """
@@ -38,6 +43,22 @@ class Param:
     default: str | None
     choices: tuple[str, ...] = ()
     bounds: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The key of the configuration that is the default, if one is."""
+        match = _KEY.match(self.default or "")
+        return match[1] if match else None
+
+    @property
+    def fallback(self) -> Any:
+        """The default where no run decides it."""
+        return self.default if self.key is None else default(self.key)
+
+    @property
+    def run(self) -> str:
+        """Whose key the default is: `run`, or `other run` for the second target."""
+        return "other run" if (self.default or "").startswith("other ") else "run"
 
     @property
     def allowed(self) -> str:
@@ -53,9 +74,10 @@ def declared(query: str, line: str) -> Param:
         raise SvtError(
             f"query {query}: its header declares a parameter that cannot be read: {line}"
         )
-    choices = tuple(match["choices"].split(",")) if match["choices"] else ()
+    words = tuple(match["choices"].split(",")) if match["choices"] else ()
     bounds = (int(match["low"]), int(match["high"])) if match["low"] else None
-    return Param(match["name"], match["type"], match["meaning"], match["default"], choices, bounds)
+    param = Param(match["name"], match["type"], match["meaning"], match["default"], words, bounds)
+    return replace(param, choices=choices(param.key)) if param.key else param
 
 
 def read_value(query: str, param: Param, value: Any) -> Any:
@@ -63,7 +85,7 @@ def read_value(query: str, param: Param, value: Any) -> Any:
     told = f"query {query}: {param.name}={value}"
     if param.choices and value not in param.choices:
         raise SvtError(f"{told} must be {_either(param.choices)} ({param.meaning})")
-    if value is None or (value == "null" and (param.default or "").endswith("null")):
+    if value is None or (value == "null" and param.default and param.fallback in (None, "null")):
         return None
     try:
         read = _READERS[param.type](value)

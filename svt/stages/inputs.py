@@ -1,18 +1,18 @@
 """What a configuration names: files, prompts, model; each is looked at when it is first needed."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from svt.config import Config, DatasetConfig, ModelConfig
+from svt.config import Config, DatasetConfig, ModelConfig, StoredConfig, from_mapping, to_mapping
 from svt.dataset import Dataset, Tokenizer, dataset_files, load_prompts, load_tokenizer
 from svt.dataset.stored import stored_prompts
 from svt.db.identity import Identity, identify
 from svt.db.stores import Stores
 from svt.db.union import is_whole, union_identity
+from svt.defaults import whole_dataset
 from svt.model.files import CONFIG, localise, weight_files
 
 if TYPE_CHECKING:
@@ -69,18 +69,18 @@ class Inputs:
     @cached_property
     def _datasets(self) -> tuple[DatasetConfig, ...]:
         """One for every store: of several, each has its own."""
-        own = self._config.dataset
-        if self._stores is None:
-            return (own,)
-        stored: list[Mapping[str, Any]] = self._stores.config.get("datasets", [{}])
-        known = {field.name for field in fields(own)}
+        stored = self._stores.config.get("datasets") if self._stores else None
+        if stored is None:
+            return (self._config.dataset,)
+        own = to_mapping(self._config)
         return tuple(
-            replace(own, **{key: value for key, value in each.items() if key in known})
-            for each in stored
+            from_mapping(own | {"dataset": whole_dataset(each)}).dataset for each in stored
         )
 
     def _prompts(self, config: DatasetConfig) -> Dataset:
-        stored = stored_prompts(config, self.tokenizer) if config.name == "store" else None
+        stored = (
+            stored_prompts(config, self.tokenizer) if isinstance(config, StoredConfig) else None
+        )
         return load_prompts(config, self.tokenizer, stored)
 
     def _identity(self, dataset: DatasetConfig) -> Identity:

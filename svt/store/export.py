@@ -55,7 +55,7 @@ def export(target: Path, folder: Path) -> None:
 def _write(stores: Stores | None, results: Path | None, folder: Path) -> dict[str, int]:
     """Step 1; the rows of every table."""
     catalog = "store" if results is None else "results"
-    with connect(stores, results) as con:
+    with connect(stores, results, stay_open=True) as con:
         rows: dict[str, int] = {
             name: con.execute(f"SELECT count(*) FROM {catalog}.{name}").fetchall()[0][0]
             for name in sorted(tables(con, catalog) - view_names())

@@ -6,7 +6,6 @@
 3. The row `run` is written last, the file is renamed.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ from typing import Any
 
 import duckdb
 
+from svt.db.attach import attach_file
 from svt.db.catalog import create_tables
 from svt.db.connect import connect
-from svt.db.stores import Stores
+from svt.db.files import database, shut, unreadable
+from svt.db.stores import Stores, read_json
 from svt.errors import SvtError
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside
@@ -55,22 +56,34 @@ def writing_results(
 
 def load_config(folder: Path) -> dict[str, Any]:
     """The configuration that a run folder's results were made with, as plain values."""
-    config: dict[str, Any] = json.loads(_run_row(folder)["config"])
+    config = read_json(_run_row(folder)["config"], f"{folder / NAME}: run.config")
+    if not isinstance(config, dict):
+        raise SvtError(f"{folder / NAME}: run.config is no configuration; run anew")
     return config
+
+
+@contextmanager
+def reading_results(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose bare names are the tables of a results file; SvtError for any other."""
+    with database() as con:
+        attach_file(con, "results", path)
+        con.execute("SET search_path = 'results'")
+        shut(con)
+        try:
+            yield con
+        except duckdb.Error as error:
+            raise unreadable(path, "results", error) from error
 
 
 def check_tables(folder: Path) -> None:
     """SvtError when a run's results lack a table or a column that this svt knows."""
     path = folder / NAME
-    with duckdb.connect() as con:
+    with database() as con:
         con.execute("ATTACH ':memory:' AS results")
         create_tables(con, "results", "results")
         known = con.execute(_COLUMNS, ["results"]).fetchall()
-    try:
-        with duckdb.connect(str(path), read_only=True) as con:
-            there = set(con.execute(_COLUMNS, [path.stem]).fetchall())
-    except duckdb.Error as error:
-        raise _unreadable(path, error) from error
+    with reading_results(path) as con:
+        there = set(con.execute(_COLUMNS, ["results"]).fetchall())
     tables = {table for table, _ in there}
     lacking = dict.fromkeys(
         f"{table}.{column}" if table in tables else table
@@ -90,9 +103,9 @@ def has_interventions(folder: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with duckdb.connect(str(path), read_only=True) as con:
+        with reading_results(path) as con:
             return bool(con.execute("SELECT 1 FROM interventions LIMIT 1").fetchall())
-    except duckdb.Error:
+    except SvtError:
         return False
 
 
@@ -114,15 +127,11 @@ def _run_row(folder: Path) -> dict[str, Any]:
     path = folder / NAME
     if not path.is_file():
         raise SvtError(f"run.path={folder}: no {NAME} there; name the folder of a finished run")
-    try:
-        with duckdb.connect(str(path), read_only=True) as con:
-            rows = con.sql("FROM run").pl().to_dicts()
-    except duckdb.Error as error:
-        raise _unreadable(path, error) from error
-    if not rows:
+    with reading_results(path) as con:
+        rows = con.sql("FROM run").pl().to_dicts()
+    if len(rows) != 1:
         raise SvtError(f"{path} holds no finished run; run anew")
+    lacking = {"config", "store_path", "store_identity"} - rows[0].keys()
+    if lacking:
+        raise SvtError(f"{path}: its table run has no {', '.join(sorted(lacking))}; run anew")
     return rows[0]
-
-
-def _unreadable(path: Path, error: duckdb.Error) -> SvtError:
-    return SvtError(f"{path} cannot be read ({str(error).splitlines()[0]}); run anew")

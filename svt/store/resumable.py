@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from svt.db.connect import lending
+from svt.db.files import database
 from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.store.writer import DISK_ERRORS, MEMORY, arrow_table
@@ -86,6 +87,6 @@ def _create(path: Path, asked_for: str, table: str) -> None:
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(str(path), config={"memory_limit": MEMORY})
+    con = database(path, memory_limit=MEMORY)
     con.execute("SET enable_progress_bar = false")
     return con

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from svt.db.catalog import create_tables, lending, quoted
+from svt.db.files import check_name, database
 from svt.errors import SvtError
 from svt.store.checks import run_checks
 from svt.words import COMPONENTS, SIDES
@@ -208,9 +209,8 @@ def _begun(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
 
 
 def _attached(partial: Path) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(
-        config={"memory_limit": WRITING_MEMORY, "temp_directory": str(_spill(partial))}
-    )
+    check_name(partial)
+    con = database(memory_limit=WRITING_MEMORY, temp_directory=str(_spill(partial)))
     con.execute("SET enable_progress_bar = false")
     con.execute("SET threads = 1")  # torch has the others, and blocks come out fuller
     try:

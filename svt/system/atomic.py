@@ -23,12 +23,6 @@ def aside(path: Path) -> Iterator[Path]:
         temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
 
 
-def remove_left(folder: Path) -> None:
-    """Removes what processes that died left of `aside` there; only where nobody else writes now."""
-    for left in folder.glob(".*.[0-9]*.tmp*"):
-        left.unlink(missing_ok=True)
-
-
 def write_atomically(path: Path, content: bytes) -> None:
     with aside(path) as temporary:
         temporary.write_bytes(content)

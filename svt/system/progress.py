@@ -3,17 +3,21 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from svt.system.text import visible
 
 T = TypeVar("T")
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(line: str) -> None:
-    """One line for the person who waits."""
-    print(line, file=sys.stderr, flush=True)
+    """Write one line for the person who waits; nobody may be there to read it."""
+    with suppress(OSError):
+        print(visible(line), file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -1,6 +1,7 @@
 import json
 import sys
 from functools import partial
+from xml.etree import ElementTree
 
 import altair as alt
 import polars as pl
@@ -56,3 +57,20 @@ def test_a_chart_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SvtError, match="cannot write"):
         export(bare(alt.Chart(inline([{}])).mark_point()), tmp_path / "file", "x", ("json",))
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\x07", "\ufffe", "\x00"])
+def test_any_token_can_be_drawn(tmp_path, text):
+    """The renderer ends the process at such a text."""
+    rows = inline([{"token": text, "n": 1}])
+    chart = alt.Chart(rows, title=text).mark_bar().encode(x="n:Q", y="token:N")
+    svg, png = export(bare(chart), tmp_path, "x", ("svg", "png"))
+    ElementTree.parse(svg)
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_renderer_that_fails_is_one_line(tmp_path):
+    with pytest.raises(SvtError, match=r"x\.svg cannot be drawn .*choose chart\.format") as error:
+        export({"mark": "no such mark", "encoding": 3}, tmp_path, "x", ("svg",))
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import svt_in
 from tests.marks import examples
-from tests.test_config import composed
+from tests.settings import composed
 
 _GROUPS = {key: sorted(values) for key, values in composed().items() if isinstance(values, dict)}
 keys = st.sampled_from([f"{group}.{key}" for group, names in _GROUPS.items() for key in names])

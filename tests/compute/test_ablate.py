@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from svt.compute.ablate import Ablation, Kind
+from svt.compute.ablate import Ablation
 from svt.compute.alike import alike
 from svt.compute.model import Model
 from svt.config import Head
 from svt.dataset.prompt import Prompt
+from svt.words import Replacement
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded, prompts_of
 
 HEADS = [(layer, head) for layer in range(3) for head in range(4)]
 SETS: list[list[Head]] = [[(1, 2)], [(0, 3), (2, 1)], [], [(1, 0), (1, 2)], HEADS]
-KINDS: list[Kind] = ["mean", "zero", "resample"]
+KINDS: list[Replacement] = ["mean", "zero", "resample"]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_resampling_takes_z_of_the_prompt_drawn(model: Model) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_head_ablated_changes_no_bit(model: Model, kind: Kind) -> None:
+def test_no_head_ablated_changes_no_bit(model: Model, kind: Replacement) -> None:
     ablation = Ablation(model, prompts_of(8, 12, (4, 9)), kind, 0, 5)
     (nothing,) = ablation.logit_diffs([()])
     assert (nothing == ablation.full).all()
@@ -143,14 +144,14 @@ def test_no_head_ablated_changes_no_bit(model: Model, kind: Kind) -> None:
 
 def test_equal_prompts_stand_in_for_themselves_bit_by_bit(model: Model) -> None:
     first, *_ = prompts_of(9, 1, (7, 7))
-    kinds: tuple[Kind, ...] = ("mean", "resample")
+    kinds: tuple[Replacement, ...] = ("mean", "resample")
     for kind in kinds:
         ablation = Ablation(model, (first, first), kind, 0, 2)
         assert (ablation.logit_diffs(SETS) == ablation.full).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_change_nothing(model: Model, kind: Kind) -> None:
+def test_batches_change_nothing(model: Model, kind: Replacement) -> None:
     prompts = prompts_of(10, 20, (4, 9))
     one, many = (Ablation(model, prompts, kind, 3, size).logit_diffs(SETS) for size in (1, 7))
     np.testing.assert_allclose(one, many, atol=1e-4)

@@ -260,3 +260,20 @@ def test_a_device_that_is_not_there(tmp_path: Path) -> None:
 def _change_config(folder: Path, **changes: object) -> None:
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize("where", ["transformer.wte.weight", "transformer.h.1.mlp.c_proj.weight"])
+def test_logits_that_are_not_finite_are_said(tmp_path: Path, where: str) -> None:
+    folder = tiny_gpt2(tmp_path, n_layers=2, n_heads=4, d_model=32)
+    gpt2 = GPT2LMHeadModel.from_pretrained(folder)
+    with torch.no_grad():
+        gpt2.get_parameter(where)[-1, -1] = torch.nan
+    gpt2.save_pretrained(folder)
+    with pytest.raises(SvtError, match="not finite"):
+        loaded(folder)
+
+
+def test_logits_beyond_their_type_are_said(tmp_path: Path) -> None:
+    model = loaded(tiny_gpt2(tmp_path))
+    with pytest.raises(SvtError, match="the logits of this model are not finite"):
+        model.logits(torch.full((1, model.d_model), torch.inf))

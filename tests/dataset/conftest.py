@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,6 @@ import pytest
 from svt.config import DatasetConfig
 from svt.dataset import Tokenizer
 from tests.dataset.samples import (
-    DEFAULTS,
     KINDS,
     NAMES,
     OBJECTS,
@@ -14,6 +12,7 @@ from tests.dataset.samples import (
     RARE_NAMES,
     TEMPLATES,
     byte_level,
+    few,
     word_level,
 )
 
@@ -40,4 +39,4 @@ def config(tmp_path: Path) -> DatasetConfig:
     templates.write_text("# a comment\n\n" + "\n".join(TEMPLATES) + "\n")
     names.write_text("\n".join(NAMES + RARE_NAMES))
     nouns.write_text(f"place: [{', '.join(PLACES)}]\nobject: [{', '.join(OBJECTS)}]\n")
-    return replace(DEFAULTS, templates=str(templates), names=str(names), nouns=str(nouns))
+    return few(templates=str(templates), names=str(names), nouns=str(nouns))

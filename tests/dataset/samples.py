@@ -1,13 +1,13 @@
 """Four small tokenizers, one of each common kind, that know most of a small English."""
 
 import re
-from dataclasses import replace
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from svt.paths import conf_dir
-from tests.settings import DATASET
+from tests.settings import dataset
 
 NAMES = ["Mary", "John", "Anna", "Tom", "Paul", "Kate"]
 RARE_NAMES = ["Xqzwvyk", "Anna-Maria"]
@@ -25,7 +25,11 @@ CORPUS = [
     for place in PLACES
     for thing in OBJECTS[:2]
 ] * 3
-DEFAULTS = replace(DATASET, n_prompts=24, bos="never")  # test_bos.py has the others
+
+
+def few(name: str = "ioi", **settings: Any) -> Any:
+    """Return the settings of a dataset, of 24 prompts without BOS; test_bos.py has the others."""
+    return dataset(name, **{"n_prompts": 24, "bos": "never", **settings})
 
 
 def byte_level() -> tokenizers.Tokenizer:

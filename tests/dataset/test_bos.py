@@ -12,7 +12,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from svt.config import DatasetConfig
 from svt.dataset import Dataset, Prompt, Tokenizer, load_prompts, load_tokenizer
 from svt.errors import SvtError
-from tests.dataset.samples import CORPUS, DEFAULTS, NAMES, RARE_NAMES, shipped_words
+from tests.dataset.samples import CORPUS, NAMES, RARE_NAMES, few, shipped_words
 
 DATES = ["The war of 1732 ended in the year 1741."] * 3
 SPECIAL = ["<unk>", "<s>", "</s>"]
@@ -175,7 +175,7 @@ def test_auto_is_what_the_tokenizer_does_by_itself(config: DatasetConfig, maker:
 
 def test_years_cut_into_digits_are_refused(maker: Maker) -> None:
     with pytest.raises(SvtError, match=r"makes of no year of .* \(XX\) two tokens of two digits"):
-        load_prompts(replace(DEFAULTS, name="greater_than", bos="auto"), Tokenizer(maker()))
+        load_prompts(few("greater_than", bos="auto"), Tokenizer(maker()))
 
 
 def test_years_of_two_tokens_shift_with_the_bos_token() -> None:
@@ -185,7 +185,7 @@ def test_years_of_two_tokens_shift_with_the_bos_token() -> None:
     inner.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="$A $B", special_tokens=[("<s>", bos)]
     )
-    config = replace(DEFAULTS, name="greater_than")
+    config = few("greater_than")
     auto, never = (prompts(config, inner, way) for way in ("auto", "never"))
     for one, other in zip(auto, never, strict=True):
         assert one.tokens == (bos, *other.tokens)
@@ -264,7 +264,7 @@ def test_a_bos_token_that_is_not_there(
 
 def load_file(path: Path, row: dict[str, object], bos: str = "auto") -> Dataset:
     path.write_text(json.dumps(row))
-    config = replace(DEFAULTS, name="file", path=str(path), n_prompts=None, bos=bos)
+    config = few("file", path=str(path), n_prompts=None, bos=bos)
     return load_prompts(config, Tokenizer(like_llama()))
 
 
@@ -304,7 +304,7 @@ def test_a_text_that_has_the_bos_token_already_is_refused(tmp_path: Path) -> Non
 
 def test_texts_are_cut_with_their_bos_token(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(TEXT)
-    config = replace(DEFAULTS, name="text", path=str(tmp_path / "t.txt"), n_tokens=4, bos="auto")
+    config = few("text", path=str(tmp_path / "t.txt"), n_tokens=4, bos="auto")
     (prompt,) = load_prompts(config, Tokenizer(like_llama())).prompts
     assert prompt.token_texts == ("<s>", " When", " Mary", " and")
     assert prompt.text == "When Mary and"
@@ -318,7 +318,7 @@ def test_a_bos_token_that_is_the_unknown_one_is_no_unknown_word(tmp_path: Path) 
     )
     path = tmp_path / "t.txt"
     path.write_text("When Mary\nWhen zzz")
-    text = replace(DEFAULTS, name="text", path=str(path), n_tokens=3, n_prompts=2, bos="auto")
+    text = few("text", path=str(path), n_tokens=3, n_prompts=2, bos="auto")
     dataset = load_prompts(text, Tokenizer(inner))
     assert [prompt.tokens for prompt in dataset.prompts] == [(0, 1, 2), (0, 1, 0)]
     assert dataset.notes == ("1 of 2 prompts have words that the tokenizer does not know",)

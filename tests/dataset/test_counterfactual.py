@@ -9,7 +9,7 @@ from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.dataset.counterfactual import linked
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS, NAMES
+from tests.dataset.samples import NAMES, few
 
 NAMED = ("IO", "S1", "S2")
 
@@ -105,7 +105,7 @@ def test_abc_needs_five_names(config: DatasetConfig, words: Tokenizer) -> None:
 )
 def test_tokens_that_do_not_line_up_are_refused(changed: Prompt) -> None:
     original = Prompt(0, "a b b", (1, 2, 2), (), {"IO": 1})
-    config = replace(DEFAULTS, counterfactual="swapped")
+    config = few(counterfactual="swapped")
     assert linked(replace(original, tokens=(1, 3, 2)), original, config, ["IO"]).original == "a b b"
     with pytest.raises(SvtError, match="are not those of 'a b b' with other words"):
         linked(changed, original, config, ["IO"])

@@ -9,11 +9,12 @@ import yaml
 
 from svt.config import DatasetConfig
 from svt.dataset import Tokenizer, load_prompts
+from svt.dataset.lexicon import read_nouns
 from svt.errors import SvtError
 from svt.paths import conf_dir
-from tests.dataset.samples import DEFAULTS, shipped_words, spaced
+from tests.dataset.samples import few, shipped_words, spaced
 
-SHIPPED = replace(DEFAULTS, name="gendered_pronoun", n_prompts=120)
+SHIPPED = few("gendered_pronoun", n_prompts=120)
 NAMES = yaml.safe_load((conf_dir() / "dataset/gendered_pronoun/names.yaml").read_text())
 PRONOUN = {name: pronoun for pronoun, names in NAMES.items() for name in names}
 
@@ -107,3 +108,10 @@ def test_the_bundled_models_words_do_not_do() -> None:
 
     with pytest.raises(SvtError, match="needs a single token for she"):
         load_prompts(SHIPPED, Tokenizer(Language().tokenizer()))
+
+
+def test_a_kind_twice_is_refused(pronouns: Tokenizer, tmp_path: Path) -> None:
+    nouns = tmp_path / "nouns.yaml"
+    nouns.write_text("place: [shop]\nplace: [store]\n")
+    with pytest.raises(SvtError, match="'place' stands twice in one mapping"):
+        read_nouns(nouns)

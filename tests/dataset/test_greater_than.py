@@ -9,7 +9,7 @@ import pytest
 from svt.config import DatasetConfig
 from svt.dataset import Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS, shipped_words, spaced
+from tests.dataset.samples import few, shipped_words, spaced
 
 TEMPLATE = "The {noun} began in the year {XX}{YY} and ended in the year {XX}"
 
@@ -25,13 +25,11 @@ def small(tmp_path: Path) -> DatasetConfig:
     templates, nouns = tmp_path / "templates.txt", tmp_path / "nouns.yaml"
     templates.write_text(TEMPLATE)
     nouns.write_text('XX: ["17"]\nnoun: [war, siege]')
-    return replace(
-        DEFAULTS, name="greater_than", n_prompts=8, templates=str(templates), nouns=str(nouns)
-    )
+    return few("greater_than", n_prompts=8, templates=str(templates), nouns=str(nouns))
 
 
 def test_answers_are_greater_years_and_distractors_the_others(years: Tokenizer) -> None:
-    dataset = load_prompts(replace(DEFAULTS, name="greater_than", n_prompts=256), years)
+    dataset = load_prompts(few("greater_than", n_prompts=256), years)
     assert dataset.notes == ()
     assert len({p.text for p in dataset.prompts}) == 256
     assert set(Counter(p.template for p in dataset.prompts).values()) == {51, 52}
@@ -90,7 +88,7 @@ def test_a_tokenizer_that_cuts_years_otherwise_is_refused(
 ) -> None:
     for tokenizer in (words, gpt2_like):  # no digits; one digit a token
         with pytest.raises(SvtError, match=r"makes of no year of .* \(XX\) two tokens"):
-            load_prompts(replace(DEFAULTS, name="greater_than"), tokenizer)
+            load_prompts(few("greater_than"), tokenizer)
 
 
 @pytest.mark.parametrize(

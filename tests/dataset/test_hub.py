@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from svt.config import DatasetConfig
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS, spaced
+from tests.dataset.samples import few, spaced
 
 ABBA = "When Mary and John went to the store, John gave a ring to"
 BABA = "When John and Mary went to the store, John gave a ring to"
@@ -49,7 +48,7 @@ def choices(prompt: str, names: list[str], key: int) -> dict[str, Any]:
 
 
 def at(folder: Path, **settings: Any) -> DatasetConfig:
-    return replace(DEFAULTS, name="hub", path=str(folder), **{"n_prompts": None, **settings})
+    return few("hub", path=str(folder), **{"n_prompts": None, **settings})
 
 
 def load(
@@ -188,7 +187,7 @@ def test_sets_that_cannot_be_used(
 
 
 def test_without_a_network_the_message_names_a_folder(words: Tokenizer) -> None:
-    config = replace(DEFAULTS, name="hub", path="mib-bench/ioi")
+    config = few("hub", path="mib-bench/ioi")
     with pytest.raises(SvtError) as error:
         load_prompts(config, words)
     told = str(error.value)
@@ -213,7 +212,7 @@ def test_a_hub_that_does_not_answer_is_tried_once(
 
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    config = replace(DEFAULTS, name="hub", path="some/set", revision="v1")
+    config = few("hub", path="some/set", revision="v1")
     with pytest.raises(
         SvtError, match="asked, offline: False" if answers else r"train: timed out\."
     ):
@@ -224,7 +223,7 @@ def test_a_hub_that_does_not_answer_is_tried_once(
 def test_without_the_library_it_is_named(words: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(SvtError, match="pip install datasets"):
-        load_prompts(replace(DEFAULTS, name="hub", path="mib-bench/ioi"), words)
+        load_prompts(few("hub", path="mib-bench/ioi"), words)
 
 
 def test_a_token_of_more_than_the_name_is_no_name(tmp_path: Path) -> None:
@@ -242,3 +241,21 @@ def test_a_token_of_more_than_the_name_is_no_name(tmp_path: Path) -> None:
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(SvtError, match="a name is not one token of this model"):
         load_prompts(at(folder), Tokenizer(inner))
+
+
+@pytest.mark.parametrize("key", ["0", " 0", "Mary", " Mary"])
+def test_a_key_that_is_text(tmp_path: Path, gpt2_like: Tokenizer, key: str) -> None:
+    row = choices(ABBA, [" Mary", " John"], 0) | {"answerKey": key}
+    (prompt,) = load(tmp_path, gpt2_like, [row]).prompts
+    assert (prompt.answer_texts, prompt.distractor_texts) == ((" Mary",), (" John",))
+
+
+def test_the_bars_of_the_library_stay_quiet(
+    tmp_path: Path, words: Tokenizer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import datasets
+
+    datasets.enable_progress_bars()
+    load(tmp_path, words, [choices(ABBA, ["Mary", "John"], 0)])
+    assert capfd.readouterr().err == ""
+    assert not datasets.are_progress_bars_disabled()  # as the caller had it

@@ -2,20 +2,20 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svt.config import DatasetConfig
+from svt.config import DATASETS, DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
 from svt.errors import SvtError
 from svt.paths import conf_dir
 from svt.system.memory import Limits
-from tests.dataset.samples import DEFAULTS, NAMES, RARE_NAMES, TEMPLATES
+from tests.dataset.samples import NAMES, RARE_NAMES, TEMPLATES, few
 from tests.marks import examples
 
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
@@ -63,7 +63,7 @@ def test_one_prompt_in_full(words: Tokenizer, tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(text)
     files = {name: str(tmp_path / name) for name in ("templates", "names", "nouns")}
-    config = replace(DEFAULTS, **files, n_prompts=4)
+    config = few(**files, n_prompts=4)
     prompts = {p.text: p for p in load_prompts(config, words).prompts}
     assert sorted(prompts) == [
         "When John and Mary went to the store, John gave a ring to",
@@ -112,7 +112,7 @@ def test_templates_of_another_code_are_taken_over_word_for_word(
             for slot, word in {"[A]": a, "[B]": b, "[PLACE]": "store", "[OBJECT]": "ring"}.items():
                 said = said.replace(slot, word)
             wanted.add(said)
-    prompts = load_prompts(replace(DEFAULTS, **paths, n_prompts=4), words).prompts
+    prompts = load_prompts(few(**paths, n_prompts=4), words).prompts
     assert {f"{p.text} {p.answer_texts[0]}" for p in prompts} == wanted
 
 
@@ -189,7 +189,7 @@ def test_more_prompts_than_memory_holds_are_refused_at_once(
 def test_shipped_files_make_prompts_for_their_own_words() -> None:
     from svt.ioi_mini.language import Language
 
-    dataset = load_prompts(replace(DEFAULTS, n_prompts=256), Tokenizer(Language().tokenizer()))
+    dataset = load_prompts(few(n_prompts=256), Tokenizer(Language().tokenizer()))
     assert dataset.notes == ()
     assert len({p.text for p in dataset.prompts}) == 256
     assert len({p.template for p in dataset.prompts}) == 15
@@ -276,11 +276,6 @@ def test_a_model_that_knows_none_of_the_nouns_is_refused(
         load_prompts(config, words)
 
 
-def test_null_prompts_are_refused(config: DatasetConfig, words: Tokenizer) -> None:
-    with pytest.raises(SvtError, match="needs a number of prompts"):
-        load_prompts(replace(config, n_prompts=None), words)
-
-
 PARTS = ["{A}", "{B}", "{place}", "<gave>", "<", "}", " ", "\n", "When", ",", "é", "{", "# "]
 
 
@@ -309,12 +304,9 @@ def test_any_file_makes_prompts_or_a_clear_error(
         assert len(dataset.prompts) == 24
 
 
-def test_conf_lists_every_setting() -> None:
-    from omegaconf import OmegaConf
-
-    for name in sorted(get_args(get_type_hints(DatasetConfig)["name"])):
-        path = conf_dir() / "dataset" / f"{name}.yaml"
-        loaded = OmegaConf.to_container(OmegaConf.load(path))
-        assert DatasetConfig(**loaded).name == name  # every field, and no other
-        lines = [line for line in path.read_text().splitlines() if line[0] not in "# "]
-        assert all("#" in line for line in lines if not line.startswith("name:"))
+@pytest.mark.parametrize("name", DATASETS)
+def test_conf_lists_every_setting(name: str) -> None:
+    path = conf_dir() / "dataset" / f"{name}.yaml"
+    assert yaml.safe_load(path.read_text()).keys() == {f.name for f in fields(DATASETS[name])}
+    lines = [line for line in path.read_text().splitlines() if line[0] not in "# "]
+    assert all("#" in line for line in lines if not line.startswith("name:"))

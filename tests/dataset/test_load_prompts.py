@@ -23,7 +23,8 @@ from svt.dataset import (
 )
 from svt.errors import SvtError
 from svt.paths import conf_dir
-from tests.dataset.samples import DEFAULTS
+from tests.dataset.samples import few
+from tests.settings import dataset
 
 
 @pytest.mark.parametrize("n_shards", [1, 2, 5, 24])
@@ -35,8 +36,8 @@ def test_shards_together_are_the_whole(
     (tmp_path / "p.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in lines))
     for one in (
         config,
-        replace(DEFAULTS, name="text", path=str(tmp_path / "t.txt")),
-        replace(DEFAULTS, name="file", path=str(tmp_path / "p.jsonl")),
+        few("text", path=str(tmp_path / "t.txt")),
+        few("file", path=str(tmp_path / "p.jsonl")),
     ):
         whole = load_prompts(one, words).prompts
         shards = [
@@ -59,19 +60,19 @@ def test_prompts_out_of_order_are_refused(
 ) -> None:
     stored = Dataset(tuple(Prompt(i, "a", (1,), ("a",)) for i in ids))
     with pytest.raises(SvtError, match=f"dataset=store gives prompt {says}"):
-        load_prompts(replace(DEFAULTS, name="store"), words, stored)
+        load_prompts(dataset("store", path="any"), words, stored)
 
 
 def test_the_files_that_determine_the_prompts(config: DatasetConfig) -> None:
     named = (config.templates, config.names, config.nouns)
     assert dataset_files(config) == tuple(Path(name) for name in named)
-    shipped = dataset_files(DEFAULTS)
+    shipped = dataset_files(few())
     assert [file.name for file in shipped] == ["templates.txt", "names.txt", "nouns.yaml"]
     assert all(file.is_file() for file in shipped)
-    assert dataset_files(replace(DEFAULTS, name="file", path="p.csv")) == (Path("p.csv"),)
-    assert dataset_files(replace(DEFAULTS, name="text", path="t.txt")) == (Path("t.txt"),)
+    assert dataset_files(few("file", path="p.csv")) == (Path("p.csv"),)
+    assert dataset_files(few("text", path="t.txt")) == (Path("t.txt"),)
     text = conf_dir() / "dataset" / "text" / "ioi-mini.txt"
-    assert dataset_files(replace(DEFAULTS, name="text")) == (text,)
+    assert dataset_files(few("text")) == (text,)
 
 
 def test_prompts_too_long_or_with_foreign_tokens() -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS
+from tests.dataset.samples import few
 from tests.marks import examples
 
-CONFIG = replace(DEFAULTS, name="file", n_prompts=None)
+CONFIG = few("file", path="any", n_prompts=None)
 FULL: dict[str, Any] = {
     "prompt_id": 7,
     "text": "When Mary and John went to the store, John gave a ring to",
@@ -290,8 +290,6 @@ def test_files_that_are_no_prompt_files(tmp_path: Path, words: Tokenizer) -> Non
     assert "unknown kind of file; a prompt file ends in" in told(tmp_path / "p.txt", words)
     (tmp_path / "latin.csv").write_bytes(b"text\n\xe9\n")
     assert "is not UTF-8 text (byte 5)" in told(tmp_path / "latin.csv", words)
-    with pytest.raises(SvtError, match=r"add dataset\.path=FILE"):
-        load_prompts(CONFIG, words)
 
 
 some_json = st.recursive(
@@ -403,3 +401,58 @@ def test_a_damaged_parquet_file(tmp_path: Path, gpt2_like: Tokenizer, at: int, b
         check_sound(load(path, gpt2_like), gpt2_like)
     except SvtError as error:
         assert f"dataset.path {path}" in str(error)
+
+
+def eap_rows(tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Rows as EAP-IG's tables have them: prompts in pairs, answers as token ids."""
+    (mary,), (john,), (tom,) = (tokenizer.encode(f" {name}") for name in ("Mary", "John", "Tom"))
+    text = "When Mary and John went to the store, John gave a ring to"
+    row = {"clean": text, "corrupted": "no", "corrupted_hard": "no"}
+    return [
+        row | {"correct_idx": mary, "incorrect_idx": john},
+        row | {"correct_idx": mary, "incorrect_idx": [john, tom]},
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_tables_for_eap_read_as_they_are(tmp_path: Path, gpt2_like: Tokenizer, suffix: str) -> None:
+    dataset = load(write(tmp_path / f"p{suffix}", eap_rows(gpt2_like)), gpt2_like)
+    one, two = dataset.prompts
+    assert one.text == "When Mary and John went to the store, John gave a ring to"
+    assert one.tokens == tuple(gpt2_like.encode(one.text))
+    assert (one.answer_texts, one.distractor_texts) == ((" Mary",), (" John",))
+    assert two.distractor_texts == (" John", " Tom")
+    assert dataset.notes[-1] == (
+        "read as a table for EAP; columns left out: 'corrupted', 'corrupted_hard'; in this model "
+        "the token ids of its first row are ' Mary' (correct) and ' John' (incorrect)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"correct_idx": 10**6}, "correct_idx has the token id 1000000, which is outside"),
+        ({"correct_idx": " Mary"}, "correct_idx must be a token id or a list of them, not ' Mary'"),
+        ({"incorrect_idx": []}, "incorrect_idx must be a token id or a list"),
+        ({"incorrect_idx": None}, "unknown column 'clean'; known: "),
+    ],
+)
+def test_a_broken_row_for_eap(
+    tmp_path: Path, gpt2_like: Tokenizer, change: dict[str, Any], says: str
+) -> None:
+    row, _ = eap_rows(gpt2_like)
+    assert says in told(write(tmp_path / "p.jsonl", [row | change]), gpt2_like)
+
+
+@pytest.mark.parametrize("name", ["", "__index_level_0__", "Unnamed: 0"])
+def test_the_index_of_pandas(tmp_path: Path, words: Tokenizer, name: str) -> None:
+    message = told(write(tmp_path / "p.csv", [{name: 0} | SPARSE]), words)
+    assert f"column {name!r} is the index that pandas writes; write the file with index=False" in (
+        message
+    )
+
+
+def test_a_column_twice_in_parquet(tmp_path: Path, words: Tokenizer) -> None:
+    table = pyarrow.table([["When"], ["to"]], names=["text", "text"])
+    pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
+    assert "column 'text' is there more than once" in told(tmp_path / "p.parquet", words)

@@ -15,10 +15,10 @@ from svt.db.identity import SCHEMA_VERSION
 from svt.errors import SvtError
 from svt.store.writer import arrow_table
 from tests.dataset.samples import shipped_words
-from tests.settings import DATASET
+from tests.settings import dataset
 from tests.store_rows import StoreRows, connection
 
-READ = replace(DATASET, name="store", n_prompts=None)
+READ = dataset("store", path="any")
 
 
 def words(*more: str) -> Tokenizer:
@@ -98,7 +98,7 @@ def test_what_has_no_prompts_is_refused(store: Path, tmp_path: Path) -> None:
 def test_generated_prompts_are_read_as_they_were_written(tmp_path: Path, name: str) -> None:
     tokenizer = Tokenizer(shipped_words(name))
     kind = "year01" if name == "greater_than" else "swapped"
-    config = replace(DATASET, name=name, n_prompts=20, counterfactual=kind)
+    config = dataset(name, n_prompts=20, counterfactual=kind)
     written = load_prompts(config, tokenizer)
     path = tmp_path / "s.duckdb"
     with duckdb.connect() as con:

@@ -7,9 +7,9 @@ import pytest
 
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
-from tests.dataset.samples import DEFAULTS
+from tests.dataset.samples import few
 
-CONFIG = replace(DEFAULTS, name="text", n_prompts=None, n_tokens=4)
+CONFIG = few("text", n_prompts=None, n_tokens=4)
 
 
 def load(path: Path, tokenizer: Tokenizer, text: str, **settings: object) -> Dataset:

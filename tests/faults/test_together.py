@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from svt.cli.own_files import LOCK
 from svt.cli.sql import answer
 from tests.faults.conftest import Job
 from tests.faults.disks import unwritable
@@ -53,7 +54,7 @@ def test_processes_that_want_the_same_run_folder(job: Job, tmp_path: Path, n: in
         assert one.code == 0 or f"another run is writing in {run}" in one.told
     assert answer(run, "select count(*) from run", []).item() == 1
     assert leftovers(run) == []
-    assert not (run / ".lock").exists()
+    assert not (run / LOCK).exists()
 
 
 def test_a_store_in_a_folder_that_cannot_be_written(job: Job, tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_edges_by_names(tmp_path: Path) -> None:
     assert circuit.count == "visits"
 
 
+def test_a_target_says_what_it_reads(tmp_path: Path) -> None:
+    text = "source,target,side\na0.h1,a2.h3<q>,\na0.h1,a2.h3<k>,k\na0.h1,a2.h3<v>,\n"
+    edges = read_csv(written(tmp_path, text), None).edges
+    assert [(edge.input, edge.side) for edge in edges] == [
+        ("query", "dest"), ("key", "src"), ("value", None),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("count", "expected"), [(None, "prompts"), ("visits", "visits"), ("firings", "firings")]
 )
@@ -87,6 +95,8 @@ EDGES = "up_layer,up_head,layer,head,side,count,component\n"
         ("name,score\na,1\n", "the header must have layer,head for heads"),
         ("layer\n1\n", "the header must have layer,head for heads"),
         ("layer,head\n9,6\n9\n", "row 3: has 1 fields, the header 2"),
+        ("layer,head,layer,head\n9,6,0,1\n", "row 1: column 'layer' is there more than once"),
+        ("source,target,side\n8.6,a9.h6<q>,k\n", "row 2: the target reads q, but side is k"),
         ("layer,head\n9,x\n", "row 2: head is 'x'; it must be a count from 0 to 255"),
         ("layer,head\n256,0\n", "row 2: layer is '256'"),
         ("layer,head\n-1,0\n", "row 2: layer is '-1'"),

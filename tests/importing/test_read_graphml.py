@@ -234,3 +234,22 @@ def test_a_damaged_file_is_refused_or_read(
         graph_edges(read_graphml(file, None))
     except SvtError as error:
         assert str(error).startswith(str(file))
+
+
+def test_the_prompts_of_a_combined_graph_are_counted(tmp_path: Path) -> None:
+    keys = '<key id="p" for="edge" attr.name="prompts_appeared" attr.type="string" />' + KEYS
+    up, down = "(8, 6, ' to', ' John')", "(9, 6, ' to', ' Mary')"
+    body = node(up) + node(down) + edge(up, down, d3="d", d1=1.5, p="[0, 1, 2]")
+    circuit = read_graphml(written(tmp_path, graphml(body, keys)), None)
+    (row,) = graph_edges(circuit)
+    assert (row["n_prompts"], row["n_firings"], row["n_visits"]) == (3, 3, None)
+    assert (row["total"], row["mean"], circuit.count) == (None, 1.5, "prompts")
+
+
+def test_nothing_stands_twice(tmp_path: Path) -> None:
+    key = '<key id="k" for="edge" attr.name="weight" attr.type="float" />\n'
+    with pytest.raises(SvtError, match="line 4: key k is declared twice"):
+        read_graphml(written(tmp_path, graphml("", key * 2)), None)
+    body = node("(8, 6)") + node("(9, 6)") + edge("(8, 6)", "(9, 6)", d1=1, d8=2)
+    with pytest.raises(SvtError, match="weight is given twice"):
+        read_graphml(written(tmp_path, graphml(body)), None)

@@ -253,3 +253,110 @@ def test_the_ending_tells_the_format(tmp_path: Path, name: str) -> None:
         read_circuit(tmp_path / name)
     with pytest.raises(SvtError, match="no such file"):
         read_circuit(tmp_path / "gone.json")
+
+
+def test_no_ranking_without_information(tmp_path: Path) -> None:
+    """Scores of nodes leave the edges at 0; a cut among equal weights is said."""
+    tree = eap(out=tuple(EAP))
+    for told in tree["edges"].values():
+        told["score"] = 0.0
+    with pytest.raises(SvtError, match=r"weighs 0, as all 5 edges do, .* leave --top out"):
+        read_circuit(written(tmp_path, tree), top=2)
+    for name, score in zip(tree["edges"], (3, 1, 1, 1, 1, 0, 0, 0), strict=True):
+        tree["edges"][name]["score"] = score
+    circuit = read_circuit(written(tmp_path, tree), top=3)
+    assert [edge.mean for edge in circuit.edges] == [3.0, 1.0, 1.0]
+    assert circuit.left_out[-1].endswith(
+        "; 3 edges weigh 1, of which the first 2 in the file were taken"
+    )
+
+
+def test_heads_that_the_file_marks_are_a_circuit_of_heads(tmp_path: Path) -> None:
+    tree = eap(out=tuple(EAP))
+    tree["nodes"]["a1.h0"]["in_graph"] = False
+    circuit = read_circuit(written(tmp_path, tree))
+    assert (circuit.edges, circuit.alone) == ((), {(0, 1): None, (1, 1): None})
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("logits->a2.h1<q>", "1 edges from the logits"),
+        ("a1.h1->input", "1 edges into the embedding"),
+        ("a1.h1->bias 3", "1 edges into biases"),
+    ],
+)
+def test_edges_that_the_tables_do_not_hold_are_counted(
+    tmp_path: Path, name: str, left_out: str
+) -> None:
+    tree = eap()
+    tree["edges"] = {name: {"score": 1, "in_graph": True}}
+    assert read_json(written(tmp_path, tree), None, None).left_out == (left_out,)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"count": 8_000_000_000_000_000_000}, "n_visits of the edges"),
+        ({"weight": 1e308}, "weights"),
+    ],
+)
+def test_sums_beyond_their_type_are_refused(
+    tmp_path: Path, values: dict[str, Any], told: str
+) -> None:
+    firings = [[8, 6, " to", " a"], [8, 6, " to", " b"]]
+    given = [{"source": f, "target": [9, 6, " to", " a"], "type": "d", **values} for f in firings]
+    nodes = [{"id": f} for f in (*firings, [9, 6, " to", " a"])]
+    file = written(tmp_path, {"nodes": nodes, "links": given})
+    with pytest.raises(SvtError, match=rf"link 0: (the )?{told}.* add up to"):
+        graph_edges(read_circuit(file))
+
+
+def over_prompts(by: str, *prompts: list[int]) -> dict[str, Any]:
+    """Two firings of 8.6, in these prompts each, write for one of 9.6; `by` nodes or links."""
+    down = [9, 6, " to", " Mary"]
+    up = [[8, 6, " to", " John"], [8, 6, " to", " and"]]
+    ends = {"prompts_appeared": [0, 1, 2, 3, 4]} if by == "nodes" else {}
+    named = [{"prompts_appeared": each} for each in prompts]
+    nodes, links = (named, [{}, {}]) if by == "nodes" else ([{}, {}], named)
+    return {
+        "nodes": [{"id": u, **n} for u, n in zip(up, nodes, strict=True)] + [{"id": down, **ends}],
+        "links": [
+            {"source": u, "target": down, "type": "d", "weight": 0.5, **link}
+            for u, link in zip(up, links, strict=True)
+        ],
+    }
+
+
+@pytest.mark.parametrize("by", ["nodes", "links"])
+def test_prompts_that_edges_appeared_in_are_counted(tmp_path: Path, by: str) -> None:
+    """0, 1, 2 and 2, 3: four prompts, in each of which 9.6 fires once; weights are no total."""
+    circuit = read_json(written(tmp_path, over_prompts(by, [0, 1, 2], [2, 3])), None, None)
+    (row,) = graph_edges(circuit)
+    assert (row["n_prompts"], row["n_firings"], row["n_visits"]) == (4, 4, None)
+    assert (row["total"], row["mean"], circuit.count) == (None, None, "prompts")
+    assert bool(circuit.notes) == (by == "nodes")
+
+
+def test_an_edge_that_names_no_prompts_among_others_that_do(tmp_path: Path) -> None:
+    tree = over_prompts("links", [0, 1, 2], [2, 3])
+    del tree["links"][1]["prompts_appeared"]
+    (row,) = graph_edges(read_json(written(tmp_path, tree), None, None))
+    assert (row["n_prompts"], row["n_firings"]) == (None, None)
+
+
+def test_a_total_over_prompts_is_no_mean(tmp_path: Path) -> None:
+    """6 over three prompts is 2 a firing."""
+    tree = over_prompts("links", [0, 1, 2], [2])
+    del tree["links"][1]
+    tree["links"][0] |= {"total": 6.0}
+    (row,) = graph_edges(read_json(written(tmp_path, tree), None, None))
+    assert (row["n_prompts"], row["total"], row["mean"]) == (3, 6.0, 2.0)
+
+
+@pytest.mark.parametrize("given", ["[0, [1]]", [], 3, "[0", {"a": 1}, [True]])
+def test_prompts_that_are_no_list_are_refused(tmp_path: Path, given: Any) -> None:
+    tree = over_prompts("links", [0], [1])
+    tree["links"][1]["prompts_appeared"] = given
+    with pytest.raises(SvtError, match=r"link 1: prompts_appeared is .* must be a list of prompts"):
+        read_json(written(tmp_path, tree), None, None)

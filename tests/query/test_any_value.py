@@ -85,7 +85,7 @@ def is_one(param: Param, text: str) -> bool:
     """Whether a text is a value of the parameter."""
     if param.choices:
         return text in param.choices
-    if text == "null" and (param.default or "").endswith("null"):
+    if text == "null" and param.default and param.fallback in (None, "null"):
         return True
     kind = {"BIGINT": "INTEGER"}.get(param.type, param.type)
     flags = re.IGNORECASE | re.DOTALL

@@ -15,18 +15,19 @@ from tests.store_rows import StoreRows, connection, insert
 
 TEXT = """-- purpose: what it tells
 --          in two lines
--- params: coverage DOUBLE share of the total [= the run's trace.coverage, else 0.7]
+-- params: coverage DOUBLE share of the total [= trace.coverage]
 --         layer INTEGER layer of the head
 --         roots INTEGER[][] where to start [= [[9,6]]]
 --         role VARCHAR a role [= null]
 --         strict BOOLEAN be strict [= true]
---         side VARCHAR{dest,src} a side [= the run's trace.side, else src]
+--         slices VARCHAR which [= trace.slices]
+--         side VARCHAR{dest,src} a side [= src]
 --         draws INTEGER{0..100} how often [= 4]
 -- grain: [pair]
 -- columns: a, b,
 --          c
 -- A remark that is no field.
-SELECT $coverage, $layer, $roots, $role, $strict, $side, $draws;
+SELECT $coverage, $layer, $roots, $role, $strict, $slices, $side, $draws;
 """
 QUERY = parse_query("example", TEXT)
 
@@ -35,12 +36,13 @@ def test_a_header_is_read() -> None:
     assert (QUERY.purpose, QUERY.grain) == ("what it tells in two lines", "[pair]")
     assert QUERY.columns == ("a", "b", "c")
     assert QUERY.params == (
-        Param("coverage", "DOUBLE", "share of the total", "the run's trace.coverage, else 0.7"),
+        Param("coverage", "DOUBLE", "share of the total", "trace.coverage"),
         Param("layer", "INTEGER", "layer of the head", None),
         Param("roots", "INTEGER[][]", "where to start", "[[9,6]]"),
         Param("role", "VARCHAR", "a role", "null"),
         Param("strict", "BOOLEAN", "be strict", "true"),
-        Param("side", "VARCHAR", "a side", "the run's trace.side, else src", ("dest", "src")),
+        Param("slices", "VARCHAR", "which", "trace.slices", ("signal", "all")),
+        Param("side", "VARCHAR", "a side", "src", ("dest", "src")),
         Param("draws", "INTEGER", "how often", "4", bounds=(0, 100)),
     )
 
@@ -65,9 +67,9 @@ def test_values_are_typed() -> None:
     con = connection()
     values = {"layer": "3", "coverage": "0.5", "roots": "[[1,2],[3,4]]", "strict": "False"}
     typed = {"coverage": 0.5, "layer": 3, "roots": [[1, 2], [3, 4]], "role": None, "strict": False}
-    typed |= {"side": "src", "draws": 4}
+    typed |= {"slices": "signal", "side": "src", "draws": 4}
     assert bind(con, QUERY, values) == typed
-    assert bind(con, QUERY, {"layer": 1, "side": "dest"})["side"] == "dest"
+    assert bind(con, QUERY, {"layer": 1, "slices": "all"})["slices"] == "all"
     assert bind(con, QUERY, {**typed, "roots": ((1, 2), (3, 4))}) == typed
     assert bind(con, QUERY, {"layer": 1})["roots"] == [[9, 6]]
     assert [bind(con, QUERY, {"layer": 1, "draws": n})["draws"] for n in (0, "100")] == [0, 100]
@@ -97,9 +99,9 @@ def test_values_are_typed() -> None:
         ({"layer": 1, "roots": "[[1,2,3]]"}, "is not a list"),
         ({"layer": 1, "strict": "yes"}, "strict=yes is not true or false"),
         ({"layer": 1, "role": 3}, "role=3 is not a text"),
-        ({"layer": 1, "side": "up"}, r"query example: side=up must be dest or src \(a side\)"),
-        ({"layer": 1, "side": ""}, "side= must be dest or src"),
-        ({"layer": 1, "side": None}, "side=None must be dest or src"),
+        ({"layer": 1, "slices": "up"}, r"query example: slices=up must be signal or all \(which\)"),
+        ({"layer": 1, "slices": ""}, "slices= must be signal or all"),
+        ({"layer": 1, "slices": None}, "slices=None must be signal or all"),
         ({"layer": 1, "draws": "101"}, r"draws=101 must lie in \[0, 100\] \(how often\)"),
         ({"layer": 1, "draws": -1}, "draws=-1 must lie in"),
     ],

@@ -107,8 +107,9 @@ def test_what_work_is_done_for_has_bounds(query: Query) -> None:
 def test_a_default_of_the_run_names_a_setting(query: Query) -> None:
     settings = {f"trace.{field.name}" for field in fields(TraceConfig)}
     for param in query.params:
-        if param.default and (match := re.match(r"the (?:other )?run's (\S+),", param.default)):
-            assert match[1] in settings
+        if param.key is not None:
+            assert param.key in settings
+        assert param.key or "trace." not in (param.default or "")
 
 
 def test_every_query_has_a_test() -> None:

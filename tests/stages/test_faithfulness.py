@@ -18,9 +18,8 @@ from svt.stages.faithfulness import measure_faithfulness
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded, prompts_of
 from tests.planted_answers import planted_with_answers
-from tests.settings import TRACE
+from tests.settings import TRACE, composed
 from tests.store_rows import connection
-from tests.test_config import composed
 from tests.test_planted import store_of
 
 

@@ -101,7 +101,7 @@ def _edges(run: Path) -> int:
         (["trace.roots=[[99,0]]"], "there is no head 99.0; the model has layers 0 to 7"),
         (["dump.coordinates=[[20,1]]"], "there is no head 20.1"),
         (["evaluate.reference=wang2023"], "there is no head 9.9"),
-        (["dump.components=[mlp]"], "add head to dump.components"),
+        (["dump.components=[mlp]"], "dump again with head among dump.components"),
         (["trace.root_src=S1-1", "dataset.pattern=ABBA"], "no such role"),
         (["dataset=text"], "trace.root_dest=end: the prompts have no roles"),
         (["trace.root_dest=nowhere"], "nowhere"),
@@ -135,7 +135,11 @@ def test_what_cannot_be_done_is_one_message(
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("trace.coverrage=0.5", "coverrage"),
+        (
+            "trace.coverrage=0.5",
+            "unknown key trace.coverrage; known here: firing_weight, coverage,",
+        ),
+        ("dataset.split=x", "unknown key dataset.split; known here: name, n_prompts, bos, seed,"),
         ("model=gpt3", "gpt3"),
         ("trace.roots=[[9,6]", "trace.roots"),
         ("hydra.run.dir=/dev/null", "/dev/null"),

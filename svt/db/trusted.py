@@ -1,0 +1,81 @@
+"""What a file of somebody else may hold: tables with the columns that svt writes, no code.
+
+1. A view or a macro of a file is code that runs when it is read, and could stand for a table or a
+   function of svt's queries. So a file holds no macro, and no view but a store's long views, in the
+   words of sql/schema/store/views.
+2. A store has every table of sql/schema/store, with its columns and types, and one row `dump`.
+3. Results have no table that is a store's, as bare names mean results first.
+"""
+
+from functools import cache
+from typing import Literal
+
+import duckdb
+
+from svt.db.catalog import create_tables
+from svt.db.files import database
+from svt.errors import SvtError
+
+Columns = dict[str, dict[str, str]]
+
+_COLUMNS = (
+    "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
+    "AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = ?) "
+    "ORDER BY table_name, column_index"
+)
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE database_name = ? AND NOT internal"
+_MACROS = (
+    "SELECT function_name FROM duckdb_functions() WHERE database_name = ? AND NOT internal "
+    "ORDER BY ALL LIMIT 1"
+)
+
+
+def check_code(
+    con: duckdb.DuckDBPyConnection, catalog: str, path: object, kind: Literal["store", "results"]
+) -> None:
+    """SvtError for views, macros and tables that have no place in the file (steps 1 and 3)."""
+    views = _views(con, catalog)
+    allowed = _shape("store")[1] if kind == "store" else {}
+    strange = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
+    strange += [f"the macro {name}" for (name,) in con.execute(_MACROS, [catalog]).fetchall()]
+    if kind == "results":
+        own = _shape("store")[0].keys() - _shape("results")[0].keys()
+        strange += [f"the table {name}" for name in sorted(own & _columns(con, catalog).keys())]
+    if strange:
+        raise SvtError(
+            f"{path} holds {strange[0]}, which svt does not write into {kind}; svt reads tables of "
+            "its own alone: take it out, or make the file anew"
+        )
+
+
+def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> None:
+    """SvtError when a store lacks a table or a column, or has one of another type (step 2)."""
+    there = _columns(con, catalog)
+    for table, columns in _shape("store")[0].items():
+        if there.get(table) != columns:
+            raise SvtError(
+                f"{path} is not a store that svt can read (its table {table} is not that of a "
+                "store); move it away and dump again"
+            )
+
+
+def _columns(con: duckdb.DuckDBPyConnection, catalog: str) -> Columns:
+    """The tables of a catalog, each with its columns and their types."""
+    found: Columns = {}
+    for table, column, kind in con.execute(_COLUMNS, [catalog, catalog]).fetchall():
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
+def _views(con: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, str]:
+    rows = con.execute(_VIEWS, [catalog]).fetchall()
+    return {name: sql.replace(f"{catalog}.", "") for name, sql in rows}
+
+
+@cache
+def _shape(kind: Literal["store", "results"]) -> tuple[Columns, dict[str, str]]:
+    """The tables and views that svt writes."""
+    with database() as con:
+        con.execute("ATTACH ':memory:' AS expected")
+        create_tables(con, "expected", kind)
+        return _columns(con, "expected"), _views(con, "expected")

@@ -1,0 +1,24 @@
+"""Texts of others on a terminal and in XML."""
+
+from xml.etree import ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svt.system.text import drawable, visible
+
+
+def test_no_control_character_acts() -> None:
+    assert visible("a\x1b[2Jb\x07\x7f\x9b\u202e\r\tc\n") == "a␛[2Jb␇␡\ufffd\ufffd␍\tc\n"
+    assert visible(" Mary é 日本 🙂") == " Mary é 日本 🙂"
+
+
+@given(st.text(st.characters()))
+def test_any_text_may_stand_in_xml(text: str) -> None:
+    root = ElementTree.Element("a")
+    root.text = drawable(text)
+    ElementTree.fromstring(ElementTree.tostring(root, encoding="utf-8"))
+
+
+def test_texts_in_lists_and_keys() -> None:
+    assert drawable({"a\x00": ["\x1b", 1, None, ("\ufffe",)]}) == {"a␀": ["␛", 1, None, ["\ufffd"]]}
