@@ -68,7 +68,7 @@ def test_the_roots_fire_and_the_planted_circuit_comes_out(done: Finished) -> Non
         "join pairs p using (pair_id) where t.depth = 0 group by all order by 1, 2",
     )
     assert roots == [(9, 6, N_PROMPTS, True), (9, 9, N_PROMPTS, True), (10, 0, N_PROMPTS, True)]
-    shown = answer(done.runs[0], "graph_edges", ["min_count=0"])
+    shown = answer(done.runs[0], "shown_edges", ["min_count=0"])
     edges = {
         (f"{e['up_layer']}.{e['up_head']}", f"{e['layer']}.{e['head']}", e["side"], e["role"])
         for e in shown.to_dicts()

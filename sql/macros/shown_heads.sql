@@ -1,6 +1,6 @@
 -- shown_heads: the heads of a circuit: ends of its shown edges, roots, and those that stand in it without an edge
 -- grain: [head]
--- `edges_table` names rows of shown_edges, `run_table` and `heads_table` relations like run and imported_heads. `n` is
+-- `edges_table` names rows of frequent_edges, `run_table` and `heads_table` relations like run and imported_heads. `n` is
 -- the largest count of a head's edges, null without one.
 CREATE OR REPLACE TEMP MACRO shown_heads(edges_table, run_table, heads_table) AS TABLE
 WITH ends AS (

@@ -57,7 +57,7 @@ at_threshold AS (
         ORDER BY min_count < shown_from, CASE WHEN min_count < shown_from THEN -min_count ELSE min_count END
     ) = 1
 ),
-shown_edges AS (
+frequent_edges AS (
     SELECT 'signal' AS slices, count_of($count, n_prompts, n_firings, n_visits) AS n FROM signal_graph
     UNION ALL
     SELECT 'all', count_of($count, n_prompts, n_firings, n_visits) FROM all_graph
@@ -65,7 +65,7 @@ shown_edges AS (
 SELECT
     reference, slices, shown_from AS min_count,
     (
-        SELECT count(*) FROM shown_edges AS e
+        SELECT count(*) FROM frequent_edges AS e
         WHERE e.slices = t.slices AND e.n >= t.shown_from
     ) AS n_edges,
     n_heads, tp, precision, recall, recall_reachable, f1, best_f1

@@ -17,10 +17,10 @@
 -- fewer than two, or when all are equal.
 WITH edges AS (
     SELECT 'this' AS circuit, *
-    FROM shown_edges('results.graph_edges', 'results.run', $count, $min_share, $min_count)
+    FROM frequent_edges('results.graph_edges', 'results.run', $count, $min_share, $min_count)
     UNION ALL
     SELECT 'other', *
-    FROM shown_edges(
+    FROM frequent_edges(
         'other_results.graph_edges', 'other_results.run', $other_count, $other_min_share,
         $other_min_count
     )

@@ -13,10 +13,10 @@
 -- Spearman's, of the counts over the heads with edges in both, the same in every row; null for fewer than two, or when
 -- all are equal.
 WITH these_edges AS (
-    FROM shown_edges('results.graph_edges', 'results.run', $count, $min_share, $min_count)
+    FROM frequent_edges('results.graph_edges', 'results.run', $count, $min_share, $min_count)
 ),
 other_edges AS (
-    FROM shown_edges(
+    FROM frequent_edges(
         'other_results.graph_edges', 'other_results.run', $other_count, $other_min_share,
         $other_min_count
     )

@@ -34,7 +34,7 @@ from svt.words import SCOPES
 
 N_ROOTS = 12
 N_FEW = 96  # prompts of interventions on SmolLM2
-SHOWN = "graph_edges"
+SHOWN = "shown_edges"
 COVERAGES = (0.5, 0.6, 0.8)
 THRESHOLDS = (32, 65, 170)
 

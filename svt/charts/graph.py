@@ -47,7 +47,7 @@ def graph(
 
     edges: rows of the query `graph_links`, unfiltered;
     nodes: of `graph_nodes`, likewise, or of `known_heads`: layer head is_root in_reference class,
-    and n_prompts where it is known;
+    n_prompts where it is known, and `does` (with_roles);
     count: prompts, firings or visits, the column that `min_count` is held against;
     left_out: what the rows lack, a sentence for below the title.
     """
@@ -119,6 +119,26 @@ def with_verdicts(edges: pl.DataFrame, validated: pl.DataFrame) -> pl.DataFrame:
         .join(verdicts, on=edge, how="left", maintain_order="left")
         .with_columns(pl.col("causal").fill_null("not tested"))
     )
+
+
+def with_roles(nodes: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
+    """The nodes with a column `does`: what each head mostly attends to from a role, in words.
+
+    roles: rows of the query `head_roles`, the most frequent of a head first.
+    """
+    words = (
+        pl.format("{} → {}", "dest_role", pl.col("src_role").fill_null("a token without a role")),
+        pl.format(" ({})", "pattern").fill_null(""),
+        pl.format(", {}% of the prompts", (pl.col("share") * 100).round(0).cast(pl.Int64)),
+    )
+    does = (
+        roles.drop_nulls("dest_role")
+        .unique(["layer", "head", "dest_role"], keep="first", maintain_order=True)
+        .with_columns(told=pl.concat_str(words))
+        .group_by("layer", "head")
+        .agg(does=pl.struct("dest_role", "told"))
+    )
+    return nodes.join(does, on=["layer", "head"], how="left", maintain_order="left")
 
 
 @dataclass(frozen=True)

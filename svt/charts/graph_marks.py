@@ -280,6 +280,7 @@ def _nodes(points: list[Row], axes: _Axes) -> list[alt.Chart]:
                 alt.Tooltip("class:N", title="reference class"),
                 *_told(
                     points,
+                    does=alt.Tooltip("does:N", title="mostly attends"),
                     prompts=alt.Tooltip(
                         "prompts:Q", title="prompts in which the trace meets it firing", format=","
                     ),

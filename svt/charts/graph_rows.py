@@ -29,7 +29,7 @@ def edge_rows(
             "down": number[edge.down],
             "x": round(layout.position[edge.up][0], 3),
             "y": round(layout.position[edge.up][1], 3),
-            "path": _path(layout.curves[edge]),
+            "path": path_of(layout.curves[edge]),
             "from": edge.up.label,
             "to": edge.down.label,
             "side": SIDE_NAMES.get(edge.side or ""),
@@ -80,6 +80,10 @@ def node_rows(
                 "kind": _kind(node, roots),
                 "reference": known.get("in_reference", False),
                 "class": known.get("class") or "none",
+                "does": next(
+                    (d["told"] for d in known.get("does") or () if d["dest_role"] == node.role),
+                    None,
+                ),
                 "prompts": known.get("n_prompts"),
                 "firings": known.get("n_firings"),
                 "most": max(near[node].values(), default=0),
@@ -99,10 +103,10 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _path(curve: Curve) -> str:
-    """The curve as an SVG path in pixels, y downwards, from its start."""
+def path_of(curve: Curve, slot_x: int = SLOT_X, slot_y: int = SLOT_Y) -> str:
+    """The curve as an SVG path in pixels, y downwards, from its start; slots as wide and high."""
     x0, y0 = curve[0]
-    points = [f"{(x - x0) * SLOT_X:.1f},{(y0 - y) * SLOT_Y:.1f}" for x, y in curve[1:]]
+    points = [f"{(x - x0) * slot_x:.1f},{(y0 - y) * slot_y:.1f}" for x, y in curve[1:]]
     return "M0,0C" + " ".join(points)
 
 

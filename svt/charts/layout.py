@@ -93,12 +93,20 @@ class Layout:
         return self.rows[-1][2] if self.rows else 0.0
 
 
-def lay_out(nodes: Iterable[Node], edges: Sequence[Edge], weaker: Sequence[Edge] = ()) -> Layout:
-    """Steps 1 to 4 for these nodes and edges; the same input gives the same layout."""
+def lay_out(
+    nodes: Iterable[Node],
+    edges: Sequence[Edge],
+    weaker: Sequence[Edge] = (),
+    columns: Iterable[str] = (),
+) -> Layout:
+    """Steps 1 to 4 for these nodes and edges; the same input gives the same layout.
+
+    columns: roles that have a column also where no node stands in it.
+    """
     cells: dict[tuple[str, int], list[Node]] = defaultdict(list)
     for node in sorted({*nodes, *(e.up for e in edges), *(e.down for e in edges)}):
         cells[node.role, node.layer].append(node)
-    grid = _grid(cells)  # 1
+    grid = _grid(cells, columns)  # 1
     _order(cells, grid, edges)  # 2
     position = _positions(cells, grid)
     curves = _curves(position, edges)  # 3
@@ -122,9 +130,9 @@ class _Grid:
     row_gap: float
 
 
-def _grid(cells: dict[tuple[str, int], list[Node]]) -> _Grid:
+def _grid(cells: dict[tuple[str, int], list[Node]], columns_too: Iterable[str] = ()) -> _Grid:
     """Step 1."""
-    fullest: dict[str, int] = defaultdict(int)
+    fullest: dict[str, int] = defaultdict(int, dict.fromkeys(columns_too, 0))
     for (role, _), nodes in cells.items():
         fullest[role] = max(fullest[role], len(nodes))
     in_line = max(fullest.values(), default=LEAST_IN_LINE)

@@ -5,8 +5,9 @@ import polars as pl
 from svt.charts.contribution_vs_effect import contribution_vs_effect
 from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
-from svt.charts.graph import graph, top_layers, with_verdicts
+from svt.charts.graph import graph, top_layers, with_roles, with_verdicts
 from svt.charts.precision_recall import precision_recall
+from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
 
 
@@ -38,7 +39,7 @@ def _graph_all_slices(ask: Ask, context: Context) -> Chart:
 def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The edges, of which interventions may have said whether they are causal, and the nodes."""
     edges = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges"))
-    return edges, ask("graph_nodes", min_count=0)
+    return edges, with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
 
 
 def _drawn(
@@ -58,6 +59,14 @@ def _drawn(
         heading=heading,
         left_out=left_out,
     )
+
+
+def _prompt_graph(ask: Ask, context: Context) -> Chart:
+    """Of chart.prompt_id, else of the prompt whose trace has the most shown edges."""
+    pairs = ask("prompt_graph", prompt_id=context.chart.prompt_id)
+    named = context.chart.prompt_id is not None
+    tokens = ask("prompt_tokens", prompt_id=0 if pairs.is_empty() else pairs["prompt_id"][0])
+    return prompt_graph(pairs, tokens, chosen=named)
 
 
 def _precision_recall(ask: Ask, context: Context) -> Chart:
@@ -118,6 +127,14 @@ TRACE_FIGURES = {
         "The same graph from two thirds of the prompts on: what the model does nearly every time.",
         _graph_skeleton,
         needs=("graph_edges", "prompts"),
+    ),
+    "prompt_graph": FigureSpec(
+        "One prompt",
+        "Read it upwards: a disc is a head that attends from the token of its column, a line what "
+        "one head writes for another, the thicker the more the head above attends because of it, "
+        "and pointing at a disc or a line tells its numbers.",
+        _prompt_graph,
+        needs=("trace_pairs", "pairs"),
     ),
     "graph_top": FigureSpec(
         "The top layers",

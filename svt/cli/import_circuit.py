@@ -91,7 +91,7 @@ def _heads(text: str) -> tuple[Head, ...]:
 
 def _found(circuit: Circuit, folder: Path, name: str) -> str:
     with open_target(folder) as con:
-        edges, nodes = run(con, "graph_edges"), run(con, "graph_nodes")
+        edges, nodes = run(con, "shown_edges"), run(con, "graph_nodes")
         ((least,),) = con.execute(
             "SELECT (config->>'$.trace.min_count')::BIGINT FROM run"
         ).fetchall()

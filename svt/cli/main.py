@@ -56,11 +56,11 @@ def main() -> None:
         say(STOPPED)
         sys.exit(130)
     except (HydraException, OmegaConfBaseException, OSError) as error:
-        _fail(_one_line(error))
+        _fail(one_line(error))
     except (ValueError, TypeError) as error:
         if not _is_of_hydra(error):
             raise
-        _fail(f"{_one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help")
+        _fail(f"{one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help")
     except Exception as error:
         if not type(error).__module__.startswith(_LAUNCHERS):
             raise
@@ -80,8 +80,8 @@ def task(composed: DictConfig) -> None:
     """One run, alone or as a job of a sweep, there perhaps in another process than `main`."""
     _quiet()
     settings = HydraConfig.get()
-    told: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
-    folder, overrides = Path(told["runtime"]["output_dir"]), told["overrides"]["task"]
+    plain: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
+    folder, overrides = Path(plain["runtime"]["output_dir"]), plain["overrides"]["task"]
     in_sweep = settings.mode is not None and settings.mode.name == "MULTIRUN"
     job = None
     if in_sweep:
@@ -93,7 +93,7 @@ def task(composed: DictConfig) -> None:
         job = sweep.Job(folder, overrides, settings.runtime.choices)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
-        with _only_run_in(folder):
+        with only_run_in(folder):
             config = configuration(composed, overrides)  # 1, 2
             check_run_folder(folder)
             remove_left(folder)
@@ -110,18 +110,11 @@ def task(composed: DictConfig) -> None:
             write(f"\n{summary.where(folder, stores)}\n")
         else:
             job.done(stores)
-    except SvtError as error:
-        _fail(str(error), job)
-    except (duckdb.Error, OSError) as error:
-        _fail(f"{_one_line(error)} ({type(error).__name__}); what was finished is kept", job)
-    except (MemoryError, RuntimeError) as error:
-        if not _is_of_memory(error):
+    except Exception as error:
+        told = explained(error)
+        if told is None:
             raise
-        _fail(
-            f"out of memory ({shorten(_one_line(error), 200)}); lower dump.batch_size or "
-            "dump.memory_gb, for interventions intervene.batch_size; what was finished is kept",
-            job,
-        )
+        _fail(told, job)
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -143,6 +136,20 @@ def _fail(told: str, job: "sweep.Job | None" = None) -> None:
     say(f"svt: {told}")
     if job is not None:
         job.failed(told)
+
+
+def explained(error: Exception) -> str | None:
+    """Return what to tell of an error that stopped the stages; None for a defect of svt."""
+    if isinstance(error, SvtError):
+        return str(error)
+    if isinstance(error, duckdb.Error | OSError):
+        return f"{one_line(error)} ({type(error).__name__}); what was finished is kept"
+    if isinstance(error, MemoryError | RuntimeError) and _is_of_memory(error):
+        return (
+            f"out of memory ({shorten(one_line(error), 200)}); lower dump.batch_size or "
+            "dump.memory_gb, for interventions intervene.batch_size; what was finished is kept"
+        )
+    return None
 
 
 def _is_of_hydra(error: BaseException) -> bool:
@@ -167,7 +174,7 @@ def _is_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """A library's message without its line breaks and without advice that is none here."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
@@ -180,7 +187,7 @@ def _one_line(error: BaseException) -> str:
     return told or type(error).__name__
 
 
-class _only_run_in:
+class only_run_in:
     """Holds a run folder for this process; SvtError when another run has it."""
 
     def __init__(self, folder: Path) -> None:

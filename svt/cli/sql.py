@@ -88,29 +88,39 @@ def answer(
     given = dict(_pair(param) for param in params)
     named = not any(c.isspace() or c in "();" for c in query)
     with open_target(target, unsafe, other) as con:  # 1
-        try:
-            return run(con, query, **given) if named else _ask(con, query, given, unsafe)  # 2
-        except duckdb.CatalogException as error:
-            told = "; ".join(filter(None, (_first_line(error), missing(con))))
-            raise SvtError(f"SQL: {told}") from error
-        except duckdb.OutOfMemoryException as error:
-            raise SvtError(
-                f"SQL: out of memory ({_first_line(error)[:120]}); ask for less at once"
-            ) from error
-        except duckdb.Error as error:
-            check_damage(error, files_of(con))
-            raise SvtError(f"SQL: {_first_line(error)}") from error
-        except pl.exceptions.PolarsError as error:
-            raise SvtError(
-                "SQL: a column is of a type that cannot be shown "
-                f"({_first_line(error)[:80]}); cast it, column::varchar"
-            ) from error
+        return run(con, query, **given) if named else ask(con, query, given, unsafe)  # 2
 
 
-def _ask(
+def ask(
+    con: duckdb.DuckDBPyConnection, text: str, given: dict[str, Any], unsafe: bool = False
+) -> pl.DataFrame:
+    """Return the rows of the last statement of SQL that only asks, with `given` bound to `$names`.
+
+    SvtError for a statement that does not only ask, or fails.
+    """
+    try:
+        return _rows(con, text, given, unsafe)
+    except duckdb.CatalogException as error:
+        told = "; ".join(filter(None, (_first_line(error), missing(con))))
+        raise SvtError(f"SQL: {told}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise SvtError(
+            f"SQL: out of memory ({_first_line(error)[:120]}); ask for less at once"
+        ) from error
+    except duckdb.Error as error:
+        check_damage(error, files_of(con))
+        raise SvtError(f"SQL: {_first_line(error)}") from error
+    except pl.exceptions.PolarsError as error:
+        raise SvtError(
+            "SQL: a column is of a type that cannot be shown "
+            f"({_first_line(error)[:80]}); cast it, column::varchar"
+        ) from error
+
+
+def _rows(
     con: duckdb.DuckDBPyConnection, text: str, given: dict[str, Any], unsafe: bool
 ) -> pl.DataFrame:
-    """The rows of the last statement; SvtError for one that does not only ask."""
+    """Those of the last statement; SvtError for one that does not only ask."""
     statements = con.extract_statements(text)
     kinds = [_kind(statement) for statement in statements]
     for kind in kinds:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from svt.charts.style import counted, head_name, plural
 from svt.config import Config
@@ -62,7 +63,7 @@ def _short(path: Path) -> Path:
 
 
 def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
-    nodes, edges = run(con, "graph_nodes"), run(con, "graph_edges")
+    nodes, edges = run(con, "graph_nodes"), run(con, "shown_edges")
     context = context_of(con, config)
     least = context.min_count
     shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
@@ -80,7 +81,14 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
         f"recall {_ratio(row['recall'])}, of the reachable {_ratio(row['recall_reachable'])}"
         for row in rows
     ]
+    lines += _chains(con)
     return lines + _intervened(con) if "intervene" in config.stages else lines
+
+
+def _chains(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The strongest chain of heads from each root down, of those that have one."""
+    chains = run(con, "head_chains").filter(pl.col("n_heads") > 1)["chain"].to_list()
+    return ["strongest chains, upwards to a root:", *(f"  {c}" for c in chains)] if chains else []
 
 
 def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -94,9 +102,9 @@ def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
         at = shlex.quote(",".join(map(str, stores)))
         return [f"svt-sql {at} firings", "svt-sql --list"]
     if not stores:
-        return [f"svt-sql {at} graph_edges", f"svt-sql RUN --other {at} compare_edges"]
+        return [f"svt-sql {at} shown_edges", f"svt-sql RUN --other {at} compare_edges"]
     return [
-        f"svt-sql {at} graph_edges",
+        f"svt-sql {at} shown_edges",
         f'svt {at_run} "stages=[intervene,chart,report]"',
         f'svt {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
         "svt -m trace.coverage=0.5,0.6,0.7,0.8",

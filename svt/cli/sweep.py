@@ -219,7 +219,7 @@ def _tell(
     if len(failed) == len(jobs):
         return
     if not only_dumped:
-        say(f"next: svt-sql {at} sweep, or svt-sql {at / '0'} graph_edges for one job")
+        say(f"next: svt-sql {at} sweep, or svt-sql {at / '0'} shown_edges for one job")
         return
     stores = {store for job in jobs for store in job["stores"]}
     shards = {re.sub(r"-shard-\d+-of-(\d+)-.*", r"-shard-*-of-\1-*.duckdb", s) for s in stores}

@@ -4,7 +4,7 @@
    `a4.h1<q>` for what the target reads), a row is an edge. Further columns may be `component`;
    `side` (dest, d or q; src, s or k; v; or nothing); `role`, or `dest_role` and `src_role`;
    n_prompts, n_firings, n_visits, or `count` for one of them; `total`, `effect`, and `mean`,
-   `weight` or `score`. So the rows of `svt-sql RUN graph_edges --format csv` are such a file.
+   `weight` or `score`. So the rows of `svt-sql RUN shown_edges --format csv` are such a file.
 2. With layer and head alone, and perhaps `class`, a row is a head. Such a circuit has no edges.
 """
 

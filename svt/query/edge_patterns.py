@@ -1,7 +1,7 @@
 """Rows of a CSV file with a `*`: each stands for every shown edge that it matches.
 
 `layer=9, head=6` with `*` elsewhere means all edges into head 9.6, `up_layer=2, up_head=8` all that
-2.8 writes. Shown edges are those of the query `graph_edges`, at the run's own count threshold.
+2.8 writes. Shown edges are those of the query `shown_edges`, at the run's own count threshold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ def is_pattern(row: Row) -> bool:
 
 
 def matching(row: Row, shown: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
-    """The row with its cells filled in, for each of `shown` (rows of `graph_edges`) it matches."""
+    """The row with its cells filled in, for each of `shown` (rows of `shown_edges`) it matches."""
     given = {name: row.values.get(name) for name in _MATCHED}
     closed = {name: value for name, value in given.items() if value not in (ANY, None)}
     for edge in shown:

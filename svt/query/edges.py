@@ -137,7 +137,7 @@ def edge_pairs(con: duckdb.DuckDBPyConnection, edges: Sequence[Edge]) -> pl.Data
         told = "; ".join(without[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
         raise SvtError(
             f"no traced pair of the downstream head, at these roles, is in the store for: {told}. "
-            "Choose edges of the graph (svt-sql RUN graph_edges), or trace from roots that reach "
+            "Choose edges of the graph (svt-sql RUN shown_edges), or trace from roots that reach "
             "these heads"
         )
     return pairs
@@ -174,7 +174,7 @@ def _edges(
     """Steps 1 and 2, row by row, held against the model's shape."""
     (shape,) = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
     rows = rows_of(con, given, key, _needed(key))
-    shown = run(con, "graph_edges").to_dicts() if any(map(is_pattern, rows)) else []
+    shown = run(con, "shown_edges").to_dicts() if any(map(is_pattern, rows)) else []
     for row in rows:
         written = matching(row, shown) if is_pattern(row) and _check_pattern(row) else [row]
         edges = [edge for each in written if (edge := _edge(each)) is not None]

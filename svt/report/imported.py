@@ -27,7 +27,7 @@ def report_of_import(
     """The page of an imported circuit, with `figures`."""
     run_row = con.sql("FROM run").pl().to_dicts()[0]
     imported = con.sql("FROM imported").pl().to_dicts()[0]
-    edges, nodes = ask("graph_edges"), ask("graph_nodes")
+    edges, nodes = ask("shown_edges"), ask("graph_nodes")
     rare = ask("left_out")["rare_edges"].item()
     found = ask("precision_recall", min_count=context.min_count)
     roots = ", ".join(head_name(*root) for root in context.roots)

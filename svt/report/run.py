@@ -59,7 +59,7 @@ def report_of(
                 _of(figures, EVALUATION_FIGURES),
                 _evaluation(ask, all_slices) if evaluated else [],
             ),
-            Section("Heads", _of(figures, HEAD_FIGURES)),
+            Section("Heads", _of(figures, HEAD_FIGURES), _roles(ask)),
             Section(
                 "Interventions",
                 _of(figures, INTERVENTION_FIGURES),
@@ -89,7 +89,7 @@ def _heads(context: Context) -> str:
 
 def _facts(ask: Ask, context: Context, found: Mapping[str, Any]) -> list[Fact]:
     """The headline numbers of the store, the trace and its evaluation."""
-    nodes, edges = ask("graph_nodes"), ask("graph_edges")
+    nodes, edges = ask("graph_nodes"), ask("shown_edges")
     deepest = max(ask("trace_summary")["deepest"].to_list())
     facts = [
         Fact(
@@ -199,6 +199,23 @@ def _evaluation(ask: Ask, all_slices: bool) -> list[Table]:
         "The same trace over signal slices and over all slices, against the reference.",
     )
     return [baseline, *random]
+
+
+def _roles(ask: Ask) -> list[Table]:
+    """What the traced heads do, in the field's names, and how the strongest of them are chained."""
+    chains = ask("head_chains").filter(pl.col("n_heads") > 1)
+    roles = Table(
+        "Roles of the heads",
+        ask("head_roles", min_share=0.5),
+        "Between which tokens the traced heads attend in at least half of the prompts, and what "
+        "the field calls a head that does so.",
+    )
+    chained = Table(
+        "Strongest chains",
+        chains,
+        "From below up to each root: the steps whose removal takes the most attention weight.",
+    )
+    return [roles, chained] if chains.height else [roles]
 
 
 def _numbers(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> list[Table]:

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from svt.charts.graph import MAX_EDGES, graph, top_layers
+from svt.charts.graph import MAX_EDGES, graph, top_layers, with_roles
 from svt.charts.layout import Edge, Node
 from svt.charts.style import Chart, specification
 from svt.words import NO_ROLE
@@ -295,3 +295,26 @@ def test_nodes_order_and_name_themselves():
     assert Node(-1, -1, "IO", "pos_embed").label == "pos"
     assert Node(3, -1, "IO", "bias").label == "bias 3"
     assert Edge(Node(0, 1, "IO"), Node(1, 2, "end"), "src", "IO").up.label == "0.1"
+
+
+def test_a_node_tells_what_its_head_mostly_attends_to_from_there():
+    """From S2 mostly to S1+1; what it does from end belongs to another node."""
+    edges = edges_frame(
+        [(1, 0, "head", 20, 0, "src", "S2", 90, 90, 90, 9.0, "end", "S2")]
+    )  # 1.0 writes into S2
+    nodes = nodes_frame([(1, 0, False, 90, 90, False, None), (20, 0, True, 200, 200, False, None)])
+    roles = pl.DataFrame(
+        {
+            "layer": [1, 1, 1],
+            "head": [0, 0, 0],
+            "dest_role": ["S2", "S2", "end"],
+            "src_role": ["S1+1", "S1", None],
+            "share": [0.75, 0.25, 0.1],
+            "pattern": ["induction", "duplicate token", None],
+        },
+        schema_overrides={"layer": pl.UInt8, "head": pl.UInt8},
+    )
+    spec = specification(graph(edges, with_roles(nodes, roles)))
+    told = {row["label"]: row["does"] for row in spec["datasets"]["nodes"]}
+    assert told == {"1.0": "S2 → S1+1 (induction), 75% of the prompts", "20.0": None}
+    assert "does" in str(spec["layer"][-1]["encoding"]["tooltip"])

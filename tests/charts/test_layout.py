@@ -150,3 +150,10 @@ def test_roles_stand_as_in_the_prompt():
 def test_nothing_to_lay_out():
     layout = lay_out([], [])
     assert (layout.position, layout.curves, layout.width, layout.height) == ({}, {}, 0, 0)
+
+
+def test_a_column_without_nodes_keeps_its_place():
+    layout = lay_out([Node(1, 0, "b")], [], columns=["a", "b", "c"])
+    assert [role for role, *_ in layout.columns] == ["a", "b", "c"]
+    (_, left, right) = layout.columns[1]
+    assert left < layout.position[Node(1, 0, "b")][0] < right

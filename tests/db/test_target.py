@@ -43,14 +43,14 @@ def test_the_store_is_beside_the_results(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store.duckdb")
     run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
     assert answer(run, "select n_tokens from store.prompts", []).item() == 5
-    assert answer(run, "graph_edges", ["min_count=1"]).height == 1
+    assert answer(run, "shown_edges", ["min_count=1"]).height == 1
 
 
 def test_a_store_that_was_replaced_is_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store.duckdb", identity="another")
     run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
     with pytest.raises(SvtError, match=r"store.duckdb is not the store it was made from any more"):
-        answer(run, "graph_edges", [])
+        answer(run, "shown_edges", [])
 
 
 def test_a_target_of_another_schema_is_refused(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_target_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_a_store_that_is_gone_leaves_the_results(tmp_path: Path) -> None:
     run = make_results(tmp_path / "run", {"store_path": "/gone.duckdb", "store_identity": "i"})
     assert answer(run, "select count(*) from graph_edges", []).item() == 1
-    for query in ("graph_edges", "select * from prompts"):
+    for query in ("shown_edges", "select * from prompts"):
         with pytest.raises(SvtError, match=r"the store of these results, /gone.duckdb, is gone"):
             answer(run, query, [])
 
@@ -73,7 +73,7 @@ def test_a_sweep_answers_as_one_only_to_its_own_query(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store.duckdb")
     job = {"store_path": str(store), "store_identity": "i", "n_prompts": 1}
     at = make_results(tmp_path / "sweep", job, job, sweep=True)
-    for query in ("graph_edges", "summary"):
+    for query in ("shown_edges", "summary"):
         told = f"query {query}: this is a sweep of 2 jobs; give one job's folder, SWEEP/0, or use"
         with pytest.raises(SvtError, match=told):
             answer(at, query, [])
@@ -86,7 +86,7 @@ def test_a_sweep_of_one_job_is_that_job(tmp_path: Path) -> None:
     at = make_results(
         tmp_path / "sweep", {"store_path": str(store), "store_identity": "i"}, sweep=True
     )
-    assert answer(at, "graph_edges", ["min_count=1"]).height == 1
+    assert answer(at, "shown_edges", ["min_count=1"]).height == 1
 
 
 def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_sweep_over_stores_says_how_many(tmp_path: Path) -> None:
 def test_results_without_a_store_have_an_empty_one(tmp_path: Path) -> None:
     run = make_results(tmp_path / "run", {"store_path": None})
     assert answer(run, "select count(*) as n from pairs", []).item() == 0
-    assert answer(run, "graph_edges", ["min_count=1"]).height == 1
+    assert answer(run, "shown_edges", ["min_count=1"]).height == 1
     assert answer(run, "summary", []).is_empty()
 
 

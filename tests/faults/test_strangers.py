@@ -79,7 +79,7 @@ def test_results_hold_no_code_and_stand_for_no_store(
 ) -> None:
     run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
     changed(run / "results.duckdb", *statement.split("; "))
-    for read in (lambda: answer(run, "graph_edges", []), lambda: load_config(run)):
+    for read in (lambda: answer(run, "shown_edges", []), lambda: load_config(run)):
         with pytest.raises(SvtError, match=told):
             read()
 

@@ -90,5 +90,5 @@ def test_a_run_folder_that_cannot_be_written(job: Job, tmp_path: Path) -> None:
             "Permission denied", "Read-only file system"
         )
         assert "Traceback" not in ended.told
-        assert answer(run, "graph_edges", []).height > 0
+        assert answer(run, "shown_edges", []).height > 0
     assert content(run / "results.duckdb") == before

@@ -54,7 +54,7 @@ def test_the_published_graph_at_170(
     assert code == 0
     assert "published: 25 heads, 33 edges, read as graphml; shown: 23 and 31" in told
     assert "11 of 23 heads, precision 0.48, recall 0.42, of the reachable 0.69" in told
-    assert len(rows(out, "graph_edges")) == 31
+    assert len(rows(out, "shown_edges")) == 31
     heads = {(row["layer"], row["head"]): row["is_root"] for row in rows(out, "graph_nodes")}
     assert len(heads) == 23
     assert sorted(head for head, is_root in heads.items() if is_root) == [(9, 6), (9, 9), (10, 0)]
@@ -120,7 +120,7 @@ def test_a_circuit_of_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert [(r["layer"], r["head"], r["is_root"]) for r in rows(out, "graph_nodes")] == [
         (0, 0, False), (0, 1, False), (9, 6, False),
     ]  # fmt: skip
-    assert rows(out, "graph_edges") == []
+    assert rows(out, "shown_edges") == []
 
     # 9.6 as a root: what lies above layer 9, or beside it, cannot be reached
     imported(capsys, file, "--out", out, "--reference", "wang2023", "--roots", "9.6")
@@ -135,7 +135,7 @@ def test_our_own_export_gives_the_same_edges(
     for form in ("graphml", "csv"):
         file = tmp_path / f"own.{form}"
         if form == "csv":
-            answer(run, "graph_edges", []).write_csv(file)
+            answer(run, "shown_edges", []).write_csv(file)
         else:
             file.write_bytes((run / "charts" / "graph.graphml").read_bytes())
         out = tmp_path / form

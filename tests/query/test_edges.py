@@ -97,7 +97,7 @@ def test_a_label_names_the_roles() -> None:
 
 def test_a_named_query(con: duckdb.DuckDBPyConnection) -> None:
     """The shown edges from heads, those in more prompts first; their role is that written into."""
-    assert choose_edges(con, "graph_edges") == (A_B, A_C)
+    assert choose_edges(con, "shown_edges") == (A_B, A_C)
 
 
 @pytest.mark.parametrize("start", ["SELECT *, 1 AS x\nFROM", "from", " With g AS (FROM x) FROM"])
@@ -210,7 +210,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, lines: tuple[str, ...], key: str,
     [
         ("nothing.csv", EDGES, r"=nothing\.csv: no such query or file; .* edge_effects, .*a CSV"),
         ("graph_nodes", EDGES, "this query gives no side, up_layer, up_head; those that do: "),
-        ("graph_edges", SETS, "this query gives no set; those that do: edge_sets$"),
+        ("shown_edges", SETS, "this query gives no set; those that do: edge_sets$"),
         ("selec * from x", EDGES, "no such query or file"),
         ("select * frm x", EDGES, "Parser Error.*correct the SQL"),
         ("select 1; select 2", SETS, r"intervene\.sets: the SQL must be one select"),

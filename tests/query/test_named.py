@@ -120,7 +120,7 @@ def test_the_run_gives_its_own_settings() -> None:
     con = connection(results={"run": [settings(0.9)]})
     assert bind(con, QUERY, {"layer": 1})["coverage"] == 0.9
     assert bind(con, QUERY, {"layer": 1, "coverage": 0.1})["coverage"] == 0.1
-    assert bind(con, load_query("graph_edges"), {})["min_count"] is None
+    assert bind(con, load_query("shown_edges"), {})["min_count"] is None
     insert(con, "results.run", [settings(0.8)])  # several runs that differ: the default's else
     assert bind(con, QUERY, {"layer": 1})["coverage"] == 0.7
 
@@ -138,13 +138,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.duckdb" for name in ("store", "results")}
     connection(store_file=files["store"], results_file=files["results"]).close()
     with connect(Stores.of(files["store"])) as con, pytest.raises(SvtError, match="a store alone"):
-        run(con, "graph_edges")
+        run(con, "shown_edges")
     with connect(None, files["results"]) as con, pytest.raises(SvtError, match="is no store besi"):
-        run(con, "graph_edges")
+        run(con, "shown_edges")
     con = connection()
     con.execute("DROP TABLE results.graph_edges")
-    with pytest.raises(SvtError, match=r"query graph_edges: .*graph_edges does not exist"):
-        run(con, "graph_edges")
+    with pytest.raises(SvtError, match=r"query shown_edges: .*graph_edges does not exist"):
+        run(con, "shown_edges")
 
 
 def test_a_choice_that_is_not_known_is_named() -> None:
@@ -153,7 +153,7 @@ def test_a_choice_that_is_not_known_is_named() -> None:
     con = store.connect()
     for query, param in (
         ("random_baseline", "among"),
-        ("graph_edges", "count"),
+        ("shown_edges", "count"),
         ("significant", "slices"),
         ("significant", "nonpositive"),
         ("baseline_without_svd", "components"),
@@ -165,4 +165,4 @@ def test_a_choice_that_is_not_known_is_named() -> None:
         run(con, "upstream_of", layer=0, head=0, side="up")
     insert(con, "results.run", [{"config": '{"trace": {"count": "often"}}'}])
     with pytest.raises(SvtError, match="count=often must be prompts, firings or visits"):
-        run(con, "graph_edges")
+        run(con, "shown_edges")

@@ -31,7 +31,7 @@ def slider_chart() -> alt.Chart:
 
 @pytest.fixture
 def report(edges, nodes) -> Report:
-    asked = (Asked("graph_edges", {"min_count": 0}),)
+    asked = (Asked("shown_edges", {"min_count": 0}),)
     drawn = graph(edges, nodes)
     baselines = pl.DataFrame(
         {"set_of": ["signal", None], "share": [0.51234, None], "n": [12345, 1]}
@@ -52,7 +52,7 @@ def report(edges, nodes) -> Report:
             ),
         ],
         config={"model": {"name": "ioi-mini", "path": None}, "stages": ["dump", "trace"]},
-        sql={"graph_edges": "SELECT * FROM graph_edges WHERE n_prompts < $min_count;"},
+        sql={"shown_edges": "SELECT * FROM graph_edges WHERE n_prompts < $min_count;"},
     )
 
 
@@ -73,7 +73,7 @@ def test_the_page_says_everything(page):
     text = page.read_text()
     for said in (
         *("100 prompts.", "all right", "The graph", "Read it upwards.", "4 edges.", "Bars."),
-        *("svt-sql RUN graph_edges min_count=0", "WHERE n_prompts &lt; $min_count;"),
+        *("svt-sql RUN shown_edges min_count=0", "WHERE n_prompts &lt; $min_count;"),
         *("<th>model.path</th><td>null</td>", "<td>[&#34;dump&#34;, &#34;trace&#34;]</td>"),
         *("<th>model</th><td>ioi-mini</td>", "Higher is better."),
     ):

@@ -73,6 +73,6 @@ def test_what_was_not_done_is_said(page: str) -> None:
 def test_a_question_is_answered_once(finished: Finished) -> None:
     with open_target(finished.runs[0]) as con:
         ask = asking(con)
-        first = ask("graph_edges", min_count=1)
-        assert ask("graph_edges", min_count=1) is first
-        assert ask("graph_edges", min_count=9).height < first.height
+        first = ask("shown_edges", min_count=1)
+        assert ask("shown_edges", min_count=1) is first
+        assert ask("shown_edges", min_count=9).height < first.height

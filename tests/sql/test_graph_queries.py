@@ -76,12 +76,12 @@ def test_graph_links(con: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_graph_links_are_those_of_graph_edges(con: duckdb.DuckDBPyConnection) -> None:
+def test_graph_links_are_those_of_shown_edges(con: duckdb.DuckDBPyConnection) -> None:
     """The same rows and columns, the roles added; half of four prompts is 2."""
     for params in ({}, {"min_count": 0}, {"count": "visits", "min_share": 1.0}):
         frame = run(con, "graph_links", **params)
         assert frame.drop("dest_role", "src_role", "n_between").equals(
-            run(con, "graph_edges", **params)
+            run(con, "shown_edges", **params)
         )
     assert len(rows(con, "graph_links")) == 2
     assert len(rows(con, "graph_links", count="visits", min_count=3)) == 1

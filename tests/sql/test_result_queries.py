@@ -120,12 +120,12 @@ def test_trace_edges() -> None:
     assert rows(con, "trace_edges", min_visits=2) == []
 
 
-def test_graph_edges() -> None:
+def test_shown_edges() -> None:
     """Half of four prompts is 2: one edge has fewer. Other counts and thresholds by parameter."""
     con = a_run()
 
     def shown(**params: Any) -> list[tuple[Any, ...]]:
-        return run(con, "graph_edges", **params).select("up_layer", "up_head").rows()
+        return run(con, "shown_edges", **params).select("up_layer", "up_head").rows()
 
     assert shown() == [(1, None), (1, 0), (2, 1)]  # 3 prompts, then 2 with total 4, 2 with total 2
     assert shown(min_share=0.75) == [(1, None)]
@@ -134,20 +134,20 @@ def test_graph_edges() -> None:
     assert shown(count="visits", min_count="9") == [(2, 1)]
 
 
-def test_graph_edges_of_a_share_that_is_no_integer() -> None:
+def test_shown_edges_of_a_share_that_is_no_integer() -> None:
     """0.3 of four prompts is 1.2: an edge must be in two. 0.07 of 100 is 7, in floats too."""
     con = a_run()
-    assert len(rows(con, "graph_edges", min_share=0.3)) == 3
-    assert len(rows(con, "graph_edges", min_share=0.0)) == 4
+    assert len(rows(con, "shown_edges", min_share=0.3)) == 3
+    assert len(rows(con, "shown_edges", min_share=0.0)) == 4
     con.execute("UPDATE store.prompts SET prompt_id = 0")
     con.execute("INSERT INTO store.prompts SELECT p.* FROM store.prompts AS p, range(24)")
     con.execute("UPDATE results.graph_edges SET n_prompts = 7")
-    assert len(rows(con, "graph_edges", min_share=0.07)) == 4
+    assert len(rows(con, "shown_edges", min_share=0.07)) == 4
 
 
-def test_graph_edges_by_the_settings_of_the_run() -> None:
+def test_shown_edges_by_the_settings_of_the_run() -> None:
     config = {"trace": {**CONFIG["trace"], "count": "visits", "min_count": 4}}
-    assert [row[:2] for row in rows(a_run(config), "graph_edges")] == [(2, 1), (1, 0)]
+    assert [row[:2] for row in rows(a_run(config), "shown_edges")] == [(2, 1), (1, 0)]
 
 
 def test_graph_nodes() -> None:

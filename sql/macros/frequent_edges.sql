@@ -1,8 +1,8 @@
--- shown_edges: the edges of a circuit from a count on, with that count as `n`
+-- frequent_edges: the edges of a circuit from a count on, with that count as `n`
 -- grain: [upstream, downstream, side, token role]
 -- `graph_table` and `run_table` name relations like graph_edges and run; `least` goes before `share` of the run's
 -- prompts.
-CREATE OR REPLACE TEMP MACRO shown_edges(graph_table, run_table, kind, share, least) AS TABLE
+CREATE OR REPLACE TEMP MACRO frequent_edges(graph_table, run_table, kind, share, least) AS TABLE
 SELECT
     up_layer, up_head, component::VARCHAR AS component, layer, head, side::VARCHAR AS side, role,
     count_of(kind, n_prompts, n_firings, n_visits) AS n, total, mean

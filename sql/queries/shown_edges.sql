@@ -1,4 +1,4 @@
--- purpose: the edges of the graph that are shown: those with at least the count asked for
+-- purpose: the edges of the graph that are shown: of the table graph_edges, those with at least the count chosen
 -- params: count VARCHAR what is counted [= trace.count]
 --         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
 --         min_count BIGINT least count; goes before min_share [= trace.min_count]

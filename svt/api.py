@@ -1,0 +1,250 @@
+"""The Python API behind `svt.open` and `svt.run`: an opened run that is asked and drawn.
+
+1. `Run` opens what `svt-sql` opens, read-only (svt/db/target.py): frames come from named queries or
+   SQL, charts from the figures of the report.
+2. `run_and_open` composes a configuration as the command line does, with Hydra's compose API, runs
+   its stages in a run folder and opens that.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+import polars as pl
+
+from svt.cli.sql import ask
+from svt.db.catalog import catalogs, has_table
+from svt.db.damage import files_of
+from svt.db.target import open_target
+from svt.errors import SvtError
+from svt.paths import conf_dir, expanded
+from svt.query.named import list_queries
+from svt.query.named import run as run_query
+
+if TYPE_CHECKING:
+    import altair as alt
+    from omegaconf import DictConfig
+
+_TABLES = (
+    "SELECT database_name AS catalog, table_name AS table, comment FROM duckdb_tables() "
+    "WHERE database_name IN ('results', 'store') UNION ALL "
+    "SELECT database_name, view_name, comment FROM duckdb_views() "
+    "WHERE database_name IN ('results', 'store') AND NOT internal ORDER BY ALL"
+)
+
+
+class Run:
+    """An opened run, sweep or store, read-only.
+
+    `query` and `sql` give Polars frames, `chart` an Altair chart; `queries` and `tables` tell what
+    there is. It is open until `close`, or to the end of a with block.
+    """
+
+    def __init__(self, target: str | Path) -> None:
+        """Open `target`; SvtError when it is no run, sweep or store."""
+        self.path = expanded(target)
+        self._stack = ExitStack()
+        self._opened: duckdb.DuckDBPyConnection | None = self._stack.enter_context(
+            open_target(self.path)
+        )
+
+    def query(self, name: str, **params: Any) -> pl.DataFrame:
+        """Return the rows of a named query: `run.query("upstream_of", layer=5, head=4)`.
+
+        SvtError names the queries, or the parameters, that there are.
+        """
+        return run_query(self._con, name, **params)
+
+    def sql(self, text: str, **values: Any) -> pl.DataFrame:
+        """Return the rows of SQL that only asks; `values` are bound to its `$names`.
+
+        Bare names of tables are looked up in the results, then in the store.
+        """
+        return ask(self._con, text, values)
+
+    def chart(self, name: str, **settings: Any) -> "alt.TopLevelMixin":
+        """Return a figure: `run.chart("slice_contributions", heads=[[5, 4]])`.
+
+        `settings` are those of `chart.*`: heads, dest_role, src_role, prompt_id, min_firings,
+        compare_store. SvtError for a figure or a setting that there is not, and for figures of
+        anything but one run.
+        """
+        import altair as alt
+
+        from svt.charts import draw
+        from svt.charts.style import specification
+        from svt.cli.compose import configuration
+        from svt.stages.chart import asking, context_of
+
+        folder = self._run_folder()
+        composed, _ = _composed(())
+        composed.run.path, composed.stages = str(folder), ["chart"]
+        for key, value in settings.items():
+            if key not in composed.chart:
+                known = ", ".join(map(str, composed.chart))
+                raise SvtError(f"chart.{key}: no such setting; known: {known}")
+            composed.chart[key] = value
+        chosen = configuration(composed, [f"chart.{key}" for key in settings])
+        with ExitStack() as stack:
+            other = chosen.chart.compare_store
+            compare = stack.enter_context(open_target(Path(other))) if other else None
+            figure = draw(name, asking(self._con), context_of(self._con, chosen, compare))
+        spec = specification(figure.chart)  # with all rows, however many a display would refuse
+        return alt.Chart.from_dict(spec)
+
+    def queries(self) -> pl.DataFrame:
+        """Return the named queries: query, parameters (with their types and defaults), purpose."""
+        rows = [
+            {
+                "query": query.name,
+                "parameters": ", ".join(
+                    f"{param.name} {param.type}{param.allowed}"
+                    + ("" if param.default is None else f" = {param.default}")
+                    for param in query.params
+                ),
+                "purpose": query.purpose,
+            }
+            for query in list_queries()
+        ]
+        return pl.DataFrame(rows)
+
+    def tables(self) -> pl.DataFrame:
+        """Return the tables and views: catalog (results or store), table, comment."""
+        return self._con.sql(_TABLES).pl()
+
+    def close(self) -> None:
+        """Close the files; what was asked before stays."""
+        self._opened = None
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        """Say what was opened: `<run outputs/runs/X: smollm2, 16 prompts, roots 23.3, 23.0>`."""
+        return f"<{self._what()}>"
+
+    @property
+    def _con(self) -> duckdb.DuckDBPyConnection:
+        if self._opened is None:
+            raise SvtError(f"{self.path} was closed; open it once more with svt.open")
+        return self._opened
+
+    def _what(self) -> str:
+        if self._opened is None:
+            return f"closed: {self.path}"
+        if self._is_sweep():
+            ((jobs,),) = self._con.execute("SELECT count(DISTINCT job) FROM run").fetchall()
+            return f"sweep {self.path}: {jobs} jobs"
+        told = []
+        if has_table(self._con, "store", "dump"):
+            rows = self._con.execute(
+                "SELECT model_name, (SELECT count(*) FROM store.prompts) FROM store.dump"
+            ).fetchall()
+            told += [f"{model}, {n_prompts} prompts" for model, n_prompts in rows]
+        if not has_table(self._con, "results", "run"):
+            return f"store {self.path}: {', '.join(told)}"
+        shown = run_query(self._con, "shown_edges").height if told else None
+        told += [f"{shown} edges shown"] if shown is not None else []
+        return f"run {self.path}: {', '.join(told) or 'its store is gone'}"
+
+    def _is_sweep(self) -> bool:
+        columns = "SELECT 1 FROM duckdb_columns() WHERE database_name = 'results' " + (
+            "AND table_name = 'run' AND column_name = 'job'"
+        )
+        return bool(self._con.execute(columns).fetchall())
+
+    def _run_folder(self) -> Path:
+        if "results" not in catalogs(self._con):
+            raise SvtError(f"{self.path} is a store alone; figures are drawn of a run's folder")
+        if self._is_sweep():
+            raise SvtError(f"{self.path} is a sweep; open one job's folder, {self.path}/0")
+        return next(file.parent for file in files_of(self._con) if file.name == "results.duckdb")
+
+
+def run_and_open(overrides: Sequence[str]) -> Run:
+    """Run the stages that `overrides` stand for, as `svt` does, and open what they made (step 2).
+
+    SvtError says what is wrong.
+    """
+    from svt.cli.compose import configuration
+    from svt.cli.main import explained, only_run_in
+    from svt.cli.own_files import check_run_folder, remove_left
+    from svt.stages.run import run_stages
+
+    composed, folder = _composed(overrides)
+    config = configuration(composed, overrides)
+    if set(config.stages) == {"reference"}:
+        raise SvtError("stages=[reference] leaves no run to open; use the command line, svt")
+    check_run_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_run_in(folder), _quiet():
+            remove_left(folder)
+            stores = run_stages(config, folder)
+    except SvtError:
+        raise
+    except Exception as error:
+        if told := explained(error):
+            raise SvtError(told) from error
+        raise
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    if stores is None or (folder / "results.duckdb").is_file():
+        return Run(folder)
+    return Run(",".join(map(str, stores.paths)))
+
+
+def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
+    """Return what Hydra composes of `overrides`, and the run folder that it stands for.
+
+    An application of Hydra that calls this keeps its own state.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    from svt.cli.main import one_line
+
+    earlier = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), job_name="svt", version_base="1.3"):
+            composed = compose("config", list(overrides), return_hydra_config=True)
+            folder = Path(composed.hydra.run.dir)
+            with open_dict(composed):
+                del composed["hydra"]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SvtError(one_line(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = earlier
+    return composed, folder
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' chatter out of a notebook, for as long as the stages run."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
