@@ -16,7 +16,6 @@ from svt.compute.model import Model
 from svt.compute.pairs import draw
 from svt.compute.upstream import Outputs, writers
 from svt.dataset.prompt import Prompt
-from svt.errors import SvtError
 from svt.words import COMPONENTS
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import (
@@ -394,11 +393,6 @@ def test_coordinates_of_chosen_heads(model: Model, tables: dict[str, Columns]) -
     for i in range(0, len(slices["k"]), 97):
         key = (keys[0][i], dest[i], keys[1][i], keys[2][i], slices["k"][i])
         np.testing.assert_allclose(index[key], slices["dest_coord"][i], atol=1e-5)
-
-
-def test_coordinates_of_a_head_that_is_not_there(model: Model) -> None:
-    with pytest.raises(SvtError, match=r"head 3\.0; the model has layers 0 to 2"):
-        dumped(model, PROMPTS, replace(ALL, coordinates=((3, 0),)))
 
 
 def test_bfloat16_is_close(tmp_path: Path, model: Model) -> None:
