@@ -25,7 +25,8 @@ CONTEXT = Context(TRACE, [(2, 0)], 100, settings.CHART)
 
 @pytest.fixture(scope="module")
 def con() -> duckdb.DuckDBPyConnection:
-    return connection()
+    stored = '{"dump": {"all_slices": true, "effects": true}}'
+    return connection({"dump": [{"config": stored}]})
 
 
 def test_the_figures_are_those_of_the_contract():

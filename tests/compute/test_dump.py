@@ -15,6 +15,7 @@ from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.model import Model
 from svt.compute.pairs import draw
 from svt.compute.upstream import Outputs, writers
+from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
 from svt.words import COMPONENTS
 from tests.checkpoints import tiny_gpt2
@@ -225,8 +226,15 @@ def test_chunks_change_nothing(
     assert_same(dumped(model, PROMPTS, ALL), tables)
 
 
+def with_memory(dump: DumpConfig, memory_gb: float) -> DumpConfig:
+    """Less memory than a configuration may ask for."""
+    little = replace(dump)
+    object.__setattr__(little, "memory_gb", memory_gb)
+    return little
+
+
 def test_little_memory_changes_nothing(model: Model) -> None:
-    little, prompts = replace(ALL, memory_gb=1e-9), PROMPTS[:3]
+    little, prompts = with_memory(ALL, 1e-9), PROMPTS[:3]
     assert [len(batch) for batch in plan(model, prompts, little)] == [1] * len(prompts)
     assert Outputs(model, writers(model, COMPONENTS), share(little)).n_tokens == 1
     assert_same(dumped(model, prompts, little), dumped(model, prompts, ALL))
@@ -239,7 +247,7 @@ def test_batches_hold_like_lengths_and_fit_the_memory(model: Model) -> None:
     assert max(len(batch) for batch in batches) == 7
     lengths = [[len(p.tokens) for p in batch] for batch in batches]
     assert all(max(one) <= min(other) for one, other in pairwise(lengths))
-    fewer = plan(model, prompts, replace(ALL, batch_size=7, memory_gb=1e-4))
+    fewer = plan(model, prompts, with_memory(replace(ALL, batch_size=7), 1e-4))
     assert len(fewer) > len(batches)
     assert len(fewer[0]) > len(fewer[-1])  # the longer, the fewer
 

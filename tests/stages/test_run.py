@@ -25,11 +25,13 @@ def test_a_run_leaves_everything(finished: Finished) -> None:
     assert left == {
         "results.duckdb",
         "report.html",
+        "charts/contribution_vs_effect.json",
         "charts/firing_rates.json",
         "charts/graph.graphml",
         "charts/graph.json",
         "charts/graph_skeleton.json",
         "charts/precision_recall.json",
+        "charts/prompt_graph.json",
         "charts/slice_contributions.json",
         "charts/slice_counts.json",
         "charts/slice_usage.json",
@@ -137,7 +139,7 @@ def test_what_cannot_be_done_is_one_message(
     [
         (
             "trace.coverrage=0.5",
-            "unknown key trace.coverrage; known here: firing_weight, coverage,",
+            "unknown key trace.coverrage; known here: firing_weight, rule, min_effect, coverage,",
         ),
         ("dataset.split=x", "unknown key dataset.split; known here: name, n_prompts, bos, seed,"),
         ("model=gpt3", "gpt3"),
