@@ -64,7 +64,7 @@ def test_queries_and_sql_give_frames(run: Run) -> None:
     assert counted["n"].to_list() == [shown.height]
 
 
-def test_queries_and_tables_are_told(run: Run) -> None:
+def test_queries_and_tables_are_described(run: Run) -> None:
     queries = run.queries()
     ((parameters, purpose),) = (
         queries.filter(query="upstream_of").select("parameters", "purpose").rows()

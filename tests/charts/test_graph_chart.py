@@ -297,7 +297,7 @@ def test_nodes_order_and_name_themselves():
     assert Edge(Node(0, 1, "IO"), Node(1, 2, "end"), "src", "IO").up.label == "0.1"
 
 
-def test_a_node_tells_what_its_head_mostly_attends_to_from_there():
+def test_a_node_names_what_its_head_mostly_attends_to():
     """From S2 mostly to S1+1; what it does from end belongs to another node."""
     edges = edges_frame(
         [(1, 0, "head", 20, 0, "src", "S2", 90, 90, 90, 9.0, "end", "S2")]

@@ -38,7 +38,7 @@ def test_results_that_are_not_svts_are_refused(tmp_path: Path, kind: str) -> Non
         check_run_folder(tmp_path)
 
 
-def test_a_runs_own_folder_is_taken_whatever_stands_beside(tmp_path: Path) -> None:
+def test_a_runs_own_folder_is_taken_with_other_files_in_it(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run")
     (run / "notes.txt").write_text("mine")
     check_run_folder(run)

@@ -268,7 +268,7 @@ def test_a_locked_database_is_called_locked(store: Path) -> None:
         os.waitpid(child, 0)
 
 
-def test_a_stored_configuration_does_not_choose_where_svt_writes(tmp_path: Path) -> None:
+def test_a_stored_configuration_chooses_no_place_to_write(tmp_path: Path) -> None:
     from svt.cli.compose import _of_run
 
     stored = {"store": {"dir": "/elsewhere", "path": None}, "run": {}, "stages": []}

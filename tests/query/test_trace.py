@@ -334,7 +334,7 @@ def test_the_stored_order_and_the_windowed_order_agree() -> None:
         assert rows(con, "SELECT * FROM trace_edges ORDER BY ALL") == signal != []
 
 
-def test_the_effect_rule_keeps_whatever_a_removal_lowers_enough() -> None:
+def test_the_effect_rule_keeps_what_lowers_the_weight_enough() -> None:
     """Of a weight of 0.9 at least 0.2 must go; 0.9 - 0.6 does, 0.9 - 0.8 and 0.9 - 1 do not.
 
     Dest, total 2: 2.0 contributes most, yet 0.1 goes; 1.0 contributes -4 and 0.3 goes. Src, total
