@@ -31,8 +31,8 @@ written AS (
 ordered AS (
     SELECT
         *,
-        sum(contribution) OVER every_writer AS total,
-        sum(contribution) OVER falling - contribution AS before,
+        sum(contribution) OVER (falling ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total,
+        sum(contribution) OVER (falling ROWS UNBOUNDED PRECEDING) - contribution AS before,
         rank() OVER (every_writer ORDER BY contribution)
             + count(*) OVER (PARTITION BY pair_id, side, contribution) / 2 AS by_contribution,
         rank() OVER (every_writer ORDER BY effect)
@@ -41,15 +41,15 @@ ordered AS (
     WHERE contribution IS NOT NULL
     WINDOW
         every_writer AS (PARTITION BY pair_id, side),
-        falling AS (every_writer ORDER BY contribution DESC, writer ROWS UNBOUNDED PRECEDING)
+        falling AS (every_writer ORDER BY contribution DESC, writer)
 ),
 correlated AS (
-    SELECT pair_id, side, layer, head, nullif(corr(by_contribution, by_effect), 'nan'::DOUBLE) AS spearman
+    SELECT pair_id, side, layer, head, nullif(corr(by_contribution, by_effect ORDER BY by_contribution, by_effect), 'nan'::DOUBLE) AS spearman
     FROM ordered
     GROUP BY pair_id, side, layer, head
 ),
 correlation AS (
-    SELECT side, layer, head, count(*) AS n_pairs, avg(spearman) AS spearman
+    SELECT side, layer, head, count(*) AS n_pairs, avg(spearman ORDER BY spearman) AS spearman
     FROM correlated
     GROUP BY GROUPING SETS ((side), (side, layer, head))
 ),

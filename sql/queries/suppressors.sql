@@ -29,7 +29,8 @@ written AS (
 averaged AS (
     SELECT
         layer, head, side, role, component, writer,
-        count(*) AS n_firings, avg(effect) AS effect, avg(contribution) AS contribution
+        count(*) AS n_firings, avg(effect ORDER BY effect) AS effect,
+        avg(contribution ORDER BY contribution) AS contribution
     FROM written
     WHERE contribution IS NOT NULL
     GROUP BY layer, head, side, role, component, writer
