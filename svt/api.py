@@ -23,7 +23,7 @@ from svt.db.damage import files_of
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.paths import conf_dir, expanded
-from svt.query.named import list_queries
+from svt.query.named import list_queries, n_jobs_of
 from svt.query.named import run as run_query
 
 if TYPE_CHECKING:
@@ -146,9 +146,8 @@ class Run:
     def _what(self) -> str:
         if self._opened is None:
             return f"closed: {self.path}"
-        if self._is_sweep():
-            ((jobs,),) = self._con.execute("SELECT count(DISTINCT job) FROM run").fetchall()
-            return f"sweep {self.path}: {jobs} jobs"
+        if n_jobs := n_jobs_of(self._con):
+            return f"sweep {self.path}: {n_jobs} jobs"
         told = []
         if has_table(self._con, "store", "dump"):
             rows = self._con.execute(
@@ -161,16 +160,10 @@ class Run:
         told += [f"{shown} edges shown"] if shown is not None else []
         return f"run {self.path}: {', '.join(told) or 'its store is gone'}"
 
-    def _is_sweep(self) -> bool:
-        columns = "SELECT 1 FROM duckdb_columns() WHERE database_name = 'results' " + (
-            "AND table_name = 'run' AND column_name = 'job'"
-        )
-        return bool(self._con.execute(columns).fetchall())
-
     def _run_folder(self) -> Path:
         if "results" not in catalogs(self._con):
             raise SvtError(f"{self.path} is a store alone; figures are drawn of a run's folder")
-        if self._is_sweep():
+        if n_jobs_of(self._con):
             raise SvtError(f"{self.path} is a sweep; open one job's folder, {self.path}/0")
         return next(file.parent for file in files_of(self._con) if file.name == "results.duckdb")
 

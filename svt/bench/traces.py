@@ -34,7 +34,6 @@ from svt.words import SCOPES
 
 N_ROOTS = 12
 N_FEW = 96  # prompts of interventions on SmolLM2
-SHOWN = "shown_edges"
 COVERAGES = (0.5, 0.6, 0.8)
 THRESHOLDS = (32, 65, 170)
 
@@ -55,7 +54,7 @@ def trace_rows(
     for coverage in COVERAGES:
         with writing_results(folder / str(coverage), Stores.of(store), keep=False) as con:
             traced.append(timed(trace, con, replace(settings, coverage=coverage)))
-            graphs += [timed(run_query, con, SHOWN, min_count=n) for n in THRESHOLDS]
+            graphs += [timed(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
             ((head,),) = con.execute("SELECT max([layer, head]) FROM trace_edges").fetchall()
             of_head = {"layer": head[0], "head": head[1], "side": "dest"}
             heads.append(timed(run_query, con, "upstream_of", **of_head))

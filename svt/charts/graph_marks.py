@@ -19,7 +19,7 @@ import altair as alt
 
 from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
 from svt.charts.layout import Edge, Layout, Node
-from svt.charts.style import GREY, SIDE_COLOURS, SIDE_NAMES, Chart, inline
+from svt.charts.style import Chart, inline, side_colour
 
 MARGIN = 1.7
 """Slots at the left, for the names of the layers."""
@@ -147,21 +147,7 @@ def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
     )
     dashes = {"strokeDash": alt.when("datum.causal === 'no'").then(alt.value(DASHED))}
     seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
-        # The grey is that of rows without a side, and of the legend of the widths.
-        color=alt.when("!datum.side")
-        .then(alt.value(GREY))
-        .otherwise(
-            alt.Color(
-                "side:N",
-                title="writes into the",
-                scale=alt.Scale(
-                    domain=list(SIDE_NAMES.values()), range=[SIDE_COLOURS[s] for s in SIDE_NAMES]
-                ),
-                legend=alt.Legend(
-                    symbolType="stroke", symbolStrokeWidth=3, symbolSize=150, symbolOpacity=1
-                ),
-            )
-        ),
+        color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
             title="total contribution",

@@ -24,6 +24,7 @@ from svt.charts.style import (
     inline,
     message,
     plural,
+    ratio,
     title,
 )
 
@@ -204,9 +205,5 @@ def _at(of: pl.DataFrame, min_count: int, count: str) -> str:
     row = _ours(of, min_count)
     if row is None:
         return where + "no edge."
-    ratios = [f"{METRICS[m]} {_ratio(row[m])}" for m in METRICS]
+    ratios = [f"{METRICS[m]} {ratio(row[m])}" for m in METRICS]
     return f"{where}{plural(int(row['n_heads'] or 0), 'head')}, {', '.join(ratios)}."
-
-
-def _ratio(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f}"

@@ -24,14 +24,13 @@ import polars as pl
 from svt.charts.graph_rows import path_of
 from svt.charts.layout import Edge, Layout, Node, lay_out
 from svt.charts.style import (
-    GREY,
-    SIDE_COLOURS,
     SIDE_NAMES,
     Chart,
     head_name,
     inline,
     message,
     plural,
+    side_colour,
     title,
 )
 
@@ -266,21 +265,7 @@ def _edges(
     belongs = f"({POINTED} === datum.up || {POINTED} === datum.down)"
     largest = max(line["size"] for line in lines) or 1.0
     seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
-        # No edge lacks a side: the grey is that of the legend of the widths.
-        color=alt.when("!datum.side")
-        .then(alt.value(GREY))
-        .otherwise(
-            alt.Color(
-                "side:N",
-                title="writes into the",
-                scale=alt.Scale(
-                    domain=list(SIDE_NAMES.values()), range=[SIDE_COLOURS[s] for s in SIDE_NAMES]
-                ),
-                legend=alt.Legend(
-                    symbolType="stroke", symbolStrokeWidth=3, symbolSize=150, symbolOpacity=1
-                ),
-            )
-        ),
+        color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
             title="weight lost without it" if by_effect else "contribution",

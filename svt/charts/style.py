@@ -122,6 +122,21 @@ def inline(rows: list[dict[str, Any]]) -> alt.Data:
     return alt.Data(values=rows)
 
 
+def side_colour() -> Any:
+    """The colour of an edge by its `side`; grey, as in the legend of the widths, without one."""
+    scale = alt.Scale(
+        domain=list(SIDE_NAMES.values()), range=[SIDE_COLOURS[side] for side in SIDE_NAMES]
+    )
+    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=3, symbolSize=150, symbolOpacity=1)
+    by_side = alt.Color("side:N", title="writes into the", scale=scale, legend=legend)
+    return alt.when("!datum.side").then(alt.value(GREY)).otherwise(by_side)
+
+
+def ratio(value: float | None, missing: str = "undefined") -> str:
+    """`0.47`: a precision, a recall; `missing` where its denominator is 0."""
+    return missing if value is None else f"{value:.2f}"
+
+
 def head_name(layer: int, head: int) -> str:
     """`layer.head`, as the papers write it."""
     return f"{layer}.{head}"

@@ -12,7 +12,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from svt.charts.style import head_name, plural
+from svt.charts.style import head_name, plural, ratio
 from svt.cli.console import console, write
 from svt.db.target import open_target
 from svt.errors import SvtError
@@ -110,8 +110,8 @@ def _found(circuit: Circuit, folder: Path, name: str) -> str:
             lines.append(f"{what}: {', '.join(head_name(*head) for head in heads)}")
     lines += [
         f"against {row['reference']}: {row['tp']} of {plural(row['n_heads'], 'head')}, precision "
-        f"{_ratio(row['precision'])}, recall {_ratio(row['recall'])}, of the reachable "
-        f"{_ratio(row['recall_reachable'])}"
+        f"{ratio(row['precision'])}, recall {ratio(row['recall'])}, of the reachable "
+        f"{ratio(row['recall_reachable'])}"
         for row in rows
     ]
     at = shlex.quote(str(folder))
@@ -125,10 +125,6 @@ def _found(circuit: Circuit, folder: Path, name: str) -> str:
             f"  svt-sql RUN --other {at} compare_heads",
         ]
     )
-
-
-def _ratio(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.charts.style import counted, head_name, plural
+from svt.charts.style import counted, head_name, plural, ratio
 from svt.config import Config
 from svt.db.connect import connect
 from svt.db.stores import Stores
@@ -77,8 +77,8 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
     only = ", validated edges only" if config.evaluate.edges == "validated" else ""
     lines += [
-        f"against {row['reference']}{only}: precision {_ratio(row['precision'])}, "
-        f"recall {_ratio(row['recall'])}, of the reachable {_ratio(row['recall_reachable'])}"
+        f"against {row['reference']}{only}: precision {ratio(row['precision'])}, "
+        f"recall {ratio(row['recall'])}, of the reachable {ratio(row['recall_reachable'])}"
         for row in rows
     ]
     lines += _chains(con)
@@ -110,7 +110,3 @@ def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
         "svt -m trace.coverage=0.5,0.6,0.7,0.8",
         "svt-sql --list",
     ]
-
-
-def _ratio(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2f}"

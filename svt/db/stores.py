@@ -76,26 +76,23 @@ class Stores:
         return [path for path in self.paths if not path.exists()]
 
     @cached_property
-    def _facts(self) -> tuple[dict[str, Any], frozenset[int]]:
-        """The row `dump` and the prompt_ids, read together."""
+    def dump(self) -> dict[str, Any]:
+        """The row `dump`; SvtError when one is no store of this version, or they do not fit."""
         with database() as con:
             attach_stores(con, "store", self.paths)
-            row = dump_row(con, "store", self)
+            return dump_row(con, "store", self)
+
+    @cached_property
+    def prompt_ids(self) -> frozenset[int]:
+        """The prompts, which only a model that runs again needs."""
+        with database() as con:
+            attach_stores(con, "store", self.paths)
             try:
-                prompts = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
+                rows = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
             except duckdb.Error as error:
                 check_damage(error, self.paths)
                 raise unreadable(self, "store", error) from error
-        return row, frozenset(prompt_id for (prompt_id,) in prompts)
-
-    @property
-    def dump(self) -> dict[str, Any]:
-        """The row `dump`; SvtError when one is no store of this version, or they do not fit."""
-        return self._facts[0]
-
-    @property
-    def prompt_ids(self) -> frozenset[int]:
-        return self._facts[1]
+        return frozenset(prompt_id for (prompt_id,) in rows)
 
     @property
     def identity(self) -> str:

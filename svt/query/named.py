@@ -114,7 +114,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     nothing else.
     """
     query = load_query(name)
-    n_jobs = _n_jobs(con)
+    n_jobs = n_jobs_of(con)
     if n_jobs > 1 and not name.startswith(SWEEP):
         raise SvtError(
             f"query {name}: this is a sweep of {n_jobs} jobs; give one job's folder, SWEEP/0, or "
@@ -188,13 +188,13 @@ def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:
     for name in sorted(wanted - there):
         lacks = "results" if name == "other_results" else "a store"
         raise SvtError(f"query {query.name}: the other target is without {lacks}; name a whole run")
-    if _n_jobs(con, "other_results") > 1:
+    if n_jobs_of(con, "other_results") > 1:
         raise SvtError(
             f"query {query.name}: the other target is a sweep; give one job's folder, SWEEP/0"
         )
 
 
-def _n_jobs(con: duckdb.DuckDBPyConnection, catalog: str = "results") -> int:
+def n_jobs_of(con: duckdb.DuckDBPyConnection, catalog: str = "results") -> int:
     """The jobs of a sweep; 0 for one run's results, or none."""
     return len(_of_run(con, "job", catalog))
 

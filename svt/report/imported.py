@@ -15,6 +15,7 @@ from svt.charts.style import counted, head_name, plural
 from svt.config import Config
 from svt.query.named import load_query
 from svt.report.page import Fact, Report, Section, Table
+from svt.report.run import precision_facts
 
 
 def report_of_import(
@@ -33,11 +34,7 @@ def report_of_import(
     roots = ", ".join(head_name(*root) for root in context.roots)
     least = f"edges with at least {counted(context.min_count, context.trace.count)}"
     facts = [Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge"))]
-    for row in found.to_dicts():
-        facts += [
-            Fact("precision", _ratio(row["precision"]), f"against {row['reference']}"),
-            Fact("recall", _ratio(row["recall"]), f"reachable: {_ratio(row['recall_reachable'])}"),
-        ]
+    facts += precision_facts(found)
     left_out = [f"{told[0].upper()}{told[1:]}." for told in json.loads(imported["left_out"])]
     left_out.append("There is no store: nothing is known of prompts, firings and slices.")
     if rare:
@@ -81,7 +78,3 @@ def report_of_import(
         config={"trace": json.loads(run_row["config"])["trace"]},
         sql={a.query: load_query(a.query).text for figure in figures for a in figure.asked},
     )
-
-
-def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

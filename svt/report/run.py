@@ -16,7 +16,7 @@ from svt.charts import Ask, Context, Figure
 from svt.charts.of_heads import HEAD_FIGURES
 from svt.charts.of_interventions import INTERVENTION_FIGURES
 from svt.charts.of_trace import TRACE_FIGURES
-from svt.charts.style import counted, head_name, plural
+from svt.charts.style import counted, head_name, plural, ratio
 from svt.config import Config
 from svt.db.stores import Stores
 from svt.query.named import has_all_slices, load_query
@@ -100,12 +100,20 @@ def _facts(ask: Ask, context: Context, found: Mapping[str, Any]) -> list[Fact]:
         Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge")),
         Fact("deepest trace", f"{deepest}", "edges from a root"),
     ]
-    for row in ask(
-        "precision_recall", count=context.trace.count, min_count=context.min_count
-    ).to_dicts():
+    rows = ask("precision_recall", count=context.trace.count, min_count=context.min_count)
+    return facts + precision_facts(rows)
+
+
+def precision_facts(rows: pl.DataFrame) -> list[Fact]:
+    """Return the facts on every reference; rows: of the query `precision_recall`."""
+    facts = []
+    for row in rows.to_dicts():
+        precision, recall, reachable = (
+            ratio(row[key], "–") for key in ("precision", "recall", "recall_reachable")
+        )
         facts += [
-            Fact("precision", _ratio(row["precision"]), f"against {row['reference']}"),
-            Fact("recall", _ratio(row["recall"]), f"reachable: {_ratio(row['recall_reachable'])}"),
+            Fact("precision", precision, f"against {row['reference']}"),
+            Fact("recall", recall, f"reachable: {reachable}"),
         ]
     return facts
 
@@ -251,7 +259,3 @@ def _pairs(values: Mapping[str, object], key: str, value: str) -> pl.DataFrame:
 
 def _percent(share: float | None) -> str:
     return "no answers given" if share is None else f"{share:.1%}"
-
-
-def _ratio(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

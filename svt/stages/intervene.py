@@ -25,7 +25,8 @@ import pyarrow as pa
 import svt
 from svt.config import Config, InterveneConfig
 from svt.dataset.prompt import Prompt
-from svt.db.connect import connect, lending, quoted
+from svt.db.connect import connect, lending
+from svt.db.files import database
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import sql_dir
@@ -270,9 +271,10 @@ class Finished:
         """Step 4: the tables of interventions in `results`, anew."""
         for table in ("interventions", "intervention_edges", "intervention_effects"):
             con.execute(f"DELETE FROM results.{table}")
-        con.execute(f"ATTACH '{quoted(self.path)}' AS finished (READ_ONLY)")
-        con.execute(_sql("effects"))
-        con.execute("DETACH finished")
+        with database(self.path, read_only=True) as units:  # `con` itself opens no other file
+            rows = units.sql("FROM intervention_effects").fetch_arrow_reader()
+            with lending(con, finished=rows):
+                con.execute(_sql("effects"))
         numbered = list(enumerate(product(self.plan.changes, self.plan.variants)))
         planned = [
             {"intervention_id": number, "label": change.label, "strength": strength}

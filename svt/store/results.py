@@ -40,7 +40,7 @@ def writing_results(
         with aside(path) as temporary:
             if keep:  # 1
                 shutil.copyfile(path, temporary)
-            con = connect(stores, temporary, results_writable=True, stay_open=True)  # 2
+            con = connect(stores, temporary, results_writable=True)  # 2
             try:
                 if not keep:
                     create_tables(con, "results", "results")
