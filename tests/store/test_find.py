@@ -11,18 +11,15 @@ from svt.db.identity import SCHEMA_VERSION, Identity
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.store.find import existing, find_or_make
+from tests.store_rows import connection
 
 WANTED = Identity("wanted", "weights")
 
 
 def make(path: Path, key: str = "wanted", schema: int = SCHEMA_VERSION) -> None:
     begun = path.with_suffix(".begun")
-    with duckdb.connect(str(begun)) as con:
-        con.execute(
-            "CREATE TABLE dump AS SELECT ? AS identity, ?::INTEGER AS schema_version, "
-            "'0.0.1' AS svt_version",
-            [key, schema],
-        )
+    row = {"identity": key, "schema_version": schema, "svt_version": "0.0.1"}
+    connection({"dump": [row]}, store_file=begun).close()
     begun.rename(path)
 
 
