@@ -121,14 +121,6 @@ POISON = {
         "DELETE FROM writers WHERE component = 'embed'",
     ],
     "weights_without": [
-        """
-        ALTER TABLE pair_upstream ALTER weights_without TYPE INTEGER[];
-        UPDATE pair_upstream SET weights_without = [65536]
-        """,
-        """
-        ALTER TABLE pair_upstream ALTER weights_without TYPE INTEGER[];
-        UPDATE pair_upstream SET weights_without = [-1, 4] WHERE component = 'mlp'
-        """,
         "UPDATE pairs SET dest = 0, src = 0 WHERE layer = 2",
     ],
     "writers_whole": [
