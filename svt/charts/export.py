@@ -1,6 +1,7 @@
 """Charts as files: JSON, self-contained HTML, SVG and PNG, each whole or not there."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ Spec = dict[str, Any]
 
 PNG_SCALE = 2
 """Pixels for each unit of the chart."""
+
+_MARK = re.compile(r"<(?:path|text|line|rect)\b(?![^>]*(?:fill|stroke)-opacity)[^>]*>")
+_OPACITY = re.compile(r' opacity="([^"]*)"')
+_BOTH = r' fill-opacity="\1" stroke-opacity="\1"'
 
 
 def export(spec: Spec, folder: Path, name: str, formats: Sequence[str]) -> tuple[Path, ...]:
@@ -70,8 +75,16 @@ def _svg(spec: Spec) -> str:
 
 
 def _png(spec: Spec) -> bytes:
-    png: bytes = vl_convert().vegalite_to_png(_light(spec), scale=PNG_SCALE)
+    png: bytes = vl_convert().svg_to_png(_flattened(_svg(spec)), scale=PNG_SCALE)
     return png
+
+
+def _flattened(svg: str) -> str:
+    """Return the same picture with opacities of fills and strokes in place of whole marks'.
+
+    A rasteriser makes a layer as large as the picture for every mark that is seen through.
+    """
+    return _MARK.sub(lambda mark: _OPACITY.sub(_BOTH, mark[0]), svg)
 
 
 def _light(spec: Spec) -> Spec:
