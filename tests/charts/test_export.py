@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from svt.charts.export import _flattened, export
-from svt.charts.page import vl_convert
 from svt.charts.graph import graph
+from svt.charts.page import vl_convert
 from svt.charts.style import LIGHT, config, inline, specification
 from svt.errors import SvtError
 from tests.charts.frames import loads_nothing
