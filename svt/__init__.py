@@ -15,19 +15,31 @@ ask it; frames are Polars frames and charts are Altair charts, which a notebook 
     with svt.open(run.path) as again:                             # also a sweep or a store
         again.query("summary")
 
-Nothing that is opened is changed. What is wrong is an `SvtError`, whose message says what to do.
+Nothing that is opened is changed. What is wrong is an `SvtError`, whose message says what to do:
+a `ConfigError` for a setting, a `ModelError` for a model, a `DataError` for prompts and other
+files, a `StoreError` for stores and runs, a `QueryError` for queries and SQL. Progress and notes
+are logged under the name `svt`.
 """
 
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svt.errors import SvtError
+from svt.errors import ConfigError, DataError, ModelError, QueryError, StoreError, SvtError
 
 if TYPE_CHECKING:
     from svt.api import Run
 
-__all__ = ["SvtError", "open", "run"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ModelError",
+    "QueryError",
+    "StoreError",
+    "SvtError",
+    "open",
+    "run",
+]
 __version__ = "0.1.0"
 
 # Read when torch is first imported. Threads that wait in a loop instead of asleep make many small

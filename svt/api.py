@@ -6,7 +6,6 @@
    its stages in a run folder and opens that.
 """
 
-import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from svt.cli.sql import ask
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import files_of
 from svt.db.target import open_target
-from svt.errors import SvtError
+from svt.errors import ConfigError, SvtError
 from svt.paths import conf_dir, expanded
 from svt.query.named import list_queries, n_jobs_of
 from svt.query.named import run as run_query
@@ -46,7 +45,7 @@ class Run:
     """
 
     def __init__(self, target: str | Path) -> None:
-        """Open `target`; SvtError when it is no run, sweep or store."""
+        """Open `target`; StoreError when it is no run, sweep or store."""
         self.path = expanded(target)
         self._stack = ExitStack()
         self._opened: duckdb.DuckDBPyConnection | None = self._stack.enter_context(
@@ -56,7 +55,7 @@ class Run:
     def query(self, name: str, **params: Any) -> pl.DataFrame:
         """Return the rows of a named query: `run.query("upstream_of", layer=5, head=4)`.
 
-        SvtError names the queries, or the parameters, that there are.
+        QueryError names the queries, or the parameters, that there are.
         """
         return run_query(self._con, name, **params)
 
@@ -87,7 +86,7 @@ class Run:
         for key, value in settings.items():
             if key not in composed.chart:
                 known = ", ".join(map(str, composed.chart))
-                raise SvtError(f"chart.{key}: no such setting; known: {known}")
+                raise ConfigError(f"chart.{key}: no such setting; known: {known}")
             composed.chart[key] = value
         chosen = configuration(composed, [f"chart.{key}" for key in settings])
         with ExitStack() as stack:
@@ -224,7 +223,7 @@ def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
             with open_dict(composed):
                 del composed["hydra"]
     except (HydraException, OmegaConfBaseException) as error:
-        raise SvtError(one_line(error)) from error
+        raise ConfigError(one_line(error)) from error
     finally:
         GlobalHydra.instance().hydra = earlier
     return composed, folder
@@ -232,12 +231,7 @@ def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the libraries' chatter out of a notebook, for as long as the stages run."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    """Keep the libraries' warnings out of a notebook, for as long as the stages run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, Va
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from svt.errors import SvtError
+from svt.errors import ConfigError
 from svt.words import Base, BosChoice, Component, Count, EdgeChoice, Kind, Replacement, Scope
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
@@ -300,11 +300,11 @@ _CONFIG = TypeAdapter(Config)
 
 
 def from_mapping(tree: Mapping[str, Any]) -> Config:
-    """The composed configuration as a Config; SvtError names the first key that is wrong."""
+    """The composed configuration as a Config; ConfigError names the first key that is wrong."""
     try:
         return _CONFIG.validate_python(tree)
     except ValidationError as error:
-        raise SvtError(_refusal(error, tree)) from None
+        raise ConfigError(_refusal(error, tree)) from None
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

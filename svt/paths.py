@@ -6,7 +6,7 @@ The first stand in a checkout at its top, in a wheel inside the package.
 import os
 from pathlib import Path
 
-from svt.errors import SvtError
+from svt.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -27,11 +27,11 @@ def sql_dir() -> Path:
 
 
 def expanded(name: str | Path) -> Path:
-    """The path with its `~` or `~user` as a folder; SvtError for a user that there is not."""
+    """The path with its `~` or `~user` as a folder; ConfigError for a user that there is not."""
     try:
         return Path(name).expanduser()
     except RuntimeError as error:
-        raise SvtError(
+        raise ConfigError(
             f"{name}: no home folder is known for {Path(name).parts[0]}; write the whole path"
         ) from error
 

@@ -61,11 +61,8 @@ def load_bundled_models_once() -> None:
 def svt_in(cwd: Path, *args: str) -> Finished:
     """`svt ARGS` in the folder `cwd`, in this process."""
     from svt.cli import main as cli
-    from svt.cli import sweep
 
     load_bundled_models_once()
-    cli.failures.clear()
-    sweep.folder = None
     GlobalHydra.instance().clear()
     before, argv = Path.cwd(), sys.argv
     os.chdir(cwd)

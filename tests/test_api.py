@@ -156,6 +156,30 @@ def test_overrides_that_are_wrong_are_refused_and_leave_nothing(
     assert not list((beside_the_store / "outputs").glob("runs/*"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "overrides"),
+    [
+        (api.ConfigError, ["trace.coverage=2"]),
+        (api.ConfigError, ["trace.nothing=2"]),
+        (api.ModelError, ["model=local", "model.path=nowhere"]),
+        (api.DataError, ["dataset=file", "dataset.path=nowhere.csv"]),
+        (api.StoreError, ["store.path=nowhere.duckdb", "stages=[trace]"]),
+    ],
+)
+def test_each_kind_of_error_can_be_caught(
+    beside_the_store: Path, kind: type[api.SvtError], overrides: list[str]
+) -> None:
+    with pytest.raises(api.SvtError) as refused:
+        api.run(*overrides)
+    assert type(refused.value) is kind
+
+
+def test_a_wrong_question_is_a_query_error(run: Run) -> None:
+    for wrong in (lambda: run.query("nothing"), lambda: run.sql("select nothing")):
+        with pytest.raises(api.QueryError):
+            wrong()
+
+
 def test_a_hydra_application_keeps_its_state(beside_the_store: Path) -> None:
     from hydra import compose, initialize_config_dir
 

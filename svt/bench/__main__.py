@@ -28,10 +28,10 @@ from svt.bench.traces import (
     top_firing_heads,
     trace_rows,
 )
+from svt.cli.console import say, show_messages
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.system.atomic import write_atomically
-from svt.system.progress import say
 
 REPEATS = 3
 _OUT = Path("outputs") / "bench.json"
@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     parts = parser.parse_args(argv).parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    show_messages()
     rows: list[Row] = []
     for part in parts:
         with tempfile.TemporaryDirectory() as folder:

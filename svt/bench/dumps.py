@@ -23,6 +23,7 @@ from transformers import GPT2Config
 
 from svt.bench.rows import Limit, Row, ratios, timed
 from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
+from svt.cli.console import say
 from svt.compute.batches import plan
 from svt.compute.forward import layout, watched_hooks
 from svt.compute.model import Model, load_model
@@ -30,7 +31,6 @@ from svt.config import Config
 from svt.dataset import Dataset
 from svt.db.identity import Identity
 from svt.stages.dump import dump, peak_bytes
-from svt.system.progress import say
 
 N_PROMPTS = 256
 N_EVERYTHING = 32

@@ -19,6 +19,7 @@ import polars as pl
 from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, dumped, forward
 from svt.bench.rows import Row, ratios, timed
 from svt.bench.setting import smollm2
+from svt.cli.console import say
 from svt.compute.model import Model, load_model
 from svt.config import Config, Head
 from svt.dataset import Dataset
@@ -29,7 +30,6 @@ from svt.query.named import run as run_query
 from svt.query.trace import trace
 from svt.stages.intervene import intervening
 from svt.store.results import writing_results
-from svt.system.progress import say
 from svt.words import SCOPES
 
 N_ROOTS = 12

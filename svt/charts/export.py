@@ -8,7 +8,7 @@ from typing import Any
 
 from svt.charts.page import render, vl_convert
 from svt.charts.style import LIGHT, config
-from svt.errors import SvtError
+from svt.errors import ConfigError, SvtError
 from svt.system.atomic import write_atomically
 
 Spec = dict[str, Any]
@@ -29,7 +29,7 @@ def export(spec: Spec, folder: Path, name: str, formats: Sequence[str]) -> tuple
     """
     unknown = sorted(set(formats) - set(_WRITERS))
     if unknown:
-        raise SvtError(
+        raise ConfigError(
             f"chart.format: no such format {', '.join(unknown)}; known: {', '.join(_WRITERS)}"
         )
     return tuple(

@@ -6,13 +6,13 @@ from svt.charts.figure import Ask, Context, Figure, Recorder
 from svt.charts.of_heads import HEAD_FIGURES
 from svt.charts.of_interventions import INTERVENTION_FIGURES
 from svt.charts.of_trace import TRACE_FIGURES
-from svt.errors import SvtError
+from svt.errors import ConfigError
 
 FIGURES = TRACE_FIGURES | HEAD_FIGURES | INTERVENTION_FIGURES
 
 
 def draw(name: str, ask: Ask, context: Context) -> Figure:
-    """The figure `name` of a run; SvtError if there is none of that name."""
+    """The figure `name` of a run; ConfigError if there is none of that name."""
     check_figures((name,))
     spec = FIGURES[name]
     recorder = Recorder(ask)
@@ -21,10 +21,10 @@ def draw(name: str, ask: Ask, context: Context) -> Figure:
 
 
 def check_figures(chosen: str | Sequence[str]) -> None:
-    """SvtError for a name of `chart.figures` that is none; `default` and `all` are fine."""
+    """ConfigError for a name of `chart.figures` that is none; `default` and `all` are fine."""
     for name in () if chosen in ("default", "all") else chosen:
         if name not in FIGURES:
-            raise SvtError(f"chart.figures: no figure {name!r}; known: {', '.join(FIGURES)}")
+            raise ConfigError(f"chart.figures: no figure {name!r}; known: {', '.join(FIGURES)}")
 
 
 def chosen_figures(chosen: str | Sequence[str], filled: Collection[str]) -> tuple[str, ...]:

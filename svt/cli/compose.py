@@ -19,8 +19,9 @@ from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, of_dump
 from svt.db.stores import Stores
 from svt.defaults import whole_dataset
-from svt.errors import SvtError
+from svt.errors import ConfigError
 from svt.store.results import load_config
+from svt.system.text import first_line
 
 Tree = dict[str, Any]
 
@@ -30,19 +31,19 @@ _ANEW = ("intervene", "reference")  # stages that run the model again
 
 
 def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
-    """The configuration of one run; SvtError names what is wrong with it."""
+    """The configuration of one run; ConfigError names what is wrong with it."""
     try:
         missing = OmegaConf.missing_keys(composed)
         tree: Any = OmegaConf.to_container(composed, resolve=True)
     except OmegaConfBaseException as error:
-        raise SvtError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{error.full_key}: {first_line(error)}") from error
     if missing:
         key = sorted(missing)[0]
-        raise SvtError(f"{key} has no value yet: add {key}=...")
+        raise ConfigError(f"{key} has no value yet: add {key}=...")
     keys = [override.split("=", 1)[0].lstrip("+") for override in overrides]
     path = tree["run"]["path"]
     if path is not None and not isinstance(path, str):
-        raise SvtError(f"run.path={path}: must be the folder of a finished run")
+        raise ConfigError(f"run.path={path}: must be the folder of a finished run")
     if path is not None:
         return from_mapping(_of_run(tree, keys))
     stores = Stores.expand(tree["store"]["path"])
@@ -58,14 +59,14 @@ def _of_run(tree: Tree, keys: Sequence[str]) -> Tree:
         group = key.split(".")[0]
         if key == "model.device":
             if not set(_ANEW) & set(stored["stages"]):
-                raise SvtError(f"{key}: changes nothing unless you add intervene to the stages")
+                raise ConfigError(f"{key}: changes nothing unless you add intervene to the stages")
         elif group in (*_OF_STORES, "store", "experiment"):
-            raise SvtError(
+            raise ConfigError(
                 f"{key}: run.path works on the store that the run has; "
                 f"start a new run without run.path to change {group}"
             )
         if group in _OF_STAGES and group not in stored["stages"]:
-            raise SvtError(f"{key}: changes nothing unless you add {group} to the stages")
+            raise ConfigError(f"{key}: changes nothing unless you add {group} to the stages")
         _lay_over(stored, tree, key)
     return stored
 
@@ -76,7 +77,7 @@ def _of_stores(tree: Tree, keys: Sequence[str], stores: Stores) -> Tree:
     for key in dict.fromkeys(_deciding(keys, stored)):
         told, held = (_at(values, key) for values in (tree, stored))
         if told != held:
-            raise SvtError(
+            raise ConfigError(
                 f"{key}={told}: store.path names stores with {key}={held}; leave it out, or name "
                 "other stores"
             )
@@ -123,4 +124,4 @@ def _lay_over(stored: Tree, composed: Tree, key: str) -> None:
             stored, composed = stored[group], composed[group]
         stored[last] = composed[last]
     except (KeyError, TypeError) as error:
-        raise SvtError(f"{key}: no such key; svt --help lists them") from error
+        raise ConfigError(f"{key}: no such key; svt --help lists them") from error

@@ -4,8 +4,10 @@
    Where the rows are all that was wanted (svt-sql), it is an error, else what was done counts.
 2. An error is one line on stderr and exit code 2, an interruption a line and exit code 130.
 3. No control character of data acts on the terminal.
+4. What the layers below log is shown as lines on stderr.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -16,15 +18,37 @@ from typing import TextIO
 import duckdb
 
 from svt.errors import SvtError
-from svt.system.progress import say
-from svt.system.text import visible
+from svt.system.text import first_line, visible
 
 STOPPED = "stopped; what was finished is kept, nothing half-written was left"
 
 
+def say(line: str) -> None:
+    """Write one line to stderr, for the person who waits; nobody may be there to read it."""
+    with suppress(OSError):
+        print(visible(line), file=sys.stderr, flush=True)
+
+
+class _Messages(logging.Handler):
+    """Writes each record's message as a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def show_messages() -> None:
+    """Show what svt logs (step 4), in this process; of other libraries, errors alone."""
+    logging.getLogger().setLevel(logging.ERROR)
+    logger = logging.getLogger("svt")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Messages) for handler in logger.handlers):
+        logger.addHandler(_Messages())
+
+
 @contextmanager
 def console(name: str, stopped: str = STOPPED) -> Iterator[None]:
-    """The block of a console script `name`; steps 1 and 2."""
+    """Run a console script's block under its `name`; steps 1, 2 and 4."""
+    show_messages()
     try:
         yield
         flush()
@@ -33,7 +57,7 @@ def console(name: str, stopped: str = STOPPED) -> Iterator[None]:
     except KeyboardInterrupt:
         _end(name, stopped, 130)
     except (duckdb.Error, OSError) as error:
-        _end(name, (str(error).splitlines() or [type(error).__name__])[0], 2)
+        _end(name, first_line(error), 2)
     except MemoryError:
         _end(name, "out of memory; ask for less at once", 2)
 

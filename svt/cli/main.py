@@ -8,7 +8,6 @@
 4. After a multirun the jobs' results are collected, also when some job failed.
 """
 
-import logging
 import os
 import re
 import sys
@@ -27,17 +26,16 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from svt.cli import summary, sweep
 from svt.cli.compose import configuration
-from svt.cli.console import STOPPED, flush, write
+from svt.cli.console import STOPPED, flush, say, show_messages, write
 from svt.cli.own_files import LOCK, check_run_folder, remove_left
 from svt.config import Config
 from svt.errors import SvtError
 from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import run_stages
-from svt.system.progress import say
 from svt.system.shell import override
+from svt.system.text import first_line
 
-failures: list[str] = []
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
 _WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # which Hydra's parser does not expect
 _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
@@ -46,38 +44,53 @@ _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 def main() -> None:
     """The console script `svt`."""
     _quiet()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises and its errors are told here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises and its errors are reported here
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
-    try:
-        for told in filter(_WITHOUT_KEY.match, sys.argv[1:]):
-            raise HydraException(f"{told}: names no key; write key=value")
-        app()
-    except KeyboardInterrupt:
-        say(STOPPED)
-        sys.exit(130)
-    except (HydraException, OmegaConfBaseException, OSError) as error:
-        _fail(one_line(error))
-    except (ValueError, TypeError) as error:
-        if not _is_of_hydra(error):
-            raise
-        _fail(f"{one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help")
-    except Exception as error:
-        if not type(error).__module__.startswith(_LAUNCHERS):
-            raise
-        first = str(error).strip().splitlines()[0]
-        _fail(f"the process of a job ended without an answer ({first}); what was finished is kept")
-    finally:
-        flush()
-        made = sweep.folder is None or sweep.has_jobs(sweep.folder)
-        done = sweep.folder is None or sweep.collect(sweep.folder)  # 4
-    if not made and not failures:
-        _fail("the sweep has no job: a swept key has no values; write them out, key=a,b")
-    if failures or not done:
+    failure, whole = None, True
+    with sweep.noting_folder() as folders:
+        try:
+            for word in filter(_WITHOUT_KEY.match, sys.argv[1:]):
+                raise HydraException(f"{word}: names no key; write key=value")
+            app()
+            if not all(map(sweep.has_jobs, folders)):
+                failure = "the sweep has no job: a swept key has no values; write them out, key=a,b"
+        except KeyboardInterrupt:
+            say(STOPPED)
+            sys.exit(130)
+        except Exception as error:
+            failure = _refusal(error)
+            if failure is None:
+                raise
+        finally:
+            if failure is not None:
+                say(f"svt: {failure}")
+            flush()
+            for folder in folders:
+                whole = sweep.collect(folder)  # 4
+    if failure is not None or not whole:
         sys.exit(1)
 
 
+def _refusal(error: Exception) -> str | None:
+    """Return the message of an error that Hydra or a launcher raised; None for a defect of svt."""
+    if isinstance(error, HydraException | OmegaConfBaseException | OSError):
+        return one_line(error)
+    if isinstance(error, ValueError | TypeError) and _is_of_hydra(error):
+        return f"{one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help"
+    if type(error).__module__.startswith(_LAUNCHERS):
+        return (
+            f"the process of a job ended without an answer ({first_line(error)}); what was "
+            "finished is kept"
+        )
+    return None
+
+
 def task(composed: DictConfig) -> None:
-    """One run, alone or as a job of a sweep, there perhaps in another process than `main`."""
+    """Run the stages, alone or as a job of a sweep, there perhaps in another process than `main`.
+
+    A failure is one message and the job's status; alone or in a folder that is not svt's, also
+    SystemExit.
+    """
     _quiet()
     settings = HydraConfig.get()
     plain: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
@@ -89,7 +102,6 @@ def task(composed: DictConfig) -> None:
             check_run_folder(folder)
         except SvtError as error:
             _fail(str(error))
-            return
         job = sweep.Job(folder, overrides, settings.runtime.choices)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
@@ -131,11 +143,11 @@ def _tell_how_to_go_on(config: Config, folder: Path) -> None:
     say(f'go on: svt {override("run.path", folder)} "stages=[{",".join(left)}]"')
 
 
-def _fail(told: str, job: "sweep.Job | None" = None) -> None:
-    failures.append(told)
-    say(f"svt: {told}")
-    if job is not None:
-        job.failed(told)
+def _fail(message: str, job: "sweep.Job | None" = None) -> None:
+    say(f"svt: {message}")
+    if job is None:
+        sys.exit(1)
+    job.failed(message)
 
 
 def explained(error: Exception) -> str | None:
@@ -224,9 +236,9 @@ def _is_run(path: object) -> bool:
 
 
 def _quiet() -> None:
-    """Libraries' chatter is not the reader's business; errors still are."""
+    """Show svt's own messages; of the libraries below, errors alone."""
     warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
+    show_messages()
 
 
 register_resolvers()  # here, so that every process that a launcher starts knows them

@@ -20,7 +20,7 @@ import polars as pl
 from svt.cli.console import console, output, write
 from svt.db.damage import check_damage, files_of
 from svt.db.target import open_target
-from svt.errors import SvtError
+from svt.errors import QueryError
 from svt.query.exact import check_format, frame_of, interruptible
 from svt.query.named import Query, list_queries, missing, run
 from svt.query.param import Param
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         if args.list:
             write("\n".join(map(_describe, list_queries())) + "\n")
         elif args.target is None or args.query is None:
-            raise SvtError("give a target and a query or SQL text; --list shows the queries")
+            raise QueryError("give a target and a query or SQL text; --list shows the queries")
         else:
             frame = answer(Path(args.target), args.query, args.params, args.unsafe, args.other)
             _print(frame, args.format)
@@ -81,7 +81,7 @@ def answer(
 ) -> pl.DataFrame:
     """The rows of a named query or SQL text over `target`, and another beside it if one is given.
 
-    SvtError when anything is wrong.
+    QueryError when anything is wrong.
 
     With `unsafe` the text may read other files and addresses; nothing is changed all the same.
     """
@@ -96,44 +96,44 @@ def ask(
 ) -> pl.DataFrame:
     """Return the rows of the last statement of SQL that only asks, with `given` bound to `$names`.
 
-    SvtError for a statement that does not only ask, or fails.
+    QueryError for a statement that does not only ask, or fails.
     """
     try:
         return _rows(con, text, given, unsafe)
     except duckdb.CatalogException as error:
-        told = "; ".join(filter(None, (_first_line(error), missing(con))))
-        raise SvtError(f"SQL: {told}") from error
+        told = "; ".join(filter(None, (_one_line(error), missing(con))))
+        raise QueryError(f"SQL: {told}") from error
     except duckdb.OutOfMemoryException as error:
-        raise SvtError(
-            f"SQL: out of memory ({_first_line(error)[:120]}); ask for less at once"
+        raise QueryError(
+            f"SQL: out of memory ({_one_line(error)[:120]}); ask for less at once"
         ) from error
     except duckdb.Error as error:
         check_damage(error, files_of(con))
-        raise SvtError(f"SQL: {_first_line(error)}") from error
+        raise QueryError(f"SQL: {_one_line(error)}") from error
     except pl.exceptions.PolarsError as error:
-        raise SvtError(
+        raise QueryError(
             "SQL: a column is of a type that cannot be shown "
-            f"({_first_line(error)[:80]}); cast it, column::varchar"
+            f"({_one_line(error)[:80]}); cast it, column::varchar"
         ) from error
 
 
 def _rows(
     con: duckdb.DuckDBPyConnection, text: str, given: dict[str, Any], unsafe: bool
 ) -> pl.DataFrame:
-    """Those of the last statement; SvtError for one that does not only ask."""
+    """Those of the last statement; QueryError for one that does not only ask."""
     statements = con.extract_statements(text)
     kinds = [_kind(statement) for statement in statements]
     for kind in kinds:
         if kind not in (_ASKING | {"ATTACH"} if unsafe else _ASKING):
-            raise SvtError(
+            raise QueryError(
                 f"SQL: {kind} does not only ask, and svt-sql changes nothing; write a select"
             )
     if not statements or kinds[-1] == "ATTACH":
-        raise SvtError("SQL: this text gives no rows; write a select")
+        raise QueryError("SQL: this text gives no rows; write a select")
     for statement in statements[:-1]:
         interruptible(con, partial(_run, con, statement))
     for name, path in con.execute(_WRITABLE).fetchall():
-        raise SvtError(
+        raise QueryError(
             f"SQL: {name} would be writable; write ATTACH '{path}' AS {name} (READ_ONLY)"
         )
     return frame_of(con, statements[-1], given)
@@ -153,11 +153,11 @@ def _kind(statement: duckdb.Statement) -> str:
 def _pair(param: str) -> tuple[str, Any]:
     name, equals, value = param.partition("=")
     if not equals or not name:
-        raise SvtError(f"parameter {param!r}: write name=value")
+        raise QueryError(f"parameter {param!r}: write name=value")
     return name, value
 
 
-def _first_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:500]
 
 
@@ -181,8 +181,8 @@ def _print(frame: pl.DataFrame, form: str) -> None:  # 3
     try:
         _print_as(frame, form)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise SvtError(
-            f"the rows cannot be written as {form} ({_first_line(error)[:80]}); take another "
+        raise QueryError(
+            f"the rows cannot be written as {form} ({_one_line(error)[:80]}); take another "
             "--format, or cast such columns: column::varchar"
         ) from error
 
@@ -194,7 +194,7 @@ def _print_as(frame: pl.DataFrame, form: str) -> None:
         write(frame.write_json() + "\n", required=True)
     elif form == "parquet":
         if sys.stdout.isatty():
-            raise SvtError("Parquet is not for a terminal: redirect it, > FILE.parquet")
+            raise QueryError("Parquet is not for a terminal: redirect it, > FILE.parquet")
         with output(required=True):
             frame.write_parquet(sys.stdout.buffer)
     else:

@@ -13,8 +13,9 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,37 +29,51 @@ from svt.charts import export
 from svt.charts import sweep as sweep_chart
 from svt.charts.style import Chart, specification
 from svt.charts.sweep_roles import sweep_roles
+from svt.cli.console import say
 from svt.cli.own_files import JOB, KEYS, check_sweep_folder, is_job
 from svt.db.stores import Stores
 from svt.db.target import open_target
-from svt.errors import SvtError
+from svt.errors import ConfigError, SvtError
 from svt.query.named import run
 from svt.store.results import NAME as RESULTS
 from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside, write_atomically
-from svt.system.progress import say
+from svt.system.text import first_line
 
 NAME = "sweep.duckdb"
 _NUMBER = "${hydra.job.num}"
 _OF_HYDRA = "multirun.yaml"
 
-folder: Path | None = None  # of the multirun in this process, if there is one
+_FOLDERS: ContextVar[list[Path]] = ContextVar("folders of multiruns")
+
+
+@contextmanager
+def noting_folder() -> Iterator[list[Path]]:
+    """Yield a list that gets the folder of the multirun that starts within the block, if one does.
+
+    Hydra makes `SweepStart` itself, so that this is the way from there to the entry point.
+    """
+    folders: list[Path] = []
+    token = _FOLDERS.set(folders)
+    try:
+        yield folders
+    finally:
+        _FOLDERS.reset(token)
 
 
 class SweepStart(Callback):
-    """Step 1: notes the folder of the multirun that starts."""
+    """Hydra's callback of step 1: prepare the folder of the multirun that starts, and note it."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        global folder
-        at = Path(config.hydra.sweep.dir)
+        folder = Path(config.hydra.sweep.dir)
         try:
             _check_subdir(config)
-            check_sweep_folder(at)
+            check_sweep_folder(folder)
         except SvtError as error:  # Hydra would only warn of it
             say(f"svt: {error}")
             raise SystemExit(1) from error
-        folder = at
+        _FOLDERS.get([]).append(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for earlier in filter(is_job, _said(folder).values()):
             earlier.unlink()
@@ -72,10 +87,10 @@ class SweepStart(Callback):
 
 
 def _check_subdir(config: DictConfig) -> None:
-    """SvtError for names of jobs' folders that are not their numbers, as nobody would find them."""
+    """Raise ConfigError for names of jobs' folders that are not their numbers."""
     told: Any = OmegaConf.to_container(config.hydra.sweep)
     if told["subdir"] != _NUMBER:
-        raise SvtError(
+        raise ConfigError(
             f"hydra.sweep.subdir={told['subdir']}: the folders of a sweep's jobs are their "
             "numbers; leave it out, or choose where they stand with hydra.sweep.dir=DIR"
         )
@@ -151,7 +166,7 @@ def collect(at: Path) -> bool:
                     con.unregister("stacked")
             con.execute("CHECKPOINT")
     except DISK_ERRORS as error:
-        say(f"svt: could not write {at / NAME}: {str(error).splitlines()[0]}; the jobs' are whole")
+        say(f"svt: could not write {at / NAME}: {first_line(error)}; the jobs' are whole")
         return False
     failed = [n for n, job in sorted(jobs.items()) if job["status"] != "done"]
     whole = not failed

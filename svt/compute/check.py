@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from svt.compute.attention import read_hooks, reads, scores
-from svt.errors import SvtError
+from svt.errors import ModelError
 
 if TYPE_CHECKING:
     from svt.compute.model import Model
@@ -37,7 +37,7 @@ def random_tokens(config: Mapping[str, Any]) -> Tensor:
 
 
 def check_model(model: "Model", name: str, tokens: Tensor, logits: Tensor) -> frozenset[str]:
-    """Return the components that write anything but zeros; raise SvtError where a check fails.
+    """Return the components that write anything but zeros; raise ModelError where a check fails.
 
     tokens: [prompt, position]; logits: [prompt, position, vocabulary], from before folding.
     """
@@ -110,7 +110,7 @@ def _refuse_heads(error: Tensor, name: str, layer: int, allowed: float) -> None:
     """error: [head]."""
     if not (error <= allowed).all():
         head = int(error.nan_to_num(torch.inf).argmax())
-        raise SvtError(
+        raise ModelError(
             f"{name}: the scores of head {layer}.{head} are not those of its query and key "
             f"weights (relative error {error[head]:.1e}, at most {allowed:.0e}), so a circuit "
             "would be traced wrongly; this model cannot be decomposed"
@@ -142,10 +142,10 @@ def _check_parts(
 
 
 def _hold(own: Tensor, theirs: Tensor, allowed: float, what: str) -> None:
-    """Raise SvtError unless both are the same, relative to the size of the second."""
+    """Raise ModelError unless both are the same, relative to the size of the second."""
     error = float((own - theirs).norm() / theirs.norm().clamp_min(1e-9))
     if not error <= allowed:
-        raise SvtError(
+        raise ModelError(
             f"{what} are not the model's own (relative error {error:.1e}, at most {allowed:.0e}), "
             "so a circuit would be traced wrongly; this model cannot be decomposed"
         )

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from svt.compute.columns import Columns
 from svt.compute.model import Model
-from svt.errors import SvtError
+from svt.errors import ModelError
 
 TOLERANCE = 1e-5
 FLOOR = 1e-6  # of a factor's singular values in G, as a share of the largest
@@ -60,13 +60,13 @@ def decompose(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> HeadSVD:
     """Return the slices of all heads.
 
     w_q: [layer, head, d_model, r]; b_q: [layer, head, r]; w_k, b_k: the same with key heads, of
-    which each serves as many consecutive heads. Raises SvtError naming the first head whose
+    which each serves as many consecutive heads. Raises ModelError naming the first head whose
     decomposition does not give Omega back.
     """
     layers = [_layer(*weights) for weights in zip(w_q, b_q, w_k, b_k, strict=True)]
     svd = HeadSVD(*(torch.stack(parts) for parts in zip(*layers, strict=True)))
     for layer, head in (~(svd.error <= TOLERANCE)).nonzero().tolist():
-        raise SvtError(
+        raise ModelError(
             f"the decomposition of head {layer}.{head} does not give its QK matrix back: relative "
             f"error {svd.error[layer, head]:.1e}, at most {TOLERANCE:.0e} allowed; check the "
             "checkpoint for weights that are not finite"

@@ -29,11 +29,13 @@ from svt.compute.attention import Scoring
 from svt.compute.check import check_model, random_tokens
 from svt.compute.refuse import VERIFIED, refuse_undecomposable
 from svt.config import ModelConfig
-from svt.errors import SvtError
+from svt.errors import ConfigError, ModelError
 from svt.model.files import CONFIG, localise
 from svt.model.memory import check_memory
-from svt.system.progress import say
+from svt.system.text import first_line
 from svt.words import COMPONENTS
+
+logger = logging.getLogger(__name__)
 
 _DTYPES = {
     "float32": torch.float32,
@@ -121,10 +123,10 @@ class Model:
     def capped(self, logits: Tensor) -> Tensor:
         """Return logits as the model gives them, after its final soft cap if it has one.
 
-        Raises SvtError where they are not finite.
+        Raises ModelError where they are not finite.
         """
         if not logits.isfinite().all():
-            raise SvtError(
+            raise ModelError(
                 "the logits of this model are not finite; look at its checkpoint for weights that "
                 "are not finite, or take model.dtype=float32"
             )
@@ -157,7 +159,7 @@ _BIASES = ("b_Q", "b_K", "b_O", "b_U")
 
 
 def load_model(config: ModelConfig) -> Model:
-    """Return the folded model. Raises SvtError when it cannot be found, read or decomposed."""
+    """Return the folded model. Raises ModelError when it cannot be found, read or decomposed."""
     path = localise(config).path  # 1
     assert path is not None
     content = _read_config(Path(path))
@@ -172,7 +174,7 @@ def load_model(config: ModelConfig) -> Model:
     model = _described(bridge, device, dtype)
     model = replace(model, writing=check_model(model, path, tokens, logits))  # 5
     if content["model_type"] not in VERIFIED:
-        say(
+        logger.info(
             f"note: models of type {content['model_type']} were not verified beforehand; the "
             "self-checks of this one hold"
         )
@@ -272,8 +274,8 @@ def _device(name: str) -> torch.device:
     try:
         return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        told = str(error).strip().splitlines()[0]
-        raise SvtError(
+        told = first_line(error)
+        raise ConfigError(
             f"model.device={name} cannot be used: {told} Try model.device=cpu"
         ) from error
 
@@ -283,9 +285,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SvtError(f"{file}: cannot be read as JSON: {error}") from error
+        raise ModelError(f"{file}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
-        raise SvtError(f"{file}: must hold one JSON object")
+        raise ModelError(f"{file}: must hold one JSON object")
     return content
 
 
@@ -329,7 +331,7 @@ def _load(
         bridge.enable_compatibility_mode(disable_warnings=True, center_unembed=False)
     except Exception as error:  # the libraries below raise whatever they please
         told = " ".join(str(error).split()) or type(error).__name__
-        raise SvtError(f"model.path={folder}: the weights cannot be loaded: {told}") from error
+        raise ModelError(f"model.path={folder}: the weights cannot be loaded: {told}") from error
     return _cast(bridge, dtype).eval(), logits
 
 

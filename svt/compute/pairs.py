@@ -22,7 +22,7 @@ from torch import Tensor
 from svt.compute.forward import Layout
 from svt.compute.model import Model
 from svt.config import DumpConfig
-from svt.errors import SvtError
+from svt.errors import DataError
 
 if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
@@ -74,10 +74,10 @@ def groups(key: Integers) -> Iterator[tuple[int, Integers]]:
 
 
 def check_pair_ids(model: Model, prompts: Sequence["Prompt"]) -> None:
-    """Raise SvtError if the pairs of a prompt cannot be numbered in 64 bits."""
+    """Raise DataError if the pairs of a prompt cannot be numbered in 64 bits."""
     last = max(prompt.prompt_id for prompt in prompts)
     if (last + 1) * model.n_layers * model.n_heads * model.n_ctx**2 >= 2**63:
-        raise SvtError(
+        raise DataError(
             f"prompt_id {last}: with {model.n_layers} layers, {model.n_heads} heads and a context "
             f"of {model.n_ctx} tokens its pairs cannot be numbered in 64 bits; number the prompts "
             "from 0, or dump fewer at a time"

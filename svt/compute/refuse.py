@@ -13,7 +13,7 @@ against an independent implementation beforehand; of others a note says that the
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from svt.errors import SvtError
+from svt.errors import ModelError
 
 VERIFIED = (
     "gpt2",
@@ -39,12 +39,12 @@ _BY_LENGTH = {"dynamic", "longrope", "su"}
 
 
 def refuse_undecomposable(config: Config, name: str) -> None:
-    """Raise SvtError with every reason why the model of this config.json cannot be decomposed."""
+    """Raise ModelError with every reason why the model of this config.json cannot be decomposed."""
     reasons = [reason for reason, applies in _REASONS.items() if applies(config)]
     if not reasons and not config.get("model_type"):
         reasons = ["its config.json names no model_type"]
     if reasons:
-        raise SvtError(
+        raise ModelError(
             f"{name}: singular vector tracing cannot decompose this model: {'; '.join(reasons)}. "
             f"Verified types are {', '.join(VERIFIED)}"
         )

@@ -29,7 +29,7 @@ from svt.compute.attention import Rotation
 from svt.compute.forward import layout
 from svt.compute.model import Model
 from svt.compute.pairs import Integers
-from svt.errors import SvtError
+from svt.errors import ModelError
 
 if TYPE_CHECKING:
     from svt.dataset.prompt import Prompt
@@ -114,7 +114,7 @@ class Runner:
     ) -> None:
         """`middle`: whether runs may begin behind the first layer and the first token.
 
-        Raises SvtError where such runs would not give the model's own logits.
+        Raises ModelError where such runs would not give the model's own logits.
         """
         self.model, self.middle = model, middle
         self.layout = layout(prompts)
@@ -324,7 +324,7 @@ class Runner:
         error = float((own - wanted).norm() / wanted.norm())
         allowed = max(TOLERANCE, 16 * torch.finfo(model.dtype).eps)
         if not error <= allowed:
-            raise SvtError(
+            raise ModelError(
                 "a forward pass that begins in the middle of the model does not give its logits "
                 f"(relative error {error:.1e}, at most {allowed:.0e}), so the effects of "
                 "interventions would be wrong; leave the stage intervene out for this model"

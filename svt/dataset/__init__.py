@@ -21,7 +21,7 @@ from svt.dataset.rows import prompt_rows
 from svt.dataset.text import text_file, text_prompts
 from svt.dataset.tokenizer import Tokenizer
 from svt.dataset.tokenizer_files import load_tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.paths import expanded
 
 __all__ = [
@@ -57,13 +57,13 @@ _FILES: Mapping[str, Callable[[Any], tuple[Path, ...]]] = {
 def load_prompts(
     config: DatasetConfig, tokenizer: Tokenizer, stored: Dataset | None = None
 ) -> Dataset:
-    """The prompts of this shard by ascending prompt_id; SvtError if a file of it is wrong."""
+    """The prompts of this shard by ascending prompt_id; DataError if a file of it is wrong."""
     if not isinstance(config, StoredConfig):
         tokenizer = tokenizer.with_bos(config.bos)
     whole = stored or _BUILDERS[config.name](config, tokenizer)  # 1
     for one, other in pairwise(prompt.prompt_id for prompt in whole.prompts):
         if one >= other:
-            raise SvtError(
+            raise DataError(
                 f"dataset={config.name} gives prompt {other} after prompt {one}; every prompt_id "
                 "must be greater than the one before"
             )
@@ -71,7 +71,7 @@ def load_prompts(
     first, last = (n * shard // config.n_shards for shard in (config.shard, config.shard + 1))
     prompts = whole.prompts[first:last]  # 2
     if not prompts:
-        raise SvtError(
+        raise DataError(
             f"dataset.shard={config.shard} of dataset.n_shards={config.n_shards} is empty: "
             f"there are {n} prompts"
         )
@@ -88,11 +88,11 @@ def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
 
 
 def check_fits(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
-    """SvtError if a prompt is longer than the model's context or has tokens the model lacks."""
+    """DataError if a prompt is longer than the model's context or has tokens the model lacks."""
     long = [prompt for prompt in prompts if len(prompt.tokens) > n_ctx]
     if long:
         most = max(len(prompt.tokens) for prompt in long)
-        raise SvtError(
+        raise DataError(
             f"{_told(long)} longer than the model's context of {n_ctx} tokens (up to {most}); "
             "shorten the prompts or, for texts, lower dataset.n_tokens"
         )
@@ -102,7 +102,7 @@ def check_fits(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
         if max(prompt.tokens + prompt.answer + prompt.distractor) >= d_vocab
     ]
     if foreign:
-        raise SvtError(
+        raise DataError(
             f"{_told(foreign)} not all in the model's vocabulary of {d_vocab} tokens: "
             "tokenizer and model do not belong together"
         )

@@ -18,20 +18,20 @@ from dataclasses import replace
 
 from svt.config import GeneratedConfig
 from svt.dataset.prompt import Prompt
-from svt.errors import SvtError
+from svt.errors import DataError
 
 
 def linked(
     changed: Prompt, original: Prompt, config: GeneratedConfig, at: Collection[str]
 ) -> Prompt:
-    """`changed` as the counterfactual; SvtError unless tokens differ at most at the roles `at`."""
+    """`changed` as the counterfactual; DataError unless tokens differ at most at the roles `at`."""
     places = {original.roles[role] for role in at}
     same = len(changed.tokens) == len(original.tokens) and all(
         a == b or i in places
         for i, (a, b) in enumerate(zip(changed.tokens, original.tokens, strict=True))
     )
     if not same or changed.roles != original.roles:
-        raise SvtError(
+        raise DataError(
             f"dataset.counterfactual={config.counterfactual}: the tokens of {changed.text!r} are "
             f"not those of {original.text!r} with other words; leave out what the model's "
             "tokenizer runs together"

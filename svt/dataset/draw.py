@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from svt.config import GeneratedConfig
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.system.memory import limits
 from svt.system.progress import Progress
 
@@ -34,7 +34,7 @@ def draw(
     """
     most = min(n_distinct(turn) * len(turns) + i for i, turn in enumerate(turns))  # 2
     if config.n_prompts > most:
-        raise SvtError(
+        raise DataError(
             f"dataset.n_prompts={config.n_prompts}: only {most} distinct prompts can be made "
             f"evenly from {told} and these templates and nouns; ask for fewer or give more of them"
         )

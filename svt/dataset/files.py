@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from svt.config import GeneratedConfig
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.paths import conf_dir, expanded
 
 
@@ -15,20 +15,20 @@ def given_or_shipped(config: GeneratedConfig, **shipped: str) -> tuple[Path, ...
 
 
 def read_bytes(path: Path, what: str) -> bytes:
-    """The file's content; SvtError names `what` and the file."""
+    """The file's content; DataError names `what` and the file."""
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SvtError(f"cannot read {what} {path}: {reason}") from error
+        raise DataError(f"cannot read {what} {path}: {reason}") from error
 
 
 def read_text(path: Path, what: str) -> str:
-    """The file's text (UTF-8, a byte order mark is dropped); SvtError names `what` and the file."""
+    """Return a file's text (UTF-8, without a byte order mark); DataError names `what` and file."""
     try:
         return read_bytes(path, what).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SvtError(f"{what} {path} is not UTF-8 text (byte {error.start})") from error
+        raise DataError(f"{what} {path} is not UTF-8 text (byte {error.start})") from error
 
 
 def numbered_lines(text: str) -> list[tuple[int, str]]:

@@ -21,7 +21,7 @@ from svt.dataset.lexicon import left_out, one_token, read_nouns, usable_nouns
 from svt.dataset.prompt import Dataset, Prompt
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 
 SLOTS = ("{name}",)
 Turn = tuple[Template, str]
@@ -71,7 +71,7 @@ def _names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, list[str]], tupl
     """Pronoun -> its names, and notes on those left out."""
     listed = read_nouns(path, "dataset.names")
     if len(listed) != 2 or set.intersection(*map(set, listed.values())):
-        raise SvtError(
+        raise DataError(
             f"dataset.names {path} must list names under two pronouns, none under both, as "
             "she: [Mary, Anna]"
         )
@@ -80,7 +80,7 @@ def _names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, list[str]], tupl
     for pronoun, names in listed.items():
         usable[pronoun] = [name for name in names if one_token(name, tokenizer) is not None]
         if one_token(pronoun, tokenizer) is None or not usable[pronoun]:
-            raise SvtError(
+            raise DataError(
                 f"dataset.names {path}: this model needs a single token for {pronoun} and for a "
                 f"name of {pronoun}; take a model whose tokenizer has them, or give other names"
             )

@@ -22,7 +22,7 @@ from svt.dataset.lexicon import left_out, read_nouns, usable_nouns
 from svt.dataset.prompt import Dataset, Prompt, token_set
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 
 SLOTS = ("{XX}", "{YY}", "{XX}")
 DIGITS = tuple(f"{number:02}" for number in range(100))
@@ -53,7 +53,7 @@ def greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dat
     templates = read_templates(templates_file, all_nouns, SLOTS)
     for template in templates:
         if "{XX}{YY}" not in template.text or template.pieces[-1] != "{XX}":
-            raise SvtError(
+            raise DataError(
                 f"{template.where}: a year must stand in it as {{XX}}{{YY}}, and {{XX}} must be "
                 f"its end: {template.text}"
             )
@@ -81,9 +81,9 @@ def greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dat
 def _years(
     path: Path, listed: Sequence[str], tokenizer: Tokenizer
 ) -> tuple[Years, tuple[str, ...]]:
-    """Step 1, and notes on what was left out; SvtError when no year can be used."""
+    """Step 1, and notes on what was left out; DataError when no year can be used."""
     if not listed or any(century not in DIGITS[10:] for century in listed):
-        raise SvtError(
+        raise DataError(
             f"dataset.nouns {path} must list the first halves of the years under XX, each of two "
             'digits, as XX: ["17", "18"]'
         )
@@ -107,7 +107,7 @@ def _years(
         if century in usable and two in ASKED and digits.keys() & set(DIGITS[int(two) + 1 :])
     ]
     if not asked:
-        raise SvtError(
+        raise DataError(
             f"dataset=greater_than: this model's tokenizer makes of no year of {path} (XX) two "
             "tokens of two digits each; take a model whose tokenizer does, such as GPT-2's"
         )
@@ -139,7 +139,7 @@ def _prompt(
         for role, span in spans.items()
     }
     if template.following(text, digits, tokenizer) != token["YY"]:
-        raise SvtError(
+        raise DataError(
             f"{template.where}: the token of {digits} within this text is not the one that "
             f"follows it: {text}"
         )

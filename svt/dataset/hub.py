@@ -26,14 +26,14 @@ from svt.dataset.prompt import Dataset, Prompt, name_roles
 from svt.dataset.prompt_file import COLUMNS, Wrong, make_prompt
 from svt.dataset.table import given
 from svt.dataset.tokenizer import Encoding, Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.paths import expanded
 
 Values = dict[str, Any]
 
 
 def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
-    """The prompts of a set; SvtError when it cannot be had, or has none that are of use."""
+    """The prompts of a set; DataError when it cannot be had, or has none that are of use."""
     prompts: list[Prompt] = []
     problems, n_read = Counter[str](), 0
     for index, row in enumerate(_rows(config)):
@@ -46,7 +46,7 @@ def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
             problems[str(wrong)] += 1
     told = "; ".join(f"{problem} ({n})" for problem, n in problems.most_common(3))
     if not prompts:
-        raise SvtError(f"dataset.path={config.path} has no prompt of use: {told or 'it is empty'}")
+        raise DataError(f"dataset.path={config.path} has no prompt of use: {told or 'it is empty'}")
     notes: tuple[str, ...] = ()
     if problems:
         notes += (f"{problems.total()} of {n_read} rows left out: {told}",)
@@ -67,7 +67,7 @@ def _rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
             enable_progress_bars,
         )
     except ImportError as error:
-        raise SvtError("dataset=hub needs the library datasets: pip install datasets") from error
+        raise DataError("dataset=hub needs the library datasets: pip install datasets") from error
     path, unreached = expanded(config.path), None
     quiet = are_progress_bars_disabled()
     disable_progress_bars()
@@ -82,7 +82,7 @@ def _rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
         )
     except Exception as error:  # what a network, a hub and files can do has no common base
         reason = " ".join(str(unreached or error).split())[:300]
-        raise SvtError(
+        raise DataError(
             f"dataset.path={config.path}, split {config.split}: {reason}. Without a network, fetch "
             "the set's files where there is one and give their folder: dataset.path=DIR"
         ) from error
@@ -134,7 +134,7 @@ def _prompt(row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: To
         if isinstance(values.get("roles"), Mapping):  # as a struct, it has every role of the set
             values["roles"] = given(values["roles"])
         return make_prompt(values, index, tokenizer)
-    raise SvtError(
+    raise DataError(
         f"dataset.path={config.path} has the columns {', '.join(row)}, which are not those of an "
         "IOI set: prompt, choices and answerKey, or ioi_sentences, or those of a prompt file"
     )

@@ -25,7 +25,7 @@ from svt.dataset.lexicon import read_nouns, usable_names, usable_nouns
 from svt.dataset.prompt import Dataset, Prompt, name_roles
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 
 SLOTS = ("{A}", "{B}", "{B}")
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
@@ -45,7 +45,7 @@ def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
     templates = read_templates(templates_file, all_nouns, SLOTS, n_verbs=1)  # 1
     ids, notes = usable_names(names_file, tokenizer)  # 2
     if config.counterfactual == "abc" and len(ids) < 5:
-        raise SvtError(
+        raise DataError(
             f"dataset.counterfactual=abc: {len(ids)} names are single tokens of this model, five "
             "are needed: two for a prompt and three others"
         )

@@ -8,7 +8,7 @@ import yaml
 
 from svt.dataset.files import listed_lines, read_text
 from svt.dataset.tokenizer import Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 
 
 def read_nouns(path: Path, key: str = "dataset.nouns") -> dict[str, list[str]]:
@@ -16,19 +16,19 @@ def read_nouns(path: Path, key: str = "dataset.nouns") -> dict[str, list[str]]:
     try:
         tree = yaml.load(read_text(path, key), _Once)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SvtError(f"{key} {path} is not YAML: {error}") from error
+        raise DataError(f"{key} {path} is not YAML: {error}") from error
     if not isinstance(tree, dict) or not tree:
-        raise SvtError(f"{key} {path} must map each kind to a list of words")
+        raise DataError(f"{key} {path} must map each kind to a list of words")
     for kind, words in tree.items():
         if not isinstance(kind, str) or not kind or set(kind) & set("{}<>") or kind in ("A", "B"):
-            raise SvtError(f"{key} {path}: {kind!r} cannot be a placeholder")
+            raise DataError(f"{key} {path}: {kind!r} cannot be a placeholder")
         if not isinstance(words, list) or not words:
-            raise SvtError(f"{key} {path}: {kind} must be a list of words")
+            raise DataError(f"{key} {path}: {kind} must be a list of words")
         for word in words:
             if not isinstance(word, str) or not word or word != word.strip():
-                raise SvtError(f"{key} {path}: {kind} has {word!r}, which is not a word")
+                raise DataError(f"{key} {path}: {kind} has {word!r}, which is not a word")
             if words.count(word) > 1:
-                raise SvtError(f"{key} {path}: {kind} has {word} twice")
+                raise DataError(f"{key} {path}: {kind} has {word} twice")
     return tree
 
 
@@ -49,13 +49,13 @@ def usable_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, int], tupl
     usable: dict[str, int] = {}
     for number, name in listed_lines(path, "dataset.names"):
         if name in listed:
-            raise SvtError(f"{path}:{number}: the name {name} was there before")
+            raise DataError(f"{path}:{number}: the name {name} was there before")
         listed[name] = None
         token_id = one_token(name, tokenizer)
         if token_id is not None and token_id not in usable.values():
             usable[name] = token_id
     if len(usable) < 2:
-        raise SvtError(
+        raise DataError(
             f"dataset.names {path}: {len(usable)} of {len(listed)} names are single tokens of this "
             "model, two are needed; give dataset.names=FILE with names from its vocabulary"
         )
@@ -84,7 +84,7 @@ def usable_nouns(
                 known.append(word)
         if not known:
             what = "has no single token for a" if single else "knows no"
-            raise SvtError(f"dataset.nouns {path}: this model {what} word of {kind}")
+            raise DataError(f"dataset.nouns {path}: this model {what} word of {kind}")
         usable[kind] = known
         why = "not one token of this model" if single else "unknown to this model's tokenizer"
         notes += left_out(words, known, f"nouns ({kind})", why)

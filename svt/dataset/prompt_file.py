@@ -24,7 +24,7 @@ from svt.config import PromptFileConfig
 from svt.dataset.prompt import Dataset, Prompt, token_set
 from svt.dataset.table import Row, read_rows
 from svt.dataset.tokenizer import Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError, SvtError
 from svt.paths import expanded
 
 COLUMNS = (
@@ -49,11 +49,11 @@ class Wrong(Exception):
 
 
 def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
-    """The prompts of dataset.path; SvtError lists every row that is wrong."""
+    """The prompts of dataset.path; DataError lists every row that is wrong."""
     path = expanded(config.path)
     rows = read_rows(path)  # 1
     if not rows:
-        raise SvtError(f"dataset.path {path} is empty: it has no prompts")
+        raise DataError(f"dataset.path {path} is empty: it has no prompts")
     prompts: list[Prompt] = []
     problems: dict[str, list[str]] = {}  # what is wrong -> where
     first_with: dict[int, str] = {}
@@ -69,7 +69,7 @@ def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
         except Wrong as wrong:
             problems.setdefault(str(wrong), []).append(row.where)
     if problems:  # 3
-        raise SvtError(_told(path, problems, len(rows)))
+        raise DataError(_told(path, problems, len(rows)))
     kept = prompts[: config.n_prompts]  # 4
     notes = _notes(kept, tokenizer) + _eap_notes(rows, kept)
     if tokenizer.prefix and any({"text", "roles"} <= row.values.keys() for row in rows):

@@ -13,18 +13,18 @@ import duckdb
 from svt.config import StoredConfig
 from svt.dataset import Dataset, Prompt, Tokenizer
 from svt.db.target import open_target
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.paths import expanded, sql_dir
 
 
 def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
-    """The prompts and the notes of dataset.path; SvtError when it has none for this model."""
+    """The prompts and the notes of dataset.path; DataError when it has none for this model."""
     text = (sql_dir() / "store" / "prompts.sql").read_text(encoding="utf-8")
     with open_target(expanded(config.path)) as con:  # 1
         try:
             found = con.execute(text, {"n_prompts": config.n_prompts})
         except duckdb.CatalogException as error:
-            raise SvtError(
+            raise DataError(
                 f"dataset.path={config.path} has no store beside it any more, so no prompts"
             ) from error
         names = [name for name, *_ in found.description or ()]
@@ -33,7 +33,7 @@ def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
     prompts = tuple(_prompt(row) for row in rows)
     _check_tokens(config, prompts, tokenizer)
     if not prompts:
-        raise SvtError(f"dataset.path={config.path} has no prompts")
+        raise DataError(f"dataset.path={config.path} has no prompts")
     return Dataset(prompts, tuple(notes[0] or ()))
 
 
@@ -54,7 +54,7 @@ def _check_tokens(config: StoredConfig, prompts: Sequence[Prompt], tokenizer: To
             said = tokenizer.token_text(token_id) if tokenizer.has(token_id) else None
             if said != text:
                 now = "nothing" if said is None else repr(said)
-                raise SvtError(
+                raise DataError(
                     f"dataset.path={config.path} was made with another tokenizer: token {token_id} "
                     f"says {text!r} there and {now} with this model's. Take the model that it was "
                     "made with, or give the texts as a prompt file (dataset=file)"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from svt.dataset.files import numbered_lines, read_bytes, read_text
-from svt.errors import SvtError
+from svt.errors import DataError, SvtError
 
 JSON_COLUMNS = ("tokens", "roles")
 LIST_COLUMNS = ("answer", "distractor")
@@ -33,11 +33,11 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows in the file's order; SvtError if it is no file of the three kinds."""
+    """All rows in the file's order; DataError if it is no file of the three kinds."""
     readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise SvtError(
+        raise DataError(
             f"dataset.path {path}: unknown kind of file; "
             "a prompt file ends in .jsonl, .csv or .parquet"
         )
@@ -77,7 +77,7 @@ def _csv(path: Path) -> list[Row]:
                 continue
             rows.append(_parsed(where, dict(zip(header, cells, strict=True))))
     except csv.Error as error:
-        raise SvtError(f"dataset.path {path}: line {reader.line_num}: {error}") from error
+        raise DataError(f"dataset.path {path}: line {reader.line_num}: {error}") from error
     return rows
 
 
@@ -92,14 +92,14 @@ def _parquet(path: Path) -> list[Row]:
     except SvtError:
         raise
     except Exception as error:  # what a damaged file makes it raise has no common base
-        raise SvtError(f"dataset.path {path} is not a sound Parquet file: {error}") from error
+        raise DataError(f"dataset.path {path} is not a sound Parquet file: {error}") from error
     return [_parsed(f"row {i}", record) for i, record in enumerate(records, 1)]
 
 
 def _check_once(path: Path, columns: list[str]) -> None:
     repeated = {name for name in columns if columns.count(name) > 1}
     if repeated:
-        raise SvtError(f"dataset.path {path}: column {min(repeated)!r} is there more than once")
+        raise DataError(f"dataset.path {path}: column {min(repeated)!r} is there more than once")
 
 
 def _parsed(where: str, values: dict[str, Any]) -> Row:

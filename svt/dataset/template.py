@@ -13,7 +13,7 @@ from pathlib import Path
 
 from svt.dataset.files import listed_lines
 from svt.dataset.tokenizer import Encoding, Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 
 _CUTS = re.compile(r"(\{[^{}<>]*\}|<[^{}<>]*>)")
 
@@ -60,22 +60,22 @@ class Template:
     def position(
         self, text: str, encoding: Encoding, span: tuple[int, int], token_id: int | None = None
     ) -> int:
-        """Where the word of a span begins; SvtError unless it is the token `token_id`, if given."""
+        """Return where a span's word begins; DataError unless it is `token_id`, if that is set."""
         positions = encoding.covering(*span)
         word = text[slice(*span)]
         if token_id is not None and [encoding.ids[i] for i in positions] != [token_id]:
-            raise SvtError(
+            raise DataError(
                 f"{self.where}: {word} is not a token of its own in: {text}; put spaces around it"
             )
         if not positions:
-            raise SvtError(f"{self.where}: the model's tokenizer drops {word} of: {text}")
+            raise DataError(f"{self.where}: the model's tokenizer drops {word} of: {text}")
         return positions[0]
 
     def following(self, text: str, word: str, tokenizer: Tokenizer) -> int:
-        """The token of `word`, with its leading space, after the filled text; SvtError if none."""
+        """The token of `word`, with its leading space, after the filled text; DataError if none."""
         token_id = tokenizer.following(text, word)
         if token_id is None:
-            raise SvtError(
+            raise DataError(
                 f"{self.where}: {word!r} is not one token of this model after: {text}; end the "
                 "template in a word"
             )
@@ -85,7 +85,7 @@ class Template:
 def read_templates(
     path: Path, kinds: Collection[str], slots: tuple[str, ...], n_verbs: int = 0
 ) -> list[Template]:
-    """Step 1; SvtError gives the line that is wrong.
+    """Step 1; DataError gives the line that is wrong.
 
     `kinds` are the kinds of noun there are, `slots` the other slots, as each line must have them.
     """
@@ -99,10 +99,10 @@ def read_templates(
             else _wrong(pieces, kinds, slots, n_verbs)
         )
         if wrong:
-            raise SvtError(f"{where}: {wrong}: {line}")
+            raise DataError(f"{where}: {wrong}: {line}")
         templates[line] = Template(line, where, pieces, slots)
     if not templates:
-        raise SvtError(f"dataset.templates {path} has no template")
+        raise DataError(f"dataset.templates {path} has no template")
     return list(templates.values())
 
 

@@ -15,7 +15,7 @@ from svt.config import TextConfig
 from svt.dataset.files import numbered_lines, read_text
 from svt.dataset.prompt import Dataset, Prompt
 from svt.dataset.tokenizer import Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.paths import conf_dir, expanded
 
 
@@ -42,7 +42,7 @@ def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
         text = document[: encoding.spans[len(tokens) - 1][1]]
         prompts.append(Prompt(len(prompts), text, tokens, tokenizer.texts(tokens)))  # 3
     if not prompts:
-        raise SvtError(f"dataset.path {path} has no text of two tokens or more")
+        raise DataError(f"dataset.path {path} has no text of two tokens or more")
     short = sum(len(prompt.tokens) < config.n_tokens for prompt in prompts)
     notes = []
     if skipped:
@@ -65,8 +65,8 @@ def _json_text(line: str, where: str) -> str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise SvtError(f"{where}: not JSON: {error}") from error
+        raise DataError(f"{where}: not JSON: {error}") from error
     text = row.get("text") if isinstance(row, dict) else None
     if not isinstance(text, str):
-        raise SvtError(f'{where}: each line must be an object with a text, as {{"text": "..."}}')
+        raise DataError(f'{where}: each line must be an object with a text, as {{"text": "..."}}')
     return text

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import tokenizers
 
-from svt.errors import SvtError
+from svt.errors import DataError, SvtError
 from svt.words import BosChoice
 
 _METASPACE = "\u2581"
@@ -82,7 +82,7 @@ class Tokenizer:
         return None if token is None else self._inner.token_to_id(token)
 
     def with_bos(self, bos: BosChoice) -> "Tokenizer":
-        """Step 2: this tokenizer with the prefix of dataset.bos; SvtError if there is no token."""
+        """Step 2: this tokenizer with the prefix of dataset.bos; DataError if there is no token."""
         other = copy(self)
         other.prefix = ()
         if bos != "never":
@@ -95,7 +95,7 @@ class Tokenizer:
         return list(self.encode_spans(text).ids)
 
     def encode_spans(self, text: str) -> Encoding:
-        """The ids with the characters they stand for; SvtError if the text has no encoding."""
+        """The ids with the characters they stand for; DataError if the text has no encoding."""
         encoding = self._encode(text)
         spans = [(0, 0)] * len(self.prefix)
         for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):  # 3
@@ -132,7 +132,7 @@ class Tokenizer:
         try:
             return self._inner.encode(text, add_special_tokens=special)
         except Exception as error:  # the library raises plain Exceptions
-            raise SvtError(f"the tokenizer cannot encode {text!r:.80}: {error}") from error
+            raise DataError(f"the tokenizer cannot encode {text!r:.80}: {error}") from error
 
     def _added(self) -> tuple[int, ...]:
         """The tokens that the tokenizer by itself puts before a text, here one that it knows."""
@@ -146,16 +146,16 @@ class Tokenizer:
         return ()
 
     def _bos_id(self, bos: str) -> int:
-        """The id of the token that the folder names; SvtError if that is none of the vocabulary."""
+        """Return the id of the folder's token; DataError if the vocabulary does not have it."""
         token = self._bos.token
         if token is None:
-            raise SvtError(
+            raise DataError(
                 f"dataset.bos={bos}: the model names no BOS token; give bos_token in its "
                 "tokenizer_config.json or bos_token_id in its config.json, or say dataset.bos=never"
             )
         token_id = self._inner.token_to_id(token) if isinstance(token, str) else token
         if token_id is None or not self.has(token_id):
-            raise SvtError(
+            raise DataError(
                 f"dataset.bos={bos}: {self._bos.where} is {token!r}, which is not in the "
                 f"vocabulary of {self.vocab_size} tokens; correct it or say dataset.bos=never"
             )

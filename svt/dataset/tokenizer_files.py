@@ -19,9 +19,10 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from svt.dataset.files import read_text
 from svt.dataset.tokenizer import Bos, Tokenizer
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.model.files import CONFIG
 from svt.paths import expanded
+from svt.system.text import first_line
 
 FILE_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 SETTINGS, SPECIAL, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -34,7 +35,7 @@ Number = int | None
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer in a model's folder; SvtError if its files are not there or cannot be read."""
+    """The tokenizer in a model's folder; DataError if its files are not there or cannot be read."""
     folder = expanded(folder)
     files = _files(folder)  # 1
     inner = _read(files)  # 2
@@ -49,17 +50,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def _files(folder: Path) -> tuple[Path, ...]:
     """Step 1."""
     if not folder.is_dir():
-        raise SvtError(f"model.path={folder}: no such folder")
+        raise DataError(f"model.path={folder}: no such folder")
     for names in FILE_SETS:
         files = tuple(folder / name for name in names)
         if all(file.is_file() for file in files):
             return files
     if (folder / "tokenizer.model").is_file():
-        raise SvtError(
+        raise DataError(
             f"model.path={folder} has its tokenizer only as SentencePiece's tokenizer.model; "
             f"{_write(folder)}"
         )
-    raise SvtError(
+    raise DataError(
         f"model.path={folder} has no tokenizer: "
         "it needs tokenizer.json, or vocab.json and merges.txt"
     )
@@ -83,7 +84,7 @@ def _read(files: tuple[Path, ...]) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer(models.BPE.from_file(vocabulary, merges))
     except Exception as error:  # the library raises plain Exceptions
         names = " and ".join(str(file) for file in files)
-        raise SvtError(f"cannot read the tokenizer {names}: {_first_line(error)}") from error
+        raise DataError(f"cannot read the tokenizer {names}: {first_line(error)}") from error
 
 
 def _complete(inner: tokenizers.Tokenizer, folder: Path, said: Mapping[str, Json]) -> None:
@@ -91,7 +92,7 @@ def _complete(inner: tokenizers.Tokenizer, folder: Path, said: Mapping[str, Json
     settings = said.get(SETTINGS, {})
     kind = settings.get("tokenizer_class", LIKE_GPT2[0])
     if str(kind).removesuffix("Fast") not in LIKE_GPT2:
-        raise SvtError(
+        raise DataError(
             f"{folder / SETTINGS}: tokenizer_class is {kind}, and vocab.json with merges.txt do "
             f"not say how it cuts words; {_write(folder)}"
         )
@@ -103,7 +104,7 @@ def _complete(inner: tokenizers.Tokenizer, folder: Path, said: Mapping[str, Json
     for token, token_id, file in _added_tokens(folder, said):
         inner.add_tokens([token])
         if token_id not in (None, inner.token_to_id(token.content)):
-            raise SvtError(
+            raise DataError(
                 f"{folder / file}: the token {token.content!r} has id {token_id}, but with "
                 f"vocab.json it gets {inner.token_to_id(token.content)}; {_write(folder)}"
             )
@@ -125,7 +126,7 @@ def _added_tokens(folder: Path, said: Mapping[str, Json]) -> list[tuple[AddedTok
         for token, number in said.get(ADDED, {}).items():
             add(token, int(number), ADDED)
     except (AttributeError, TypeError, ValueError) as error:
-        raise SvtError(f"cannot read the added tokens of {folder}: {error}") from error
+        raise DataError(f"cannot read the added tokens of {folder}: {error}") from error
     for file in (SETTINGS, SPECIAL):
         for key, value in said.get(file, {}).items():
             if key.endswith(("_token", "_special_tokens")):
@@ -152,16 +153,11 @@ def _content(token: Any) -> str | None:
 
 
 def _json(path: Path) -> Json:
-    """The object in a file; SvtError if there is none."""
+    """The object in a file; DataError if there is none."""
     try:
         tree = json.loads(read_text(path, "the tokenizer's"))
     except (ValueError, RecursionError) as error:
-        raise SvtError(f"cannot read the tokenizer's {path}: not JSON: {error}") from error
+        raise DataError(f"cannot read the tokenizer's {path}: not JSON: {error}") from error
     if not isinstance(tree, dict):
-        raise SvtError(f"cannot read the tokenizer's {path}: it must be a JSON object")
+        raise DataError(f"cannot read the tokenizer's {path}: it must be a JSON object")
     return tree
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

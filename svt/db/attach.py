@@ -21,13 +21,13 @@ from svt.db.identity import check_schema
 from svt.db.parquet import attach_folder, is_export
 from svt.db.trusted import check_code, check_columns
 from svt.db.union import by_prompts, check_alike, together
-from svt.errors import SvtError
+from svt.errors import StoreError
 
 _ONCE = ("singular_values", "writers")  # what is of the model, not of prompts
 
 
 def attach_stores(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:
-    """Attach stores, read-only, as one catalog; SvtError when they do not go together."""
+    """Attach stores, read-only, as one catalog; StoreError when they do not go together."""
     if len(paths) == 1:
         attach_store(con, catalog, paths[0])  # 1
         return
@@ -49,7 +49,7 @@ def attach_store(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> No
 def attach_file(
     con: duckdb.DuckDBPyConnection, catalog: str, path: Path, writable: bool = False
 ) -> None:
-    """Attach a file, a store or results; SvtError when it is missing or is no database."""
+    """Attach a file, a store or results; StoreError when it is missing or is no database."""
     kind: Literal["store", "results"] = "results" if "results" in catalog else "store"
     if writable:
         check_name(path)
@@ -64,14 +64,14 @@ def attach_file(
 
 
 def dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> dict[str, Any]:
-    """Return a store's row dump; SvtError when it is no whole store of this version."""
+    """Return a store's row dump; StoreError when it is no whole store of this version."""
     try:
         rows = con.sql(f"SELECT * FROM {catalog}.dump").pl().to_dicts()
     except duckdb.Error as error:
         raise unreadable(path, "store", error) from error
     if len(rows) != 1:
         many = "is empty" if not rows else f"has {len(rows)} rows"
-        raise SvtError(
+        raise StoreError(
             f"{path} is not a whole store (its table dump {many}); move it away and dump again"
         )
     row: dict[str, Any] = rows[0]

@@ -11,22 +11,22 @@ import duckdb
 
 from svt.db.catalog import quoted
 from svt.db.files import database
-from svt.errors import SvtError
+from svt.errors import StoreError
+from svt.system.text import first_line
 
 _SAID = ("Corrupt database file", "Could not read enough bytes")
 
 
 def check_damage(error: duckdb.Error, files: Iterable[Path]) -> None:
-    """SvtError names the first of `files` that cannot be read whole, if `error` tells of damage."""
+    """Raise StoreError for the first of `files` that cannot be read, if `error` is of damage."""
     if not any(said in str(error) for said in _SAID):
         return
     for file in filter(Path.is_file, files):  # others are folders of Parquet
         try:
             _read(file)
         except duckdb.Error as damage:
-            raise SvtError(
-                f"{file} is damaged ({str(damage).splitlines()[0][:80]}); move it away and make it "
-                "anew"
+            raise StoreError(
+                f"{file} is damaged ({first_line(damage)[:80]}); move it away and make it anew"
             ) from error
 
 

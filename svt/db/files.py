@@ -13,7 +13,8 @@ from typing import Any
 
 import duckdb
 
-from svt.errors import SvtError
+from svt.errors import StoreError
+from svt.system.text import first_line
 
 _MAGIC = slice(8, 12), b"DUCK"
 _NO_EXTENSIONS = {
@@ -40,18 +41,18 @@ def shut(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def check_file(path: Path, kind: str) -> None:
-    """SvtError for a path that is no DuckDB file (steps 2 and 3); `kind` is what it should be."""
+    """StoreError for a path that is no DuckDB file (steps 2 and 3); `kind` is what it should be."""
     if not path.is_file():
-        raise SvtError(f"{path}: no such {kind} file; give an existing run folder or store")
+        raise StoreError(f"{path}: no such {kind} file; give an existing run folder or store")
     check_name(path)
     place, magic = _MAGIC
     try:
         with path.open("rb") as file:
             begin = file.read(place.stop)
     except OSError as error:
-        raise SvtError(f"{path} cannot be read ({error.strerror}); see who may") from error
+        raise StoreError(f"{path} cannot be read ({error.strerror}); see who may") from error
     if begin[place] != magic:
-        raise SvtError(
+        raise StoreError(
             f"{path} is not a {kind} that svt can read (it does not begin as a DuckDB file does); "
             "give a run folder, a sweep folder or stores"
         )
@@ -62,21 +63,23 @@ def check_name(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise SvtError(f"{path}: its name is not UTF-8, which DuckDB needs; rename it") from error
+        raise StoreError(f"{path}: its name is not UTF-8, which DuckDB needs; rename it") from error
     if "\\" in str(path):
-        raise SvtError(
+        raise StoreError(
             f"{path}: its name holds a backslash, which DuckDB reads as a separator of folders; "
             "rename it"
         )
 
 
-def unreadable(path: object, kind: str, error: duckdb.Error) -> SvtError:
+def unreadable(path: object, kind: str, error: duckdb.Error) -> StoreError:
     """Return what to say of a file that DuckDB does not read (step 5)."""
-    first = str(error).splitlines()[0]
+    first = first_line(error)
     if isinstance(error, duckdb.OutOfMemoryException):
-        return SvtError(f"{path}: out of memory while it was read ({first}); ask for less at once")
+        return StoreError(
+            f"{path}: out of memory while it was read ({first}); ask for less at once"
+        )
     if "Could not set lock" in first or "already open" in first:
-        return SvtError(f"{path} is locked: another process is writing it; wait until it is done")
-    return SvtError(
+        return StoreError(f"{path} is locked: another process is writing it; wait until it is done")
+    return StoreError(
         f"{path} is not a {kind} that svt can read ({first}); move it away and make it anew"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from svt.config import DatasetConfig, DumpConfig, ModelConfig
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.system.digests import Digests, digest
 
 SCHEMA_VERSION = 4
@@ -75,9 +75,9 @@ def of_dump(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_schema(path: object, svt_version: str, schema_version: int) -> None:
-    """SvtError for a store of another schema."""
+    """StoreError for a store of another schema."""
     if schema_version != SCHEMA_VERSION:
-        raise SvtError(
+        raise StoreError(
             f"{path} was written by svt {svt_version} in schema {schema_version}, "
             f"this svt reads schema {SCHEMA_VERSION}; move it away and dump again"
         )

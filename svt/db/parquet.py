@@ -17,7 +17,8 @@ import duckdb
 
 from svt.db.catalog import create_tables, create_views, quoted, view_names
 from svt.db.identity import check_schema
-from svt.errors import SvtError
+from svt.errors import StoreError
+from svt.system.text import first_line
 
 MARK = "dump.parquet"  # what tells the folder of an exported store from any other
 COUNTS = "counts.json"  # rows by table
@@ -28,7 +29,7 @@ def is_export(path: Path) -> bool:
 
 
 def attach_folder(con: duckdb.DuckDBPyConnection, catalog: str, folder: Path) -> None:
-    """Attaches the folder of an exported store; SvtError for another schema, or when a table is
+    """Attaches the folder of an exported store; StoreError for another schema, or when a table is
     not whole.
     """
     folder = folder.resolve()
@@ -47,12 +48,12 @@ def attach_folder(con: duckdb.DuckDBPyConnection, catalog: str, folder: Path) ->
                 f"SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata('{quoted(files)}')"
             ).fetchall()
         except duckdb.Error as error:
-            raise SvtError(
-                f"{folder}: the table {table} cannot be read ({str(error).splitlines()[0]}); "
+            raise StoreError(
+                f"{folder}: the table {table} cannot be read ({first_line(error)}); "
                 "export the store anew"
             ) from error
         if n_rows != counts.get(table):  # 3
-            raise SvtError(
+            raise StoreError(
                 f"{folder}: the table {table} has {n_rows} rows, {counts.get(table)} were written; "
                 "export the store anew"
             )
@@ -75,7 +76,7 @@ def _counts(folder: Path) -> dict[str, int]:
     try:
         return dict(json.loads((folder / COUNTS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise SvtError(
+        raise StoreError(
             f"{folder / COUNTS} cannot be read ({error}); export the store anew"
         ) from error
 
@@ -86,7 +87,7 @@ def _files(folder: Path, table: str) -> tuple[Path, str]:
     if file.is_file():
         return file, ""
     if not (folder / table).is_dir():
-        raise SvtError(f"{folder} lacks {file.name}; export the store anew")
+        raise StoreError(f"{folder} lacks {file.name}; export the store anew")
     by_layer = ", hive_partitioning = true, hive_types = {'layer': UTINYINT}"
     return folder / table / "*" / "*.parquet", by_layer
 

@@ -21,7 +21,7 @@ from svt.db.attach import attach_stores, dump_row
 from svt.db.damage import check_damage
 from svt.db.files import database, unreadable
 from svt.db.parquet import is_export
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.paths import expanded
 
 
@@ -41,7 +41,7 @@ class Stores:
         """Return the stores that a list of names, a pattern or an exported folder stands for.
 
         Patterns are those of a shell; names and patterns may stand together with commas between.
-        Return None for the name of one file, and for what is no name. SvtError for a pattern that
+        Return None for the name of one file, and for what is no name. StoreError for a pattern that
         no file fits.
         """
         paths = _expand(names)
@@ -56,7 +56,7 @@ class Stores:
             return cls.of(Path(text))
         names = read_json(text, "store_path of the results")
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise SvtError(f"store_path of the results names no store ({text:.60}); run anew")
+            raise StoreError(f"store_path of the results names no store ({text:.60}); run anew")
         return cls.of(map(Path, names))
 
     def to_text(self) -> str | None:
@@ -77,7 +77,7 @@ class Stores:
 
     @cached_property
     def dump(self) -> dict[str, Any]:
-        """The row `dump`; SvtError when one is no store of this version, or they do not fit."""
+        """The row `dump`; StoreError when one is no store of this version, or they do not fit."""
         with database() as con:
             attach_stores(con, "store", self.paths)
             return dump_row(con, "store", self)
@@ -117,11 +117,11 @@ class Stores:
 
 
 def read_json(text: str, what: str) -> Any:
-    """The value of a JSON text in a file of somebody; SvtError says `what` is none."""
+    """The value of a JSON text in a file of somebody; StoreError says `what` is none."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise SvtError(f"{what} is no JSON ({text!r:.60}); make it anew") from error
+        raise StoreError(f"{what} is no JSON ({text!r:.60}); make it anew") from error
 
 
 def _expand(names: object) -> tuple[Path, ...] | None:
@@ -143,5 +143,5 @@ def _matches(path: Path) -> Sequence[Path]:
         return [path]
     matches = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
     if not matches:
-        raise SvtError(f"{path}: no store has a name like this")
+        raise StoreError(f"{path}: no store has a name like this")
     return matches

@@ -24,7 +24,7 @@ from svt.db.connect import connect
 from svt.db.files import check_file, database, shut, unreadable
 from svt.db.stores import Stores
 from svt.db.trusted import check_code
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.system.memory import limits
 
 MOST_BYTES = 4 * 10**9
@@ -35,7 +35,7 @@ _IN_FOLDER = ("results.duckdb", "sweep.duckdb")
 def open_target(
     target: Path, unsafe: bool = False, other: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a run, a sweep or a store; SvtError when it is none of them.
+    """A read-only connection to a run, a sweep or a store; StoreError when it is none of them.
 
     With `unsafe`, statements may read other files and addresses. `other` is a second target.
     """
@@ -75,7 +75,9 @@ def files_of(target: Path) -> tuple[Stores | None, Path | None]:
             check_code(con, "target", file, "results")
             return _stores_of(con, file), file
     if "dump" not in names:
-        raise SvtError(f"{file} is neither a store nor results of svt: it has no dump or run table")
+        raise StoreError(
+            f"{file} is neither a store nor results of svt: it has no dump or run table"
+        )
     stores = Stores.of(file)
     stores.dump  # noqa: B018
     return stores, None
@@ -88,7 +90,7 @@ def _file(target: Path) -> Path:
         if (target / name).is_file():
             return target / name
     kind = "holds no results.duckdb or sweep.duckdb" if target.is_dir() else "does not exist"
-    raise SvtError(f"{target} {kind}; give a run folder, a sweep folder or stores")
+    raise StoreError(f"{target} {kind}; give a run folder, a sweep folder or stores")
 
 
 def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
@@ -109,7 +111,7 @@ def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
     if stores.missing:
         return None
     if {identity for path, identity in named if path is not None} != {stores.identity}:
-        raise SvtError(
+        raise StoreError(
             f"{results}: {stores} is not the store it was made from any more; make the run anew"
         )
     return stores

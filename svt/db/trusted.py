@@ -14,7 +14,7 @@ import duckdb
 
 from svt.db.catalog import create_tables
 from svt.db.files import database
-from svt.errors import SvtError
+from svt.errors import StoreError
 
 Columns = dict[str, dict[str, str]]
 
@@ -33,7 +33,7 @@ _MACROS = (
 def check_code(
     con: duckdb.DuckDBPyConnection, catalog: str, path: object, kind: Literal["store", "results"]
 ) -> None:
-    """SvtError for views, macros and tables that have no place in the file (steps 1 and 3)."""
+    """StoreError for views, macros and tables that have no place in the file (steps 1 and 3)."""
     views = _views(con, catalog)
     allowed = _shape("store")[1] if kind == "store" else {}
     strange = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
@@ -42,18 +42,18 @@ def check_code(
         own = _shape("store")[0].keys() - _shape("results")[0].keys()
         strange += [f"the table {name}" for name in sorted(own & _columns(con, catalog).keys())]
     if strange:
-        raise SvtError(
+        raise StoreError(
             f"{path} holds {strange[0]}, which svt does not write into {kind}; svt reads tables of "
             "its own alone: take it out, or make the file anew"
         )
 
 
 def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> None:
-    """SvtError when a store lacks a table or a column, or has one of another type (step 2)."""
+    """StoreError when a store lacks a table or a column, or has one of another type (step 2)."""
     there = _columns(con, catalog)
     for table, columns in _shape("store")[0].items():
         if there.get(table) != columns:
-            raise SvtError(
+            raise StoreError(
                 f"{path} is not a store that svt can read (its table {table} is not that of a "
                 "store); move it away and dump again"
             )

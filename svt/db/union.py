@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 
 from svt.db.identity import DATASET_FILES, of_dump
-from svt.errors import SvtError
+from svt.errors import StoreError
 
 Row = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ _SHOWN = 10  # lacking shards in a note
 
 
 def check_alike(path: Path, row: Row, other: Path, its: Row) -> None:
-    """Step 1, for the rows dump of two stores; SvtError names what differs."""
+    """Step 1, for the rows dump of two stores; StoreError names what differs."""
     config, its_config = json.loads(row["config"]), json.loads(its["config"])
     settings, its_settings = (of_dump(c.get("dump", {})) for c in (config, its_config))
     dtype, its_dtype = (c.get("model", {}).get("dtype") for c in (config, its_config))
@@ -43,14 +43,14 @@ def check_alike(path: Path, row: Row, other: Path, its: Row) -> None:
     }
     for what, (ours, theirs) in pairs.items():
         if ours != theirs:
-            raise SvtError(
+            raise StoreError(
                 f"{path} and {other} do not go together: {what} is {ours} in the one, {theirs} in "
                 "the other; name stores of one model and of the same dump settings"
             )
 
 
 def by_prompts(con: duckdb.DuckDBPyConnection, given: Mapping[str, Path]) -> list[str]:
-    """Step 2: the catalogs' names by their first prompt; SvtError when two hold the same one."""
+    """Step 2: the catalogs' names by their first prompt; StoreError when two hold the same one."""
     every = " UNION ALL ".join(
         f"SELECT '{name}' AS name, prompt_id FROM {name}.prompts" for name in given
     )
@@ -60,7 +60,7 @@ def by_prompts(con: duckdb.DuckDBPyConnection, given: Mapping[str, Path]) -> lis
     ).fetchall()
     for prompt_id, names in twice:
         stores = " and ".join(str(given[name]) for name in names[:2])
-        raise SvtError(
+        raise StoreError(
             f"{stores} both hold prompt {prompt_id}; name stores whose prompts differ, such as the "
             "shards of one dataset"
         )

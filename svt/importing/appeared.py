@@ -8,7 +8,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from svt.errors import SvtError
+from svt.errors import DataError
 
 KEY = "prompts_appeared"
 NOTE = (
@@ -19,7 +19,7 @@ _COUNTS = ("n_appearences", "n_appearances")  # of a node in a graph that accpp-
 
 
 def prompts_of(values: Mapping[str, Any], place: str) -> frozenset[str] | None:
-    """Return the prompts that the values name; SvtError when the entry is no list of prompts."""
+    """Return the prompts that the values name; DataError when the entry is no list of prompts."""
     given = values.get(KEY)
     if given is None:
         return None
@@ -28,7 +28,7 @@ def prompts_of(values: Mapping[str, Any], place: str) -> frozenset[str] | None:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         read = None
     if not isinstance(read, list) or not read or not all(_is_name(prompt) for prompt in read):
-        raise SvtError(f"{place}: {KEY} is {given!r:.60}; it must be a list of prompts, [0,1,2]")
+        raise DataError(f"{place}: {KEY} is {given!r:.60}; it must be a list of prompts, [0,1,2]")
     return frozenset(map(str, read))
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from math import fsum
 from typing import Any, NamedTuple
 
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.words import COUNTS, Count, Side
 
 Head = tuple[int, int]
@@ -112,7 +112,7 @@ def ends_of(edges: Iterable[Edge]) -> set[Head]:
 def edge_between(
     place: str, up: Node, down: Node, reads: str | None, /, **told: Any
 ) -> Edge | None:
-    """The edge from `up` to `down`, None when the tables cannot hold it; SvtError when none can be.
+    """The edge from `up` to `down`; None when the tables cannot hold it, DataError when none can.
 
     `reads` is what of the downstream head reads: q or d, k or s, v; None where it is not told.
     """
@@ -120,7 +120,7 @@ def edge_between(
         return None
     layer, head = down.at
     if up.layer is not None and up.layer >= layer:
-        raise SvtError(
+        raise DataError(
             f"{place}: layer {up.layer} cannot write for layer {layer}; an edge goes from a lower "
             "layer to a higher one"
         )
@@ -150,26 +150,26 @@ def side_of(place: str, reads: str | None) -> Side | None:
         "src": "src",
     }  # fmt: skip
     if reads not in known:
-        raise SvtError(f"{place}: {reads!r} is no side; it must be s or k (source), d or q, or v")
+        raise DataError(f"{place}: {reads!r} is no side; it must be s or k (source), d or q, or v")
     return known[reads]
 
 
 def strongest(circuit: Circuit, n: int) -> Circuit:
     """The circuit with only the `n` edges of the largest weight, whatever its sign.
 
-    Of edges that weigh the same the file's first are taken, and how many is said. SvtError for an
+    Of edges that weigh the same the file's first are taken, and how many is said. DataError for an
     edge without a weight, and where all edges weigh 0.
     """
     for edge in circuit.edges:
         if edge.mean is None:
-            raise SvtError(f"{edge.place}: has no weight, so the strongest edges cannot be told")
+            raise DataError(f"{edge.place}: has no weight, so the strongest edges cannot be told")
     falling = sorted(circuit.edges, key=lambda edge: -abs(edge.mean or 0.0))
     if n >= len(falling):
         return circuit
     sizes = [abs(edge.mean or 0.0) for edge in falling]
     left_out = f"all but the {n} strongest of {len(falling)} edges"
     if sizes[0] == 0:
-        raise SvtError(
+        raise DataError(
             f"{circuit.edges[0].place}: weighs 0, as all {len(falling)} edges do, so none is among "
             "the strongest; leave --top out, or give a file with a score of each edge"
         )
@@ -188,7 +188,7 @@ def graph_edges(circuit: Circuit) -> list[dict[str, Any]]:
     for edge in _counted(circuit):
         group = groups.setdefault(edge.key, [])
         if group and edge.firing is None:
-            raise SvtError(f"{edge.place}: this edge stands in {group[0].place} already")
+            raise DataError(f"{edge.place}: this edge stands in {group[0].place} already")
         group.append(edge)
     return [_row(group, circuit.one_prompt) for group in groups.values()]
 
@@ -199,7 +199,7 @@ def _counted(circuit: Circuit) -> Sequence[Edge]:
     for name in named:
         lacking = [edge for edge in circuit.edges if getattr(edge, name) is None]
         if lacking and len(lacking) < len(circuit.edges):
-            raise SvtError(f"{lacking[0].place}: has no {name[2:]} where other edges have them")
+            raise DataError(f"{lacking[0].place}: has no {name[2:]} where other edges have them")
     if any(getattr(edge, name) is not None for edge in circuit.edges[:1] for name in named):
         return circuit.edges
     if any(edge.prompts is not None for edge in circuit.edges):
@@ -254,25 +254,25 @@ def _appeared(group: Sequence[Edge]) -> tuple[int | None, int | None]:
 
 
 def _sum(counts: Iterable[int | None], place: str, name: str) -> int | None:
-    """The sum, null where one is; SvtError when it leaves the range of a BIGINT."""
+    """The sum, null where one is; DataError when it leaves the range of a BIGINT."""
     given = list(counts)
     total = sum(count for count in given if count is not None)
     if total >= 2**63:
-        raise SvtError(
+        raise DataError(
             f"{place}: {name} of the edges between its heads add up to {total}, too many"
         )
     return None if None in given else total
 
 
 def _total(parts: Iterable[float | None], place: str) -> float | None:
-    """The sum, null where one is; SvtError when it leaves the range of a DOUBLE."""
+    """The sum, null where one is; DataError when it leaves the range of a DOUBLE."""
     given = list(parts)
     if None in given:
         return None
     try:
         return fsum(part for part in given if part is not None)
     except OverflowError as error:
-        raise SvtError(
+        raise DataError(
             f"{place}: the weights of the edges between its heads add up to more than a number of "
             "64 bits holds"
         ) from error

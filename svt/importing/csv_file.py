@@ -11,7 +11,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.importing.circuit import LARGEST, Circuit, Edge, Head, Node, edge_between
 from svt.importing.nodes import node_of, split_reads
 from svt.importing.values import amount, number
@@ -23,17 +23,17 @@ _MEANS = ("mean", "weight", "score")
 
 
 def read_csv(file: Path, count: Count | None) -> Circuit:
-    """The circuit in the file; SvtError names the row that is wrong.
+    """The circuit in the file; DataError names the row that is wrong.
 
     `count` is what the column of that name counts: prompts if it is not given.
     """
     rows = read_rows(file, ())
     columns = set(rows[0][1]) if rows else set()
     if not rows:
-        raise SvtError(f"{file}: has no row below its header; add one for each edge or head")
+        raise DataError(f"{file}: has no row below its header; add one for each edge or head")
     named = {"source", "target"} <= columns
     if not named and not {"layer", "head"} <= columns:
-        raise SvtError(
+        raise DataError(
             f"{file}: the header must have layer,head for heads, up_layer,up_head,layer,head for "
             "edges, or source,target"
         )
@@ -60,7 +60,7 @@ def _edge(place: str, values: Mapping[str, str], kind: Count, named: bool) -> Ed
             node_of(target, f"{place}: target"),
         )
         if side is not None and reads not in (None, side):
-            raise SvtError(f"{place}: the target reads {reads}, but side is {side}; keep one")
+            raise DataError(f"{place}: the target reads {reads}, but side is {side}; keep one")
         side = side or reads
     else:
         up, down = _upstream(place, values), Node("head", *_head(place, values, "layer", "head"))
@@ -85,14 +85,14 @@ def _edge(place: str, values: Mapping[str, str], kind: Count, named: bool) -> Ed
         effect=number(values.get("effect"), f"{place}: effect"),
     )
     if edge is None:
-        raise SvtError(f"{place}: an edge goes from a head, mlp, embed or bias into a head")
+        raise DataError(f"{place}: an edge goes from a head, mlp, embed or bias into a head")
     return edge
 
 
 def _upstream(place: str, values: Mapping[str, str]) -> Node:
     component = values.get("component") or "head"
     if component not in COMPONENTS:
-        raise SvtError(
+        raise DataError(
             f"{place}: component is {component!r}; it must be one of {', '.join(COMPONENTS)}"
         )
     if component == "head":
@@ -109,7 +109,7 @@ def _heads(file: Path, rows: list[tuple[int, dict[str, str]]]) -> dict[Head, str
         place = f"{file}, row {at}"
         head = _head(place, values, "layer", "head")
         if head in heads:
-            raise SvtError(f"{place}: head {head[0]}.{head[1]} stands in an earlier row")
+            raise DataError(f"{place}: head {head[0]}.{head[1]} stands in an earlier row")
         heads[head] = values.get("class") or None
     return heads
 
@@ -121,5 +121,5 @@ def _head(place: str, values: Mapping[str, str], layer: str, head: str) -> Head:
 def _small(place: str, values: Mapping[str, str], name: str) -> int:
     text = values[name]
     if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= LARGEST):
-        raise SvtError(f"{place}: {name} is {text!r}; it must be a count from 0 to {LARGEST}")
+        raise DataError(f"{place}: {name} is {text!r}; it must be a count from 0 to {LARGEST}")
     return int(text)

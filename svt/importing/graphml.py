@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.importing import appeared
 from svt.importing.circuit import Circuit, Edge, Head, Node, edge_between, ends_of
 from svt.importing.nodes import node_of
@@ -31,7 +31,7 @@ Values = dict[str, str]
 def read_graphml(file: Path, count: Count | None) -> Circuit:
     """The circuit in the file, whose `count` counts `count`, if given (step 3).
 
-    SvtError names the line of what cannot be read.
+    DataError names the line of what cannot be read.
     """
     found = _parsed(file)
     nodes: dict[str, Node] = {}
@@ -39,7 +39,7 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
     for line, name, values in found.nodes:
         place = f"{file}, line {line}"
         if name in nodes:
-            raise SvtError(f"{place}: node {name} is declared twice")
+            raise DataError(f"{place}: node {name} is declared twice")
         nodes[name], of_node[name] = node_of(name, place), appeared.prompts_of(values, place)
     by_ends = any(of_node.values()) and not any(appeared.KEY in each for *_, each in found.edges)
     kind = count or _count_kind(file, found, by_ends)
@@ -48,7 +48,7 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
         place = f"{file}, line {line}"
         for name in (source, target):
             if name not in nodes:
-                raise SvtError(f"{place}: the edge's node {name} is declared nowhere")
+                raise DataError(f"{place}: the edge's node {name} is declared nowhere")
         up, down = nodes[source], nodes[target]
         if _draws_attention(up, down):  # 2
             drawn += 1
@@ -111,7 +111,7 @@ def _count_kind(file: Path, found: "_Found", by_ends: bool) -> Count:
     for count in COUNTS:
         if told == count:
             return count
-    raise SvtError(f"{file}: count_kind is {told!r}; it must be one of {', '.join(COUNTS)}")
+    raise DataError(f"{file}: count_kind is {told!r}; it must be one of {', '.join(COUNTS)}")
 
 
 def _roots(found: "_Found", nodes: dict[str, Node]) -> tuple[Head, ...]:
@@ -135,11 +135,11 @@ def _parsed(file: Path) -> _Found:
         reader.parser.Parse(file.read_bytes(), True)
     except expat.ExpatError as error:
         told = expat.ErrorString(error.code)
-        raise SvtError(f"{file}, line {error.lineno}: is not well-formed XML ({told})") from error
+        raise DataError(f"{file}, line {error.lineno}: is not well-formed XML ({told})") from error
     except (OSError, LookupError, ValueError) as error:
-        raise SvtError(f"{file}: cannot be read ({error}); give a GraphML file") from error
+        raise DataError(f"{file}: cannot be read ({error}); give a GraphML file") from error
     if not reader.found.n_graphs:
-        raise SvtError(f"{file}: holds no graph; give a GraphML file")
+        raise DataError(f"{file}: holds no graph; give a GraphML file")
     return reader.found
 
 
@@ -165,7 +165,7 @@ class _Reader:
         return f"{self._file}, line {self.parser.CurrentLineNumber}"
 
     def _doctype(self, *_: object) -> None:
-        raise SvtError(
+        raise DataError(
             f"{self._place()}: has a document type declaration, which is not read; take it out"
         )
 
@@ -176,14 +176,14 @@ class _Reader:
         if name == "key":
             key = self._need(attributes, "id", name)
             if key in self._names:
-                raise SvtError(f"{self._place()}: key {key} is declared twice")
+                raise DataError(f"{self._place()}: key {key} is declared twice")
             self._names[key] = attributes.get("attr.name", "")
         elif name == "graph":
             found.n_graphs += 1
             if found.n_graphs > 1:
-                raise SvtError(f"{self._place()}: is a second graph; give a file with one")
+                raise DataError(f"{self._place()}: is a second graph; give a file with one")
             if attributes.get("edgedefault") == "undirected":
-                raise SvtError(
+                raise DataError(
                     f"{self._place()}: edgedefault is undirected; edges of a circuit have a "
                     "direction"
                 )
@@ -199,7 +199,7 @@ class _Reader:
             self._key = self._need(attributes, "key", name)
             self._said = ""
         elif name == "hyperedge":
-            raise SvtError(f"{self._place()}: is a hyperedge; a circuit's edges have two ends")
+            raise DataError(f"{self._place()}: is a hyperedge; a circuit's edges have two ends")
 
     def _end(self, tag: str) -> None:
         name = self._open.pop()
@@ -207,10 +207,10 @@ class _Reader:
             self._values.pop()
         elif name == "data" and self._key is not None and self._values:
             if self._key not in self._names:
-                raise SvtError(f"{self._place()}: data of a key {self._key} that is not declared")
+                raise DataError(f"{self._place()}: data of a key {self._key} that is not declared")
             values, said = self._values[-1], self._names[self._key]
             if said in values:
-                raise SvtError(f"{self._place()}: {said or self._key} is given twice; keep one")
+                raise DataError(f"{self._place()}: {said or self._key} is given twice; keep one")
             values[said] = self._said.strip()
 
     def _text(self, text: str) -> None:
@@ -218,5 +218,5 @@ class _Reader:
 
     def _need(self, attributes: Values, name: str, element: str) -> str:
         if name not in attributes:
-            raise SvtError(f"{self._place()}: this {element} has no {name}")
+            raise DataError(f"{self._place()}: this {element} has no {name}")
         return attributes[name]

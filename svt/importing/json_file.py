@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.importing import appeared
 from svt.importing.circuit import LARGEST, Circuit, Edge, Head, Node, edge_between, ends_of
 from svt.importing.nodes import node_of, split_reads
@@ -35,23 +35,23 @@ _INTO = {
 
 
 def read_json(file: Path, count: Count | None, top: int | None) -> Circuit:
-    """The circuit in the file; SvtError names the node or edge that is wrong.
+    """The circuit in the file; DataError names the node or edge that is wrong.
 
     `count` is what a link's `count` counts: visits if it is not given.
     """
     try:
         tree = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        raise SvtError(f"{file}, line {error.lineno}: is not JSON ({error.msg})") from error
+        raise DataError(f"{file}, line {error.lineno}: is not JSON ({error.msg})") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise SvtError(f"{file}: cannot be read as JSON ({error})") from error
+        raise DataError(f"{file}: cannot be read as JSON ({error})") from error
     if isinstance(tree, dict):
         if isinstance(tree.get("edges"), dict):
             return _of_eap(file, tree["edges"], tree.get("nodes"), top)
         for links in ("links", "edges"):
             if isinstance(tree.get(links), list) and isinstance(tree.get("nodes"), list | dict):
                 return _of_links(file, tree["nodes"], tree[links], count)
-    raise SvtError(
+    raise DataError(
         f"{file}: is no circuit; it must have edges by name, as EAP-IG writes them, or lists of "
         "nodes and links"
     )
@@ -75,7 +75,7 @@ def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -
         place = f"{file}, edge {name}"
         source, arrow, target = name.partition("->")
         if not arrow:
-            raise SvtError(f"{place}: is not named like a5.h3->a9.h6<q>")
+            raise DataError(f"{place}: is not named like a5.h3->a9.h6<q>")
         target, reads = split_reads(target)
         up, down = node_of(source, place), node_of(target, place)
         score = told.get("score") if isinstance(told, dict) else None
@@ -89,7 +89,7 @@ def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -
     marked, all_marked = _marked(file, nodes)
     alone = marked - ends if top is None else set()
     if not chosen and (all_marked or not marked):
-        raise SvtError(
+        raise DataError(
             f"{file}: none of its {len(given)} edges is in the graph; prune it first, or take the "
             "strongest with --top N"
         )
@@ -103,7 +103,7 @@ def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -
 
 def _in(file: Path, name: str, told: Any) -> bool:
     if not isinstance(told, dict) or not isinstance(told.get("in_graph"), bool):
-        raise SvtError(f"{file}, edge {name}: has no in_graph that is true or false")
+        raise DataError(f"{file}, edge {name}: has no in_graph that is true or false")
     return told["in_graph"]
 
 
@@ -131,20 +131,20 @@ def _of_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> 
     if not any(node.at for node in known.values()):
         kinds = sorted({told for told in map(_type, _each(nodes)) if told})
         of = f" (its nodes are {', '.join(kinds)})" if kinds else ""
-        raise SvtError(f"{file}: has no attention head among its nodes{of}; svt holds heads alone")
+        raise DataError(f"{file}: has no attention head among its nodes{of}; svt holds heads alone")
     several = any(map(appeared.of_several, (*_each(nodes), *filter(_is_object, links))))
     edges, left_out = [], 0
     for i, link in enumerate(links):
         place = f"{file}, link {i}"
         if not isinstance(link, dict):
-            raise SvtError(f"{place}: must be an object with source and target")
+            raise DataError(f"{place}: must be an object with source and target")
         source, target = _end(place, link, "source", "u"), _end(place, link, "target", "v")
         for name in (source, target):
             if name not in known:
-                raise SvtError(f"{place}: its node {name} is not among the nodes")
+                raise DataError(f"{place}: its node {name} is not among the nodes")
         reads = next((link[key] for key in ("qkv", "input", "side", "type") if link.get(key)), None)
         if not isinstance(reads, str | None):
-            raise SvtError(f"{place}: {reads!r} is no side; it must be s, d, q, k or v")
+            raise DataError(f"{place}: {reads!r} is no side; it must be s, d, q, k or v")
         weight = link.get("weight", link.get("score"))
         prompts = appeared.prompts_of(link, place)
         if by_ends:
@@ -197,12 +197,12 @@ def _nodes(file: Path, nodes: Any) -> Iterator[tuple[str, str, Node, Mapping[str
     for i, told in enumerate(_each(nodes)):
         place = f"{file}, node {i}"
         if not isinstance(told, dict):
-            raise SvtError(f"{place}: must be an object")
+            raise DataError(f"{place}: must be an object")
         name = next((told[key] for key in ("id", "node_id", "name") if key in told), None)
         if not isinstance(name, str | list | int):
-            raise SvtError(f"{place}: has no id, node_id or name")
+            raise DataError(f"{place}: has no id, node_id or name")
         if str(name) in seen:
-            raise SvtError(f"{place}: node {name} stands there twice")
+            raise DataError(f"{place}: node {name} stands there twice")
         seen.add(str(name))
         yield place, str(name), _node(place, name, told), told
 
@@ -234,7 +234,7 @@ def _type(told: Any) -> str | None:
 def _small(place: str, told: Mapping[str, Any], name: str) -> int:
     text = str(told.get(name))
     if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= LARGEST):
-        raise SvtError(f"{place}: {name} is {text}; it must be a count from 0 to {LARGEST}")
+        raise DataError(f"{place}: {name} is {text}; it must be a count from 0 to {LARGEST}")
     return int(text)
 
 
@@ -242,7 +242,7 @@ def _end(place: str, link: Mapping[str, Any], *names: str) -> str:
     for name in names:
         if name in link:
             return str(link[name])
-    raise SvtError(f"{place}: has no {' or '.join(names)}")
+    raise DataError(f"{place}: has no {' or '.join(names)}")
 
 
 def _with_total(edge: Edge) -> Edge:

@@ -13,7 +13,7 @@ import ast
 import re
 from typing import Any
 
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.importing.circuit import LARGEST, Node
 
 _HEAD = re.compile(r"(?:a(\d+)\.h(\d+)|L(\d+)H(\d+)|(\d+)\.(\d+))", re.ASCII | re.IGNORECASE)
@@ -33,7 +33,7 @@ FORMS = "(9, 6), (9, 6, 'IO'), a9.h6, 9.6, m3 or logits"
 
 
 def node_of(name: Any, place: str) -> Node:
-    """The node of that name; SvtError, beginning with `place`, when it names none."""
+    """The node of that name; DataError, beginning with `place`, when it names none."""
     if isinstance(name, list):
         return _of_tuple(tuple(name), name, place)
     if not isinstance(name, str) or len(name) > _LONGEST:
@@ -86,6 +86,6 @@ def _small(value: Any, name: Any, place: str) -> int:
     return value
 
 
-def _unknown(name: Any, place: str) -> SvtError:
+def _unknown(name: Any, place: str) -> DataError:
     told = str(name) if len(str(name)) <= 80 else f"{str(name)[:80]}..."
-    return SvtError(f"{place}: node {told} is not known; nodes are named like {FORMS}")
+    return DataError(f"{place}: node {told} is not known; nodes are named like {FORMS}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from svt.errors import SvtError
+from svt.errors import DataError
 from svt.importing.circuit import Circuit, strongest
 from svt.importing.csv_file import read_csv
 from svt.importing.graphml import read_graphml
@@ -12,12 +12,12 @@ from svt.words import Count
 
 
 def read_circuit(file: Path, count: Count | None = None, top: int | None = None) -> Circuit:
-    """The circuit in the file; SvtError, with the place in it, when there is none.
+    """The circuit in the file; DataError, with the place in it, when there is none.
 
     `count` is what the file's counts count, `top` how many of the strongest edges are taken.
     """
     if not file.is_file():
-        raise SvtError(f"{file}: no such file; give a circuit as .graphml, .csv or .json")
+        raise DataError(f"{file}: no such file; give a circuit as .graphml, .csv or .json")
     readers: dict[str, Callable[[], Circuit]] = {
         ".graphml": lambda: read_graphml(file, count),
         ".csv": lambda: read_csv(file, count),
@@ -25,12 +25,12 @@ def read_circuit(file: Path, count: Count | None = None, top: int | None = None)
     }
     ending = file.suffix.lower()
     if ending not in readers:
-        raise SvtError(
+        raise DataError(
             f"{file}: a file {ending or 'without ending'} is not read; give a circuit as .graphml, "
             ".csv or .json"
         )
     circuit = readers[ending]()
     circuit = circuit if top is None else strongest(circuit, top)
     if not circuit.heads:
-        raise SvtError(f"{file}: holds no attention head; svt holds circuits of heads")
+        raise DataError(f"{file}: holds no attention head; svt holds circuits of heads")
     return circuit

@@ -1,9 +1,9 @@
-"""Numbers of a file as text or JSON, or SvtError with their place."""
+"""Numbers of a file as text or JSON, or DataError with their place."""
 
 import math
 from typing import Any
 
-from svt.errors import SvtError
+from svt.errors import DataError
 
 _LARGEST = 9_000_000_000_000_000_000
 
@@ -17,7 +17,7 @@ def number(value: Any, place: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         read = math.nan
     if isinstance(value, bool) or not math.isfinite(read):
-        raise SvtError(f"{place} is {_shown(value)}; it must be a finite number")
+        raise DataError(f"{place} is {_shown(value)}; it must be a finite number")
     return read
 
 
@@ -31,7 +31,7 @@ def amount(value: Any, place: str) -> int | None:
     except ValueError:
         whole = int(read)
     if read != float(whole) or not 1 <= whole <= _LARGEST:
-        raise SvtError(f"{place} is {_shown(value)}; it must be a whole number from 1")
+        raise DataError(f"{place} is {_shown(value)}; it must be a whole number from 1")
     return whole
 
 

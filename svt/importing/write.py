@@ -19,7 +19,7 @@ import polars as pl
 import svt
 from svt.db.connect import lending
 from svt.db.stores import Stores
-from svt.errors import SvtError
+from svt.errors import DataError, SvtError
 from svt.importing.circuit import Circuit, Edge, graph_edges
 from svt.query.evaluate import evaluate, reference_file
 from svt.store.results import NAME, reading_results, writing_results
@@ -34,7 +34,7 @@ def write_circuit(
     """Fills `folder`, taking the place of an earlier import there.
 
     `circuit` was read from `file`; `reference` is what evaluate.reference takes, `min_count` the
-    count from which edges are shown. SvtError when the folder holds a run.
+    count from which edges are shown. DataError when the folder holds a run.
     """
     _check_folder(folder)
     known = reference_file(reference, name)
@@ -99,7 +99,7 @@ def _check_folder(folder: Path) -> None:
                 return
     except SvtError:
         pass
-    raise SvtError(f"--out={folder} holds the results of a run; give another folder")
+    raise DataError(f"--out={folder} holds the results of a run; give another folder")
 
 
 def _told(edge: Edge, file: Path) -> dict[str, Any]:

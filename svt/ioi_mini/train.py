@@ -23,6 +23,7 @@
 
 import argparse
 import json
+import logging
 import math
 import random
 import time
@@ -37,8 +38,11 @@ import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
+from svt.cli.console import show_messages
 from svt.ioi_mini.language import END, FULL, SIMPLE, UNKNOWN, Language, Prompt
-from svt.system.progress import Progress, say
+from svt.system.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 FIRING_WEIGHT = 0.5
 CELLS = ("end->IO", "end->S1", "end->S2", "S2->S1", "S2->S1+1", "S1+1->S1")
@@ -254,7 +258,7 @@ class Training:
         optimizer = torch.optim.AdamW(
             trained, lr=0.0, betas=(0.9, 0.98), weight_decay=settings.decay, fused=True
         )
-        say(f"{name}: {model.num_parameters():,} parameters, {steps} steps")
+        logger.info(f"{name}: {model.num_parameters():,} parameters, {steps} steps")
         mean_answer = math.nan
         model.train()
         with Progress(name, steps, "steps") as progress:
@@ -278,7 +282,9 @@ class Training:
 
     def record(self, name: str, model: Any, step: int, mean_answer: float) -> None:
         found = measure(model, self.prompts)
-        say(f"{name}, step {step}: answers in training {mean_answer:.4f}; held out {found.line()}")
+        logger.info(
+            f"{name}, step {step}: answers in training {mean_answer:.4f}; held out {found.line()}"
+        )
         record = {
             "settings": asdict(self.settings),
             "stage": name,
@@ -325,6 +331,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.add_argument(flag, type=type(default), default=default, help=f"default {default}")
     options = vars(parser.parse_args(argv))
     disable_progress_bar()
+    show_messages()
     out = options.pop("out")
     settings = Settings(**options)
     if settings.start and settings.mlp:

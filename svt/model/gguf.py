@@ -12,6 +12,7 @@
 """
 
 import io
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,11 +22,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from svt.errors import SvtError
+from svt.errors import ModelError
 from svt.paths import cache_dir
 from svt.system.digests import Digests
-from svt.system.progress import say
 from svt.system.shell import python_command
+
+logger = logging.getLogger(__name__)
 
 CONVERSION = 1  # to be raised when the same file gives another folder
 _MAGIC = b"GGUF"
@@ -36,12 +38,12 @@ _ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_
 def converted(file: Path) -> Path:
     """Return the folder that holds the model of a GGUF file, made if it is not there yet.
 
-    SvtError when the file is no sound GGUF, has a model that transformers does not know, or the
+    ModelError when the file is no sound GGUF, has a model that transformers does not know, or the
     folder cannot be written.
     """
     with file.open("rb") as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:
-            raise SvtError(
+            raise ModelError(
                 f"model.path={file} is not a GGUF file; give another, or download it again"
             )
     digests = Digests(cache_dir() / "digests.json")
@@ -50,9 +52,9 @@ def converted(file: Path) -> Path:
     if not folder.is_dir():
         with _made_once(folder) as temporary:  # 2
             if temporary is not None:
-                say(f"{file.name}: converting it to float32 safetensors, once")
+                logger.info(f"{file.name}: converting it to float32 safetensors, once")
                 _convert(file, temporary)
-                say(f"{file.name}: converted, in {folder}")
+                logger.info(f"{file.name}: converted, in {folder}")
     return folder
 
 
@@ -66,7 +68,7 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"another process is converting into {folder}; waiting for it")
+            logger.info(f"another process is converting into {folder}; waiting for it")
             lock.acquire()
         if folder.is_dir():
             yield None
@@ -76,7 +78,7 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
         yield temporary
         temporary.replace(folder)
     except OSError as error:
-        raise SvtError(
+        raise ModelError(
             f"cannot write the converted model to {folder.parent} ({error.strerror or error}); "
             "make room there, or name another cache folder in XDG_CACHE_HOME"
         ) from error
@@ -91,7 +93,7 @@ def _convert(file: Path, folder: Path) -> None:
     try:
         import gguf  # noqa: F401
     except ImportError as error:
-        raise SvtError(
+        raise ModelError(
             f"model.path={file}: reading GGUF needs the package gguf; bring it with: "
             f"{python_command()} {_INSTALL}"
         ) from error
@@ -106,7 +108,7 @@ def _convert(file: Path, folder: Path) -> None:
             Exception
         ) as error:  # what a damaged file makes the libraries raise has no common base
             told = " ".join(str(error).split()) or type(error).__name__
-            raise SvtError(
+            raise ModelError(
                 f"model.path={file} cannot be read as GGUF: {told}. If it is whole, take the "
                 "model's folder in Hugging Face format instead (config.json, *.safetensors)"
             ) from error

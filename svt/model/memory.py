@@ -20,6 +20,7 @@
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -28,7 +29,8 @@ from typing import Any
 
 from svt.model.files import weight_files
 from svt.system.memory import gigabytes, limits
-from svt.system.progress import say
+
+logger = logging.getLogger(__name__)
 
 LIBRARIES = 450_000_000  # bytes, of torch, transformers and transformer_lens themselves
 _LONGEST_HEADER = 100_000_000  # bytes, of a safetensors file
@@ -56,7 +58,7 @@ class Needs:
 
 
 def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> None:
-    """SvtError when the model in `folder` cannot fit (step 3); says when it may not.
+    """Raise SvtError when the model in `folder` cannot fit (step 3); says when it may not.
 
     `config` is its config.json; `item_bytes` are those of a folded weight.
     """
@@ -68,7 +70,7 @@ def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> No
         "take a machine with more memory or a smaller model",
     )
     if needs.peak > has.free:
-        say(
+        logger.warning(
             f"warning: loading is expected to need {gigabytes(needs.peak)} of memory and "
             f"{gigabytes(has.free)} are free; it may be slow, or the system may end it"
         )

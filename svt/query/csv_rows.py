@@ -8,34 +8,36 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from svt.errors import SvtError
+from svt.errors import DataError
 
 
 def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
     """(its first line in the file from 1, values by column, stripped) of every row.
 
-    SvtError when the file is no such table or its header lacks a `needed` column.
+    DataError when the file is no such table or its header lacks a `needed` column.
     """
     try:
         rows = list(_rows(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise SvtError(
+        raise DataError(
             f"{file}: cannot be read as UTF-8 text ({error}); give a CSV file"
         ) from error
     if not rows:
-        raise SvtError(f"{file}: is empty; it needs a header with {','.join(needed)} and rows")
+        raise DataError(f"{file}: is empty; it needs a header with {','.join(needed)} and rows")
     (first, names), *rows = rows
     header = [name.strip() for name in names]
     for name in header:
         if header.count(name) > 1:
-            raise SvtError(f"{file}, row {first}: column {name!r} is there more than once")
+            raise DataError(f"{file}, row {first}: column {name!r} is there more than once")
     missing = [name for name in needed if name not in header]
     if missing:
-        raise SvtError(f"{file}, row {first}: the header lacks {', '.join(missing)}")
+        raise DataError(f"{file}, row {first}: the header lacks {', '.join(missing)}")
     found = []
     for number, row in rows:
         if len(row) != len(header):
-            raise SvtError(f"{file}, row {number}: has {len(row)} fields, the header {len(header)}")
+            raise DataError(
+                f"{file}, row {number}: has {len(row)} fields, the header {len(header)}"
+            )
         found.append((number, dict(zip(header, map(str.strip, row), strict=True))))
     return found
 
@@ -52,4 +54,4 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
                     yield number, row
                 number = reader.line_num + 1
         except csv.Error as error:
-            raise SvtError(f"{file}, row {number}: is no row of a CSV file ({error})") from error
+            raise DataError(f"{file}, row {number}: is no row of a CSV file ({error})") from error

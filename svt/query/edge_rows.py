@@ -14,10 +14,11 @@ from typing import Any
 import duckdb
 
 from svt.db.files import database
-from svt.errors import SvtError
+from svt.errors import ConfigError
 from svt.paths import conf_dir
 from svt.query.csv_rows import read_rows
 from svt.query.named import list_queries, load_query, query_names, run
+from svt.system.text import first_line
 
 _SQL = re.compile(r"\s*(select|with|from)(?=[\s*(])", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ def check_rows(given: str, key: str, needed: Sequence[str]) -> list[Row]:
 def rows_of(
     con: duckdb.DuckDBPyConnection, given: str, key: str, needed: Sequence[str]
 ) -> list[Row]:
-    """The rows that `given` gives; SvtError, naming `key`, when it cannot or lacks a column."""
+    """The rows that `given` gives; ConfigError, naming `key`, when it cannot or lacks a column."""
     if _SQL.match(given):
         return _of_sql(con, given, key, needed)
     if given in query_names():
@@ -67,12 +68,12 @@ def _of_sql(
         names = [column[0] for column in found.description or ()]
         rows = found.fetchall()
     except duckdb.Error as error:
-        raise SvtError(f"{key}: {_first_line(error)}; correct the SQL") from error
+        raise ConfigError(f"{key}: {first_line(error)}; correct the SQL") from error
     finally:
         con.execute("ROLLBACK")
     missing = [name for name in needed if name not in names]
     if missing:
-        raise SvtError(
+        raise ConfigError(
             f"{key}: the SQL gives the columns {', '.join(names)}; it lacks {', '.join(missing)}"
         )
     return [
@@ -86,13 +87,13 @@ def _of_csv(given: str, key: str, needed: Sequence[str]) -> list[Row]:
     if given in _shipped():
         file = _shipped()[given]
     elif not file.is_file():
-        raise SvtError(
+        raise ConfigError(
             f"{key}={given}: no such query or file; give one of the queries {_usable(needed)}, "
             f"one of the files {', '.join(_shipped())}, a CSV file, or SQL (select ...)"
         )
     rows = read_rows(file, needed)
     if not rows:
-        raise SvtError(f"{file}: has no row below its header; add one for each edge")
+        raise ConfigError(f"{file}: has no row below its header; add one for each edge")
     return [
         Row(f"{file}, row {number}", {name: value or None for name, value in values.items()})
         for number, values in rows
@@ -109,22 +110,22 @@ def _check_sql(text: str, key: str) -> None:
         with database() as con:
             statements = con.extract_statements(text)
     except duckdb.Error as error:
-        raise SvtError(f"{key}: {_first_line(error)}; correct the SQL") from error
+        raise ConfigError(f"{key}: {first_line(error)}; correct the SQL") from error
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-        raise SvtError(f"{key}: the SQL must be one select and nothing else")
+        raise ConfigError(f"{key}: the SQL must be one select and nothing else")
 
 
 def _check_query(name: str, key: str, needed: Sequence[str]) -> None:
     query = load_query(name)
     lacking = [column for column in needed if column not in query.columns]
     if lacking:
-        raise SvtError(
+        raise ConfigError(
             f"{key}={name}: this query gives no {', '.join(lacking)}; "
             f"those that do: {_usable(needed)}"
         )
     required = [param.name for param in query.params if param.default is None]
     if required:
-        raise SvtError(
+        raise ConfigError(
             f"{key}={name}: this query needs {', '.join(required)}; write its SQL, or give one of "
             f"{_usable(needed)}"
         )
@@ -138,7 +139,3 @@ def _usable(needed: Sequence[str]) -> str:
         if set(needed) <= set(query.columns)
         and all(param.default is not None for param in query.params)
     )
-
-
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]

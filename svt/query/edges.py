@@ -13,6 +13,7 @@
 5. The signal of a pair is spanned by the slices of its signal set (sql/intervene/pair_slices.sql).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -23,14 +24,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from svt.db.connect import lending
-from svt.errors import SvtError
+from svt.errors import ConfigError, DataError
 from svt.paths import sql_dir
 from svt.query.edge_patterns import ANY, CELLS, is_pattern, matching
 from svt.query.edge_rows import Row, check_rows, rows_of
 from svt.query.named import run
 from svt.query.refusals import check_heads
-from svt.system.progress import say
 from svt.words import SIDES, Side
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = CELLS
 EDGES, SETS = "intervene.edges", "intervene.sets"
@@ -81,7 +83,7 @@ def check_edges(given: str, key: str) -> None:
     rows = check_rows(given, key, needed)
     of_heads = [row for row in rows if (_check_pattern(row) if is_pattern(row) else _edge(row))]
     if rows and not of_heads:
-        raise SvtError(f"{given}: no row is an edge from a head; add one")
+        raise ConfigError(f"{given}: no row is an edge from a head; add one")
     for row in of_heads if key == SETS else ():
         _set(row)
 
@@ -89,7 +91,7 @@ def check_edges(given: str, key: str) -> None:
 def choose_edges(con: duckdb.DuckDBPyConnection, given: str) -> tuple[Edge, ...]:
     """The edges that `intervene.edges` gives, in its order, each once (steps 1 and 2).
 
-    SvtError for rows that are no edges of the model in `store`.
+    ConfigError for rows that are no edges of the model in `store`.
     """
     found = (edge for _, edges in _edges(con, given, EDGES) for edge in edges)
     return tuple(dict.fromkeys(found))
@@ -109,7 +111,7 @@ def choose_sets(con: duckdb.DuckDBPyConnection, given: str | None) -> tuple[Edge
         if is_pattern(row) and not edges:
             broken[_set(row)] = row.where
     for name, where in broken.items():
-        say(f"set left out: {name}; no shown edge is like {where}")
+        logger.info(f"set left out: {name}; no shown edge is like {where}")
     return tuple(
         EdgeSet(name, () if name in broken else tuple(edges)) for name, edges in members.items()
     )
@@ -119,7 +121,7 @@ def edge_pairs(con: duckdb.DuckDBPyConnection, edges: Sequence[Edge]) -> pl.Data
     """The pairs that each edge changes (step 4), ordered by edge and pair.
 
     Columns: edge (its index in `edges`) pair_id prompt_id layer head dest src side up_layer
-    up_head. SvtError when an edge has none.
+    up_head. ConfigError when an edge has none.
     """
     given = pl.DataFrame(
         [{"edge": i, **asdict(edge)} for i, edge in enumerate(edges)],
@@ -135,7 +137,7 @@ def edge_pairs(con: duckdb.DuckDBPyConnection, edges: Sequence[Edge]) -> pl.Data
     if without:
         more = len(without) - _MOST_NAMED
         told = "; ".join(without[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        raise SvtError(
+        raise ConfigError(
             f"no traced pair of the downstream head, at these roles, is in the store for: {told}. "
             "Choose edges of the graph (svt-sql RUN shown_edges), or trace from roots that reach "
             "these heads"
@@ -148,13 +150,13 @@ def pair_slices(
 ) -> NDArray[np.bool_]:
     """[n, r] which slices are in the signal of each pair (step 5), in the order given.
 
-    SvtError when the store lacks the slices of a pair.
+    ConfigError when the store lacks the slices of a pair.
     """
     ((r,),) = con.execute("SELECT d_head FROM store.dump").fetchall()
     given = pl.DataFrame({"pair_id": pair_ids}, schema={"pair_id": pl.Int64})
     slices = _select(con, "pair_slices", pairs_given=given.with_row_index("place"))
     if slices.height != len(pair_ids) * r:
-        raise SvtError(
+        raise ConfigError(
             f"the store holds {slices.height} slices of the {len(pair_ids)} pairs to be changed, "
             f"not {r} each; trace again over this store"
         )
@@ -208,28 +210,28 @@ def _edge(row: Row) -> Edge | None:
     layer, head = _count(row, "layer"), _count(row, "head")
     up_layer, up_head = _count(row, "up_layer"), _count(row, "up_head")
     if up_layer >= layer:
-        raise SvtError(
+        raise DataError(
             f"{row.where}: up_layer {up_layer} must lie below layer {layer}; head "
             f"{up_layer}.{up_head} cannot write for head {layer}.{head}"
         )
     roles = {name: _role(row, name) for name in ("dest_role", "src_role")}
     own, role = f"{side}_role", _role(row, "role")
     if role is not None and roles[own] not in (None, role):
-        raise SvtError(f"{row.where}: role {role} and {own} {roles[own]} differ; give one of them")
+        raise DataError(f"{row.where}: role {role} and {own} {roles[own]} differ; give one of them")
     roles[own] = role if role is not None else roles[own]
     return Edge(layer, head, side, up_layer, up_head, **roles)
 
 
 def _side(row: Row, value: Any) -> Side:
     if value not in SIDES:
-        raise SvtError(f"{row.where}: side must be dest or src, not {_shown(value)}")
+        raise DataError(f"{row.where}: side must be dest or src, not {_shown(value)}")
     return cast(Side, value)
 
 
 def _set(row: Row) -> str:
     name = row.values["set"]
     if not isinstance(name, str) or not name:
-        raise SvtError(f"{row.where}: set must be a name, not {_shown(name)}")
+        raise DataError(f"{row.where}: set must be a name, not {_shown(name)}")
     return name
 
 
@@ -239,13 +241,13 @@ def _count(row: Row, name: str) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise SvtError(f"{row.where}: {name} must be a count from 0, not {_shown(value)}")
+    raise DataError(f"{row.where}: {name} must be a count from 0, not {_shown(value)}")
 
 
 def _role(row: Row, name: str) -> str | None:
     value = row.values.get(name)
     if value is not None and not isinstance(value, str):
-        raise SvtError(f"{row.where}: {name} must be the name of a role, not {_shown(value)}")
+        raise DataError(f"{row.where}: {name} must be the name of a role, not {_shown(value)}")
     return value
 
 

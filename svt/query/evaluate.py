@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 
 from svt.config import Head
-from svt.errors import SvtError
+from svt.errors import ConfigError, DataError
 from svt.paths import conf_dir, sql_dir
 from svt.query.csv_rows import read_rows
 from svt.query.named import run
@@ -50,7 +50,7 @@ def known_references() -> tuple[str, ...]:
 def reference_file(reference: str, model_name: str) -> Path | None:
     """The file that `evaluate.reference` means for this model, None for no evaluation.
 
-    SvtError when it is neither `auto`, `none`, a named reference nor an existing CSV file.
+    ConfigError when it is neither `auto`, `none`, a named reference nor an existing CSV file.
     """
     if reference == "none":
         return None
@@ -61,29 +61,29 @@ def reference_file(reference: str, model_name: str) -> Path | None:
         return _folder() / f"{reference}.csv"
     if Path(reference).is_file():
         return Path(reference)
-    raise SvtError(
+    raise ConfigError(
         f"evaluate.reference={reference}: no such reference or file; "
         f"known are auto, none, {', '.join(known_references())}, or give a CSV file"
     )
 
 
 def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
-    """The heads of a reference file (step 1); SvtError names the row that is wrong."""
+    """The heads of a reference file (step 1); ConfigError names the row that is wrong."""
     heads: dict[Head, ReferenceHead] = {}
     for number, values in read_rows(file, ("layer", "head")):
         if not (_small(values["layer"]) and _small(values["head"])):
-            raise SvtError(
+            raise DataError(
                 f"{file}, row {number}: layer and head must be counts from 0 to {_ABOVE_ALL - 1}, "
                 f"not {values['layer']},{values['head']}"
             )
         at = (int(values["layer"]), int(values["head"]))
         if at in heads:
-            raise SvtError(
+            raise DataError(
                 f"{file}, row {number}: head {at[0]}.{at[1]} stands in row {heads[at].row}"
             )
         heads[at] = ReferenceHead(*at, values.get("class") or None, number)
     if not heads:
-        raise SvtError(f"{file}: names no head; add a row for each, layer,head")
+        raise DataError(f"{file}: names no head; add a row for each, layer,head")
     return tuple(heads.values())
 
 
@@ -99,8 +99,8 @@ def evaluate(
 ) -> None:
     """Fills reference_heads and evaluation of `results` anew; without a file they stay empty.
 
-    `roots` are those of the trace, `edges` those that take part. SvtError when the reference names
-    a head that the model lacks, or no edge can be validated for want of interventions.
+    `roots` are those of the trace, `edges` those that take part. ConfigError when the reference
+    names a head that the model lacks, or no edge can be validated for want of interventions.
     """
     heads = load_reference(file) if file is not None else ()
     _check_shape(con, file, heads)
@@ -129,22 +129,22 @@ def evaluate(
 def _check_shape(
     con: duckdb.DuckDBPyConnection, file: Path | None, heads: Sequence[ReferenceHead]
 ) -> None:
-    """SvtError for a head that the model lacks; without a store its shape is not known."""
+    """ConfigError for a head that the model lacks; without a store its shape is not known."""
     for shape in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
         for head in heads:
             check_heads(f"{file}, row {head.row}", [(head.layer, head.head)], shape)
 
 
 def _validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """The rows of `validated_edges` that are; SvtError when there was nothing to validate by."""
+    """The rows of `validated_edges` that are; ConfigError when there was nothing to validate by."""
     found = run(con, "validated_edges")
     if found.is_empty():
-        raise SvtError(
+        raise ConfigError(
             "evaluate.edges=validated: the results hold no global ablation of an edge; add "
             "intervene to the stages (scopes with global, kinds with ablate)"
         )
     if found["random_low"].is_null().all():
-        raise SvtError(
+        raise ConfigError(
             f"evaluate.edges=validated: none of {found.height} changed edges has a random control "
             "to go beyond; intervene again with intervene.repeats of 1 or more, on prompts with "
             "answers"

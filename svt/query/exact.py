@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import duckdb
 import polars as pl
 
-from svt.errors import SvtError
+from svt.errors import QueryError
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _UNITS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any = None) -> pl.DataFrame:
-    """Return the rows; SvtError for what a frame does not hold (steps 1, 2, 4)."""
+    """Return the rows; QueryError for what a frame does not hold (steps 1, 2, 4)."""
     return interruptible(con, lambda: _frame_of(con, statement, values))
 
 
@@ -47,7 +47,7 @@ def interruptible(con: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
 
 
 def check_format(frame: pl.DataFrame, form: str) -> None:
-    """SvtError for a column that CSV or JSON cannot hold (step 1)."""
+    """QueryError for a column that CSV or JSON cannot hold (step 1)."""
     for name, kind in frame.schema.items():
         if form in ("csv", "json") and kind == pl.Binary:
             raise _refused(name, f"holds bytes, which {form} does not", "hex(column)")
@@ -60,7 +60,7 @@ def check_format(frame: pl.DataFrame, form: str) -> None:
 def _frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any) -> pl.DataFrame:
     relation = con.sql(statement, params=values or None)
     if relation is None:
-        raise SvtError("SQL: this text gives no rows; write a select")
+        raise QueryError("SQL: this text gives no rows; write a select")
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     for name, kind in zip(relation.columns, relation.types, strict=True):
         for part in _parts(kind):
@@ -71,7 +71,7 @@ def _frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any) -> pl
         relation = relation.limit(most + 1)
     frame = relation.pl()
     if frame.height > most:
-        raise SvtError(f"SQL: gives more than {most} rows; add a limit, or ask for less")
+        raise QueryError(f"SQL: gives more than {most} rows; add a limit, or ask for less")
     for name, told in types.items():
         _check_values(frame[name], told)
     return frame.with_columns(pl.selectors.categorical().cast(pl.String))
@@ -106,5 +106,5 @@ def _check_values(values: pl.Series, kind: str) -> None:
         )
 
 
-def _refused(name: str, what: str, cast: str) -> SvtError:
-    return SvtError(f"SQL: column {name} {what}; cast it, {cast.replace('column', name)}")
+def _refused(name: str, what: str, cast: str) -> QueryError:
+    return QueryError(f"SQL: column {name} {what}; cast it, {cast.replace('column', name)}")

@@ -30,11 +30,12 @@ import polars as pl
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import check_damage, files_of
 from svt.db.stores import Stores
-from svt.errors import SvtError
+from svt.errors import QueryError
 from svt.paths import sql_dir
 from svt.query.exact import frame_of
 from svt.query.param import Param, declared, read_value
 from svt.query.refusals import OPTIONAL, check_stored
+from svt.system.text import first_line
 
 SWEEP = "sweep"
 """What the names of queries over all jobs of a sweep begin with."""
@@ -67,14 +68,14 @@ def list_queries() -> tuple[Query, ...]:
 
 
 def load_query(name: str) -> Query:
-    """The query of that name; SvtError names the ones there are."""
+    """The query of that name; QueryError names the ones there are."""
     if name not in query_names():
-        raise SvtError(f"no query {name}; there are: {', '.join(query_names())}")
+        raise QueryError(f"no query {name}; there are: {', '.join(query_names())}")
     return parse_query(name, (_folder() / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def parse_query(name: str, text: str) -> Query:
-    """A query file's text as a Query; SvtError when its header does not hold what it must."""
+    """A query file's text as a Query; QueryError when its header does not hold what it must."""
     fields: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():
@@ -89,10 +90,10 @@ def parse_query(name: str, text: str) -> Query:
         field for field in ("purpose", "params", "grain", "columns") if not fields.get(field)
     ]
     if missing:
-        raise SvtError(f"query {name}: its header lacks {', '.join(missing)}")
+        raise QueryError(f"query {name}: its header lacks {', '.join(missing)}")
     needs = tuple(need.strip() for line in fields.get("needs", ()) for need in line.split(","))
     if unknown := set(needs) - set(OPTIONAL):
-        raise SvtError(f"query {name}: its header needs {', '.join(sorted(unknown))}")
+        raise QueryError(f"query {name}: its header needs {', '.join(sorted(unknown))}")
     lines = () if fields["params"] == ["none"] else fields["params"]
     return Query(
         name=name,
@@ -108,7 +109,7 @@ def parse_query(name: str, text: str) -> Query:
 def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFrame:
     """The rows of a named query; enumerations come as text.
 
-    `values` are its parameters, typed or as text. SvtError for an unknown query, an unknown or
+    `values` are its parameters, typed or as text. QueryError for an unknown query, an unknown or
     missing parameter, a value of another type, or results that the connection does not have; and
     on a sweep of several jobs, whose rows only the queries `sweep...` keep apart, which in turn ask
     nothing else.
@@ -116,12 +117,14 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     query = load_query(name)
     n_jobs = n_jobs_of(con)
     if n_jobs > 1 and not name.startswith(SWEEP):
-        raise SvtError(
+        raise QueryError(
             f"query {name}: this is a sweep of {n_jobs} jobs; give one job's folder, SWEEP/0, or "
             f"use one of the queries {', '.join(q for q in query_names() if q.startswith(SWEEP))}"
         )
     if n_jobs == 0 and name.startswith(SWEEP):
-        raise SvtError(f"query {name}: this is no sweep; name a sweep's folder, outputs/sweeps/...")
+        raise QueryError(
+            f"query {name}: this is no sweep; name a sweep's folder, outputs/sweeps/..."
+        )
     _check_other(con, query)
     bound = bind(con, query, values)
     for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
@@ -129,10 +132,10 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     try:
         return frame_of(con, query.text, bound)
     except duckdb.CatalogException as error:
-        raise SvtError(f"query {name}: {missing(con) or _first_line(error)}") from error
+        raise QueryError(f"query {name}: {missing(con) or first_line(error)}") from error
     except duckdb.Error as error:
         check_damage(error, files_of(con))
-        raise SvtError(f"query {name}: {_first_line(error)}") from error
+        raise QueryError(f"query {name}: {first_line(error)}") from error
 
 
 def missing(con: duckdb.DuckDBPyConnection) -> str:
@@ -175,21 +178,23 @@ def _needed_by(bound: Mapping[str, Any]) -> list[str]:
 
 
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:
-    """SvtError when the query asks a second target that is not there, or is a sweep."""
+    """QueryError when the query asks a second target that is not there, or is a sweep."""
     there = {name for name in catalogs(con) if name.startswith("other_")}
     wanted = {name for name in ("other_results", "other_store") if f"{name}." in query.text}
     if not wanted:
         return
     if not there:
-        raise SvtError(
+        raise QueryError(
             f"query {query.name}: it sets two targets side by side; name the second, "
             f"svt-sql RUN --other TARGET {query.name}"
         )
     for name in sorted(wanted - there):
         lacks = "results" if name == "other_results" else "a store"
-        raise SvtError(f"query {query.name}: the other target is without {lacks}; name a whole run")
+        raise QueryError(
+            f"query {query.name}: the other target is without {lacks}; name a whole run"
+        )
     if n_jobs_of(con, "other_results") > 1:
-        raise SvtError(
+        raise QueryError(
             f"query {query.name}: the other target is a sweep; give one job's folder, SWEEP/0"
         )
 
@@ -216,13 +221,13 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
     known = ", ".join(param.name for param in query.params) or "none"
     for name in values:
         if name not in {param.name for param in query.params}:
-            raise SvtError(f"query {query.name} has no parameter {name}; its parameters: {known}")
+            raise QueryError(f"query {query.name} has no parameter {name}; its parameters: {known}")
     bound = {}
     for param in query.params:
         if param.name in values:
             bound[param.name] = read_value(query.name, param, values[param.name])
         elif param.default is None:
-            raise SvtError(
+            raise QueryError(
                 f"query {query.name} needs {param.name} ({param.meaning}); its parameters: {known}"
             )
         else:
@@ -243,10 +248,6 @@ def _of_the_run(con: duckdb.DuckDBPyConnection, key: str, catalog: str) -> str |
         return None
     found = con.execute(f"SELECT DISTINCT config->>? FROM {catalog}.run", [f"$.{key}"]).fetchall()
     return found[0][0] if len(found) == 1 else None
-
-
-def _first_line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]
 
 
 def _folder() -> Path:

@@ -20,7 +20,7 @@ from typing import Any
 
 from svt.config import choices
 from svt.defaults import default
-from svt.errors import SvtError
+from svt.errors import QueryError
 
 _DECLARED = re.compile(
     r"^(?P<name>\w+) (?P<type>[A-Z]+(?:\[\])*)"
@@ -71,7 +71,7 @@ def declared(query: str, line: str) -> Param:
     """Step 1: the parameter that a line of a query's header declares."""
     match = _DECLARED.match(line)
     if match is None or match["type"] not in _READERS:
-        raise SvtError(
+        raise QueryError(
             f"query {query}: its header declares a parameter that cannot be read: {line}"
         )
     words = tuple(match["choices"].split(",")) if match["choices"] else ()
@@ -81,19 +81,19 @@ def declared(query: str, line: str) -> Param:
 
 
 def read_value(query: str, param: Param, value: Any) -> Any:
-    """Step 2: `value` as one of the parameter's type; SvtError when it is none."""
+    """Step 2: `value` as one of the parameter's type; QueryError when it is none."""
     told = f"query {query}: {param.name}={value}"
     if param.choices and value not in param.choices:
-        raise SvtError(f"{told} must be {_either(param.choices)} ({param.meaning})")
+        raise QueryError(f"{told} must be {_either(param.choices)} ({param.meaning})")
     if value is None or (value == "null" and param.default and param.fallback in (None, "null")):
         return None
     try:
         read = _READERS[param.type](value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise SvtError(f"{told} is not {_TYPES[param.type]} ({param.meaning})") from error
+        raise QueryError(f"{told} is not {_TYPES[param.type]} ({param.meaning})") from error
     if param.bounds and not param.bounds[0] <= read <= param.bounds[1]:
         low, high = param.bounds
-        raise SvtError(f"{told} must lie in [{low}, {high}] ({param.meaning})")
+        raise QueryError(f"{told} must lie in [{low}, {high}] ({param.meaning})")
     return read
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from svt.config import Head, TraceConfig
-from svt.errors import SvtError
+from svt.errors import ConfigError
 
 OPTIONAL = {
     "dump.all_slices": ("contributions through all slices", ", or take experiment=all_slices"),
@@ -17,41 +17,41 @@ OPTIONAL = {
 
 
 def check_heads(key: str, heads: Iterable[Head], shape: tuple[int, int]) -> None:
-    """SvtError for the first of `heads` that a model of `shape` (layers, heads) lacks.
+    """ConfigError for the first of `heads` that a model of `shape` (layers, heads) lacks.
 
     `key` says where it is named: a setting, or a file and its row.
     """
     n_layers, n_heads = shape
     for layer, head in heads:
         if not (0 <= layer < n_layers and 0 <= head < n_heads):
-            raise SvtError(
+            raise ConfigError(
                 f"{key}: there is no head {layer}.{head}; the model has layers 0 to {n_layers - 1} "
                 f"and heads 0 to {n_heads - 1}"
             )
 
 
 def check_role(key: str, role: str, roles: Iterable[str]) -> None:
-    """SvtError when no prompt has `role`; `roles` are those that the prompts have."""
+    """ConfigError when no prompt has `role`; `roles` are those that the prompts have."""
     known = sorted(roles)
     if not known:
-        raise SvtError(
+        raise ConfigError(
             f"{key}={role}: the prompts have no roles, so there is no token to start at; use a "
             'dataset with roles, or dump only: "stages=[dump]"'
         )
     if role not in known:
-        raise SvtError(f"{key}={role}: no such role; the prompts have {', '.join(known)}")
+        raise ConfigError(f"{key}={role}: no such role; the prompts have {', '.join(known)}")
 
 
 def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
-    """SvtError for a trace that needs more than a store of these `dump` settings holds."""
+    """ConfigError for a trace that needs more than a store of these `dump` settings holds."""
     components, min_weight = dump.get("components", ["head"]), dump.get("min_weight", 0.0)
     if trace.components == "head" and "head" not in components:
-        raise SvtError(
+        raise ConfigError(
             f"trace.components=head, but dump.components=[{','.join(components)}] stores no heads; "
             "dump again with head among dump.components"
         )
     if trace.firing_weight < min_weight:
-        raise SvtError(
+        raise ConfigError(
             f"trace.firing_weight={trace.firing_weight:g} lies below dump.min_weight="
             f"{min_weight:g}: weaker pairs are not in the store; raise trace.firing_weight, or "
             "dump again with a lower dump.min_weight"
@@ -63,10 +63,10 @@ def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
 
 
 def check_stored(what: str, setting: str, stored: bool) -> None:
-    """SvtError when `what` needs what `setting` of OPTIONAL stores, and it is not `stored`."""
+    """ConfigError when `what` needs what `setting` of OPTIONAL stores, and it is not `stored`."""
     if not stored:
         lacking, remedy = OPTIONAL[setting]
-        raise SvtError(
+        raise ConfigError(
             f"{what} needs {lacking}, which {setting}=false does not store; make a new run with "
             f"{setting}=true{remedy}"
         )

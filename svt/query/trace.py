@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 
 from svt.config import Head, TraceConfig
-from svt.errors import SvtError
+from svt.errors import ConfigError
 from svt.paths import sql_dir
 from svt.query.named import run
 from svt.query.refusals import check_heads, check_role, check_trace
@@ -40,7 +40,7 @@ class TraceResult:
 def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     """Fills trace_pairs, trace_edges, graph_edges and graph_firings of `results` from `store`.
 
-    SvtError when the store cannot answer, or when no root fires.
+    ConfigError when the store cannot answer, or when no root fires.
     """
     _check(con, config)
     roots = _auto_roots(con, config) if config.roots == "auto" else config.roots
@@ -54,7 +54,7 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     con.execute("DROP TABLE traced")
     silent = [root for root in roots if root not in fired]
     if not fired:
-        raise SvtError(
+        raise ConfigError(
             f"no root fires: {_heads(silent)} never attends from {config.root_dest} to "
             f"{config.root_src} with weight {config.firing_weight:g} or more; give other "
             "trace.roots or a lower trace.firing_weight (svt-sql STORE firings shows where heads "
@@ -87,7 +87,7 @@ def _settings(config: TraceConfig, roots: tuple[Head, ...]) -> dict[str, Any]:
 
 
 def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
-    """SvtError for what the store cannot answer."""
+    """ConfigError for what the store cannot answer."""
     ((dump, n_layers, n_heads),) = con.execute(
         "SELECT config->>'$.dump', n_layers, n_heads FROM store.dump"
     ).fetchall()
@@ -102,7 +102,7 @@ def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
 
 def _auto_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[Head, ...]:
     if not con.execute("SELECT 1 FROM store.head_effects LIMIT 1").fetchall():
-        raise SvtError(
+        raise ConfigError(
             "trace.roots=auto needs prompts with answers, and the store has no head effects; "
             'give the roots, for example "trace.roots=[[9,6],[10,0]]"'
         )
@@ -113,7 +113,7 @@ def _auto_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[He
         root_dest=config.root_dest,
     )
     if found.is_empty():
-        raise SvtError(
+        raise ConfigError(
             "trace.roots=auto finds none: no head with a positive effect on the answer fires at "
             f"{config.root_dest} with weight {config.firing_weight:g} or more in half of the "
             "prompts; give trace.roots or a lower trace.firing_weight"

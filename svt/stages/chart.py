@@ -7,6 +7,7 @@
 """
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +28,9 @@ from svt.report.imported import report_of_import
 from svt.report.page import write_report
 from svt.report.run import report_of
 from svt.store.results import NAME
-from svt.system.progress import Progress, say
+from svt.system.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 CHARTS, REPORT = "charts", "report.html"
 
@@ -68,7 +71,7 @@ def _without_store(names: Sequence[str], filled: Collection[str]) -> tuple[str, 
     """The figures of an imported circuit that can be drawn."""
     lacking = [name for name in names if not set(FIGURES[name].needs) <= set(filled)]
     for name in lacking:
-        say(f"figure {name} is left out: an imported circuit does not hold what it shows")
+        logger.info(f"figure {name} is left out: an imported circuit does not hold what it shows")
     return tuple(name for name in names if name not in lacking)
 
 

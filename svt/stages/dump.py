@@ -8,6 +8,7 @@
 """
 
 import json
+import logging
 import resource
 import sys
 import time
@@ -27,7 +28,9 @@ from svt.dataset.rows import prompt_rows
 from svt.db.identity import SCHEMA_VERSION, Identity
 from svt.errors import SvtError
 from svt.store.writer import StoreWriter, left_whole, writing
-from svt.system.progress import Progress, say
+from svt.system.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from svt.compute.decompose import HeadSVD
@@ -51,14 +54,14 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     from svt.dataset import check_fits
 
     if left_whole(path, identity.key):
-        say(f"{path.name} was whole but for its name when a run was stopped")
+        logger.info(f"{path.name} was whole but for its name when a run was stopped")
         return
     seconds = Seconds()
     with seconds.of("load"):
         model = load_model(config.model)  # 1
     check_fits(dataset.prompts, model.n_ctx, model.d_vocab)
     check_pair_ids(model, dataset.prompts)
-    say(
+    logger.info(
         f"{config.model.name}: {model.n_layers} layers, {model.n_heads} heads, "
         f"width {model.d_model}, on {model.device}"
     )
@@ -113,7 +116,9 @@ def _append_batches(
     sizes = [len(batch) for batch in batches]
     done = sum(sizes) - sum(sizes[number] for number in left)
     if done:
-        say(f"{done} of {sum(sizes)} prompts are there from a run that was stopped; going on")
+        logger.info(
+            f"{done} of {sum(sizes)} prompts are there from a run that was stopped; going on"
+        )
     only_correct = config.dataset.only_correct
     computed = dump_batches(
         model, svd, [batches[number] for number in left], config.dump, only_correct

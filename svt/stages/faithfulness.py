@@ -7,6 +7,7 @@
 3. Of each, all other heads are ablated at all tokens (compute/ablate.py), and of the empty set all.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ from svt.dataset import Prompt
 from svt.db.connect import lending
 from svt.paths import sql_dir
 from svt.stages.reference import all_heads, answerable
-from svt.system.progress import Progress, say
+from svt.system.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from svt.compute.model import Model
@@ -52,7 +55,7 @@ def measure_faithfulness(
     if settings.faithfulness == "none":
         return
     if not asked:
-        say("faithfulness: left out, as no prompt has an answer and a distractor")
+        logger.info("faithfulness: left out, as no prompt has an answer and a distractor")
         return
     every, nothing = frozenset(all_heads(model)), frozenset[Head]()
     traced = _traced(con, config.trace.count)
@@ -86,7 +89,7 @@ def _traced(con: duckdb.DuckDBPyConnection, count: str) -> list[Circuit]:
     text = (sql_dir() / "intervene" / "circuits.sql").read_text(encoding="utf-8")
     found = con.execute(text, {"count": count}).fetchall()
     if len(found) > MOST:
-        say(f"faithfulness: measured at {MOST} of {len(found)} thresholds, evenly chosen")
+        logger.info(f"faithfulness: measured at {MOST} of {len(found)} thresholds, evenly chosen")
     chosen = np.linspace(0, len(found) - 1, min(MOST, len(found))).round().astype(int)
     return [
         Circuit(min_count, "traced", None, frozenset((layer, head) for layer, head in heads))

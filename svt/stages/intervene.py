@@ -10,6 +10,7 @@
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -33,8 +34,10 @@ from svt.paths import sql_dir
 from svt.query.edges import Edge, choose_edges, choose_sets, edge_pairs, pair_slices
 from svt.store.results import NAME
 from svt.store.resumable import keeping, remove
-from svt.system.progress import Progress, say
+from svt.system.progress import Progress
 from svt.words import Kind, Scope
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from svt.compute.decompose import HeadSVD
@@ -144,7 +147,9 @@ def intervening(
         path = folder / FINISHED
         with keeping(path, _asked_for(con, settings, plan), "intervention_effects") as units:
             if units.done:
-                say(f"interventions: {len(units.done)} of {len(work)} parts are there already")
+                logger.info(
+                    f"interventions: {len(units.done)} of {len(work)} parts are there already"
+                )
             left = [unit for unit in work if unit.number not in units.done]
             svd = decompose_model(model)
             n_runs = sum(unit.n_runs for unit in left) * len(plan.variants)

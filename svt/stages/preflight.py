@@ -12,7 +12,7 @@ from svt.config import Config, to_mapping
 from svt.dataset import Dataset, role_labels
 from svt.db.stores import Stores
 from svt.db.target import open_target
-from svt.errors import SvtError
+from svt.errors import ConfigError
 from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
@@ -43,7 +43,7 @@ def check_requests(config: Config, folder: Path) -> None:
         _check_validated(config)
     elif not set(config.stages) <= {"dump", "reference"}:
         if not (folder / NAME).is_file():
-            raise SvtError(
+            raise ConfigError(
                 f"stages={list(config.stages)}: {folder} has no results to work on; add trace to "
                 "the stages, or name a finished run with run.path=DIR (alone, not in a sweep)"
             )
@@ -51,7 +51,7 @@ def check_requests(config: Config, folder: Path) -> None:
 
 
 def _check_all_slices(config: Config) -> None:
-    """SvtError for a figure that is named and needs what the store will not hold."""
+    """ConfigError for a figure that is named and needs what the store will not hold."""
     figures = config.chart.figures
     if config.dump.all_slices or isinstance(figures, str) or not _DRAWING & set(config.stages):
         return
@@ -66,7 +66,7 @@ def _check_validated(config: Config) -> None:
         and "evaluate" in config.stages
         and "intervene" not in config.stages
     ):
-        raise SvtError(
+        raise ConfigError(
             "evaluate.edges=validated: a new trace has no interventions to validate its edges by; "
             "add intervene to the stages, or take evaluate.edges=all"
         )
@@ -81,7 +81,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     if "reference" in config.stages:
         check_answers(dataset.prompts)
     if config.dataset.only_correct and not any(prompt.answer for prompt in dataset.prompts):
-        raise SvtError(
+        raise ConfigError(
             "dataset.only_correct=true: the prompts have no answers, so none is right or wrong; "
             "leave it out, or give a dataset with answers"
         )
@@ -91,7 +91,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     if config.trace.roots != "auto":
         check_heads("trace.roots", config.trace.roots, shape(model))
     elif not answerable(dataset.prompts):
-        raise SvtError(
+        raise ConfigError(
             "trace.roots=auto needs prompts with an answer and a distractor; "
             'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
         )
@@ -113,17 +113,17 @@ def check_stores(config: Config, stores: Stores, inputs: Inputs) -> None:
     if config.chart.heads is not None:
         check_heads("chart.heads", config.chart.heads, stores.shape)
     if {"intervene", "reference"} & set(config.stages) and stores.identity != inputs.identity.key:
-        raise SvtError(
+        raise ConfigError(
             f"{stores}: the model's files or the prompts have changed since it was made, so they "
             "cannot be run again; start a new run without run.path"
         )
 
 
 def _check_imported(config: Config) -> None:
-    """SvtError for a stage that needs a store, which an imported circuit has not."""
+    """ConfigError for a stage that needs a store, which an imported circuit has not."""
     cannot = [stage for stage in config.stages if stage not in ("evaluate", "chart", "report")]
     if cannot:
-        raise SvtError(
+        raise ConfigError(
             f"stages={list(config.stages)}: {config.run.path} is an imported circuit without a "
             f"store, so there is no {' and no '.join(cannot)}; it has evaluate, chart and report"
         )

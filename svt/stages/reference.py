@@ -12,6 +12,7 @@ No trace has a part in this. A head that others stand in for changes little when
 
 import csv
 import io
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,9 @@ from svt.config import Config, Head
 from svt.dataset import Prompt, check_fits
 from svt.errors import SvtError
 from svt.system.atomic import write_atomically
-from svt.system.progress import Progress, say
+from svt.system.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from svt.compute.ablate import Ablation
@@ -100,7 +103,7 @@ def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], fo
         )
     path = folder / REFERENCE
     write_atomically(path, _table([*remarks, f"kept: {rule}"], [rows[i] for i in chosen]))  # 3
-    say(f"reference: {len(chosen)} of {len(heads)} heads matter; evaluate.reference={path}")
+    logger.info(f"reference: {len(chosen)} of {len(heads)} heads matter; evaluate.reference={path}")
     return path
 
 

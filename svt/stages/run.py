@@ -12,6 +12,7 @@
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -37,7 +38,8 @@ from svt.stages.preflight import check_inputs, check_requests, check_stores
 from svt.stages.reference import make_reference
 from svt.store.find import existing, find_or_make, store_path
 from svt.store.results import NAME, has_interventions, load_stores, writing_results
-from svt.system.progress import say
+
+logger = logging.getLogger(__name__)
 
 
 def run_stages(config: Config, folder: Path) -> Stores | None:
@@ -80,7 +82,7 @@ def open_stores(config: Config) -> Stores | None:
     stores = Stores.expand(config.store.path)
     if stores is not None:
         for note in stores.notes:
-            say(note)
+            logger.info(note)
     return stores
 
 
@@ -92,13 +94,13 @@ def find_store(config: Config, inputs: Inputs) -> Stores:
             raise SvtError(f"there is no store {path} yet; add dump to the stages")
         return Stores.of(path)
     for note in inputs.dataset.notes:
-        say(note)
+        logger.info(note)
 
     local = replace(config, model=inputs.model_config)
     if find_or_make(
         path, inputs.identity, lambda path: dump(local, inputs.dataset, inputs.identity, path)
     ):
-        say(f"store {path} is there already; nothing to dump")
+        logger.info(f"store {path} is there already; nothing to dump")
     return Stores.of(path)
 
 
@@ -137,7 +139,7 @@ class Work:
     def _write(self, stages: Collection[str], changed: Finished | None) -> None:
         config, seconds, keep = self.config, self.seconds, "trace" not in stages
         if not keep and has_interventions(self.folder):
-            say("a new trace takes the place of the earlier one and of its interventions")
+            logger.info("a new trace takes the place of the earlier one and of its interventions")
         with writing_results(self.folder, self.stores, keep) as con:
             if keep:
                 ((roots, warnings),) = con.execute(
@@ -150,7 +152,7 @@ class Work:
                     traced = trace(con, config.trace)
                 roots, warnings = traced.roots, traced.warnings
                 for warning in warnings:
-                    say(f"warning: {warning}")
+                    logger.warning(f"warning: {warning}")
             if changed is not None:
                 changed.fill_tables(con, config.intervene.strength)
                 earlier = [warning for warning in warnings if not warning.startswith(NOT_CHANGED)]
@@ -194,4 +196,4 @@ def remove_pictures(folder: Path) -> None:
     if (folder / CHARTS).exists() or (folder / REPORT).exists():
         shutil.rmtree(folder / CHARTS, ignore_errors=True)
         (folder / REPORT).unlink(missing_ok=True)
-        say("the earlier results' charts and report were removed")
+        logger.info("the earlier results' charts and report were removed")

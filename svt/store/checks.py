@@ -3,14 +3,14 @@
 import duckdb
 
 from svt.db.connect import load_macros, using
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.paths import sql_dir
 
 _ROWS_SHOWN = 3
 
 
 def run_checks(con: duckdb.DuckDBPyConnection) -> None:
-    """Runs every check on the catalog `store`; SvtError names the first that fails and its rows."""
+    """Run every check on the catalog `store`; StoreError names the first that fails, and rows."""
     with using(con, "store"):
         load_macros(con)
         for file in sorted((sql_dir() / "checks").glob("*.sql")):
@@ -22,7 +22,7 @@ def run_checks(con: duckdb.DuckDBPyConnection) -> None:
                     ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True))
                     for row in rows
                 )
-                raise SvtError(
+                raise StoreError(
                     f"the store is not sound: check {file.stem} found {shown}; "
                     "this is a fault of svt, so please report it with the command that was run"
                 )

@@ -25,10 +25,11 @@ from svt.db.damage import check_damage
 from svt.db.parquet import COUNTS
 from svt.db.stores import Stores
 from svt.db.target import files_of
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.store.export_readme import readme
 from svt.store.writer import DISK_ERRORS
 from svt.system.progress import Progress
+from svt.system.text import first_line
 
 LISTS = ("pair_slices", "pair_upstream")
 BY_LAYER = ("coordinates", "pairs", "sides", *LISTS)
@@ -39,7 +40,7 @@ _LIST_ROWS = 200_000  # of a table of lists
 
 
 def export(target: Path, folder: Path) -> None:
-    """Writes the tables of `target` below `folder`; SvtError when that cannot be done."""
+    """Writes the tables of `target` below `folder`; StoreError when that cannot be done."""
     stores, results = files_of(target)
     with _aside(folder) as temporary:
         try:
@@ -111,7 +112,7 @@ def _aside(folder: Path) -> Iterator[Path]:
     """Step 3: a folder beside `folder`, renamed to it when the block ends well, else removed."""
     folder = folder.resolve()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise SvtError(f"{folder} is there already; name a new or an empty folder")
+        raise StoreError(f"{folder} is there already; name a new or an empty folder")
     temporary = folder.with_name(f".{folder.name}.tmp")
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
@@ -122,10 +123,10 @@ def _aside(folder: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(folder)
     except Timeout as error:
-        raise SvtError(f"another process is writing {folder}; wait for it") from error
+        raise StoreError(f"another process is writing {folder}; wait for it") from error
     except DISK_ERRORS as error:
-        raise SvtError(
-            f"could not write {folder}: {str(error).splitlines()[0]}; nothing was left there"
+        raise StoreError(
+            f"could not write {folder}: {first_line(error)}; nothing was left there"
         ) from error
     finally:
         if lock.is_locked:

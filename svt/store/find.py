@@ -6,6 +6,7 @@
    waits at the lock and then finds the first one's work.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from filelock import FileLock, Timeout
 from svt.config import Config
 from svt.db.identity import Identity
 from svt.db.stores import Stores
-from svt.errors import SvtError
-from svt.system.progress import say
+from svt.errors import StoreError
+
+logger = logging.getLogger(__name__)
 
 
 def store_path(config: Config, identity: Identity) -> Path:
@@ -26,12 +28,12 @@ def store_path(config: Config, identity: Identity) -> Path:
 
 
 def existing(path: Path, identity: Identity) -> bool:
-    """Whether `path` holds the store of this identity; SvtError when it holds another one."""
+    """Whether `path` holds the store of this identity; StoreError when it holds another one."""
     if not path.exists():
         return False
     held = Stores.of(path).identity
     if held != identity.key:
-        raise SvtError(
+        raise StoreError(
             f"store {path} holds something else than what is asked for "
             f"({held[:16]}, wanted {identity.key[:16]}): other weights, prompts or dump settings; "
             "leave store.path out to use or make the right one"
@@ -49,10 +51,10 @@ def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"another process is writing {path}; waiting for it")
+            logger.info(f"another process is writing {path}; waiting for it")
             lock.acquire()
     except OSError as error:
-        raise SvtError(
+        raise StoreError(
             f"store.dir: cannot write in {path.parent} ({error.strerror}); choose another store.dir"
         ) from error
     try:  # 3

@@ -19,9 +19,10 @@ from svt.db.catalog import create_tables
 from svt.db.connect import connect
 from svt.db.files import database, shut, unreadable
 from svt.db.stores import Stores, read_json
-from svt.errors import SvtError
+from svt.errors import StoreError, SvtError
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside
+from svt.system.text import first_line
 
 NAME = "results.duckdb"
 
@@ -49,8 +50,8 @@ def writing_results(
             finally:
                 con.close()
     except DISK_ERRORS as error:
-        raise SvtError(
-            f"could not write {path}: {str(error).splitlines()[0]}; what stood there still does"
+        raise StoreError(
+            f"could not write {path}: {first_line(error)}; what stood there still does"
         ) from error
 
 
@@ -58,13 +59,13 @@ def load_config(folder: Path) -> dict[str, Any]:
     """The configuration that a run folder's results were made with, as plain values."""
     config = read_json(_run_row(folder)["config"], f"{folder / NAME}: run.config")
     if not isinstance(config, dict):
-        raise SvtError(f"{folder / NAME}: run.config is no configuration; run anew")
+        raise StoreError(f"{folder / NAME}: run.config is no configuration; run anew")
     return config
 
 
 @contextmanager
 def reading_results(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection whose bare names are the tables of a results file; SvtError for any other."""
+    """A connection whose bare names are the tables of a results file; StoreError for any other."""
     with database() as con:
         attach_file(con, "results", path)
         con.execute("SET search_path = 'results'")
@@ -76,7 +77,7 @@ def reading_results(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def check_tables(folder: Path) -> None:
-    """SvtError when a run's results lack a table or a column that this svt knows."""
+    """StoreError when a run's results lack a table or a column that this svt knows."""
     path = folder / NAME
     with database() as con:
         con.execute("ATTACH ':memory:' AS results")
@@ -91,7 +92,7 @@ def check_tables(folder: Path) -> None:
         if (table, column) not in there
     )
     if lacking:
-        raise SvtError(
+        raise StoreError(
             f"{path} was written by an earlier svt: it has no {', '.join(lacking)}; "
             "add trace to the stages to make it anew"
         )
@@ -110,28 +111,28 @@ def has_interventions(folder: Path) -> bool:
 
 
 def load_stores(folder: Path) -> Stores:
-    """The stores that a run folder's results name; SvtError when one is gone or another.
+    """The stores that a run folder's results name; StoreError when one is gone or another.
 
     An imported circuit has none.
     """
     row = _run_row(folder)
     stores = Stores.from_text(row["store_path"])
     for path in stores.missing:
-        raise SvtError(f"{folder}: its store {path} is gone; make the run anew without run.path")
+        raise StoreError(f"{folder}: its store {path} is gone; make the run anew without run.path")
     if stores.paths and stores.identity != row["store_identity"]:
-        raise SvtError(f"{folder}: {stores} is not what it was made from any more; run anew")
+        raise StoreError(f"{folder}: {stores} is not what it was made from any more; run anew")
     return stores
 
 
 def _run_row(folder: Path) -> dict[str, Any]:
     path = folder / NAME
     if not path.is_file():
-        raise SvtError(f"run.path={folder}: no {NAME} there; name the folder of a finished run")
+        raise StoreError(f"run.path={folder}: no {NAME} there; name the folder of a finished run")
     with reading_results(path) as con:
         rows = con.sql("FROM run").pl().to_dicts()
     if len(rows) != 1:
-        raise SvtError(f"{path} holds no finished run; run anew")
+        raise StoreError(f"{path} holds no finished run; run anew")
     lacking = {"config", "store_path", "store_identity"} - rows[0].keys()
     if lacking:
-        raise SvtError(f"{path}: its table run has no {', '.join(sorted(lacking))}; run anew")
+        raise StoreError(f"{path}: its table run has no {', '.join(sorted(lacking))}; run anew")
     return rows[0]

@@ -15,9 +15,10 @@ import duckdb
 
 from svt.db.connect import lending
 from svt.db.files import database
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.paths import sql_dir
 from svt.store.writer import DISK_ERRORS, MEMORY, arrow_table
+from svt.system.text import first_line
 
 
 class Units:
@@ -54,8 +55,8 @@ def keeping(path: Path, asked_for: str, table: str) -> Iterator[Units]:
         finally:
             con.close()
     except DISK_ERRORS as error:
-        raise SvtError(
-            f"could not write {path}: {str(error).splitlines()[0]}; what was finished is kept, "
+        raise StoreError(
+            f"could not write {path}: {first_line(error)}; what was finished is kept, "
             "the same command goes on from there"
         ) from error
 

@@ -25,8 +25,9 @@ import pyarrow as pa
 
 from svt.db.catalog import create_tables, lending, quoted
 from svt.db.files import check_name, database
-from svt.errors import SvtError
+from svt.errors import StoreError, SvtError
 from svt.store.checks import run_checks
+from svt.system.text import first_line
 from svt.words import COMPONENTS, SIDES
 
 Columns = Mapping[str, Any]
@@ -238,15 +239,15 @@ def _check(con: duckdb.DuckDBPyConnection, store: StoreWriter) -> None:
         raise
     except duckdb.Error as error:
         store.finished.clear()
-        raise SvtError(
-            f"what was written is damaged ({str(error).splitlines()[0]}) and was thrown away; "
+        raise StoreError(
+            f"what was written is damaged ({first_line(error)}) and was thrown away; "
             "repeat the command"
         ) from error
 
 
-def _disk_error(path: Path, error: Exception) -> SvtError:
-    return SvtError(
-        f"could not write the store {path}: {str(error).splitlines()[0]}; what was finished is "
+def _disk_error(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"could not write the store {path}: {first_line(error)}; what was finished is "
         "kept. Free some space and repeat the command, or choose another store.dir"
     )
 

@@ -1,23 +1,13 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere; everything goes to stderr."""
+"""Progress of long work: a bar on a terminal, elsewhere lines that are logged."""
 
+import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from typing import TypeVar
 
 from tqdm import tqdm
 
-from svt.system.text import visible
-
-T = TypeVar("T")
+logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 10.0
-
-
-def say(line: str) -> None:
-    """Write one line for the person who waits; nobody may be there to read it."""
-    with suppress(OSError):
-        print(visible(line), file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -45,7 +35,7 @@ class Progress:
             self._last = now
             rate = (self._done - self._before) / (now - self._start)
             left = (self._total - self._done) / rate
-            say(
+            logger.info(
                 f"{self._what}: {self._done} of {self._total} {self._unit}, "
                 f"{rate:.1f} a second, {left:.0f} s left"
             )
@@ -53,9 +43,3 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-
-
-def counted(items: Iterable[T], progress: Progress, size: int = 1) -> Iterator[T]:
-    for item in items:
-        yield item
-        progress.advance(size)

@@ -22,6 +22,12 @@ def visible(text: str) -> str:
     return _ACTS.sub(_picture, text)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def drawable(value: Any) -> Any:
     """Return the value with every text in it as XML may hold it (steps 1 and 3)."""
     if isinstance(value, str):

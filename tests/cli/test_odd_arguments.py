@@ -7,7 +7,6 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from svt.cli import main as cli
-from svt.cli import sweep
 
 
 @pytest.mark.parametrize(
@@ -37,13 +36,10 @@ def test_one_line_and_nothing_left(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["svt", *args])
-    monkeypatch.setattr(sweep, "folder", None)
     (tmp_path / "mine.tmp").write_text("mine")
-    cli.failures.clear()
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as stop:
         cli.main()
-    cli.failures.clear()
     err = capfd.readouterr().err
     assert stop.value.code == 1
     assert err.startswith("svt: ") and err.count("\n") == 1

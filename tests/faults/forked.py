@@ -11,7 +11,6 @@ import os
 import pkgutil
 import resource
 import signal
-import sys
 import time
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -125,4 +124,3 @@ def _child(cwd: str, config: DictConfig, log: str, limits: Limits, go: Event) ->
     Path(HydraConfig.get().runtime.output_dir).mkdir(parents=True, exist_ok=True)
     go.set()
     cli.task(config)
-    sys.exit(bool(cli.failures))

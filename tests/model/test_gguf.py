@@ -1,6 +1,7 @@
 """GGUF files: converted once, the same model afterwards, and what is said when that cannot be."""
 
 import json
+import logging
 import multiprocessing
 import sys
 from collections.abc import Iterator
@@ -61,18 +62,20 @@ def test_the_tokenizer_comes_out_of_the_file(tmp_path: Path) -> None:
 
 
 def test_a_second_look_reads_only_the_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tiny_gguf(tmp_path / "tiny.gguf")
+    caplog.set_level(logging.INFO, "svt")
     folder = converted(file)
-    assert capsys.readouterr().err.splitlines() == [
+    assert caplog.messages == [
         "tiny.gguf: converting it to float32 safetensors, once",
         f"tiny.gguf: converted, in {folder}",
     ]
+    caplog.clear()
     monkeypatch.setattr(gguf_file, "_convert", None)
     assert converted(file) == folder
     assert converted(file.rename(tmp_path / "moved.gguf")) == folder
-    assert capsys.readouterr().err == ""
+    assert not caplog.messages
     monkeypatch.setattr(gguf_file, "CONVERSION", 99)
     with pytest.raises(TypeError):
         converted(tmp_path / "moved.gguf")

@@ -1,5 +1,6 @@
 """What a circuit keeps when all else is ablated, where the circuit is known, and on small rows."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,9 +122,10 @@ def test_none_measures_nothing_and_a_second_run_replaces_it(tmp_path: Path) -> N
 
 
 def test_of_very_many_thresholds_an_even_choice_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Best counts 1 to 8 and the root alone from 9 on; of these nine 1, 3, 5, 7 and 9."""
+    caplog.set_level(logging.INFO, "svt")
     monkeypatch.setattr(faithfulness, "MOST", 5)
     model, prompts = loaded(tiny_gpt2(tmp_path)), prompts_of(1, 4, (5, 5))
     ups = [(layer, head) for layer in range(2) for head in range(4)]
@@ -131,4 +133,4 @@ def test_of_very_many_thresholds_an_even_choice_is_measured(
     measure_faithfulness(con, config_of("intervene.repeats=0"), model, prompts)
     found = con.execute("SELECT min_count FROM results.faithfulness ORDER BY 1").fetchall()
     assert [n for (n,) in found] == [1, 3, 5, 7, 9]
-    assert "5 of 9 thresholds" in capsys.readouterr().err
+    assert "5 of 9 thresholds" in caplog.text
