@@ -33,7 +33,6 @@ from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.system.atomic import write_atomically
 
-REPEATS = 3
 _OUT = Path("outputs") / "bench.json"
 
 
@@ -41,14 +40,16 @@ def main(argv: list[str] | None = None) -> None:
     """Measure, print the table, write outputs/bench.json."""
     parser = argparse.ArgumentParser(prog="python -m svt.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {' '.join(PARTS)}; without any, all of them")
-    parts = parser.parse_args(argv).parts or list(PARTS)
+    parser.add_argument("--repeats", type=int, default=3, help="of what is timed (default: 3)")
+    args = parser.parse_args(argv)
+    parts = args.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     show_messages()
     rows: list[Row] = []
     for part in parts:
         with tempfile.TemporaryDirectory() as folder:
-            rows += PARTS[part](Path(folder), REPEATS)
+            rows += PARTS[part](Path(folder), args.repeats)
     content = {"machine": machine(), "rows": [row.plain() for row in rows]}
     write_atomically(_OUT, json.dumps(content, indent=1).encode())
     print(table(rows))
