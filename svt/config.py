@@ -270,6 +270,7 @@ class ReferenceConfig:
 @dataclass(frozen=True, config=_CLOSED)
 class ChartConfig:
     figures: Annotated[Literal["default", "all"] | tuple[Text, ...], _filled]
+    edges: Literal["coverage", "effect"] | None
     format: tuple[Literal["json", "html", "svg", "png"], ...]
     heads: Annotated[tuple[Head, ...] | None, _filled]
     dest_role: Text | None

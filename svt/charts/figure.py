@@ -46,6 +46,18 @@ class Context:
             return self.trace.min_count
         return max(1, ceil(self.trace.min_share * self.n_prompts - 1e-9))
 
+    @property
+    def min_share(self) -> float:
+        """The share of the prompts from which edges are shown; a count of prompts is one."""
+        if self.trace.count == "prompts":
+            return min(self.min_count / max(self.n_prompts, 1), 1.0)
+        return self.trace.min_share
+
+    @property
+    def by_effect(self) -> bool:
+        """Whether graphs draw their edges by effect: chart.edges, or what the trace went by."""
+        return (self.chart.edges or self.trace.rule) == "effect"
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -1,12 +1,12 @@
-"""The traced graph: heads by layer and token role, edges by side, width by contribution.
+"""The traced graph: heads by layer and token role, edges by side, width by strength.
 
 1. Nodes. A node is a head at a token role: the token that it writes to. The upstream end of an edge
    is its head at the edge's role, the downstream end its head at the role that the edge's firings
    mostly attend from. Tokens without a role share a column; an edge whose side is not told, as
    imported ones may be, is grey.
 2. At the start the edges from the threshold on are shown. If they need more than `MAX_NODES` nodes
-   or are more than `MAX_EDGES`, only the strongest stay: the longest run of them, in descending
-   order of count and then of total contribution, by size, that fits.
+   or are more than `MAX_EDGES`, only the strongest stay: the longest run of them that fits, in
+   descending order of what svt/charts/graph_strength.py measures, a count or an effect.
 3. In a page a slider moves the threshold. Weaker edges come forth as far as they, with the others,
    are no more than `MAX_EDGES` and their nodes find room; a node goes with its last edge, but roots
    stay.
@@ -21,9 +21,9 @@ from typing import Any
 import polars as pl
 
 from svt.charts.graph_marks import draw_graph
+from svt.charts.graph_strength import DECIMALS, ByCount, ByEffect, Measure, edge_of, with_counts
 from svt.charts.layout import Edge, Node, lay_out
-from svt.charts.style import Chart, counted, message, plural, title
-from svt.words import NO_ROLE
+from svt.charts.style import Chart, message, plural, title
 
 Head = tuple[int, int]
 Row = dict[str, Any]
@@ -39,22 +39,27 @@ def graph(
     *,
     root_dest: str = "end",
     count: str = "prompts",
-    min_count: int = 1,
+    min_count: float = 1,
+    by_effect: bool = False,
     heading: str = HEADING,
     left_out: str = "",
+    rule: str = "",
 ) -> Chart:
     """The graph from a threshold on.
 
-    edges: rows of the query `graph_links`, unfiltered;
+    edges: rows of the query `graph_links`, unfiltered; by_effect: of `with_effects`;
     nodes: of `graph_nodes`, likewise, or of `known_heads`: layer head is_root in_reference class,
     n_prompts where it is known, and `does` (with_roles);
     count: prompts, firings or visits, the column that `min_count` is held against;
-    left_out: what the rows lack, a sentence for below the title.
+    by_effect: `min_count` is held against `strength` instead, an effect on the attention weight;
+    left_out, rule: what the rows lack, and how they were traced; sentences for below the title.
     """
     heads = {(row["layer"], row["head"]): row for row in nodes.to_dicts()}
     roots = [Node(*head, root_dest) for head, row in heads.items() if row["is_root"]]
-    offer = _offered(_strengths(edges, count), roots, min_count)
-    told = _told(offer, count, min_count)
+    measure = ByEffect() if by_effect else ByCount(count)
+    edges = edges if by_effect else with_counts(edges, count)
+    offer = _offered(_strengths(edges, measure), roots, min_count)
+    told = _told(offer, measure, min_count)
     if not offer.shown and not roots:
         return message(heading, told)
     layout = lay_out(roots, [s.edge for s in offer.shown], [s.edge for s in offer.weaker])  # 4
@@ -65,21 +70,26 @@ def graph(
         roots,
         heads,
         count=count,
+        measure=measure,
         start=offer.start,
-        levels=_levels(offer, drawn, roots),
+        levels=_levels(offer, drawn, roots, measure),
     ).properties(
-        title=title(heading, told, left_out, _key(heads, count, drawn), _verdicts(offer.shown))
+        title=title(
+            heading, told, left_out, rule, _key(heads, count, drawn), _verdicts(offer.shown)
+        )
     )
 
 
-def top_layers(edges: pl.DataFrame, count: str, min_count: int) -> tuple[pl.DataFrame, int, str]:
+def top_layers(
+    edges: pl.DataFrame, column: str, least_shown: float
+) -> tuple[pl.DataFrame, int, str]:
     """The edges within the upper third of the layers shown, two at least.
 
     With the lowest of these layers, and a sentence on what is left out.
 
-    edges: rows of `graph_links`; the graph shows those from `min_count` of `count` on.
+    edges: rows of `graph_links`; the graph shows those from `least_shown` of `column` on.
     """
-    shown = edges.filter(pl.col(f"n_{count}") >= min_count)
+    shown = edges.filter(pl.col(column) >= least_shown)
     if shown.is_empty():
         return shown, 0, ""
     highest = max(shown["layer"].to_list())
@@ -143,9 +153,9 @@ def with_roles(nodes: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Strength:
-    """A row of the frame as an edge between nodes, with the count that thresholds are on."""
+    """A row of the frame as an edge between nodes, with what thresholds are held against."""
 
-    count: int
+    value: float
     edge: Edge
     row: Row
 
@@ -160,35 +170,23 @@ class Offer:
     """How many of them reach the threshold."""
     shown: list[Strength]
     weaker: list[Strength]
-    start: int
-    """The least count of what is shown at first."""
+    start: float
+    """The least value of what is shown at first."""
 
 
-def _strengths(edges: pl.DataFrame, count: str) -> list[Strength]:
+def _strengths(edges: pl.DataFrame, measure: Measure) -> list[Strength]:
     """Step 1, in falling order of strength."""
-    size = pl.col("total").abs().fill_null(0)
-    rows = edges.sort(f"n_{count}", size, *KEY, descending=True).to_dicts()
-    return [Strength(row[f"n_{count}"], _edge(row), row) for row in rows]
+    order = (pl.col(name).fill_null(0) for name in measure.order)
+    rows = edges.sort(*order, *KEY, descending=True).to_dicts()
+    return [Strength(row["strength"], edge_of(row), row) for row in rows]
 
 
-def _edge(row: Row) -> Edge:
-    role = row["role"] or NO_ROLE
-    up = Node(
-        -1 if row["up_layer"] is None else row["up_layer"],
-        -1 if row["up_head"] is None else row["up_head"],
-        role,
-        row["component"],
-    )
-    down = Node(row["layer"], row["head"], row["dest_role"] or NO_ROLE)
-    return Edge(up, down, row["side"], role)
-
-
-def _offered(every: list[Strength], roots: list[Node], min_count: int) -> Offer:
-    n_kept = sum(s.count >= min_count for s in every)
+def _offered(every: list[Strength], roots: list[Node], min_count: float) -> Offer:
+    n_kept = sum(s.value >= min_count for s in every)
     n_shown = _fitting(every[:n_kept], roots)
     narrowed = n_shown < n_kept
-    start = every[n_shown - 1].count if narrowed and n_shown else min_count
-    weaker = [s for s in every[n_shown:MAX_EDGES] if s.count < start]
+    start = every[n_shown - 1].value if narrowed and n_shown else min_count
+    weaker = [s for s in every[n_shown:MAX_EDGES] if s.value < start]
     return Offer(every, n_kept, every[:n_shown], weaker, start)
 
 
@@ -202,36 +200,39 @@ def _fitting(strengths: list[Strength], roots: list[Node]) -> int:
     return len(strengths)
 
 
-def _levels(offer: Offer, drawn: list[Strength], roots: list[Node]) -> list[dict[str, Any]]:
+def _levels(
+    offer: Offer, drawn: list[Strength], roots: list[Node], measure: Measure
+) -> list[dict[str, Any]]:
     """What the picture holds at every place of the slider: from `low` to `high`, in words."""
     if not drawn:
         return []
-    least = min(s.count for s in drawn)
-    counts = sorted({s.count for s in offer.all if s.count >= least})
+    least = min(s.value for s in drawn)
+    values = sorted({s.value for s in offer.all if s.value >= least})
     levels = []
-    for below, at in pairwise([least - 1, *counts]):
-        there = [s for s in drawn if s.count >= at]
+    for below, at in pairwise([least - measure.step, *values]):
+        there = [s for s in drawn if s.value >= at]
         heads = {n for s in there for n in (s.edge.up, s.edge.down) if n.component == "head"}
         n_heads = len({(n.layer, n.head) for n in (*heads, *roots)})
-        n_all = sum(s.count >= at for s in offer.all)
+        n_all = sum(s.value >= at for s in offer.all)
         of = "" if n_all == len(there) else f" of {n_all:,}"
         edges = f"{len(there):,}{of} edge" + ("" if n_all == 1 else "s")
-        levels.append({"low": below + 1, "high": at, "text": f"{edges}, {plural(n_heads, 'head')}"})
+        low = round(below + measure.step, DECIMALS)
+        levels.append({"low": low, "high": at, "text": f"{edges}, {plural(n_heads, 'head')}"})
     return levels
 
 
-def _told(offer: Offer, count: str, min_count: int) -> str:
+def _told(offer: Offer, measure: Measure, min_count: float) -> str:
     """What is shown at the start and what is not, in a sentence."""
     if not offer.all:
         return "No edges: nothing upstream of the roots was significant, or no token has a role."
     n_weak, n_shown = len(offer.all) - offer.n_kept, len(offer.shown)
-    least = f"at least {counted(min_count, count)}"
+    least = measure.at_least(min_count)
     if n_shown == offer.n_kept:
         weak = f"{n_weak:,} weaker not shown" if n_weak else "all edges are shown"
-        return f"{plural(n_shown, 'edge')} in {least}; {weak}."
+        return f"{plural(n_shown, 'edge')} {least}; {weak}."
     return (
         f"Narrowed to the strongest {plural(n_shown, 'edge')}, for at most {MAX_NODES} nodes and "
-        f"{MAX_EDGES} edges: {offer.n_kept - n_shown:,} more in {least} and {n_weak:,} weaker "
+        f"{MAX_EDGES} edges: {offer.n_kept - n_shown:,} more {least} and {n_weak:,} weaker "
         "not shown."
     )
 

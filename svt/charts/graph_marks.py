@@ -4,7 +4,7 @@
 2. Edges: one path each, in pixels from its lower end, strong ones on top; dashed if interventions
    found them not causal.
 3. Nodes: rings, discs (boxes for what is no head) and labels.
-4. The slider `least` hides edges with a smaller count, and nodes whose edges all have one; above
+4. The slider `least` hides edges of a smaller strength, and nodes whose edges all have one; above
    the picture stands what is left once it has been moved.
 5. Unseen marks, wider than the seen ones, take the pointer and tell the numbers. An edge that is
    pointed at, or a head, lights up with what belongs to it; all other edges and names fade.
@@ -18,6 +18,7 @@ from typing import Any
 import altair as alt
 
 from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
+from svt.charts.graph_strength import Measure
 from svt.charts.layout import Edge, Layout, Node
 from svt.charts.style import Chart, inline, side_colour
 
@@ -49,20 +50,22 @@ def draw_graph(
     heads: dict[tuple[int, int], Row],
     *,
     count: str,
-    start: int,
+    measure: Measure,
+    start: float,
     levels: list[Row],
 ) -> Chart:
     """The layered chart, without a title.
 
     edges: those that have a curve in `layout`, with their rows of `graph_links`, the strongest
-    first; levels: low high text, what is shown while the slider stands between low and high.
+    first; levels: low high text, what is shown while the slider stands between low and high;
+    count: prompts, firings or visits, of which faint edges have few.
     """
     lines = edge_rows(layout, edges, roots, count)
-    points = node_rows(layout, edges, roots, heads, count)
+    points = node_rows(layout, edges, roots, heads)
     axes = _Axes(layout)
     layers = [*_columns(layout, axes)]
     if lines:
-        layers += [*_edges(lines, axes), _shown(levels, axes, layout, count, start)]
+        layers += [*_edges(lines, axes, measure), _shown(levels, axes, layout, measure, start)]
     layers += _nodes(points, axes)
     chart: Chart = (
         alt.layer(*layers)
@@ -71,21 +74,21 @@ def draw_graph(
             height=(layout.height + BELOW + ABOVE) * SLOT_Y,
             datasets={"edges": lines, "nodes": points},
         )
-        .add_params(_slider(lines, count, start))
+        .add_params(_slider(lines, measure, start))
     )
     return chart
 
 
-def _slider(lines: list[Row], count: str, start: int) -> alt.Parameter:
-    """Step 4; nothing to move where all edges have the same count."""
-    counts = {line["count"] for line in lines}
-    if len(counts) < 2:
+def _slider(lines: list[Row], measure: Measure, start: float) -> alt.Parameter:
+    """Step 4; nothing to move where all edges have the same strength."""
+    strengths = {line["strength"] for line in lines}
+    if len(strengths) < 2:
         return alt.param(name="least", value=start)
     return alt.param(
         name="least",
         value=start,
         bind=alt.binding_range(
-            min=min(counts), max=max(counts), step=1, name=f"edges in at least so many {count} "
+            min=min(strengths), max=max(strengths), step=measure.step, name=measure.slider
         ),
     )
 
@@ -135,14 +138,14 @@ def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
     ]
 
 
-def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
+def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
     """Step 2, and 5 for edges; the scales are those of all edges, wherever the slider stands."""
     sizes = [line["size"] for line in lines if line["size"] is not None] or [1.0]
     judged = "causal" in lines[0]
     most = max(line["count"] for line in lines)
     paths = (
         alt.Chart(alt.NamedData("edges"))
-        .transform_filter("datum.count >= least")
+        .transform_filter("datum.strength >= least")
         .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
     )
     dashes = {"strokeDash": alt.when("datum.causal === 'no'").then(alt.value(DASHED))}
@@ -150,7 +153,7 @@ def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
-            title="total contribution",
+            title=measure.size_title,
             scale=alt.Scale(
                 type="sqrt", domain=[0, max(*sizes, 1e-9)], range=[0.7, 6.5], clamp=True
             ),
@@ -188,6 +191,9 @@ def _edges(lines: list[Row], axes: _Axes) -> list[alt.Chart]:
                     visits=alt.Tooltip("visits:Q", format=","),
                     total=alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
                     mean=alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
+                    effect=alt.Tooltip(
+                        "effect:Q", title="weight lost without it, mean", format=".3f"
+                    ),
                 ),
                 *([alt.Tooltip("causal:N")] if judged else []),
             ]
@@ -219,15 +225,14 @@ def _round_values(sizes: list[float]) -> list[float]:
     return [unit * (largest // unit) / 4, unit * (largest // unit)]
 
 
-def _shown(levels: list[Row], axes: _Axes, layout: Layout, count: str, start: int) -> alt.Chart:
+def _shown(
+    levels: list[Row], axes: _Axes, layout: Layout, measure: Measure, start: float
+) -> alt.Chart:
     """Step 4: the numbers above the picture."""
     chart: alt.Chart = (
         alt.Chart(inline([level | {"x": 0} for level in levels]))
         .transform_filter(f"least != {start} && datum.low <= least && least <= datum.high")
-        .transform_calculate(
-            told=f"'Now shown: ' + datum.text + ', in at least ' + format(least, ',') + "
-            f"' {count.removesuffix('s')}' + (least == 1 ? '' : 's')"
-        )
+        .transform_calculate(told=f"'Now shown: ' + datum.text + ', ' + {measure.least_told}")
         .mark_text(style="quiet", align="left", fontSize=12)
         .encode(axes.x("x"), axes.y(layout.height + 0.95), text="told:N")
     )

@@ -20,7 +20,10 @@ SLOT_X, SLOT_Y = 43, 41
 def edge_rows(
     layout: Layout, edges: list[tuple[Edge, Row]], roots: list[Node], count: str
 ) -> list[Row]:
-    """One for each edge, the weakest first: strong ones are drawn on top."""
+    """One for each edge, the weakest first: strong ones are drawn on top.
+
+    `strength` is what the threshold is held against, `size` gives the width, `count` the opacity.
+    """
     number = _numbers(edges, roots)
     return [
         {
@@ -37,12 +40,14 @@ def edge_rows(
             "dest_role": row["dest_role"],
             "src_role": row["src_role"],
             "count": row[f"n_{count}"],
+            "strength": row["strength"],
             "prompts": row["n_prompts"],
             "firings": row["n_firings"],
             "visits": row["n_visits"],
             "total": _rounded(row["total"]),
-            "size": None if row["total"] is None else abs(_rounded(row["total"]) or 0.0),
+            "size": _rounded(row["size"]),
             "mean": _rounded(row["mean"]),
+            "effect": _rounded(row["effect"]),
             **{key: row[key] for key in ("causal",) if key in row},
         }
         for i, (edge, row) in enumerate(edges)
@@ -54,11 +59,10 @@ def node_rows(
     edges: list[tuple[Edge, Row]],
     roots: list[Node],
     heads: dict[tuple[int, int], Row],
-    count: str,
 ) -> list[Row]:
-    """One for each node: `edges` are the numbers of its edges, `most` is their largest count.
+    """One for each node: `edges` are the numbers of its edges, `most` is their largest strength.
 
-    `near` maps the nodes at their other ends to the largest count of an edge between the two.
+    `near` maps the nodes at their other ends to the largest strength of an edge between the two.
     """
     number = _numbers(edges, roots)
     own: dict[Node, list[int]] = defaultdict(list)
@@ -66,7 +70,7 @@ def node_rows(
     for i, (edge, row) in enumerate(edges):
         for node, other in ((edge.up, edge.down), (edge.down, edge.up)):
             own[node].append(i)
-            near[node].setdefault(number[other], row[f"n_{count}"])  # the strongest comes first
+            near[node].setdefault(number[other], row["strength"])  # the strongest comes first
     rows = []
     for node, i in number.items():
         known = heads.get((node.layer, node.head), {}) if node.component == "head" else {}

@@ -6,6 +6,8 @@ from svt.charts.contribution_vs_effect import contribution_vs_effect
 from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
 from svt.charts.graph import graph, top_layers, with_roles, with_verdicts
+from svt.charts.graph_strength import DECIMALS, with_effects
+from svt.charts.layout import Node
 from svt.charts.precision_recall import precision_recall
 from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
@@ -13,52 +15,92 @@ from svt.charts.style import Chart
 
 def _graph(ask: Ask, context: Context) -> Chart:
     heading = f"{context.imported}, imported" if context.imported else "Traced graph"
-    return _drawn(*_frames(ask), context, context.min_count, heading)
+    return _drawn(*_frames(ask, context), context, heading)
 
 
 def _graph_top(ask: Ask, context: Context) -> Chart:
-    edges, nodes = _frames(ask)
-    top, least, told = top_layers(edges, context.trace.count, context.min_count)
+    edges, nodes, _ = _frames(ask, context)
+    column = "strength" if context.by_effect else f"n_{context.trace.count}"
+    top, least, told = top_layers(edges, column, _least_shown(context))
     heads = nodes.filter(pl.col("layer") >= least)
     heading = f"Top layers of {context.imported or 'the traced graph'}"
-    return _drawn(top, heads, context, context.min_count, heading, told)
+    return _drawn(top, heads, told, context, heading)
 
 
 def _graph_skeleton(ask: Ask, context: Context) -> Chart:
     """From two thirds of the prompts on, as 170 of 256, or from the run's threshold if higher."""
-    frequent = max(context.min_count, context.n_prompts * 2 // 3)
-    return _drawn(*_frames(ask), context, frequent, "Skeleton of the traced graph")
+    return _drawn(*_frames(ask, context), context, "Skeleton of the traced graph", frequent=True)
 
 
 def _graph_all_slices(ask: Ask, context: Context) -> Chart:
-    edges = ask("graph_links_all_slices", min_count=0)
-    heading = "Traced graph, without singular vectors"
-    return _drawn(edges, ask("known_heads"), context, context.min_count, heading)
+    return graph(
+        ask("graph_links_all_slices", min_count=0),
+        ask("known_heads"),
+        root_dest=context.trace.root_dest,
+        count=context.trace.count,
+        min_count=context.min_count,
+        heading="Traced graph, without singular vectors",
+    )
 
 
-def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The edges, of which interventions may have said whether they are causal, and the nodes."""
-    edges = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges"))
-    return edges, with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
+def _frames(ask: Ask, context: Context) -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    """The edges, of which interventions may have said whether they are causal, and the nodes.
+
+    With a sentence on the edges that a graph by effect cannot show.
+    """
+    edges, left_out = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges")), ""
+    nodes = with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
+    if context.by_effect:
+        roots = [Node(*root, context.trace.root_dest) for root in context.roots]
+        edges, left_out = with_effects(edges, roots, context.n_prompts)
+    return edges, nodes, left_out
+
+
+def _least_shown(context: Context, frequent: bool = False) -> float:
+    """The count from which edges are shown or, by effect, the mean effect over the prompts.
+
+    That of an edge with trace.min_effect in the least share of the prompts, two thirds if frequent.
+    """
+    if context.by_effect:
+        share = max(context.min_share, 2 / 3) if frequent else context.min_share
+        return round(context.trace.min_effect * share, DECIMALS)
+    return max(context.min_count, context.n_prompts * 2 // 3) if frequent else context.min_count
 
 
 def _drawn(
     edges: pl.DataFrame,
     nodes: pl.DataFrame,
+    left_out: str,
     context: Context,
-    min_count: int,
     heading: str,
-    left_out: str = "",
+    *,
+    frequent: bool = False,
 ) -> Chart:
     return graph(
         edges,
         nodes,
         root_dest=context.trace.root_dest,
         count=context.trace.count,
-        min_count=min_count,
-        heading=heading,
+        min_count=_least_shown(context, frequent),
+        by_effect=context.by_effect,
+        heading=f"{heading}, by effect" if context.by_effect else heading,
         left_out=left_out,
+        rule="" if context.imported else _rule(context),
     )
+
+
+def _rule(context: Context) -> str:
+    """What the trace kept, and what the picture is drawn by, in words."""
+    trace = context.trace
+    kept = (
+        f"the strongest contributions that exceed {trace.coverage:.0%} of a side's total"
+        if trace.rule == "coverage"
+        else f"what takes at least {trace.min_effect:g} of the attention weight when left out"
+    )
+    drawn = (
+        "the weight lost without them, mean over the prompts" if context.by_effect else trace.count
+    )
+    return f"Traced by {trace.rule}: {kept}. Edges are ordered by {drawn}."
 
 
 def _prompt_graph(ask: Ask, context: Context) -> Chart:
@@ -66,7 +108,7 @@ def _prompt_graph(ask: Ask, context: Context) -> Chart:
     pairs = ask("prompt_graph", prompt_id=context.chart.prompt_id)
     named = context.chart.prompt_id is not None
     tokens = ask("prompt_tokens", prompt_id=0 if pairs.is_empty() else pairs["prompt_id"][0])
-    return prompt_graph(pairs, tokens, chosen=named)
+    return prompt_graph(pairs, tokens, chosen=named, by_effect=context.chart.edges != "coverage")
 
 
 def _precision_recall(ask: Ask, context: Context) -> Chart:
@@ -84,9 +126,7 @@ def _contribution_vs_effect(ask: Ask, context: Context) -> Chart:
 
 def _firing_rates(ask: Ask, context: Context) -> Chart:
     """Of the traced firings between tokens with roles that are as frequent in some group."""
-    share = context.trace.min_share
-    if context.trace.count == "prompts":
-        share = context.min_count / max(context.n_prompts, 1)
+    share = context.min_share
     rates = {
         by: ask("firing_rates", by=by, traced=True).drop_nulls(["dest_role", "src_role"])
         for by in KINDS
@@ -94,9 +134,7 @@ def _firing_rates(ask: Ask, context: Context) -> Chart:
     chosen = (
         f"Traced firings between tokens with roles, in {share:.0%} or more of some row's prompts."
     )
-    return firing_rates(
-        rates, least=min(share, 1), notes=[chosen, *_overlap(ask("circuit_overlap"))]
-    )
+    return firing_rates(rates, least=share, notes=[chosen, *_overlap(ask("circuit_overlap"))])
 
 
 def _overlap(pairs: pl.DataFrame) -> list[str]:

@@ -47,17 +47,20 @@ POINTED = "(pointed_node.node || [])[0]"
 Row = dict[str, Any]
 
 
-def prompt_graph(pairs: pl.DataFrame, tokens: pl.DataFrame, *, chosen: bool = False) -> Chart:
+def prompt_graph(
+    pairs: pl.DataFrame, tokens: pl.DataFrame, *, chosen: bool = False, by_effect: bool = True
+) -> Chart:
     """The graph of one prompt.
 
     pairs: rows of the query `prompt_graph`; tokens: of `prompt_tokens`, of the same prompt;
-    chosen: whether someone chose the prompt, else the query did.
+    chosen: whether someone chose the prompt, else the query did; by_effect: step 2, as far as
+    effects are stored, else by contributions alone.
     """
     if pairs.is_empty():
         return message(HEADING, "The trace reaches no pair of this prompt.")
     prompt_id, n_shown = pairs.row(0)[:2]
     rows = pairs.to_dicts()
-    edges = _ranked([row for row in rows if row["side"] is not None and row["up_fires"]])
+    edges = _ranked([row for row in rows if row["side"] is not None and row["up_fires"]], by_effect)
     roots = sorted({_node(row) for row in rows if row["is_root"]})
     drawn = edges[: _fitting(edges, roots)]
     columns = [_column(pos) for pos in tokens["pos"].to_list()]
@@ -91,9 +94,9 @@ def _told(
     ]
 
 
-def _ranked(rows: list[Row]) -> list[tuple[Edge, Row]]:
+def _ranked(rows: list[Row], by_effect: bool) -> list[tuple[Edge, Row]]:
     """Step 2: the edges with their rows, which get `size` and `rank`, the strongest first."""
-    by_effect = all(row["effect"] is not None for row in rows)
+    by_effect = by_effect and all(row["effect"] is not None for row in rows)
     for row in rows:
         row["size"] = abs(row["effect"] if by_effect else row["contribution"])
         row["by_effect"] = by_effect

@@ -62,6 +62,17 @@ def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
         check_stored("trace.rule=effect", "dump.effects", dump.get("effects", True))
 
 
+def check_drawn_edges(edges: str | None, stored: bool, imported: str | None = None) -> None:
+    """SvtError when graphs are to be drawn by effect (`chart.edges`), and none is `stored`."""
+    if edges != "effect":
+        return
+    if imported is not None:
+        raise SvtError(
+            f"chart.edges=effect: {imported} is imported and has no effects; leave it out"
+        )
+    check_stored("chart.edges=effect", "dump.effects", stored)
+
+
 def check_stored(what: str, setting: str, stored: bool) -> None:
     """ConfigError when `what` needs what `setting` of OPTIONAL stores, and it is not `stored`."""
     if not stored:

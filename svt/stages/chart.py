@@ -24,6 +24,7 @@ from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.query.graphml import write_graphml
 from svt.query.named import has_all_slices, has_effects, run
+from svt.query.refusals import check_drawn_edges
 from svt.report.imported import report_of_import
 from svt.report.page import write_report
 from svt.report.run import report_of
@@ -94,14 +95,15 @@ def context_of(
     compare: duckdb.DuckDBPyConnection | None = None,
 ) -> Context:
     ((roots, n_prompts),) = con.execute("SELECT roots, n_prompts FROM run").fetchall()
-    imported = con.execute("SELECT name FROM imported").fetchall()
+    imported = [name for (name,) in con.execute("SELECT name FROM imported").fetchall()]
+    check_drawn_edges(config.chart.edges, has_effects(con), *imported)
     return Context(
         config.trace,
         [(layer, head) for layer, head in json.loads(roots)],
         n_prompts or 0,
         config.chart,
         asking(compare) if compare is not None else None,
-        imported[0][0] if imported else None,
+        imported[0] if imported else None,
     )
 
 

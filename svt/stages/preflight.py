@@ -16,7 +16,7 @@ from svt.errors import ConfigError
 from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
-from svt.query.refusals import check_heads, check_role, check_stored, check_trace
+from svt.query.refusals import check_drawn_edges, check_heads, check_role, check_stored, check_trace
 from svt.stages.inputs import Inputs
 from svt.stages.reference import answerable, check_answers
 from svt.store.results import NAME, check_tables
@@ -31,6 +31,8 @@ def check_requests(config: Config, folder: Path) -> None:
         load_reference(reference)
     check_figures(config.chart.figures)
     _check_all_slices(config)
+    if _DRAWING & set(config.stages):
+        check_drawn_edges(config.chart.edges, config.dump.effects)
     if config.chart.compare_store is not None:
         with open_target(Path(config.chart.compare_store)):
             pass

@@ -23,7 +23,9 @@ def edges_frame(rows: list[tuple]) -> pl.DataFrame:
         "src_role": pl.String,
     }
     return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        mean=pl.col("total") / pl.col("n_firings"), n_between=pl.col("n_firings")
+        mean=pl.col("total") / pl.col("n_firings"),
+        n_between=pl.col("n_firings"),
+        effect=pl.lit(None, pl.Float64),
     )
 
 

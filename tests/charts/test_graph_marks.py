@@ -53,7 +53,7 @@ def test_the_slider_hides_edges_and_nodes_but_no_roots(spec):
         name = layer["data"].get("name")
         filters = [t["filter"] for t in layer.get("transform", []) if "filter" in t]
         if name == "edges":
-            assert filters == ["datum.count >= least"]
+            assert filters == ["datum.strength >= least"]
         if name == "nodes":
             assert filters[0] == "datum.most >= least || datum.kind == 'root'"
     most = {(n["label"], n["role"]): n["most"] for n in spec["datasets"]["nodes"]}
