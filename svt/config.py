@@ -76,6 +76,7 @@ Head = tuple[Int, Int]
 @dataclass(frozen=True, config=_CLOSED)
 class RunConfig:
     path: Text | None
+    overwrite: Bool
 
 
 @dataclass(frozen=True, config=_CLOSED)

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -28,14 +29,15 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from svt.cli import summary, sweep
 from svt.cli.compose import configuration
 from svt.cli.console import STOPPED, flush, write
-from svt.cli.own_files import LOCK, check_run_folder, remove_left
+from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_left
 from svt.config import Config
 from svt.errors import SvtError
 from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import run_stages
+from svt.store.results import NAME as RESULTS
 from svt.system.progress import say
-from svt.system.shell import override
+from svt.system.shell import command, override
 
 failures: list[str] = []
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
@@ -97,6 +99,9 @@ def task(composed: DictConfig) -> None:
             config = configuration(composed, overrides)  # 1, 2
             check_run_folder(folder)
             remove_left(folder)
+            path = config.run.path
+            if path is not None and job is None and not folder.samefile(path):
+                say(f"a new run, {folder}; {path} stays as it is")
             try:
                 stores = run_stages(config, folder)  # 3
             except (KeyboardInterrupt, duckdb.InterruptException, RuntimeError) as error:
@@ -124,11 +129,11 @@ def _tell_how_to_go_on(config: Config, folder: Path) -> None:
     """Interventions are the one thing of which a part is kept inside a run folder."""
     if not (folder / FINISHED).is_file():
         return
-    if config.run.path is not None:
+    if config.run.path is not None and folder.samefile(config.run.path):
         say("the same command goes on from here")
         return
     left = [s for s in ("intervene", "evaluate", "chart", "report") if s in config.stages]
-    say(f'go on: svt {override("run.path", folder)} "stages=[{",".join(left)}]"')
+    say(f'go on: {command("svt")} {override("run.path", folder)} "stages=[{",".join(left)}]"')
 
 
 def _fail(told: str, job: "sweep.Job | None" = None) -> None:
@@ -214,13 +219,21 @@ class only_run_in:
 
 def register_resolvers() -> None:
     OmegaConf.register_new_resolver("svt.bundled", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver(
-        "svt.run_dir", lambda path, fresh: path if _is_run(path) else fresh, replace=True
-    )
+    OmegaConf.register_new_resolver("svt.run_dir", run_dir, replace=True)
 
 
-def _is_run(path: object) -> bool:
-    return isinstance(path, str) and (Path(path) / "results.duckdb").is_file()
+def run_dir(path: object, overwrite: object, stages: object, fresh: str) -> str:
+    """Return the folder that a run works in: `fresh`, or of an existing run `path` its own.
+
+    A new trace of an existing run goes into a new run beside it, unless `overwrite`. Beside a job
+    of a sweep no run may stand, so its new run is `fresh`.
+    """
+    if not isinstance(path, str) or not (Path(path) / RESULTS).is_file():
+        return fresh
+    if overwrite is True or not isinstance(stages, Sequence) or "trace" not in stages:
+        return path
+    beside = Path(path).absolute().parent
+    return fresh if (beside / KEYS).is_file() else str(beside / Path(fresh).name)
 
 
 def _quiet() -> None:

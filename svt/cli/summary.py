@@ -17,7 +17,7 @@ from svt.report.interventions import intervention_facts
 from svt.stages.chart import CHARTS, REPORT, context_of
 from svt.stages.reference import REFERENCE
 from svt.store.results import NAME
-from svt.system.shell import override
+from svt.system.shell import command, override
 
 
 def found(config: Config, folder: Path, stores: Stores) -> str:
@@ -97,16 +97,18 @@ def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
+    """Commands that work as they stand, on this run's model and data, and take nothing away."""
     at, at_run = shlex.quote(str(_short(folder))), override("run.path", _short(folder))
+    svt, sql = command("svt"), command("svt-sql")
     if not traced:
         at = shlex.quote(",".join(map(str, stores)))
-        return [f"svt-sql {at} firings", "svt-sql --list"]
+        return [f"{sql} {at} firings", f"{sql} --list"]
     if not stores:
-        return [f"svt-sql {at} shown_edges", f"svt-sql RUN --other {at} compare_edges"]
+        return [f"{sql} {at} shown_edges", f"{sql} RUN --other {at} compare_edges"]
     return [
-        f"svt-sql {at} shown_edges",
-        f'svt {at_run} "stages=[intervene,chart,report]"',
-        f'svt {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
-        "svt -m trace.coverage=0.5,0.6,0.7,0.8",
-        "svt-sql --list",
+        f"{sql} {at} shown_edges",
+        f'{svt} {at_run} "stages=[intervene,evaluate,chart,report]"',
+        f'{svt} {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
+        f'{svt} -m {at_run} "stages=[trace,evaluate]" trace.coverage=0.5,0.6,0.7,0.8',
+        f"{sql} --list",
     ]

@@ -79,7 +79,8 @@ def test_a_second_run_reuses_the_store_without_torch(finished: Finished) -> None
 def test_an_existing_run_is_worked_on(svt: Svt) -> None:
     run = svt(*SMALL, "stages=[dump,trace]").runs[0]
     before = _edges(run)
-    assert svt(f"run.path={run}", "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
+    again = (f"run.path={run}", "run.overwrite=true")
+    assert svt(*again, "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
     after = _edges(run)
     assert 0 < after < before
     config = json.loads(answer(run, "from run", [])["config"][0])
@@ -87,7 +88,7 @@ def test_an_existing_run_is_worked_on(svt: Svt) -> None:
     assert config["dataset"]["n_prompts"] == 16
     assert svt(f"run.path={run}", "stages=[chart]", "chart.figures=[graph]").code == 0
     assert {path.name for path in (run / "charts").iterdir()} == {"graph.json", "graph.graphml"}
-    assert svt(f"run.path={run}", "stages=[trace]", "trace.coverage=0.5").code == 0
+    assert svt(*again, "stages=[trace]", "trace.coverage=0.5").code == 0
     assert not (run / "charts").exists()  # it showed the trace before
     assert len(list(run.parent.iterdir())) == 1
 
