@@ -39,7 +39,7 @@ from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside, write_atomically
 from svt.system.progress import say
-from svt.system.shell import command
+from svt.system.shell import command, override
 
 NAME = "sweep.duckdb"
 _NUMBER = "${hydra.job.num}"
@@ -223,7 +223,8 @@ def _tell(
     if not only_dumped:
         sql, done = command("svt-sql"), min(jobs.keys() - {*failed})
         say(f"next: {sql} {quote(str(at))} sweep")
-        say(f"for one job: {sql} {quote(str(at / str(done)))} shown_edges")
+        one = override("run.path", at / str(done))
+        say(f'one job, drawn: {command("svt")} {one} "stages=[chart,report]"')
         return
     stores = {store for job in jobs.values() for store in job["stores"]}
     shards = {re.sub(r"-shard-\d+-of-(\d+)-.*", r"-shard-*-of-\1-*.duckdb", s) for s in stores}
