@@ -21,7 +21,7 @@ from svt.cli.sql import ask
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import files_of
 from svt.db.target import open_target
-from svt.errors import SvtError
+from svt.errors import SvtError, suggestion
 from svt.paths import conf_dir, expanded
 from svt.query.named import list_queries, n_jobs_of
 from svt.query.named import run as run_query
@@ -87,7 +87,8 @@ class Run:
         for key, value in settings.items():
             if key not in composed.chart:
                 known = ", ".join(map(str, composed.chart))
-                raise SvtError(f"chart.{key}: no such setting; known: {known}")
+                near = suggestion(key, composed.chart)
+                raise SvtError(f"chart.{key}: no such setting; known: {known}{near}")
             composed.chart[key] = value
         chosen = configuration(composed, [f"chart.{key}" for key in settings])
         with ExitStack() as stack:

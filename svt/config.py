@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, Va
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from svt.errors import SvtError
+from svt.errors import SvtError, suggestion
 from svt.words import Base, BosChoice, Component, Count, EdgeChoice, Kind, Replacement, Scope
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
@@ -336,7 +336,9 @@ def _refusal(error: ValidationError, tree: Any) -> str:
     key = place[: 1 if kind is Config else 2]
     where = ".".join(map(str, key))
     if unknown:
-        return f"unknown key {where}; known here: {', '.join(f.name for f in fields(kind))}"
+        names = [f.name for f in fields(kind)]
+        near = suggestion(str(key[-1]), names)
+        return f"unknown key {where}; known here: {', '.join(names)}{near}"
     match first["type"]:
         case "whole":
             return message

@@ -22,7 +22,7 @@ import duckdb
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -31,7 +31,7 @@ from svt.cli.compose import configuration
 from svt.cli.console import STOPPED, flush, write
 from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_left
 from svt.config import Config
-from svt.errors import SvtError
+from svt.errors import SvtError, suggestion
 from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import run_stages
@@ -93,6 +93,7 @@ def task(composed: DictConfig) -> None:
             _fail(str(error))
             return
         job = sweep.Job(folder, overrides, settings.runtime.choices)
+        _leave_pictures_out(composed, overrides)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
         with only_run_in(folder):
@@ -123,6 +124,12 @@ def task(composed: DictConfig) -> None:
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _leave_pictures_out(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Jobs of a sweep are drawn only where the command names the stages."""
+    if not any(re.fullmatch(r"[+]*stages", override.split("=")[0]) for override in overrides):
+        composed.stages = [s for s in composed.stages if s not in ("chart", "report")]
 
 
 def _tell_how_to_go_on(config: Config, folder: Path) -> None:
@@ -188,7 +195,10 @@ def one_line(error: BaseException) -> str:
     unknown = error.__cause__
     if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
         known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
-        told = f"unknown key {unknown.full_key}; known here: {known}"
+        near = suggestion(str(unknown.key), unknown.parent_node or ())
+        told = f"unknown key {unknown.full_key}; known here: {known}{near}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        told += suggestion(Path(error.missing_cfg_file).name, error.options or ())
     return told or type(error).__name__
 
 

@@ -24,6 +24,7 @@ from svt.errors import SvtError
 from svt.query.exact import check_format, frame_of, interruptible
 from svt.query.named import Query, list_queries, missing, run
 from svt.query.param import Param
+from svt.system.progress import say
 from svt.system.text import visible
 
 _EXAMPLES = """examples:
@@ -33,6 +34,12 @@ _EXAMPLES = """examples:
   svt-sql RUN --other RUN compare_heads
 """
 
+_BY_INDEX = ("compare_edges", "compare_heads")
+_BY_ROLE = (
+    "two models, whose heads of one number have nothing in common; to match heads by the roles "
+    'they attend between: svt -m model=A,B "stages=[dump,trace,evaluate]", then svt-sql SWEEP '
+    "sweep_heads"
+)
 _ASKING = {"SELECT", "EXPLAIN", "MULTI"}  # the last is a PIVOT
 _WRITABLE = (
     "SELECT database_name, path FROM duckdb_databases() WHERE NOT readonly AND path IS NOT NULL"
@@ -69,6 +76,8 @@ def main(argv: list[str] | None = None) -> None:
             raise SvtError("give a target and a query or SQL text; --list shows the queries")
         else:
             frame = answer(Path(args.target), args.query, args.params, args.unsafe, args.other)
+            if args.query in _BY_INDEX and (models := _two_models(Path(args.target), args.other)):
+                say(f"note: {models}: {_BY_ROLE}")
             _print(frame, args.format)
 
 
@@ -89,6 +98,17 @@ def answer(
     named = not any(c.isspace() or c in "();" for c in query)
     with open_target(target, unsafe, other) as con:  # 1
         return run(con, query, **given) if named else ask(con, query, given, unsafe)  # 2
+
+
+def _two_models(target: Path, other: Path | None) -> str:
+    """Return the names of the models of two runs, empty where they are one."""
+    with open_target(target, other=other) as con:
+        rows = con.execute(
+            "SELECT a.config->>'$.model.name', b.config->>'$.model.name' "
+            "FROM results.run AS a, other_results.run AS b "
+            "WHERE a.store_path IS NOT NULL AND b.store_path IS NOT NULL"  # no imported circuit
+        ).fetchall()
+    return "".join(f"{a} and {b}" for a, b in rows if a != b)
 
 
 def ask(

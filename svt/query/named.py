@@ -30,7 +30,7 @@ import polars as pl
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import check_damage, files_of
 from svt.db.stores import Stores
-from svt.errors import SvtError
+from svt.errors import SvtError, suggestion
 from svt.paths import sql_dir
 from svt.query.exact import frame_of
 from svt.query.param import Param, declared, read_value
@@ -69,7 +69,9 @@ def list_queries() -> tuple[Query, ...]:
 def load_query(name: str) -> Query:
     """The query of that name; SvtError names the ones there are."""
     if name not in query_names():
-        raise SvtError(f"no query {name}; there are: {', '.join(query_names())}")
+        names = query_names()
+        near = suggestion(name, names)
+        raise SvtError(f"no query {name}; there are: {', '.join(names)}{near}")
     return parse_query(name, (_folder() / f"{name}.sql").read_text(encoding="utf-8"))
 
 
@@ -216,7 +218,10 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
     known = ", ".join(param.name for param in query.params) or "none"
     for name in values:
         if name not in {param.name for param in query.params}:
-            raise SvtError(f"query {query.name} has no parameter {name}; its parameters: {known}")
+            near = suggestion(name, (param.name for param in query.params))
+            raise SvtError(
+                f"query {query.name} has no parameter {name}; its parameters: {known}{near}"
+            )
     bound = {}
     for param in query.params:
         if param.name in values:

@@ -1,5 +1,6 @@
 """What a stage must not leave beside its results: what others said of something else."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -73,7 +74,9 @@ def test_stopped_interventions_say_how_to_go_on(
     assert f"go on: {told}" in capfd.readouterr().err
     again = [word.strip('"') for word in told.split()[1:]]
     assert svt(*again).code == 130
-    assert "the same command goes on" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert re.search(r"interventions: 0 of [1-9]\d* parts are kept\n", told)
+    assert "the same command goes on" in told
     monkeypatch.setattr(Units, "add", add)
     assert svt(*again).code == 0
     assert count(run.runs[0], "interventions") == 3 * 3 * 2 * 2
