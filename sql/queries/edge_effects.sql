@@ -3,7 +3,7 @@
 --         kind VARCHAR{any,ablate,boost} only this kind [= any]
 --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
---         min_prompts INTEGER{1..1000000} fewer measured prompts decide nothing [= 6]
+--         min_prompts INTEGER fewer measured prompts decide nothing [= 6]
 -- grain: [edge, scope, kind, strength]
 -- columns: label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, n_prompts,
 --          n_pairs, weight, effect, effect_low, effect_high, effect_share, score_effect, weight_effect,

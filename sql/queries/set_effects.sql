@@ -3,7 +3,7 @@
 --         kind VARCHAR{any,ablate,boost} only this kind [= any]
 --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
---         min_prompts INTEGER{1..1000000} fewer measured prompts decide nothing [= 6]
+--         min_prompts INTEGER fewer measured prompts decide nothing [= 6]
 -- grain: [set, scope, kind, strength]
 -- columns: label, scope, kind, strength, n_edges, n_prompts, effect, effect_low, effect_high, random_effect,
 --          random_low, random_high, n_random, beyond

@@ -3,7 +3,7 @@
 --         kind VARCHAR{any,ablate,boost} kind of the change [= ablate]
 --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
---         min_prompts INTEGER{1..1000000} fewer measured prompts decide nothing [= 6]
+--         min_prompts INTEGER fewer measured prompts decide nothing [= 6]
 -- grain: [edge, scope, kind, strength]; every edge, validated or not; without a control none is
 -- columns: label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, weight,
 --          n_prompts, effect, random_low, random_high, validated, helps

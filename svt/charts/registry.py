@@ -24,7 +24,9 @@ def check_figures(chosen: str | Sequence[str]) -> None:
     """SvtError for a name of `chart.figures` that is none; `default` and `all` are fine."""
     for name in () if chosen in ("default", "all") else chosen:
         if name not in FIGURES:
-            raise SvtError(f"chart.figures: no figure {name!r}; known: {', '.join(FIGURES)}{suggestion(name, FIGURES)}")
+            raise SvtError(
+                f"chart.figures: no figure {name!r}; known: {', '.join(FIGURES)}{suggestion(name, FIGURES)}"
+            )
 
 
 def chosen_figures(chosen: str | Sequence[str], filled: Collection[str]) -> tuple[str, ...]:

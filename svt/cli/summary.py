@@ -75,7 +75,11 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     else:
         lines = [f"{context.imported}, imported: {found}"]
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
-    only = ", causal edges only, for and against the answer" if config.evaluate.edges == "validated" else ""
+    only = (
+        ", causal edges only, for and against the answer"
+        if config.evaluate.edges == "validated"
+        else ""
+    )
     lines += [
         f"against {row['reference']}{only}: precision {ratio(row['precision'])}, "
         f"recall {ratio(row['recall'])}, of the reachable {ratio(row['recall_reachable'])}"

@@ -126,8 +126,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
         raise SvtError(f"query {name}: this is no sweep; name a sweep's folder, outputs/sweeps/...")
     _check_other(con, query)
     bound = bind(con, query, values)
-    for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
-        check_stored(f"query {name}", setting, _stores(con, setting))
+    check_needs(con, query, bound)
     try:
         return frame_of(con, query.text, bound)
     except duckdb.CatalogException as error:
@@ -135,6 +134,12 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     except duckdb.Error as error:
         check_damage(error, files_of(con))
         raise SvtError(f"query {name}: {_first_line(error)}") from error
+
+
+def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str, Any]) -> None:
+    """SvtError where the store lacks what the query, or a value of its parameters, needs."""
+    for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
+        check_stored(f"query {query.name}", setting, _stores(con, setting))
 
 
 def missing(con: duckdb.DuckDBPyConnection) -> str:

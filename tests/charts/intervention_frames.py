@@ -35,7 +35,9 @@ def effects_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     usual |= {"random_effect": 0.0, "random_low": -0.1, "random_high": 0.1, "beyond": True}
     whole = [usual | row for row in rows]
     helps = [_helps(row) if row["beyond"] and row["effect"] else None for row in whole]
-    return pl.DataFrame(whole, schema=EFFECTS).with_columns(helps=pl.Series(helps, dtype=pl.Boolean))
+    return pl.DataFrame(whole, schema=EFFECTS).with_columns(
+        helps=pl.Series(helps, dtype=pl.Boolean)
+    )
 
 
 def _helps(row: dict[str, Any]) -> bool:

@@ -37,7 +37,10 @@ def test_edges_stand_by_weight_and_are_named_once(effects):
     (global_, local) = spec["hconcat"][0]["hconcat"]
     for panel in (global_, local):
         (points,) = marks(panel, "point")
-        assert points["encoding"]["y"]["sort"] == ["0.3 -> 4.1 dest S2 (9)", "1.0 -> 4.1 dest S2 (9)"]
+        assert points["encoding"]["y"]["sort"] == [
+            "0.3 -> 4.1 dest S2 (9)",
+            "1.0 -> 4.1 dest S2 (9)",
+        ]
     (named,), (unnamed,) = marks(global_, "point"), marks(local, "point")
     assert "labels" not in named["encoding"]["y"]["axis"]
     assert unnamed["encoding"]["y"]["axis"]["labels"] is False

@@ -62,7 +62,10 @@ def test_without_a_control_nothing_is_said(edges, nodes):
 def test_the_picture_says_what_validated_its_edges(edges, nodes):
     told = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
     spec = specification(graph(told, nodes, min_count=60))
-    assert "Tested by ablation: 1 of 2 edges causal, 1 for the answer and 0 against it (dotted); dashed: " in subtitle(spec)
+    assert (
+        "Tested by ablation: 1 of 2 edges causal, 1 for the answer and 0 against it (dotted); dashed: "
+        in subtitle(spec)
+    )
     seen, felt = [layer for layer in spec["layer"] if layer.get("data", {}).get("name") == "edges"]
     dash, dots = seen["encoding"]["strokeDash"]["condition"]
     assert dash["test"] == "datum.causal === 'no'"

@@ -169,7 +169,9 @@ def test_values_stand_in_squares_that_have_room(grid):
         for i in range(5)
     )
     spec = specification(sweep(many, keys=["trace_coverage", "trace_min_count"]))
-    assert not any("text" in layer["encoding"] for p in spec["concat"][0]["hconcat"] for layer in p["layer"])
+    assert not any(
+        "text" in layer["encoding"] for p in spec["concat"][0]["hconcat"] for layer in p["layer"]
+    )
 
 
 def test_the_best_square_is_outlined_and_an_empty_graph_is_none(grid):
