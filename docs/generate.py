@@ -1,6 +1,7 @@
 """The generated parts of docs/tables.md and docs/queries.md, rendered from sql/: `make docs`.
 
-1. A table's part is its COMMENTs in sql/schema, a query's the header of its file in sql/queries.
+1. A table's part is its COMMENTs in sql/schema, a query's the header of its file in sql/queries, a
+   macro's the first line of its file in sql/macros.
 2. The text between `<!-- NAME -->` and `<!-- /NAME -->` in the page is replaced; a test holds both
    pages against the files, so a new column or query cannot be forgotten there.
 """
@@ -11,15 +12,21 @@ from pathlib import Path
 import duckdb
 
 from svt.db.connect import create_tables
+from svt.query.described import macros
 from svt.query.named import list_queries
 
 DOCS = Path(__file__).resolve().parent
-PAGES = {"tables.md": ("store", "results"), "queries.md": ("queries",)}
+PAGES = {"tables.md": ("store", "results"), "queries.md": ("queries", "macros")}
 
 
 def sections() -> dict[str, str]:
     """Return the generated parts by name (step 1)."""
-    return {"store": _tables("store"), "results": _tables("results"), "queries": _queries()}
+    return {
+        "store": _tables("store"),
+        "results": _tables("results"),
+        "queries": _queries(),
+        "macros": _macros(),
+    }
 
 
 def replaced(page: str, text: str) -> str:
@@ -78,6 +85,11 @@ def _queries() -> str:
         for query in list_queries()
     ]
     return "\n| query | what it shows | parameters |\n|---|---|---|\n" + "\n".join(rows) + "\n\n"
+
+
+def _macros() -> str:
+    rows = [f"| `{m.name}({m.arguments})` | {m.purpose} |" for m in macros()]
+    return "\n| macro | what it gives |\n|---|---|\n" + "\n".join(rows) + "\n\n"
 
 
 if __name__ == "__main__":

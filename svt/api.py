@@ -20,21 +20,15 @@ from svt.cli.sql import ask
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import files_of
 from svt.db.target import open_target
-from svt.errors import ConfigError, SvtError
+from svt.errors import ConfigError, SvtError, suggestion
 from svt.paths import conf_dir, expanded
+from svt.query.described import tables_of
 from svt.query.named import list_queries, n_jobs_of
 from svt.query.named import run as run_query
 
 if TYPE_CHECKING:
     import altair as alt
     from omegaconf import DictConfig
-
-_TABLES = (
-    "SELECT database_name AS catalog, table_name AS table, comment FROM duckdb_tables() "
-    "WHERE database_name IN ('results', 'store') UNION ALL "
-    "SELECT database_name, view_name, comment FROM duckdb_views() "
-    "WHERE database_name IN ('results', 'store') AND NOT internal ORDER BY ALL"
-)
 
 
 class Run:
@@ -62,7 +56,8 @@ class Run:
     def sql(self, text: str, **values: Any) -> pl.DataFrame:
         """Return the rows of SQL that only asks; `values` are bound to its `$names`.
 
-        Bare names of tables are looked up in the results, then in the store.
+        Bare names of tables are looked up in the results, then in the store; a named query whose
+        parameters all have defaults is a view.
         """
         return ask(self._con, text, values)
 
@@ -86,7 +81,8 @@ class Run:
         for key, value in settings.items():
             if key not in composed.chart:
                 known = ", ".join(map(str, composed.chart))
-                raise ConfigError(f"chart.{key}: no such setting; known: {known}")
+                near = suggestion(key, composed.chart)
+                raise ConfigError(f"chart.{key}: no such setting; known: {known}{near}")
             composed.chart[key] = value
         chosen = configuration(composed, [f"chart.{key}" for key in settings])
         with ExitStack() as stack:
@@ -114,7 +110,7 @@ class Run:
 
     def tables(self) -> pl.DataFrame:
         """Return the tables and views: catalog (results or store), table, comment."""
-        return self._con.sql(_TABLES).pl()
+        return tables_of(self._con).rename({"name": "table", "meaning": "comment"})
 
     def close(self) -> None:
         """Close the files; what was asked before stays."""

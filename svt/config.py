@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, Va
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from svt.errors import ConfigError
+from svt.errors import ConfigError, suggestion
 from svt.words import Base, BosChoice, Component, Count, EdgeChoice, Kind, Replacement, Scope
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
@@ -76,6 +76,7 @@ Head = tuple[Int, Int]
 @dataclass(frozen=True, config=_CLOSED)
 class RunConfig:
     path: Text | None
+    overwrite: Bool
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -336,7 +337,9 @@ def _refusal(error: ValidationError, tree: Any) -> str:
     key = place[: 1 if kind is Config else 2]
     where = ".".join(map(str, key))
     if unknown:
-        return f"unknown key {where}; known here: {', '.join(f.name for f in fields(kind))}"
+        names = [f.name for f in fields(kind)]
+        near = suggestion(str(key[-1]), names)
+        return f"unknown key {where}; known here: {', '.join(names)}{near}"
     match first["type"]:
         case "whole":
             return message

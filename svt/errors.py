@@ -4,6 +4,9 @@ The message says what is wrong, where (file, row, key), and what to do next; the
 it without a traceback.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class SvtError(Exception):
     """What is wrong; raised as it is where none of the subclasses fits, such as a full disk."""
@@ -27,3 +30,9 @@ class StoreError(SvtError):
 
 class QueryError(SvtError):
     """A named query, one of its parameters, or a text of SQL is wrong."""
+
+
+def suggestion(word: str, known: Iterable[object]) -> str:
+    """Return `; did you mean ...?` with the word of `known` nearest to `word`, empty if none is."""
+    near = get_close_matches(word, [str(each) for each in known], n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -2,9 +2,12 @@
 -- grain: [edge or set, scope, kind, strength]
 -- The effect is the mean over prompts of the change of the logit difference, its interval that of a bootstrap
 -- over prompts; the control's is over prompts and seeds. An effect is `beyond` when its
--- interval lies farther from 0 than the control's, and does not hold 0.
+-- interval lies farther from 0 than the control's, and does not hold 0; null without a control, and where fewer
+-- than `least_prompts` were measured. `helps` says of an effect beyond its control whether the answer gains by what
+-- was changed: taking it away lowers the logit difference, boosting it raises it.
 CREATE OR REPLACE TEMP MACRO changed(
-    interventions_table, effects_table, of_sets, scope_rule, kind_rule, n_draws, draw_seed
+    interventions_table, effects_table, of_sets, scope_rule, kind_rule, n_draws, draw_seed,
+    least_prompts
 ) AS TABLE
 WITH by_prompt AS MATERIALIZED (
     FROM prompt_effects(interventions_table, effects_table, of_sets, scope_rule, kind_rule)
@@ -23,6 +26,7 @@ signals AS (
     SELECT
         change_id, intervention_id,
         count(*) AS n_prompts,
+        count(effect) AS n_measured,
         sum(n_pairs)::BIGINT AS n_pairs,
         sum(logit_diff ORDER BY prompt_id) / count(logit_diff) AS logit_diff,
         sum(score_effect ORDER BY prompt_id) / count(*) AS score_effect,
@@ -41,9 +45,10 @@ SELECT
     r.mean AS random_effect, r.low AS random_low, r.high AS random_high,
     coalesce(r.n_repeats, 0) AS n_random,
     CASE
-        WHEN r.mean IS NOT NULL
+        WHEN r.mean IS NOT NULL AND s.n_measured >= least_prompts
         THEN e.high < least(r.low, 0) OR e.low > greatest(r.high, 0)
-    END AS beyond
+    END AS beyond,
+    CASE WHEN beyond THEN (e.mean < 0) = (i.kind::VARCHAR = 'ablate') END AS helps
 FROM signals AS s
 JOIN query_table(interventions_table) AS i USING (intervention_id)
 LEFT JOIN bootstrapped('signal_values', n_draws, draw_seed) AS e ON e.series = s.change_id

@@ -3,20 +3,24 @@
 --         kind VARCHAR{any,ablate,boost} only this kind [= any]
 --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
+--         min_prompts INTEGER fewer measured prompts decide nothing [= 6]
 -- grain: [edge, scope, kind, strength]
 -- columns: label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, n_prompts,
 --          n_pairs, weight, effect, effect_low, effect_high, effect_share, score_effect, weight_effect,
---          random_effect, random_low, random_high, n_random, beyond, rank_effect
+--          random_effect, random_low, random_high, n_random, beyond, helps,
+--          rank_effect
 -- An effect is the change of the logit difference, on average over a prompt's pairs, then over prompts; low and
 -- high are 2.5% and 97.5% of a bootstrap over prompts, the control's over prompts and seeds. `weight` is the
 -- edge's mean contribution to its pairs, `effect_share` the effect over the mean logit difference of its
--- prompts, `beyond` whether the effect's interval lies farther from 0 than the control's, without 0.
+-- prompts, `beyond` whether the effect's interval lies farther from 0 than the control's, without 0 (null without a
+-- control, and in fewer than `min_prompts` prompts: six alike are the fewest that a sign test at 5% tells from
+-- chance), `helps` whether the answer gains by an edge beyond its control, or loses.
 SELECT
     label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength,
     n_prompts, n_pairs, weight, effect, effect_low, effect_high, effect_share,
-    score_effect, weight_effect, random_effect, random_low, random_high, n_random, beyond,
+    score_effect, weight_effect, random_effect, random_low, random_high, n_random, beyond, helps,
     rank_effect
-FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed)
+FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed, $min_prompts)
 ORDER BY
     weight DESC NULLS LAST, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind,
     strength;

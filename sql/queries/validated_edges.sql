@@ -3,14 +3,18 @@
 --         kind VARCHAR{any,ablate,boost} kind of the change [= ablate]
 --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
 --         seed INTEGER of the draws [= 0]
+--         min_prompts INTEGER fewer measured prompts decide nothing [= 6]
 -- grain: [edge, scope, kind, strength]; every edge, validated or not; without a control none is
 -- columns: label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, weight,
---          effect, random_low, random_high, validated
+--          n_prompts, effect, random_low, random_high, validated, helps
+-- `validated` is null in fewer than `min_prompts` prompts; of a validated edge `helps` says whether the answer gains
+-- by it (it falls without the edge) or loses. evaluate.edges=validated takes both.
 SELECT
     label, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind, strength, weight,
-    effect, random_low, random_high,
-    coalesce(beyond, false) AS validated
-FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed)
+    n_prompts, effect, random_low, random_high,
+    CASE WHEN random_low IS NULL THEN false ELSE beyond END AS validated,
+    helps
+FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed, $min_prompts)
 ORDER BY
     validated DESC, weight DESC NULLS LAST, layer, head, side, dest_role, src_role, up_layer,
     up_head, scope, kind, strength;

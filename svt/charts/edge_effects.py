@@ -4,7 +4,8 @@
    many more there are.
 2. One panel a scope shows the change of the logit difference with its interval, ablation and boost
    in two colours; beside each, in grey, the interval of the same change to random slices.
-   A point is filled where the two intervals lie apart.
+   A point is filled where the two intervals lie apart, and hollow also where the prompts are too
+   few to say; behind the name of an edge stands their number.
 3. One more panel a scope shows the change of the attention score.
    The panels of one measure share their x axis.
 """
@@ -21,6 +22,7 @@ from svt.charts.interventions import (
     kind_scale,
     kinds_of,
     scopes_of,
+    verdicts,
     zero,
 )
 from svt.charts.style import GREY, Chart, message, plural, title
@@ -31,6 +33,7 @@ ROW, THICK = 22, 8
 ALL_WIDTH, MOST_WIDTH = 900, 300
 """Pixels for all panels together, and at most for one."""
 FEW_TICKS = alt.Axis(tickCount=3)
+IN_BRACKETS = "in brackets the number of prompts"
 HEADING = "Effects of single edges"
 SCORE = "change of the attention score"
 
@@ -40,9 +43,11 @@ def edge_effects(effects: pl.DataFrame, *, heading: str = HEADING) -> Chart:
 
     effects: rows of the query `edge_effects`, one an (edge, scope, kind): label scope kind
     n_prompts n_pairs weight effect effect_low effect_high score_effect random_effect random_low
-    random_high n_random beyond; the random columns and `beyond` are null without a control.
+    random_high n_random beyond helps; the random columns and `beyond` are null without a control.
     """
-    measured = effects.drop_nulls("effect")
+    measured = effects.drop_nulls("effect").with_columns(
+        label=pl.format("{} ({})", "label", pl.col("n_prompts").max().over("label"))
+    )
     if measured.is_empty():
         return message(heading, "No edge was changed, or the prompts have no answers.")
     order = by_weight(measured)
@@ -144,21 +149,24 @@ def _scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
 
 def _told(n_edges: int) -> str:
     if n_edges <= MOST_EDGES:
-        return f"{plural(n_edges, 'edge')}, the greatest weight on top."
-    return f"The {MOST_EDGES} edges of the greatest weight; {n_edges - MOST_EDGES:,} not shown."
+        return f"{plural(n_edges, 'edge')}, the greatest weight on top; {IN_BRACKETS}."
+    return (
+        f"The {MOST_EDGES} edges of the greatest weight; {n_edges - MOST_EDGES:,} not shown; "
+        f"{IN_BRACKETS}."
+    )
 
 
 def _beyond(shown: pl.DataFrame, scopes: list[str]) -> str:
     """How many of the shown edges have an effect beyond their random control."""
-    decided = shown.drop_nulls("beyond")
+    decided = shown.drop_nulls("random_low")
     if decided.is_empty():
         return "Without random controls no effect can be told from chance."
     kind = kinds_of(decided)[0]
     rows = decided.filter(pl.col("kind") == kind)
     counts = [
-        f"{SCOPE_NAMES[scope]} {int(chosen['beyond'].sum())} of {chosen.height}"
+        f"{SCOPE_NAMES[scope]} {verdicts(chosen)}"
         for scope in scopes
         if (chosen := rows.filter(pl.col("scope") == scope)).height
     ]
-    told = f"{KIND_NAMES[kind].capitalize()}: {', '.join(counts)}."
+    told = f"{KIND_NAMES[kind].capitalize()}: {', '.join(counts)}; help or hinder the answer."
     return f"Filled points lie beyond random slices. {told}"

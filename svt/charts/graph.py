@@ -105,10 +105,11 @@ def top_layers(
 
 
 def with_verdicts(edges: pl.DataFrame, validated: pl.DataFrame) -> pl.DataFrame:
-    """The edges with a column `causal`: yes, no, or not tested; as they are where none was tested.
+    """The edges with a column `causal`: helps, hinders, no, too few (prompts) or not tested.
 
-    validated: rows of the query `validated_edges`. One without a random control was not tested; of
-    several for an edge, as by strength or by the role at its other end, one causal is enough.
+    As they are where none was tested. validated: rows of the query `validated_edges`. One without a
+    random control was not tested; of several for an edge, as by strength or by the role at its
+    other end, one causal is enough, the first of them.
     """
     tested = validated.drop_nulls("random_low")
     if tested.is_empty():
@@ -122,7 +123,17 @@ def with_verdicts(edges: pl.DataFrame, validated: pl.DataFrame) -> pl.DataFrame:
             .otherwise("src_role"),
         )
         .group_by(edge)
-        .agg(causal=pl.when(pl.col("validated").any()).then(pl.lit("yes")).otherwise(pl.lit("no")))
+        .agg(
+            causal=pl.when(pl.col("validated").any())
+            .then(
+                pl.when(pl.col("helps").drop_nulls().first())
+                .then(pl.lit("helps"))
+                .otherwise(pl.lit("hinders"))
+            )
+            .when(pl.col("validated").is_not_null().any())
+            .then(pl.lit("no"))
+            .otherwise(pl.lit("too few prompts"))
+        )
     )
     return (
         edges.with_columns(pl.col("side").cast(pl.String))
@@ -239,12 +250,15 @@ def _told(offer: Offer, measure: Measure, min_count: float) -> str:
 
 def _verdicts(shown: list[Strength]) -> str:
     found = [s.row.get("causal") for s in shown]
-    causal, others = found.count("yes"), found.count("no")
-    if not causal + others:
-        return ""
+    helping, hindering, others = (found.count(each) for each in ("helps", "hinders", "no"))
+    few, tested = found.count("too few prompts"), helping + hindering + others
+    told = f" {few:,} in too few prompts." if few else ""
+    if not tested:
+        return f"Tested by ablation:{told}" if told else ""
     return (
-        f"Tested by ablation: {causal:,} of {plural(causal + others, 'edge')} causal; "
-        "dashed: tested, not causal."
+        f"Tested by ablation: {helping + hindering:,} of {plural(tested, 'edge')} causal, "
+        f"{helping:,} for the answer and {hindering:,} against it (dotted); "
+        f"dashed: tested, not causal.{told}"
     )
 
 

@@ -32,6 +32,8 @@ EDGE_REACH = 12
 FADED = 0.07
 DASHED = [5, 9]
 """Of edges that are not causal; the round ends of a wide line take of the gaps."""
+DOTTED = [1, 7]
+"""Of causal edges that hinder the answer."""
 BOX = "M-1.35,-0.65H1.35V0.65H-1.35Z"
 
 # A selection holds undefined for a mark that lacks its field, as everything in the picture is felt.
@@ -148,7 +150,12 @@ def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
         .transform_filter("datum.strength >= least")
         .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
     )
-    dashes = {"strokeDash": alt.when("datum.causal === 'no'").then(alt.value(DASHED))}
+    dashes = {
+        "strokeDash": alt.when("datum.causal === 'no'")
+        .then(alt.value(DASHED))
+        .when("datum.causal === 'hinders'")
+        .then(alt.value(DOTTED))
+    }
     seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(

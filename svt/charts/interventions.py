@@ -19,6 +19,24 @@ EFFECT = "change of the logit difference"
 LEGEND = alt.Legend(orient="top", symbolType="circle")
 
 
+def verdicts(rows: pl.DataFrame) -> str:
+    """Return how many effects help and hinder, and how many prompts were too few to say, in words.
+
+    `5 of 9 (3 help, 2 hinder); 4 in too few prompts`; rows: beyond helps, all with a control.
+    """
+    decided = rows.drop_nulls("beyond")
+    helping = int(decided["helps"].sum())
+    hindering = int(decided["beyond"].sum()) - helping
+    parts = [f"{n} {word}" for n, word in ((helping, "help"), (hindering, "hinder")) if n]
+    few = rows.height - decided.height
+    told = f"{helping + hindering} of {decided.height}" if decided.height else "none decided"
+    return (
+        told
+        + (f" ({', '.join(parts)})" if parts else "")
+        + (f"; {few} in too few prompts" if few else "")
+    )
+
+
 def scopes_of(frame: pl.DataFrame) -> list[str]:
     """The scopes that have rows, the global one first."""
     found = set(frame["scope"].to_list())

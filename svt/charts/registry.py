@@ -6,7 +6,7 @@ from svt.charts.figure import Ask, Context, Figure, Recorder
 from svt.charts.of_heads import HEAD_FIGURES
 from svt.charts.of_interventions import INTERVENTION_FIGURES
 from svt.charts.of_trace import TRACE_FIGURES
-from svt.errors import ConfigError
+from svt.errors import ConfigError, suggestion
 
 FIGURES = TRACE_FIGURES | HEAD_FIGURES | INTERVENTION_FIGURES
 
@@ -24,7 +24,9 @@ def check_figures(chosen: str | Sequence[str]) -> None:
     """ConfigError for a name of `chart.figures` that is none; `default` and `all` are fine."""
     for name in () if chosen in ("default", "all") else chosen:
         if name not in FIGURES:
-            raise ConfigError(f"chart.figures: no figure {name!r}; known: {', '.join(FIGURES)}")
+            near = suggestion(name, FIGURES)
+            known = ", ".join(FIGURES)
+            raise ConfigError(f"chart.figures: no figure {name!r}; known: {known}{near}")
 
 
 def chosen_figures(chosen: str | Sequence[str], filled: Collection[str]) -> tuple[str, ...]:

@@ -84,6 +84,7 @@ def config(palette: Palette) -> dict[str, Any]:
             "quiet": {"color": palette.quiet, "fontSize": 11},
             "role": {"color": palette.ink, "fontSize": 12, "fontWeight": "bold"},
             "ring": {"color": palette.paper, "stroke": GREEN, "strokeWidth": 3.5, "opacity": 1},
+            "best": {"fillOpacity": 0, "stroke": palette.ink, "strokeWidth": 2},
             "attended": {"color": palette.quiet, "stroke": palette.quiet},
             "threshold": {"color": palette.ink, "strokeDash": [4, 3]},
         },

@@ -14,7 +14,7 @@ import altair as alt
 import polars as pl
 
 from svt.charts.style import BLUE, Chart, message, plural, title
-from svt.charts.sweep_heat import key_name, sweep_heat
+from svt.charts.sweep_heat import best_job, key_name, sweep_heat
 
 MEASURES = {
     "precision": "precision",
@@ -40,12 +40,18 @@ def sweep(jobs: pl.DataFrame, *, keys: Sequence[str], heading: str = HEADING) ->
     said = plural(done.height, "job") + (
         f"; {n_failed} failed and not shown." if n_failed else "."  # 1
     )
+    best = best_job(done)
+    if best is not None:
+        row = done.filter(job=best).row(0, named=True)
+        at = ", ".join(f"{key_name(key)}={row[key]}" for key in keys)
+        said += f" Best F1 of graphs with edges: {row['f1']:.2f} at {at}"
     ordered = sorted(keys, key=lambda key: (_is_number(done[key]), done[key].n_unique()))[::-1]
     grid = [key for key in ordered if _is_number(done[key]) and done[key].n_unique() > 1][:2]
     if len(grid) == 2:  # 2
         across, up = grid
         values = _with_others(done, [key for key in keys if key not in grid])
-        return sweep_heat(values, keys=(across, up), heading=heading, notes=[said])
+        notes = [said if best is None else f"{said} (outlined)."]
+        return sweep_heat(values, keys=(across, up), heading=heading, notes=notes)
     x = ordered[0]  # 3
     others = [key for key in keys if key != x]
     values = _with_others(done, others)
@@ -56,7 +62,7 @@ def sweep(jobs: pl.DataFrame, *, keys: Sequence[str], heading: str = HEADING) ->
             if values[measure].null_count() < values.height
         ),
         columns=2,
-        title=title(heading, said),
+        title=title(heading, said if best is None else f"{said}."),
     )
 
 

@@ -21,7 +21,7 @@ from svt.importing.nodes import node_of
 from svt.importing.read import read_circuit
 from svt.importing.write import write_circuit
 from svt.query.named import run
-from svt.system.shell import override
+from svt.system.shell import command, override
 from svt.words import COUNTS
 
 _EPILOG = """what becomes what:
@@ -120,9 +120,9 @@ def _found(circuit: Circuit, folder: Path, name: str) -> str:
             *lines,
             "",
             "try next:",
-            f'  svt {override("run.path", folder)} "stages=[chart,report]"',
-            f"  svt-sql {at} precision_recall",
-            f"  svt-sql RUN --other {at} compare_heads",
+            f'  {command("svt")} {override("run.path", folder)} "stages=[chart,report]"',
+            f"  {command('svt-sql')} {at} precision_recall",
+            f"  {command('svt-sql')} RUN --other {at} compare_heads",
         ]
     )
 

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -20,20 +21,21 @@ import duckdb
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from svt.cli import summary, sweep
 from svt.cli.compose import configuration
 from svt.cli.console import STOPPED, flush, say, show_messages, write
-from svt.cli.own_files import LOCK, check_run_folder, remove_left
+from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_left
 from svt.config import Config
-from svt.errors import SvtError
+from svt.errors import SvtError, suggestion
 from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import run_stages
-from svt.system.shell import override
+from svt.store.results import NAME as RESULTS
+from svt.system.shell import command, override
 from svt.system.text import first_line
 
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
@@ -103,12 +105,16 @@ def task(composed: DictConfig) -> None:
         except SvtError as error:
             _fail(str(error))
         job = sweep.Job(folder, overrides, settings.runtime.choices)
+        _leave_pictures_out(composed, overrides)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
         with only_run_in(folder):
             config = configuration(composed, overrides)  # 1, 2
             check_run_folder(folder)
             remove_left(folder)
+            path = config.run.path
+            if path is not None and job is None and not folder.samefile(path):
+                say(f"a new run, {folder}; {path} stays as it is")
             try:
                 stores = run_stages(config, folder)  # 3
             except (KeyboardInterrupt, duckdb.InterruptException, RuntimeError) as error:
@@ -132,15 +138,21 @@ def task(composed: DictConfig) -> None:
             folder.rmdir()
 
 
+def _leave_pictures_out(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Jobs of a sweep are drawn only where the command names the stages."""
+    if not any(re.fullmatch(r"[+]*stages", override.split("=")[0]) for override in overrides):
+        composed.stages = [s for s in composed.stages if s not in ("chart", "report")]
+
+
 def _tell_how_to_go_on(config: Config, folder: Path) -> None:
     """Interventions are the one thing of which a part is kept inside a run folder."""
     if not (folder / FINISHED).is_file():
         return
-    if config.run.path is not None:
+    if config.run.path is not None and folder.samefile(config.run.path):
         say("the same command goes on from here")
         return
     left = [s for s in ("intervene", "evaluate", "chart", "report") if s in config.stages]
-    say(f'go on: svt {override("run.path", folder)} "stages=[{",".join(left)}]"')
+    say(f'go on: {command("svt")} {override("run.path", folder)} "stages=[{",".join(left)}]"')
 
 
 def _fail(message: str, job: "sweep.Job | None" = None) -> None:
@@ -195,7 +207,10 @@ def one_line(error: BaseException) -> str:
     unknown = error.__cause__
     if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
         known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
-        told = f"unknown key {unknown.full_key}; known here: {known}"
+        near = suggestion(str(unknown.key), unknown.parent_node or ())
+        told = f"unknown key {unknown.full_key}; known here: {known}{near}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        told += suggestion(Path(error.missing_cfg_file).name, error.options or ())
     return told or type(error).__name__
 
 
@@ -226,13 +241,21 @@ class only_run_in:
 
 def register_resolvers() -> None:
     OmegaConf.register_new_resolver("svt.bundled", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver(
-        "svt.run_dir", lambda path, fresh: path if _is_run(path) else fresh, replace=True
-    )
+    OmegaConf.register_new_resolver("svt.run_dir", run_dir, replace=True)
 
 
-def _is_run(path: object) -> bool:
-    return isinstance(path, str) and (Path(path) / "results.duckdb").is_file()
+def run_dir(path: object, overwrite: object, stages: object, fresh: str) -> str:
+    """Return the folder that a run works in: `fresh`, or of an existing run `path` its own.
+
+    A new trace of an existing run goes into a new run beside it, unless `overwrite`. Beside a job
+    of a sweep no run may stand, so its new run is `fresh`.
+    """
+    if not isinstance(path, str) or not (Path(path) / RESULTS).is_file():
+        return fresh
+    if overwrite is True or not isinstance(stages, Sequence) or "trace" not in stages:
+        return path
+    beside = Path(path).absolute().parent
+    return fresh if (beside / KEYS).is_file() else str(beside / Path(fresh).name)
 
 
 def _quiet() -> None:

@@ -3,13 +3,16 @@
 1. TARGET is opened read-only; a run's store is attached beside its results, and another target as
    the catalogs other_results and other_store.
 2. The text is a named query of sql/queries, with `name=value` parameters, or SQL that asks:
-   select, from, describe, show, pivot, explain. With --unsafe it may attach and read other files.
-3. The result is printed as a table, CSV, JSON or Parquet, exactly or not at all
-   (svt/query/exact.py). An error is one line and exit code 2, Ctrl-C ends a query with 130.
+   select, from, describe, show, pivot, explain, also of named queries as views
+   (svt/query/views.py). With --unsafe it may attach and read other files.
+3. The result is printed as a table, CSV, JSON or Parquet (svt/cli/rows.py). An error is one line
+   and exit code 2, Ctrl-C ends a query with 130.
+4. A target alone on a terminal opens a prompt (svt/cli/prompt.py).
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +20,17 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.cli.console import console, output, write
+from svt.cli.console import console, say, write
+from svt.cli.prompt import ask_lines
+from svt.cli.rows import print_rows
 from svt.db.damage import check_damage, files_of
 from svt.db.target import open_target
 from svt.errors import QueryError
-from svt.query.exact import check_format, frame_of, interruptible
-from svt.query.named import Query, list_queries, missing, run
+from svt.query.described import columns_of, schema
+from svt.query.exact import frame_of, interruptible
+from svt.query.named import Query, list_queries, missing, query_names, run
 from svt.query.param import Param
-from svt.system.text import visible
+from svt.query.views import make_views
 
 _EXAMPLES = """examples:
   svt-sql RUN summary
@@ -33,6 +39,12 @@ _EXAMPLES = """examples:
   svt-sql RUN --other RUN compare_heads
 """
 
+_BY_INDEX = ("compare_edges", "compare_heads")
+_BY_ROLE = (
+    "two models, whose heads of one number have nothing in common; to match heads by the roles "
+    'they attend between: svt -m model=A,B "stages=[dump,trace,evaluate]", then svt-sql SWEEP '
+    "sweep_heads"
+)
 _ASKING = {"SELECT", "EXPLAIN", "MULTI"}  # the last is a PIVOT
 _WRITABLE = (
     "SELECT database_name, path FROM duckdb_databases() WHERE NOT readonly AND path IS NOT NULL"
@@ -60,16 +72,51 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--unsafe", action="store_true", help="let the SQL read other files and addresses"
     )
+    parser.add_argument(
+        "--schema", nargs="?", const="", metavar="TABLE", help="what SQL may name; or its columns"
+    )
+    parser.add_argument("--expand", action="store_true", help="a row at a time, for wide ones")
     parser.add_argument("--list", action="store_true", help="the queries and their parameters")
     args = parser.parse_intermixed_args(argv)
     with console("svt-sql", "stopped"):
         if args.list:
             write("\n".join(map(_describe, list_queries())) + "\n")
-        elif args.target is None or args.query is None:
+        elif args.target is None:
             raise QueryError("give a target and a query or SQL text; --list shows the queries")
         else:
-            frame = answer(Path(args.target), args.query, args.params, args.unsafe, args.other)
-            _print(frame, args.format)
+            with open_target(Path(args.target), args.unsafe, args.other) as con:  # 1
+                _answer(con, args)
+
+
+def _answer(con: duckdb.DuckDBPyConnection, args: argparse.Namespace) -> None:
+    """Print what the arguments behind the target ask for."""
+    if args.schema is not None:
+        frame = columns_of(con, args.schema) if args.schema else schema(con)
+        print_rows(frame, args.format, args.expand, most=frame.height)
+    elif args.query is not None:
+        print_rows(_asked(con, args.query, args.params, args.unsafe), args.format, args.expand)
+        if args.query in _BY_INDEX and args.other and (models := _two_models(con)):
+            say(f"note: {models}: {_BY_ROLE}")
+    elif sys.stdin.isatty():
+        ask_lines(
+            lambda words: _line(con, args, words), [*schema(con)["name"], *query_names()]
+        )  # 4
+    else:
+        raise QueryError("give a query or SQL text; --list shows the queries, --schema the tables")
+
+
+def _line(con: duckdb.DuckDBPyConnection, args: argparse.Namespace, words: Sequence[str]) -> None:
+    """Step 4 for one line of the prompt."""
+    first, rest = words[0], list(words[1:])
+    if first == ".list":
+        write("\n".join(map(_describe, list_queries())) + "\n")
+    elif first == ".schema":
+        _answer(con, argparse.Namespace(**vars(args) | {"schema": "".join(rest[:1])}))
+    elif first == ".expand":
+        args.expand = not args.expand
+        say(f"a row at a time: {'yes' if args.expand else 'no'}")
+    else:
+        _answer(con, argparse.Namespace(**vars(args) | {"query": first, "params": rest}))
 
 
 def answer(
@@ -85,10 +132,27 @@ def answer(
 
     With `unsafe` the text may read other files and addresses; nothing is changed all the same.
     """
+    with open_target(target, unsafe, other) as con:
+        return _asked(con, query, params, unsafe)
+
+
+def _asked(
+    con: duckdb.DuckDBPyConnection, query: str, params: Sequence[str], unsafe: bool
+) -> pl.DataFrame:
+    """Step 2."""
     given = dict(_pair(param) for param in params)
     named = not any(c.isspace() or c in "();" for c in query)
-    with open_target(target, unsafe, other) as con:  # 1
-        return run(con, query, **given) if named else ask(con, query, given, unsafe)  # 2
+    return run(con, query, **given) if named else ask(con, query, given, unsafe)
+
+
+def _two_models(con: duckdb.DuckDBPyConnection) -> str:
+    """Return the names of the models of two runs, empty where they are one."""
+    rows = con.execute(
+        "SELECT a.config->>'$.model.name', b.config->>'$.model.name' "
+        "FROM results.run AS a, other_results.run AS b "
+        "WHERE a.store_path IS NOT NULL AND b.store_path IS NOT NULL"  # no imported circuit
+    ).fetchall()
+    return "".join(f"{a} and {b}" for a, b in rows if a != b)
 
 
 def ask(
@@ -98,10 +162,11 @@ def ask(
 
     QueryError for a statement that does not only ask, or fails.
     """
+    reasons = make_views(con, text)
     try:
         return _rows(con, text, given, unsafe)
     except duckdb.CatalogException as error:
-        told = "; ".join(filter(None, (_one_line(error), missing(con))))
+        told = "; ".join(filter(None, (_one_line(error), *reasons, missing(con))))
         raise QueryError(f"SQL: {told}") from error
     except duckdb.OutOfMemoryException as error:
         raise QueryError(
@@ -174,41 +239,6 @@ def _described_default(param: Param) -> str:
         return ""
     value = "null" if param.fallback is None else param.fallback
     return f" [= the {param.run}'s {param.key}, else {value}]" if param.key else f" [= {value}]"
-
-
-def _print(frame: pl.DataFrame, form: str) -> None:  # 3
-    check_format(frame, form)
-    try:
-        _print_as(frame, form)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise QueryError(
-            f"the rows cannot be written as {form} ({_one_line(error)[:80]}); take another "
-            "--format, or cast such columns: column::varchar"
-        ) from error
-
-
-def _print_as(frame: pl.DataFrame, form: str) -> None:
-    if form == "csv":
-        write(frame.write_csv(), required=True)
-    elif form == "json":
-        write(frame.write_json() + "\n", required=True)
-    elif form == "parquet":
-        if sys.stdout.isatty():
-            raise QueryError("Parquet is not for a terminal: redirect it, > FILE.parquet")
-        with output(required=True):
-            frame.write_parquet(sys.stdout.buffer)
-    else:
-        with pl.Config(
-            tbl_rows=-1,
-            tbl_cols=-1,
-            tbl_width_chars=200,
-            fmt_str_lengths=80,
-            tbl_hide_dataframe_shape=True,
-            tbl_hide_column_data_types=True,
-            tbl_formatting="ASCII_MARKDOWN",
-        ):
-            table = str(frame)
-        write(f"{visible(table)}\n{frame.height} rows\n", required=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from svt.report.interventions import intervention_facts
 from svt.stages.chart import CHARTS, REPORT, context_of
 from svt.stages.reference import REFERENCE
 from svt.store.results import NAME
-from svt.system.shell import override
+from svt.system.shell import command, override
 
 
 def found(config: Config, folder: Path, stores: Stores) -> str:
@@ -75,7 +75,11 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     else:
         lines = [f"{context.imported}, imported: {found}"]
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
-    only = ", validated edges only" if config.evaluate.edges == "validated" else ""
+    only = (
+        ", causal edges only, for and against the answer"
+        if config.evaluate.edges == "validated"
+        else ""
+    )
     lines += [
         f"against {row['reference']}{only}: precision {ratio(row['precision'])}, "
         f"recall {ratio(row['recall'])}, of the reachable {ratio(row['recall_reachable'])}"
@@ -97,16 +101,18 @@ def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
+    """Commands that work as they stand, on this run's model and data, and take nothing away."""
     at, at_run = shlex.quote(str(_short(folder))), override("run.path", _short(folder))
+    svt, sql = command("svt"), command("svt-sql")
     if not traced:
         at = shlex.quote(",".join(map(str, stores)))
-        return [f"svt-sql {at} firings", "svt-sql --list"]
+        return [f"{sql} {at} firings", f"{sql} --list"]
     if not stores:
-        return [f"svt-sql {at} shown_edges", f"svt-sql RUN --other {at} compare_edges"]
+        return [f"{sql} {at} shown_edges", f"{sql} RUN --other {at} compare_edges"]
     return [
-        f"svt-sql {at} shown_edges",
-        f'svt {at_run} "stages=[intervene,chart,report]"',
-        f'svt {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
-        "svt -m trace.coverage=0.5,0.6,0.7,0.8",
-        "svt-sql --list",
+        f"{sql} {at} shown_edges",
+        f'{svt} {at_run} "stages=[intervene,evaluate,chart,report]"',
+        f'{svt} {at_run} "stages=[trace,evaluate,chart,report]" trace.coverage=0.9',
+        f'{svt} -m {at_run} "stages=[trace,evaluate]" trace.coverage=0.5,0.6,0.7,0.8',
+        f"{sql} --list",
     ]

@@ -13,10 +13,11 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import duckdb
@@ -39,6 +40,7 @@ from svt.store.results import NAME as RESULTS
 from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside, write_atomically
+from svt.system.shell import command, override
 from svt.system.text import first_line
 
 NAME = "sweep.duckdb"
@@ -176,7 +178,7 @@ def collect(at: Path) -> bool:
         except SvtError as error:
             say(f"svt: {error}")
             whole = False
-    _tell(at, jobs.values(), failed, only_dumped=len(tables) == 1)
+    _tell(at, jobs, failed, only_dumped=len(tables) == 1)
     return whole
 
 
@@ -226,7 +228,7 @@ def _scalar(value: Any) -> Any:
 
 
 def _tell(
-    at: Path, jobs: Collection[Mapping[str, Any]], failed: list[int], only_dumped: bool
+    at: Path, jobs: Mapping[int, Mapping[str, Any]], failed: list[int], only_dumped: bool
 ) -> None:
     say(f"\nsweep: {len(jobs) - len(failed)} of {len(jobs)} jobs done, together in {at / NAME}")
     if failed:
@@ -234,9 +236,12 @@ def _tell(
     if len(failed) == len(jobs):
         return
     if not only_dumped:
-        say(f"next: svt-sql {at} sweep, or svt-sql {at / '0'} shown_edges for one job")
+        sql, done = command("svt-sql"), min(jobs.keys() - {*failed})
+        say(f"next: {sql} {quote(str(at))} sweep")
+        one = override("run.path", at / str(done))
+        say(f'one job, drawn: {command("svt")} {one} "stages=[chart,report]"')
         return
-    stores = {store for job in jobs for store in job["stores"]}
+    stores = {store for job in jobs.values() for store in job["stores"]}
     shards = {re.sub(r"-shard-\d+-of-(\d+)-.*", r"-shard-*-of-\1-*.duckdb", s) for s in stores}
     if len(shards) == 1 < len(stores):
-        say(f"next: svt \"store.path='{shards.pop()}'\"")
+        say(f"next: {command('svt')} \"store.path='{shards.pop()}'\"")

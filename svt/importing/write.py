@@ -21,7 +21,8 @@ from svt.db.connect import lending
 from svt.db.stores import Stores
 from svt.errors import DataError, SvtError
 from svt.importing.circuit import Circuit, Edge, graph_edges
-from svt.query.evaluate import evaluate, reference_file
+from svt.query.evaluate import evaluate, model_shape, reference_file
+from svt.query.refusals import check_heads
 from svt.store.results import NAME, reading_results, writing_results
 from svt.words import NO_ROLE
 
@@ -34,10 +35,14 @@ def write_circuit(
     """Fills `folder`, taking the place of an earlier import there.
 
     `circuit` was read from `file`; `reference` is what evaluate.reference takes, `min_count` the
-    count from which edges are shown. DataError when the folder holds a run.
+    count from which edges are shown. DataError when the folder holds a run, or the circuit a head
+    that the reference's model lacks.
     """
     _check_folder(folder)
     known = reference_file(reference, name)
+    if known is not None and (shape := model_shape(known)) is not None:
+        where = f"{file}: a circuit of another model than --reference {reference} is of"
+        check_heads(where, sorted(circuit.heads | {*circuit.roots}), shape)
     rows = graph_edges(circuit)
     with writing_results(folder, Stores(()), keep=False) as con:
         _insert(

@@ -1,15 +1,17 @@
 """The traced circuit held against a list of heads that somebody else found.
 
 1. A reference is a CSV file: lines that begin with # are remarks, then a header with `layer` and
-   `head` (and `class`, where known), then a row for each head. conf/evaluate holds the named ones.
+   `head` (and `class`, where known), then a row for each head. conf/evaluate holds the named ones,
+   whose remark `# model: 12 layers of 12 heads` says of which shape their model is.
 2. A reference head is reachable when it is a root or lies below the lowest root's layer; of a
    circuit without roots, which was imported, every one is.
 3. The circuit is made of all edges of the graph, or of those whose ablation goes beyond its random
-   control (the query `validated_edges`).
+   control, whether they help the answer or hinder it (the query `validated_edges`).
 4. Precision and recall at every threshold come from one query (sql/macros/evaluated.sql). Heads
    that an imported circuit holds without an edge are in it at every threshold, as are roots.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ import duckdb
 import polars as pl
 
 from svt.config import Head
-from svt.errors import ConfigError, DataError
+from svt.errors import ConfigError, DataError, suggestion
 from svt.paths import conf_dir, sql_dir
 from svt.query.csv_rows import read_rows
 from svt.query.named import run
@@ -30,6 +32,7 @@ _OWN = {  # by model name; without an entry the reference of that name
     "openai-community/gpt2": "wang2023",
 }
 
+_MODEL = re.compile(r"^# model: (\d{1,3}) layers of (\d{1,3}) heads$", re.M)
 _ABOVE_ALL = 256  # layers are stored in a byte
 
 
@@ -64,6 +67,7 @@ def reference_file(reference: str, model_name: str) -> Path | None:
     raise ConfigError(
         f"evaluate.reference={reference}: no such reference or file; "
         f"known are auto, none, {', '.join(known_references())}, or give a CSV file"
+        f"{suggestion(reference, known_references())}"
     )
 
 
@@ -85,6 +89,12 @@ def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
     if not heads:
         raise DataError(f"{file}: names no head; add a row for each, layer,head")
     return tuple(heads.values())
+
+
+def model_shape(file: Path) -> tuple[int, int] | None:
+    """Return layers and heads of the model that a reference file is of; None if it does not say."""
+    match = _MODEL.search(file.read_text(encoding="utf-8", errors="replace"))
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _small(text: str) -> bool:
@@ -148,6 +158,11 @@ def _validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
             f"evaluate.edges=validated: none of {found.height} changed edges has a random control "
             "to go beyond; intervene again with intervene.repeats of 1 or more, on prompts with "
             "answers"
+        )
+    if found.drop_nulls("random_low")["validated"].is_null().all():
+        raise ConfigError(
+            "evaluate.edges=validated: every changed edge was measured in too few prompts for a "
+            "verdict; take more prompts, or evaluate.edges=all"
         )
     return found.filter("validated")
 

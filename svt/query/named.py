@@ -30,7 +30,7 @@ import polars as pl
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import check_damage, files_of
 from svt.db.stores import Stores
-from svt.errors import QueryError
+from svt.errors import QueryError, suggestion
 from svt.paths import sql_dir
 from svt.query.exact import frame_of
 from svt.query.param import Param, declared, read_value
@@ -70,7 +70,9 @@ def list_queries() -> tuple[Query, ...]:
 def load_query(name: str) -> Query:
     """The query of that name; QueryError names the ones there are."""
     if name not in query_names():
-        raise QueryError(f"no query {name}; there are: {', '.join(query_names())}")
+        names = query_names()
+        near = suggestion(name, names)
+        raise QueryError(f"no query {name}; there are: {', '.join(names)}{near}")
     return parse_query(name, (_folder() / f"{name}.sql").read_text(encoding="utf-8"))
 
 
@@ -127,8 +129,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
         )
     _check_other(con, query)
     bound = bind(con, query, values)
-    for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
-        check_stored(f"query {name}", setting, _stores(con, setting))
+    check_needs(con, query, bound)
     try:
         return frame_of(con, query.text, bound)
     except duckdb.CatalogException as error:
@@ -136,6 +137,12 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     except duckdb.Error as error:
         check_damage(error, files_of(con))
         raise QueryError(f"query {name}: {first_line(error)}") from error
+
+
+def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str, Any]) -> None:
+    """SvtError where the store lacks what the query, or a value of its parameters, needs."""
+    for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
+        check_stored(f"query {query.name}", setting, _stores(con, setting))
 
 
 def missing(con: duckdb.DuckDBPyConnection) -> str:
@@ -221,7 +228,10 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
     known = ", ".join(param.name for param in query.params) or "none"
     for name in values:
         if name not in {param.name for param in query.params}:
-            raise QueryError(f"query {query.name} has no parameter {name}; its parameters: {known}")
+            near = suggestion(name, (param.name for param in query.params))
+            raise QueryError(
+                f"query {query.name} has no parameter {name}; its parameters: {known}{near}"
+            )
     bound = {}
     for param in query.params:
         if param.name in values:

@@ -67,7 +67,7 @@ def check_drawn_edges(edges: str | None, stored: bool, imported: str | None = No
     if edges != "effect":
         return
     if imported is not None:
-        raise SvtError(
+        raise ConfigError(
             f"chart.edges=effect: {imported} is imported and has no effects; leave it out"
         )
     check_stored("chart.edges=effect", "dump.effects", stored)

@@ -6,7 +6,7 @@ ablation before boosting.
 
 import polars as pl
 
-from svt.charts.interventions import KIND_NAMES, SCOPE_NAMES, kinds_of, scopes_of
+from svt.charts.interventions import KIND_NAMES, SCOPE_NAMES, kinds_of, scopes_of, verdicts
 from svt.report.page import Fact, Table, written
 
 HEAVIEST = 12
@@ -14,12 +14,11 @@ HEAVIEST = 12
 
 def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
     """Headline numbers from the rows of `edge_effects`; none where nothing could be decided."""
-    decided = edges.drop_nulls("beyond")
-    if decided.is_empty():
+    tested = edges.drop_nulls("random_low")
+    if tested.is_empty():
         return []
-    chosen, way = _chosen(decided)
-    n_causal = chosen["beyond"].sum()
-    return [Fact("causal edges", f"{n_causal} of {chosen.height}", f"beyond random slices, {way}")]
+    chosen, way = _chosen(tested)
+    return [Fact("causal edges", verdicts(chosen), f"beyond random slices, {way}")]
 
 
 def intervention_tables(edges: pl.DataFrame, sets: pl.DataFrame) -> list[Table]:
@@ -40,6 +39,9 @@ def _counts(edges: pl.DataFrame) -> Table:
     counts = edges.group_by("scope", "kind", maintain_order=True).agg(
         edges=pl.len(),
         beyond_random_slices=pl.col("beyond").sum(),
+        helping=pl.col("helps").sum(),
+        hindering=(~pl.col("helps")).sum(),
+        too_few_prompts=(pl.col("beyond").is_null() & pl.col("random_low").is_not_null()).sum(),
         mean_effect=pl.col("effect").mean(),
         mean_random_effect=pl.col("random_effect").mean(),
     )
@@ -49,7 +51,8 @@ def _counts(edges: pl.DataFrame) -> Table:
             pl.col("scope").cast(pl.String).replace(SCOPE_NAMES)
         ),
         "An edge counts as causal when the interval of its effect on the logit difference does not "
-        "hold 0 and lies farther from it than that of the same change to random slices.",
+        "hold 0 and lies farther from it than that of the same change to random slices. It helps "
+        "the answer when the difference falls without it, and hinders it when it rises.",
     )
 
 

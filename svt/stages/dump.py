@@ -69,7 +69,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
         svd = decompose_model(model)
     batches = plan(model, dataset.prompts, config.dump)
     with writing(path, _asked_for(identity, batches)) as store:
-        with seconds.of("contributions"):
+        with seconds.of("contributions"), _told_what_is_kept(store, batches):
             _append_batches(config, model, svd, batches, store, seconds)  # 2
         seconds.move("contributions", "waiting for the disk")
         rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
@@ -141,6 +141,21 @@ def _append_batches(
             progress.advance(sizes[number])
         with seconds.of("waiting for the disk"):
             written.result()
+
+
+@contextmanager
+def _told_what_is_kept(store: StoreWriter, batches: Sequence[Sequence[Prompt]]) -> Iterator[None]:
+    """A block that says, when it is stopped, how many prompts the store keeps."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = sum(len(batches[number]) for number in store.finished)
+        if kept:
+            n_prompts = sum(map(len, batches))
+            logger.info(
+                "%d of %d prompts are kept; the same command goes on from there", kept, n_prompts
+            )
+        raise
 
 
 def _asked_for(identity: Identity, batches: Sequence[Sequence[Prompt]]) -> str:

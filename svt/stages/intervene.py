@@ -33,7 +33,7 @@ from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.query.edges import Edge, choose_edges, choose_sets, edge_pairs, pair_slices
 from svt.store.results import NAME
-from svt.store.resumable import keeping, remove
+from svt.store.resumable import Units, keeping, remove
 from svt.system.progress import Progress
 from svt.words import Kind, Scope
 
@@ -153,7 +153,10 @@ def intervening(
             left = [unit for unit in work if unit.number not in units.done]
             svd = decompose_model(model)
             n_runs = sum(unit.n_runs for unit in left) * len(plan.variants)
-            with Progress("interventions", n_runs, "changed runs") as bar:
+            with (
+                _told_what_is_kept(units, len(work)),
+                Progress("interventions", n_runs, "changed runs") as bar,
+            ):
                 for g, of_group in groupby(left, key=lambda unit: unit.group):
                     runner = Runner(model, groups[g])
                     for unit in of_group:
@@ -163,6 +166,16 @@ def intervening(
                     del runner  # before the next group's is made
     yield Finished(plan, path)
     remove(path)
+
+
+@contextmanager
+def _told_what_is_kept(units: Units, n_units: int) -> Iterator[None]:
+    """A block that says, when it is stopped, how much of the interventions is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.info("interventions: %d of %d parts are kept", units.n_kept, n_units)
+        raise
 
 
 def _asked_for(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan: Plan) -> str:

@@ -41,6 +41,7 @@ def check_requests(config: Config, folder: Path) -> None:
         if config.intervene.sets is not None:
             check_edges(config.intervene.sets, SETS)
     if "trace" in config.stages:
+        _check_overwrites(config, folder)
         check_trace(config.trace, to_mapping(config.dump))
         _check_validated(config)
     elif not set(config.stages) <= {"dump", "reference"}:
@@ -50,6 +51,16 @@ def check_requests(config: Config, folder: Path) -> None:
                 "the stages, or name a finished run with run.path=DIR (alone, not in a sweep)"
             )
         check_tables(folder)
+
+
+def _check_overwrites(config: Config, folder: Path) -> None:
+    """SvtError for a new trace that would take the place of the run that it starts from."""
+    path = config.run.path
+    if path is not None and not config.run.overwrite and folder.resolve() == Path(path).resolve():
+        raise ConfigError(
+            f"hydra.run.dir={folder}: holds the run that run.path names; leave it out for a new "
+            "run beside it, or add run.overwrite=true"
+        )
 
 
 def _check_all_slices(config: Config) -> None:

@@ -41,6 +41,11 @@ class Units:
             self.con.rollback()
             raise
 
+    @property
+    def n_kept(self) -> int:
+        """The units that are there now, those of this process among them."""
+        return len(self.con.execute("SELECT unit FROM done").fetchall())
+
 
 @contextmanager
 def keeping(path: Path, asked_for: str, table: str) -> Iterator[Units]:

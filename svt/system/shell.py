@@ -17,8 +17,25 @@ def override(key: str, path: Path) -> str:
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 
+def command(name: str) -> str:
+    """Return what starts a console script of this installation in a shell.
+
+    `name` where the shell finds that script, else its path, from the working folder if it is below.
+    """
+    script = Path(sys.executable).with_name(name)
+    if _finds(name, script) or not script.is_file():
+        return name
+    below = script.is_relative_to(Path.cwd())
+    return shlex.quote(str(script.relative_to(Path.cwd()) if below else script))
+
+
 def python_command() -> str:
     """Return what starts this Python in a shell: `python` where that is this one, else its path."""
-    found = shutil.which("python")
-    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    same = _finds("python", Path(sys.executable))
     return "python" if same else shlex.quote(sys.executable)
+
+
+def _finds(name: str, path: Path) -> bool:
+    """Return whether the shell takes `name` for the program `path`."""
+    at = shutil.which(name)
+    return at is not None and Path(at).absolute() == path.absolute()

@@ -23,6 +23,7 @@ EFFECTS = {
     "random_high": pl.Float64,
     "n_random": pl.Int64,
     "beyond": pl.Boolean,
+    "helps": pl.Boolean,
 }
 
 
@@ -32,7 +33,15 @@ def effects_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     usual |= {"n_pairs": 12, "weight": 1.0, "effect": -0.5, "effect_low": -0.6}
     usual |= {"effect_high": -0.4, "score_effect": -0.25, "weight_effect": -0.1, "n_random": 5}
     usual |= {"random_effect": 0.0, "random_low": -0.1, "random_high": 0.1, "beyond": True}
-    return pl.DataFrame([usual | row for row in rows], schema=EFFECTS)
+    whole = [usual | row for row in rows]
+    helps = [_helps(row) if row["beyond"] and row["effect"] else None for row in whole]
+    return pl.DataFrame(whole, schema=EFFECTS).with_columns(
+        helps=pl.Series(helps, dtype=pl.Boolean)
+    )
+
+
+def _helps(row: dict[str, Any]) -> bool:
+    return bool((row["effect"] < 0) == (row["kind"] == "ablate"))
 
 
 def drawn(spec: dict[str, Any], panel: dict[str, Any], layer: dict[str, Any]) -> list[dict]:

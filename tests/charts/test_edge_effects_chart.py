@@ -37,7 +37,10 @@ def test_edges_stand_by_weight_and_are_named_once(effects):
     (global_, local) = spec["hconcat"][0]["hconcat"]
     for panel in (global_, local):
         (points,) = marks(panel, "point")
-        assert points["encoding"]["y"]["sort"] == ["0.3 -> 4.1 dest S2", "1.0 -> 4.1 dest S2"]
+        assert points["encoding"]["y"]["sort"] == [
+            "0.3 -> 4.1 dest S2 (9)",
+            "1.0 -> 4.1 dest S2 (9)",
+        ]
     (named,), (unnamed,) = marks(global_, "point"), marks(local, "point")
     assert "labels" not in named["encoding"]["y"]["axis"]
     assert unnamed["encoding"]["y"]["axis"]["labels"] is False
@@ -71,8 +74,9 @@ def test_what_lies_beyond_the_control_is_filled_and_counted(effects):
     assert fill["condition"]["test"] == "datum.beyond"
     assert (fill["condition"]["field"], fill["value"]) == ("kind", "transparent")
     assert subtitle(spec) == (
-        "2 edges, the greatest weight on top. Filled points lie beyond random slices. Ablation: "
-        "global 1 of 2, local: q or k 1 of 2."
+        "2 edges, the greatest weight on top; in brackets the number of prompts. Filled points lie "
+        "beyond random slices. Ablation: global 1 of 2 (1 help), local: q or k 1 of 2 (1 help); "
+        "help or hinder the answer."
     )
 
 
@@ -99,7 +103,7 @@ def test_only_the_heaviest_edges_are_shown():
     panel = spec["hconcat"][0]["hconcat"][0]
     (points,) = marks(panel, "point")
     assert sorted(r["weight"] for r in drawn(spec, panel, points)) == list(range(3, MOST_EDGES + 3))
-    assert f"The {MOST_EDGES} edges of the greatest weight; 3 not shown." in subtitle(spec)
+    assert f"The {MOST_EDGES} edges of the greatest weight; 3 not shown; " in subtitle(spec)
 
 
 def test_edges_without_a_weight_come_last():

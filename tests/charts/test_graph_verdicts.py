@@ -16,11 +16,14 @@ VALIDATED = {
     "up_head": pl.UInt8,
     "random_low": pl.Float64,
     "validated": pl.Boolean,
+    "helps": pl.Boolean,
 }
 
 
 def validated(*rows: tuple) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=VALIDATED, orient="row")
+    """Rows without `helps` help the answer if they are validated at all."""
+    filled = [row if len(row) == len(VALIDATED) else (*row, row[-1] or None) for row in rows]
+    return pl.DataFrame(filled, schema=VALIDATED, orient="row")
 
 
 INTO_END = (2, 0, "dest", "end", None, 1, 1)
@@ -38,15 +41,15 @@ def verdicts(edges: pl.DataFrame, found: pl.DataFrame) -> dict[tuple, str]:
 
 def test_an_edge_is_known_by_the_role_it_writes_to(edges):
     found = verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
-    assert (found[1, 1, "dest", "end"], found[1, 2, "src", "IO"]) == ("yes", "no")
-    assert sorted(found.values()) == ["no", "not tested", "not tested", "yes"]
+    assert (found[1, 1, "dest", "end"], found[1, 2, "src", "IO"]) == ("helps", "no")
+    assert sorted(found.values()) == ["helps", "no", "not tested", "not tested"]
     elsewhere = (2, 0, "src", "end", "S2", 1, 2)  # end is the role at the other side
     assert set(verdicts(edges, validated((*elsewhere, 0.0, True))).values()) == {"not tested"}
 
 
 def test_one_of_many_changes_of_an_edge_is_enough(edges):
     found = verdicts(edges, validated((*INTO_END, 0.0, False), (*INTO_END, 0.0, True)))
-    assert found[1, 1, "dest", "end"] == "yes"
+    assert found[1, 1, "dest", "end"] == "helps"
 
 
 def test_without_a_control_nothing_is_said(edges, nodes):
@@ -59,13 +62,27 @@ def test_without_a_control_nothing_is_said(edges, nodes):
 def test_the_picture_says_what_validated_its_edges(edges, nodes):
     told = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
     spec = specification(graph(told, nodes, min_count=60))
-    assert "Tested by ablation: 1 of 2 edges causal; dashed: " in subtitle(spec)
+    assert (
+        "Tested by ablation: 1 of 2 edges causal, 1 for the answer and 0 against it (dotted); "
+        "dashed: " in subtitle(spec)
+    )
     seen, felt = [layer for layer in spec["layer"] if layer.get("data", {}).get("name") == "edges"]
-    (dash,) = seen["encoding"]["strokeDash"]["condition"]
+    dash, dots = seen["encoding"]["strokeDash"]["condition"]
     assert dash["test"] == "datum.causal === 'no'"
+    assert dots["test"] == "datum.causal === 'hinders'"
     assert {"field": "causal", "type": "nominal"} in felt["encoding"]["tooltip"]
     causal = {(e["from"], e["role"]): e["causal"] for e in spec["datasets"]["edges"]}
-    assert (causal["1.1", "end"], causal["1.2", "IO"]) == ("yes", "no")
+    assert (causal["1.1", "end"], causal["1.2", "IO"]) == ("helps", "no")
     # 1.1 into end alone reaches 85: the other tested edge is not shown, and not counted.
     few = subtitle(specification(graph(told, nodes, min_count=85)))
     assert "Tested by ablation: 1 of 1 edge causal" in few
+
+
+def test_edges_against_the_answer_and_of_too_few_prompts(edges, nodes):
+    rows = ((*INTO_END, 0.0, True, False), (*INTO_IO, 0.0, None, None))
+    told = with_verdicts(edges, validated(*rows))
+    causal = {(row["up_head"], row["role"]): row["causal"] for row in told.to_dicts()}
+    assert (causal[1, "end"], causal[2, "IO"]) == ("hinders", "too few prompts")
+    words = subtitle(specification(graph(told, nodes, min_count=60)))
+    assert "1 of 1 edge causal, 0 for the answer and 1 against it (dotted)" in words
+    assert "1 in too few prompts." in words

@@ -29,7 +29,9 @@ def jobs() -> pl.DataFrame:
 
 def test_a_sweep_over_one_number(jobs):
     spec = specification(sweep(jobs, keys=["trace_coverage"]))
-    assert subtitle(spec) == "3 jobs; 1 failed and not shown."
+    assert subtitle(spec) == (
+        "3 jobs; 1 failed and not shown. Best F1 of graphs with edges: 0.60 at trace.coverage=0.7."
+    )
     assert [p["encoding"]["y"]["field"] for p in spec["concat"]] == [
         "precision",
         "recall",
@@ -150,15 +152,15 @@ def test_a_sweep_over_two_numbers_is_heat(grid):
     }
     assert (0.7, 16) not in {place[:2] for place in drawn(spec, recall, "recall")}
     assert square["encoding"]["opacity"]["field"] == "precision"
-    assert square["encoding"]["opacity"]["scale"]["domain"] == [0, 1]
-    assert heads["layer"][0]["encoding"]["opacity"]["scale"]["domain"] == [0, 50]
+    assert square["encoding"]["opacity"]["scale"]["domain"] == [0.1, 0.5]
+    assert heads["layer"][0]["encoding"]["opacity"]["scale"]["domain"] == [10, 50]
     assert (square["mark"]["color"], heads["layer"][0]["mark"]["color"]) == (BLUE, GREY)
 
 
 def test_values_stand_in_squares_that_have_room(grid):
     spec = specification(sweep(grid, keys=["trace_coverage", "trace_min_count"]))
     precision, _, _, heads = spec["concat"][0]["hconcat"]
-    assert [p["layer"][1]["encoding"]["text"] for p in (precision, heads)] == [
+    assert [p["layer"][-1]["encoding"]["text"] for p in (precision, heads)] == [
         {"field": "precision", "format": ".2f", "type": "quantitative"},
         {"field": "n_heads", "format": "d", "type": "quantitative"},
     ]
@@ -167,7 +169,33 @@ def test_values_stand_in_squares_that_have_room(grid):
         for i in range(5)
     )
     spec = specification(sweep(many, keys=["trace_coverage", "trace_min_count"]))
-    assert all(len(p["layer"]) == 1 for p in spec["concat"][0]["hconcat"])
+    assert not any(
+        "text" in layer["encoding"] for p in spec["concat"][0]["hconcat"] for layer in p["layer"]
+    )
+
+
+def test_the_best_square_is_outlined_and_an_empty_graph_is_none(grid):
+    """Job 4 has the best F1 of those with edges; 5, without, has a better one and no square."""
+    empty = {"precision": 1.0, "recall": 0.9, "f1": 0.95, "n_heads": 2, "n_edges": 0}
+    jobs = pl.concat(
+        [grid.filter(pl.col("job") < 5), grid.filter(job=5).with_columns(**{
+            key: pl.lit(value) for key, value in empty.items()
+        })],
+        how="vertical_relaxed",
+    )  # fmt: skip
+    spec = specification(sweep(jobs, keys=["trace_coverage", "trace_min_count"]))
+    told = subtitle(spec)
+    assert "0.60 at trace.coverage=0.7, trace.min_count=16 (outlined)." in told
+    assert "a value alone: a graph without edges." in told
+    precision, recall, f1, _ = spec["concat"][0]["hconcat"]
+    square, outline, _ = f1["layer"]
+    assert square["transform"] == [{"filter": "datum.n_edges > 0"}]
+    assert square["encoding"]["opacity"]["scale"]["domain"] == [0.2, 0.6]
+    assert outline["transform"] == [{"filter": "datum.job === 4"}]
+    assert len(precision["layer"]) == 3
+    assert len(recall["layer"]) == 2  # job 4 has none
+    alone = sweep(jobs.filter(pl.col("job") > 3), keys=["trace_coverage", "trace_min_count"])
+    assert "Best" not in subtitle(specification(alone))
 
 
 def test_other_keys_give_rows_of_their_own(grid):

@@ -2,10 +2,12 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -83,6 +85,8 @@ def test_list_tells_every_query_and_its_parameters(capsys: pytest.CaptureFixture
     ("args", "told"),
     [
         (["summmary"], "no query summmary; there are: additivity, "),
+        (["summmary"], "; did you mean summary?"),
+        (["significant", "coverge=0.5"], "; did you mean coverage?"),
         (["upstream_of"], "needs layer"),
         (["summary", "foo=1"], "foo"),
         (["summary", "foo"], "write name=value"),
@@ -138,3 +142,17 @@ def test_a_target_that_is_none_is_refused(
     assert code == 2
     assert str(target) in err
     assert err.count("\n") == 1
+
+
+def test_two_models_compared_by_index_are_said(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, other = finished.runs[0], tmp_path / "other"
+    shutil.copytree(run, other)
+    assert "note" not in ran(capsys, str(run), "--other", str(other), "compare_heads")[1]
+    with duckdb.connect(str(other / "results.duckdb")) as con:
+        con.execute("UPDATE run SET config = replace(config, 'ioi-mini', 'ioi-mini-1')")
+    out, err, code = ran(capsys, str(run), "--other", str(other), "compare_heads")
+    assert (code, out.count("\n") > 5) == (0, True)
+    assert "note: ioi-mini and ioi-mini-1: two models" in err
+    assert "sweep_heads" in err

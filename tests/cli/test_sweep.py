@@ -34,6 +34,20 @@ def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
     assert answer(at, "select count(*) as n from pairs", [])["n"][0] > 0  # the store beside it
 
 
+def test_jobs_are_drawn_only_where_the_command_says(
+    svt: Svt, capfd: pytest.CaptureFixture[str]
+) -> None:
+    few = (*SMALL, "trace.coverage=0.5,0.7", "chart.figures=[graph]", "chart.format=[json]")
+    (at,) = svt("-m", *few).sweeps
+    assert (at / "sweep.json").exists()
+    assert not [
+        name for job in "01" for name in ("charts", "report.html") if (at / job / name).exists()
+    ]
+    assert f'run.path=outputs/sweeps/{at.name}/0 "stages=[chart,report]"' in capfd.readouterr().err
+    _, drawn = svt("-m", *few, "stages=[dump,trace,evaluate,chart]").sweeps
+    assert (drawn / "1" / "charts" / "graph.json").exists()
+
+
 def test_a_failed_job_is_named_and_the_others_are_kept(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:

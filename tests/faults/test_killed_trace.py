@@ -41,7 +41,7 @@ class Before:
 def again(last: str, run: str = "run") -> tuple[str, ...]:
     """Overrides for all stages up to the last, over a folder of the one that the child runs in."""
     stages = ",".join(("trace", "evaluate", "chart", "report")[: 3 if last == "chart" else 4])
-    return (f"run.path={run}", f"stages=[{stages}]", *AGAIN)
+    return (f"run.path={run}", "run.overwrite=true", f"stages=[{stages}]", *AGAIN)
 
 
 @pytest.fixture(scope="module")

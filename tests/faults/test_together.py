@@ -47,7 +47,8 @@ def test_who_waits_for_one_that_is_killed_makes_the_store(job: Job, tmp_path: Pa
 def test_processes_that_want_the_same_run_folder(job: Job, tmp_path: Path, n: int) -> None:
     assert ran(tmp_path, *job("dump,trace")).code == 0
     run = tmp_path / "run"
-    asked = (f"run.path={run}", "stages=[trace,evaluate,chart]", "chart.figures=[graph]")
+    stages = "stages=[trace,evaluate,chart]"
+    asked = (f"run.path={run}", "run.overwrite=true", stages, "chart.figures=[graph]")
     ended = [child.end() for child in [Child(tmp_path, *asked) for _ in range(n)]]
     assert 0 in [one.code for one in ended]
     for one in ended:
@@ -84,7 +85,8 @@ def test_a_run_folder_that_cannot_be_written(job: Job, tmp_path: Path) -> None:
     run = tmp_path / "run"
     before = content(run / "results.duckdb")
     with unwritable(run):
-        ended = ran(tmp_path, f"run.path={run}", "stages=[trace]", "trace.coverage=0.3")
+        again = (f"run.path={run}", "run.overwrite=true", "stages=[trace]", "trace.coverage=0.3")
+        ended = ran(tmp_path, *again)
         assert ended.code == 1
         assert f"svt: cannot write in {run} (Read-only file system)" in ended.told.replace(
             "Permission denied", "Read-only file system"

@@ -10,6 +10,7 @@ import pytest
 from svt.cli.import_circuit import main
 from svt.cli.sql import answer
 from svt.errors import SvtError
+from svt.system.shell import command
 from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED
 
@@ -177,12 +178,26 @@ def test_an_error_is_one_line_and_leaves_nothing(
     assert not out.exists()
 
 
+def test_a_head_that_the_references_model_lacks_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of GPT-2 small, which has layers 0 to 11; without that reference the circuit is read."""
+    larger = tmp_path / "larger.csv"
+    larger.write_text("layer,head\n9,9\n14,3\n")
+    out = tmp_path / "out"
+    _, error, code = imported(capsys, larger, "--reference", "wang2023", "--out", out)
+    assert code == 2
+    assert "another model than --reference wang2023 is of: there is no head 14.3" in error
+    assert not out.exists()
+    assert imported(capsys, larger, "--out", out)[2] == 0
+
+
 def test_what_to_try_next_can_be_pasted(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "my circuit (1)"
     told, _, _ = imported(capsys, file, "--out", out)
-    assert f'  svt "run.path=\'{out}\'" "stages=[chart,report]"\n' in told
+    assert f'  {command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in told
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(

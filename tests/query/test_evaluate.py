@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from svt.config import Head
 from svt.errors import SvtError
-from svt.query.evaluate import evaluate, known_references, load_reference, reference_file
+from svt.paths import conf_dir
+from svt.query.evaluate import (
+    evaluate,
+    known_references,
+    load_reference,
+    model_shape,
+    reference_file,
+)
 from svt.query.named import run
+from svt.query.refusals import check_heads
 from tests.marks import examples
 from tests.store_rows import InterventionRows, connection, insert
 
@@ -148,6 +156,14 @@ def test_components_that_are_no_heads_are_not_counted(tmp_path: Path) -> None:
     assert at(con, 1)["n_heads"] == 1
 
 
+def test_named_references_fit_the_model_that_they_name() -> None:
+    for name in known_references():
+        file = conf_dir() / "evaluate" / f"{name}.csv"
+        shape = model_shape(file)
+        assert shape is not None, name
+        check_heads(name, [(head.layer, head.head) for head in load_reference(file)], shape)
+
+
 def test_a_second_evaluation_replaces_the_first(tmp_path: Path) -> None:
     con = graph([], [(3, 0)])
     file = reference(tmp_path, "layer,head\n3,0\n")
@@ -170,10 +186,14 @@ def validation(*edges: tuple[Head, Head, str, str | None, bool | None]) -> Inter
             "up_layer": up[0], "up_head": up[1], "layer": down[0], "head": down[1], "side": side,
             f"{side}_role": role,
         }  # fmt: skip
-        rows.add(edge, effects={(0, 1): -1.0})
+        rows.add(edge, effects=alike(-1.0))
         if validated is not None:
-            rows.add(edge, effects={(0, 1): 0.0 if validated else -1.0}, seed=0)
+            rows.add(edge, effects=alike(0.0 if validated else -1.0), seed=0)
     return rows
+
+
+def alike(effect: float, n_prompts: int = 6) -> dict[tuple[int, int], float]:
+    return {(prompt, 1 + prompt): effect for prompt in range(n_prompts)}
 
 
 def validated_graph(rows: InterventionRows) -> duckdb.DuckDBPyConnection:
@@ -227,6 +247,12 @@ def test_edges_that_cannot_be_validated(tmp_path: Path) -> None:
     alone = validation(((2, 0), (3, 0), "dest", "end", None))
     with pytest.raises(SvtError, match=r"none of 1 changed edges has .*intervene\.repeats"):
         evaluate(validated_graph(alone), file, [(3, 0)], edges="validated")
+    few = InterventionRows()
+    for seed in (None, 0):
+        into_root = {"up_layer": 2, "up_head": 0, "layer": 3, "head": 0, "side": "dest"}
+        few.add(into_root, effects=alike(-1.0, 5), seed=seed)
+    with pytest.raises(SvtError, match="every changed edge was measured in too few prompts"):
+        evaluate(validated_graph(few), file, [(3, 0)], edges="validated")
 
 
 heads = st.tuples(st.integers(0, 3), st.integers(0, 2))

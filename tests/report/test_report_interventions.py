@@ -23,8 +23,17 @@ def edges() -> pl.DataFrame:
 
 def test_the_fact_is_of_global_ablation(edges):
     (fact,) = intervention_facts(edges)
-    assert (fact.label, fact.value) == ("causal edges", "1 of 2")
+    assert (fact.label, fact.value) == ("causal edges", "1 of 2 (1 help)")
     assert fact.note == "beyond random slices, global ablation"
+
+
+def test_what_hinders_and_what_is_too_rare_is_counted_apart(edges):
+    """Two more: one that raises the difference when it is gone, and one without a verdict."""
+    more = effects_frame([{"label": "c", "effect": 1.5}, {"label": "d", "beyond": None}])
+    (fact,) = intervention_facts(pl.concat([edges.drop("effect_share"), more]))
+    assert fact.value == "2 of 3 (1 help, 1 hinder); 1 in too few prompts"
+    (fact,) = intervention_facts(more.filter(label="d"))
+    assert fact.value == "none decided; 1 in too few prompts"
 
 
 def test_what_was_run_is_said_without_a_global_ablation(edges):

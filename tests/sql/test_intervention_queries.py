@@ -92,7 +92,7 @@ def test_edge_effects_of_a_control_that_differs_by_prompt() -> None:
     rows = InterventionRows()
     rows.add(A_B, effects=by_prompt(1.0, 1.0))
     rows.add(A_B, effects=by_prompt(0.0, -1.0), seed=0)
-    (row,) = run(connected(rows), "edge_effects").to_dicts()
+    (row,) = run(connected(rows), "edge_effects", min_prompts=2).to_dicts()
     assert (row["random_effect"], row["random_low"], row["random_high"]) == (-0.5, -1.0, 0.0)
     assert row["beyond"]
 
@@ -113,8 +113,23 @@ def test_edge_effects_beyond_chance(
     rows = InterventionRows()
     rows.add(A_B, effects=by_prompt(*effects))
     rows.add(A_B, effects=by_prompt(*controls), seed=0)
-    (row,) = run(connected(rows), "edge_effects").to_dicts()
+    (row,) = run(connected(rows), "edge_effects", min_prompts=2).to_dicts()
     assert row["beyond"] is beyond
+
+
+def test_edge_effects_of_five_prompts_have_no_verdict() -> None:
+    """Six alike have; the answer gains by what lowers the difference when it is gone (A_B)."""
+    for n, verdicts in ((5, [(None, None)] * 4), (6, [(True, h) for h in (True, False) * 2])):
+        rows = InterventionRows()
+        for edge, kind, effect in (
+            (A_B, "ablate", -1.0), (A_C, "ablate", 1.0), (A_B, "boost", 1.0), (A_C, "boost", -1.0),
+        ):  # fmt: skip
+            unmeasured = {} if n == 6 else {(9, 9): None}
+            rows.add(edge, effects=by_prompt(*[effect] * n) | unmeasured, kind=kind)
+            rows.add(edge, effects=by_prompt(*[0.0] * n) | unmeasured, kind=kind, seed=0)
+        found = run(connected(rows), "edge_effects").sort("kind", "layer")
+        assert found.select("beyond", "helps").rows() == verdicts
+        assert set(found["n_prompts"]) == {n if n == 6 else n + 1}
 
 
 def test_edge_effects_without_answers() -> None:
@@ -227,13 +242,18 @@ def test_validated_edges() -> None:
         rows.add(edge, effects=by_prompt(*[0.0] * 4), kind="boost")
         for seed in range(2 if effect > -9 else 0):
             rows.add(edge, effects=by_prompt(*[-1.0 * seed] * 4), seed=seed)
-    found = run(connected(rows), "validated_edges")
-    assert found.select("up_head", "effect", "random_low", "random_high", "validated").rows() == [
-        (0, -1.5, -1.0, 0.0, True),
-        (2, 0.5, -1.0, 0.0, True),
-        (1, -1.0, -1.0, 0.0, False),
-        (3, -9.0, None, None, False),
+    found = run(connected(rows), "validated_edges", min_prompts=4)
+    columns = ("up_head", "effect", "random_low", "random_high", "validated", "helps")
+    assert found.select(columns).rows() == [
+        (0, -1.5, -1.0, 0.0, True, True),
+        (2, 0.5, -1.0, 0.0, True, False),
+        (1, -1.0, -1.0, 0.0, False, None),
+        (3, -9.0, None, None, False, None),
     ]
+    few = run(connected(rows), "validated_edges")
+    assert few.select("up_head", "n_prompts", "validated").sort("up_head").rows() == [
+        (0, 4, None), (1, 4, None), (2, 4, None), (3, 4, False),
+    ]  # fmt: skip
     assert set(found["kind"]) == {"ablate"}
     assert run(connected(rows), "validated_edges", scope="local_qk").is_empty()
 
@@ -245,7 +265,7 @@ def test_set_effects() -> None:
     rows.add(A_B, A_C, name="both", effects={(0, 1): -1.0, (0, 2): -1.0, (1, 3): -2.0})
     rows.add(A_B, A_C, name="both", effects=by_prompt(0.25, 0.25), seed=0)
     rows.add(B_C, name="alone", effects=by_prompt(-0.5, -0.5))
-    assert run(connected(rows), "set_effects").rows() == [
+    assert run(connected(rows), "set_effects", min_prompts=2).rows() == [
         ("alone", "global", "ablate", 1.0, 1, 2, -0.5, -0.5, -0.5, None, None, None, 0, None),
         ("both", "global", "ablate", 1.0, 2, 2, -1.5, -2.0, -1.0, 0.25, 0.25, 0.25, 1, True),
     ]

@@ -342,3 +342,18 @@ def test_suppressors() -> None:
     assert rows(store.connect(), "suppressors", min_firings=2) == [
         (3, 0, "dest", "end", "head", 2, 0, 2, pytest.approx(-0.15, abs=1e-5), -1.5),
     ]
+
+
+def test_pairs_named() -> None:
+    """Every stored pair, named; it fires from a weight on, onto another token than the first."""
+    con = two_prompts().connect()
+    found = run(con, "pairs_named")
+    assert found.height == 6
+    assert found.filter("fires").select("prompt_id", "dest_role", "src_role", "weight").rows() == [
+        (0, "end", "IO", 0.75),
+        (1, None, None, 0.5),
+        (1, "end", "IO", 0.875),
+    ]
+    (row,) = found.filter(prompt_id=0, layer=3).to_dicts()
+    assert (row["dest_token"], row["src_token"]) == ("t5", "t2")
+    assert run(con, "pairs_named", firing_weight=0.8)["fires"].sum() == 1

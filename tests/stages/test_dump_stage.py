@@ -1,5 +1,6 @@
 """The dump stage: a stopped one goes on where it was, wrong answers can be left out."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,12 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, n: int) -> list[int]:
 
 
 def test_a_stopped_dump_goes_on_and_gives_the_same_store(
-    config: Config, dataset: Dataset, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config,
+    dataset: Dataset,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "store.duckdb"
     for n in (2, 3):
@@ -68,6 +74,8 @@ def test_a_stopped_dump_goes_on_and_gives_the_same_store(
             stop_after(patch, n)
             dump(config, dataset, IDENTITY, path)
         assert not path.exists()
+        kept = re.findall(r"(\d+) of 24 prompts are kept; the same", capsys.readouterr().err)
+        assert len(kept) == 1 and 0 < int(kept[0]) < 24
     with monkeypatch.context() as patch:
         run = stop_after(patch, 100)
         dump(config, dataset, IDENTITY, path)

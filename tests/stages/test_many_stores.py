@@ -218,4 +218,4 @@ def test_results_of_an_earlier_svt_say_what_they_lack(
     told = "it has no evaluation.recall_reachable, faithfulness; add trace to the stages"
     assert told in capfd.readouterr().err
     shutil.rmtree(traced / "charts")
-    assert svt(f"run.path={traced}", "stages=[trace,chart]", "chart.format=[json]").code == 0
+    assert svt(f"run.path={traced}", "run.overwrite=true", "stages=[trace,chart]").code == 0

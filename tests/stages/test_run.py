@@ -79,7 +79,8 @@ def test_a_second_run_reuses_the_store_without_torch(finished: Finished) -> None
 def test_an_existing_run_is_worked_on(svt: Svt) -> None:
     run = svt(*SMALL, "stages=[dump,trace]").runs[0]
     before = _edges(run)
-    assert svt(f"run.path={run}", "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
+    again = (f"run.path={run}", "run.overwrite=true")
+    assert svt(*again, "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
     after = _edges(run)
     assert 0 < after < before
     config = json.loads(answer(run, "from run", [])["config"][0])
@@ -87,7 +88,7 @@ def test_an_existing_run_is_worked_on(svt: Svt) -> None:
     assert config["dataset"]["n_prompts"] == 16
     assert svt(f"run.path={run}", "stages=[chart]", "chart.figures=[graph]").code == 0
     assert {path.name for path in (run / "charts").iterdir()} == {"graph.json", "graph.graphml"}
-    assert svt(f"run.path={run}", "stages=[trace]", "trace.coverage=0.5").code == 0
+    assert svt(*again, "stages=[trace]", "trace.coverage=0.5").code == 0
     assert not (run / "charts").exists()  # it showed the trace before
     assert len(list(run.parent.iterdir())) == 1
 
@@ -141,6 +142,12 @@ def test_what_cannot_be_done_is_one_message(
             "trace.coverrage=0.5",
             "unknown key trace.coverrage; known here: firing_weight, rule, min_effect, coverage,",
         ),
+        ("trace.coverrage=0.5", "; did you mean coverage?\n"),
+        ("modle=smollm2", "; did you mean model?\n"),
+        ("+dataset.patern=ABBA", "; did you mean pattern?\n"),
+        ("model=smolm2", "; did you mean smollm2?\n"),
+        ("evaluate.reference=wang203", "; did you mean wang2023?\n"),
+        ("chart.figures=[grahp]", "; did you mean graph?\n"),
         ("dataset.split=x", "unknown key dataset.split; known here: name, n_prompts, bos, seed,"),
         ("model=gpt3", "gpt3"),
         ("trace.roots=[[9,6]", "trace.roots"),

@@ -1,5 +1,6 @@
 """What a stage must not leave beside its results: what others said of something else."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -12,6 +13,7 @@ from svt.stages import intervene as stage
 from svt.stages import run as pipeline
 from svt.store.results import NAME, load_config
 from svt.store.resumable import Units
+from svt.system.shell import command
 from tests.conftest import SMALL, Svt
 
 FEW = (
@@ -51,7 +53,8 @@ def test_no_older_picture_outlives_a_stopped_stage(
 
     monkeypatch.setattr(pipeline, "intervening", stopped)
     (traced / "charts").mkdir(exist_ok=True)
-    assert svt(f"run.path={traced}", "stages=[trace,intervene]", "trace.coverage=0.3").code == 130
+    again = (f"run.path={traced}", "run.overwrite=true")
+    assert svt(*again, "stages=[trace,intervene]", "trace.coverage=0.3").code == 130
     assert load_config(traced)["trace"]["coverage"] == 0.3
     assert not (traced / "charts").exists()
 
@@ -67,11 +70,13 @@ def test_stopped_interventions_say_how_to_go_on(
     monkeypatch.setattr(Units, "add", stopped)
     run = svt(*SMALL, *FEW, "stages=[dump,trace,intervene,evaluate]")
     assert run.code == 130
-    told = f'svt run.path={run.runs[0]} "stages=[intervene,evaluate]"'
+    told = f'{command("svt")} run.path={run.runs[0]} "stages=[intervene,evaluate]"'
     assert f"go on: {told}" in capfd.readouterr().err
     again = [word.strip('"') for word in told.split()[1:]]
     assert svt(*again).code == 130
-    assert "the same command goes on" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert re.search(r"interventions: 0 of [1-9]\d* parts are kept\n", told)
+    assert "the same command goes on" in told
     monkeypatch.setattr(Units, "add", add)
     assert svt(*again).code == 0
     assert count(run.runs[0], "interventions") == 3 * 3 * 2 * 2
@@ -104,9 +109,10 @@ def test_units_that_were_cut_otherwise_are_not_taken_up(
 def test_a_new_trace_says_that_interventions_go(
     svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert svt(f"run.path={traced}", "stages=[trace]").code == 0
+    again = (f"run.path={traced}", "run.overwrite=true", "stages=[trace]")
+    assert svt(*again).code == 0
     assert "interventions" not in capfd.readouterr().err
     assert svt(f"run.path={traced}", *FEW, "stages=[intervene]").code == 0
-    assert svt(f"run.path={traced}", "stages=[trace]").code == 0
+    assert svt(*again).code == 0
     assert "a new trace takes the place of" in capfd.readouterr().err
     assert count(traced, "interventions") == 0

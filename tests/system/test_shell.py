@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from svt.system.shell import override, python_command
+from svt.system.shell import command, override, python_command
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,19 @@ def test_a_python_command_starts_this_python(
 def test_quotes_only_where_needed() -> None:
     assert override("run.path", Path("outputs/a-1.0_b")) == "run.path=outputs/a-1.0_b"
     assert override("run.path", Path("a b")) == "\"run.path='a b'\""
+
+
+def test_a_command_is_written_as_it_works_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = tmp_path / "a b" / "bin"
+    scripts.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(scripts / "python"))
+    assert command("svt") == "svt"  # there is no script beside this Python
+    (scripts / "svt").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shlex.split(command("svt")) == [str(scripts / "svt")]
+    monkeypatch.chdir(tmp_path)
+    assert command("svt") == "'a b/bin/svt'"
+    monkeypatch.setenv("PATH", str(scripts))
+    assert command("svt") == "svt"

@@ -1,0 +1,80 @@
+"""Rows on stdout, as a table, CSV, JSON or Parquet, exactly or not at all.
+
+1. On a terminal a table stops at `most` rows and says so; elsewhere it has all its rows.
+2. Expanded, each row is a block of lines, column and value, for rows wider than a terminal.
+"""
+
+import sys
+
+import polars as pl
+
+from svt.cli.console import output, write
+from svt.errors import SvtError
+from svt.query.exact import check_format
+from svt.system.text import visible
+
+MOST_ROWS = 40
+_TABLE = {
+    "tbl_rows": -1,
+    "tbl_cols": -1,
+    "tbl_width_chars": 200,
+    "fmt_str_lengths": 80,
+    "tbl_hide_dataframe_shape": True,
+    "tbl_hide_column_data_types": True,
+    "tbl_formatting": "ASCII_MARKDOWN",
+}
+
+
+def print_rows(frame: pl.DataFrame, form: str, expand: bool = False, most: int = MOST_ROWS) -> None:
+    """Print a frame; SvtError for what the format cannot hold."""
+    check_format(frame, form)
+    try:
+        _print_as(frame, form, expand, most)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        told = " ".join(str(error).split())[:80]
+        raise SvtError(
+            f"the rows cannot be written as {form} ({told}); take another --format, or cast such "
+            "columns: column::varchar"
+        ) from error
+
+
+def _print_as(frame: pl.DataFrame, form: str, expand: bool, most: int) -> None:
+    if form == "csv":
+        write(frame.write_csv(), required=True)
+    elif form == "json":
+        write(frame.write_json() + "\n", required=True)
+    elif form == "parquet":
+        if sys.stdout.isatty():
+            raise SvtError("Parquet is not for a terminal: redirect it, > FILE.parquet")
+        with output(required=True):
+            frame.write_parquet(sys.stdout.buffer)
+    else:
+        shown = frame.head(most) if sys.stdout.isatty() else frame  # 1
+        text = _expanded(shown) if expand else _table(shown)
+        write(f"{visible(text)}\n{_counted(frame.height, shown.height)}\n", required=True)
+
+
+def _table(frame: pl.DataFrame) -> str:
+    with pl.Config(**_TABLE):  # type: ignore[arg-type]
+        return str(frame)
+
+
+def _expanded(frame: pl.DataFrame) -> str:
+    """Step 2."""
+    width = max(map(len, frame.columns), default=0)
+    values = [_cells(frame[name]) for name in frame.columns]
+    blocks = []
+    for number, row in enumerate(zip(*values, strict=True), start=1):
+        lines = [f"{name:<{width}} | {v}" for name, v in zip(frame.columns, row, strict=True)]
+        blocks.append("\n".join([f"-- row {number}", *lines]))
+    return "\n".join(blocks)
+
+
+def _cells(column: pl.Series) -> list[str]:
+    return ["null" if value is None else str(value) for value in column.to_list()]
+
+
+def _counted(n_rows: int, n_shown: int) -> str:
+    if n_shown == n_rows:
+        return f"{n_rows} rows"
+    return f"{n_shown} of {n_rows} rows; all of them with --format csv, or through a pipe: | less"
