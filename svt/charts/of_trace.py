@@ -10,10 +10,13 @@ from svt.charts.precision_recall import precision_recall
 from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
 
+MOST_PROMPTS = 8
+"""In the menu of prompt_graph: a page of 256 prompts would be too large to open."""
+
 
 def _graph(ask: Ask, context: Context) -> Chart:
     heading = f"{context.imported}, imported" if context.imported else "Traced graph"
-    return _drawn(*_frames(ask), context, context.min_count, heading)
+    return _drawn(ask, *_frames(ask), context, context.min_count, heading)
 
 
 def _graph_top(ask: Ask, context: Context) -> Chart:
@@ -21,19 +24,19 @@ def _graph_top(ask: Ask, context: Context) -> Chart:
     top, least, told = top_layers(edges, context.trace.count, context.min_count)
     heads = nodes.filter(pl.col("layer") >= least)
     heading = f"Top layers of {context.imported or 'the traced graph'}"
-    return _drawn(top, heads, context, context.min_count, heading, told)
+    return _drawn(ask, top, heads, context, context.min_count, heading, told)
 
 
 def _graph_skeleton(ask: Ask, context: Context) -> Chart:
     """From two thirds of the prompts on, as 170 of 256, or from the run's threshold if higher."""
     frequent = max(context.min_count, context.n_prompts * 2 // 3)
-    return _drawn(*_frames(ask), context, frequent, "Skeleton of the traced graph")
+    return _drawn(ask, *_frames(ask), context, frequent, "Skeleton of the traced graph")
 
 
 def _graph_all_slices(ask: Ask, context: Context) -> Chart:
     edges = ask("graph_links_all_slices", min_count=0)
     heading = "Traced graph, without singular vectors"
-    return _drawn(edges, ask("known_heads"), context, context.min_count, heading)
+    return _drawn(ask, edges, ask("known_heads"), context, context.min_count, heading)
 
 
 def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -43,6 +46,7 @@ def _frames(ask: Ask) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _drawn(
+    ask: Ask,
     edges: pl.DataFrame,
     nodes: pl.DataFrame,
     context: Context,
@@ -58,15 +62,20 @@ def _drawn(
         min_count=min_count,
         heading=heading,
         left_out=left_out,
+        order=ask("place_order")["role"].to_list() if context.imported is None else (),
     )
 
 
 def _prompt_graph(ask: Ask, context: Context) -> Chart:
-    """Of chart.prompt_id, else of the prompt whose trace has the most shown edges."""
-    pairs = ask("prompt_graph", prompt_id=context.chart.prompt_id)
-    named = context.chart.prompt_id is not None
-    tokens = ask("prompt_tokens", prompt_id=0 if pairs.is_empty() else pairs["prompt_id"][0])
-    return prompt_graph(pairs, tokens, chosen=named)
+    """Of `MOST_PROMPTS`, the first of them chart.prompt_id, if it is set."""
+    traced = ask("traced_prompts")
+    chosen = context.chart.prompt_id
+    ids = [] if chosen is None else [chosen]
+    ids = [*ids, *(n for n in traced["prompt_id"].to_list() if n not in ids)][:MOST_PROMPTS]
+    prompts = [(ask("prompt_graph", prompt_id=n), ask("prompt_tokens", prompt_id=n)) for n in ids]
+    if chosen is not None and prompts[0][0].is_empty():
+        prompts = []  # no other prompt stands in for the one that was chosen
+    return prompt_graph(prompts, traced.height)
 
 
 def _precision_recall(ask: Ask, context: Context) -> Chart:
