@@ -120,7 +120,7 @@ def lay_out(
 def role_order(roles: Iterable[str], order: Sequence[str] = ()) -> list[str]:
     """Return the roles from left to right, those without a known place last, by name.
 
-    Those of the indirect-object prompts stand as in a prompt; with others among them `order` counts.
+    Those of indirect-object prompts stand as in a prompt; with others among them `order` counts.
     """
     names = set(roles)
     known = PROMPT_ORDER if not order or names <= set(PROMPT_ORDER) else order

@@ -7,6 +7,7 @@ from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
 from svt.charts.graph import graph, top_layers, with_roles, with_verdicts
 from svt.charts.precision_recall import precision_recall
+from svt.charts.prompt_families import prompt_families
 from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
 
@@ -122,6 +123,12 @@ def _overlap(pairs: pl.DataFrame) -> list[str]:
     return [told.replace("same pattern", "same order") + " (mean Jaccard index)."]
 
 
+def _prompt_families(ask: Ask, context: Context) -> Chart:
+    return prompt_families(
+        ask("prompt_families"), ask("family_members"), ask("family_heads", min_difference=0.0)
+    )
+
+
 TRACE_FIGURES = {
     "graph": FigureSpec(
         "The traced graph",
@@ -184,5 +191,13 @@ TRACE_FIGURES = {
         "tokens named below.",
         _firing_rates,
         needs=("trace_pairs",),
+    ),
+    "prompt_families": FigureSpec(
+        "Families of prompts",
+        "Above, prompts whose traces share edges stand side by side, so that colours that change "
+        "together belong together; below, the fuller a square, the more of a family's traces have "
+        "that head.",
+        _prompt_families,
+        needs=("families",),
     ),
 }

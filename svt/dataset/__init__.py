@@ -84,7 +84,7 @@ def load_prompts(
 def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
     """The files that, with the settings and the tokenizer, determine the prompts.
 
-    Without any (dataset=prompt, dataset=hub, dataset=store) the prompts themselves do: Dataset.digest.
+    Without any (dataset=prompt, hub, store) the prompts themselves do: Dataset.digest.
     """
     return _FILES[config.name](config) if config.name in _FILES else ()
 

@@ -14,6 +14,7 @@
    token without one has the place that trace.unlabelled gives it: none (drop), its distance from
    the end (offset: end-3), or its text; auto drops where prompts have roles beside `end`.
 6. The firings that were reached are counted over prompts by the roles they attend between.
+7. Prompts are grouped by the edges of their traces (svt/query/families.py).
 """
 
 import json
@@ -25,10 +26,11 @@ import duckdb
 from svt.config import Head, TraceConfig
 from svt.errors import SvtError
 from svt.paths import sql_dir
+from svt.query.families import write_families
 from svt.query.named import run
 from svt.query.refusals import check_heads, check_role, check_trace
 
-_TABLES = ("places", "trace_pairs", "trace_edges", "graph_edges", "graph_firings")
+_TABLES = ("places", "trace_pairs", "trace_edges", "graph_edges", "graph_firings", "families")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TraceResult:
 
 
 def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
-    """Fill places, trace_pairs, trace_edges, graph_edges, graph_firings of `results` from `store`.
+    """Fill the tables of `results` that a trace has from `store`.
 
     SvtError when the store cannot answer, or when no root fires.
     """
@@ -54,6 +56,7 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
         con.execute(text, _settings(config, roots, text))
     fired = set(con.execute("SELECT DISTINCT root_layer, root_head FROM traced").fetchall())
     con.execute("DROP TABLE traced")
+    write_families(con)  # 7
     silent = [root for root in roots if root not in fired]
     if not fired:
         raise SvtError(
