@@ -155,6 +155,23 @@ class PromptFileConfig(_Prompts):
 
 
 @dataclass(frozen=True, config=_CLOSED)
+class SinglePromptConfig:
+    """One prompt by its text; it has no parts."""
+
+    name: Literal["prompt"]
+    text: Annotated[
+        Text,
+        _given("dataset=prompt needs a text: add \"dataset.text='When Mary and John went'\""),
+    ]
+    answer: Annotated[Text | tuple[Text, ...] | None, _filled]
+    distractor: Annotated[Text | tuple[Text, ...] | None, _filled]
+    bos: BosChoice
+    only_correct: ClassVar[bool] = False
+    shard: ClassVar[int] = 0
+    n_shards: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, config=_CLOSED)
 class StoredConfig(_Prompts):
     name: Literal["store"]
     path: Annotated[
@@ -190,12 +207,13 @@ DatasetConfig = Annotated[
     | GreaterThanConfig
     | GenderedPronounConfig
     | PromptFileConfig
+    | SinglePromptConfig
     | StoredConfig
     | HubConfig
     | TextConfig,
     Field(discriminator="name"),
 ]
-DATASETS: dict[str, type[_Prompts]] = {
+DATASETS: dict[str, type[Any]] = {
     get_args(typing.get_type_hints(kind)["name"])[0]: kind
     for kind in get_args(get_args(DatasetConfig)[0])
 }
@@ -236,6 +254,7 @@ class TraceConfig:
     root_dest: Name
     root_src: Name
     count: Count
+    unlabelled: Literal["auto", "drop", "offset", "text"]
     min_share: Share
     min_count: Positive | None
 

@@ -55,7 +55,8 @@ def connection(
     create_tables(con, "results", "results")
     for table, rows in {"dump": [{}], **(store or {})}.items():
         insert(con, f"store.{table}", rows)
-    for table, rows in (results or {}).items():
+    places = {"places": (store or {}).get("roles", [])}
+    for table, rows in {**places, **(results or {})}.items():
         insert(con, f"results.{table}", rows)
     search(con)
     load_macros(con)

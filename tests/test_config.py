@@ -57,7 +57,7 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
         (
             "dataset.name",
             "iio",
-            "must be ioi or greater_than or gendered_pronoun or file or store or hub or text",
+            "must be ioi or greater_than or gendered_pronoun or file or prompt or store or hub or text",
         ),
         ("dataset.n_prompts", None, "dataset.n_prompts=null: must be an integer"),
         ("model.name", "", "model.name=: must not be empty"),
@@ -97,6 +97,13 @@ def test_a_missing_key_is_named(default: dict[str, Any]) -> None:
 def test_what_prompts_are_read_from_must_be_named(name: str, what: str) -> None:
     with pytest.raises(SvtError, match=rf"dataset={name} needs .* add dataset\.path={what}"):
         from_mapping(composed(f"dataset={name}"))
+
+
+def test_a_single_prompt_must_have_a_text() -> None:
+    with pytest.raises(SvtError, match=r"dataset=prompt needs a text: add .dataset\.text='When"):
+        from_mapping(composed("dataset=prompt"))
+    with pytest.raises(SvtError, match=r"dataset\.answer=5: must be a text, or a list"):
+        from_mapping(composed("dataset=prompt", "dataset.text=one", "dataset.answer=5"))
 
 
 @pytest.mark.parametrize(
@@ -170,6 +177,7 @@ def test_every_shipped_config_composes(file: Any) -> None:
         "file": ["dataset.path=prompts.jsonl"],
         "store": ["dataset.path=store.duckdb"],
         "hub": ["dataset.path=some/set"],
+        "prompt": ["dataset.text=one"],
     }
     config = from_mapping(composed(chosen, *extra.get(name, [])))
     assert config.trace.slices == ("all" if name == "all_slices" else "signal")

@@ -103,3 +103,32 @@ def test_a_prompt_file_is_traced(svt: Svt, tmp_path: Path) -> None:
     run = done.runs[0]
     assert svt(f"run.path={run}", "stages=[evaluate]").code == 0  # beside the default dataset=ioi
     assert '"name":"file"' in answer(run, "from run", [])["config"][0].replace(" ", "")
+
+
+def test_the_example_prompt_file_is_traced(svt: Svt) -> None:
+    """Its third prompt has no roles: its edges, too, have a place."""
+    file = conf_dir() / "dataset" / "file" / "example.jsonl"
+    done = svt(
+        *("dataset=file", f"dataset.path={file}", "trace.unlabelled=text"),
+        "stages=[dump,trace]",
+    )
+    assert done.code == 0
+    places = "select role from places where prompt_id = 2 order by pos limit 2"
+    assert answer(done.runs[0], places, [])["role"].to_list() == ['"When"', '"Sarah"']
+    assert answer(done.runs[0], "left_out", [])["trace_edges_without_role"].item() == 0
+
+
+def test_a_single_prompt_is_traced_and_drawn(svt: Svt) -> None:
+    done = svt(
+        "dataset=prompt",
+        "dataset.text='When Mary and John went to the store, John gave a book to'",
+        "dataset.answer=' Mary'",
+        "dataset.distractor=' John'",
+        "stages=[dump,trace,chart]",
+        *("chart.figures=[graph,prompt_graph]", "chart.format=[json]"),
+    )
+    assert done.code == 0
+    roles = set(answer(done.runs[0], "shown_edges", [])["role"].to_list())
+    assert "end" in roles
+    assert any(role.startswith("end-") for role in roles)
+    assert (done.runs[0] / "charts" / "prompt_graph.json").is_file()

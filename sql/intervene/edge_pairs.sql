@@ -5,8 +5,8 @@ SELECT
 FROM edges_given AS e
 JOIN store.pairs AS p ON p.layer = e.layer AND p.head = e.head
 SEMI JOIN results.trace_pairs AS t ON t.pair_id = p.pair_id
-LEFT JOIN store.roles AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest
-LEFT JOIN store.roles AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
+LEFT JOIN results.places AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest
+LEFT JOIN results.places AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
 WHERE NOT p.sampled
     AND (e.dest_role IS NULL OR e.dest_role = d.role)
     AND (e.src_role IS NULL OR e.src_role = s.role)

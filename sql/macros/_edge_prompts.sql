@@ -8,6 +8,6 @@ SELECT
     count(DISTINCT e.pair_id) AS n_firings,
     least(sum(e.visits), 9000000000000000000)::BIGINT AS n_visits
 FROM query_table(edges_table) AS e
-JOIN roles AS r
+JOIN places AS r
     ON r.prompt_id = e.prompt_id AND r.pos = CASE e.side WHEN 'dest' THEN e.dest ELSE e.src END
 GROUP BY e.up_layer, e.up_head, e.component, e.layer, e.head, e.side, r.role, e.prompt_id;

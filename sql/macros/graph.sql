@@ -10,7 +10,7 @@ WITH per_pair AS (
         any_value(e.effect) AS effect,
         sum(e.visits) AS visits
     FROM query_table(edges_table) AS e
-    JOIN roles AS r
+    JOIN places AS r
         ON r.prompt_id = e.prompt_id AND r.pos = CASE e.side WHEN 'dest' THEN e.dest ELSE e.src END
     GROUP BY ALL
 )

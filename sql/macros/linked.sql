@@ -9,9 +9,9 @@ WITH between_roles AS (
         e.up_layer, e.up_head, e.component, e.layer, e.head, e.side, r.role, o.role AS other_role,
         count(DISTINCT e.pair_id) AS n_between
     FROM query_table(edges_table) AS e
-    JOIN roles AS r
+    JOIN places AS r
         ON r.prompt_id = e.prompt_id AND r.pos = CASE e.side WHEN 'dest' THEN e.dest ELSE e.src END
-    JOIN roles AS o
+    JOIN places AS o
         ON o.prompt_id = e.prompt_id AND o.pos = CASE e.side WHEN 'dest' THEN e.src ELSE e.dest END
     GROUP BY ALL
 ),

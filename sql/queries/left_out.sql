@@ -17,6 +17,6 @@ SELECT
         WHERE count_of($count, n_prompts, n_firings, n_visits) < shown_count($min_share, $min_count)
     ) AS rare_edges,
     (SELECT count(*) FROM distinct_edges) AS trace_edges,
-    (SELECT count(*) FROM distinct_edges ANTI JOIN roles USING (prompt_id, pos))
+    (SELECT count(*) FROM distinct_edges ANTI JOIN places USING (prompt_id, pos))
         AS trace_edges_without_role,
     (SELECT (config->>'$.dump.min_weight')::DOUBLE FROM dump) AS min_weight;

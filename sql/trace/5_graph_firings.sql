@@ -7,7 +7,7 @@ SELECT
     least(sum(t.visits), 9000000000000000000)::BIGINT AS n_visits
 FROM results.trace_pairs AS t
 JOIN pairs AS p USING (pair_id)
-LEFT JOIN roles AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest
-LEFT JOIN roles AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
+LEFT JOIN results.places AS d ON d.prompt_id = p.prompt_id AND d.pos = p.dest
+LEFT JOIN results.places AS s ON s.prompt_id = p.prompt_id AND s.pos = p.src
 GROUP BY p.layer, p.head, d.role, s.role
 ORDER BY p.layer, p.head, d.role, s.role;

@@ -14,6 +14,7 @@
    out is said below the title, and for every place of the slider above the picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -44,6 +45,7 @@ def graph(
     heading: str = HEADING,
     left_out: str = "",
     rule: str = "",
+    order: Sequence[str] = (),
 ) -> Chart:
     """The graph from a threshold on.
 
@@ -52,7 +54,8 @@ def graph(
     n_prompts where it is known, and `does` (with_roles);
     count: prompts, firings or visits, the column that `min_count` is held against;
     by_effect: `min_count` is held against `strength` instead, an effect on the attention weight;
-    left_out, rule: what the rows lack, and how they were traced; sentences for below the title.
+    left_out, rule: what the rows lack, and how they were traced; sentences for below the title;
+    order: the roles from left to right, of the query `place_order`.
     """
     heads = {(row["layer"], row["head"]): row for row in nodes.to_dicts()}
     roots = [Node(*head, root_dest) for head, row in heads.items() if row["is_root"]]
@@ -62,7 +65,9 @@ def graph(
     told = _told(offer, measure, min_count)
     if not offer.shown and not roots:
         return message(heading, told)
-    layout = lay_out(roots, [s.edge for s in offer.shown], [s.edge for s in offer.weaker])  # 4
+    layout = lay_out(  # 4
+        roots, [s.edge for s in offer.shown], [s.edge for s in offer.weaker], order=order
+    )
     drawn = [s for s in (*offer.shown, *offer.weaker) if s.edge in layout.curves]
     return draw_graph(
         layout,

@@ -98,15 +98,17 @@ def lay_out(
     edges: Sequence[Edge],
     weaker: Sequence[Edge] = (),
     columns: Iterable[str] = (),
+    order: Sequence[str] = (),
 ) -> Layout:
     """Steps 1 to 4 for these nodes and edges; the same input gives the same layout.
 
-    columns: roles that have a column also where no node stands in it.
+    columns: roles that have a column also where no node stands in it;
+    order: roles from left to right, where some are none of the indirect-object prompts.
     """
     cells: dict[tuple[str, int], list[Node]] = defaultdict(list)
     for node in sorted({*nodes, *(e.up for e in edges), *(e.down for e in edges)}):
         cells[node.role, node.layer].append(node)
-    grid = _grid(cells, columns)  # 1
+    grid = _grid(cells, columns, order)  # 1
     _order(cells, grid, edges)  # 2
     position = _positions(cells, grid)
     curves = _curves(position, edges)  # 3
@@ -115,10 +117,15 @@ def lay_out(
     return Layout(position, grid.columns, grid.rows, curves)
 
 
-def role_order(roles: Iterable[str]) -> list[str]:
-    """Roles of the indirect-object prompts as they stand in a prompt, then all others by name."""
-    place = {role: i for i, role in enumerate(PROMPT_ORDER)}
-    return sorted(set(roles), key=lambda role: (place.get(role, len(place)), role))
+def role_order(roles: Iterable[str], order: Sequence[str] = ()) -> list[str]:
+    """Return the roles from left to right, those without a known place last, by name.
+
+    Those of indirect-object prompts stand as in a prompt; with others among them `order` counts.
+    """
+    names = set(roles)
+    known = PROMPT_ORDER if not order or names <= set(PROMPT_ORDER) else order
+    place = {role: i for i, role in enumerate(known)}
+    return sorted(names, key=lambda role: (place.get(role, len(place)), role))
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,9 @@ class _Grid:
     row_gap: float
 
 
-def _grid(cells: dict[tuple[str, int], list[Node]], columns_too: Iterable[str] = ()) -> _Grid:
+def _grid(
+    cells: dict[tuple[str, int], list[Node]], columns_too: Iterable[str], order: Sequence[str]
+) -> _Grid:
     """Step 1."""
     fullest: dict[str, int] = defaultdict(int, dict.fromkeys(columns_too, 0))
     for (role, _), nodes in cells.items():
@@ -138,7 +147,7 @@ def _grid(cells: dict[tuple[str, int], list[Node]], columns_too: Iterable[str] =
     in_line = max(fullest.values(), default=LEAST_IN_LINE)
     while in_line > LEAST_IN_LINE and sum(_widths(fullest, in_line)) > WIDTH:
         in_line -= 1
-    roles = role_order(fullest)
+    roles = role_order(fullest, order)
     edges = np.cumsum([0.0, *_widths({role: fullest[role] for role in roles}, in_line)]).tolist()
     columns = list(zip(roles, edges, edges[1:], strict=False))
     lines = {

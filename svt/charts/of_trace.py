@@ -9,13 +9,17 @@ from svt.charts.graph import graph, top_layers, with_roles, with_verdicts
 from svt.charts.graph_strength import DECIMALS, with_effects
 from svt.charts.layout import Node
 from svt.charts.precision_recall import precision_recall
+from svt.charts.prompt_families import prompt_families
 from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
+
+MOST_PROMPTS = 8
+"""In the menu of prompt_graph: a page of 256 prompts would be too large to open."""
 
 
 def _graph(ask: Ask, context: Context) -> Chart:
     heading = f"{context.imported}, imported" if context.imported else "Traced graph"
-    return _drawn(*_frames(ask, context), context, heading)
+    return _drawn(ask, *_frames(ask, context), context, heading)
 
 
 def _graph_top(ask: Ask, context: Context) -> Chart:
@@ -24,12 +28,13 @@ def _graph_top(ask: Ask, context: Context) -> Chart:
     top, least, told = top_layers(edges, column, _least_shown(context))
     heads = nodes.filter(pl.col("layer") >= least)
     heading = f"Top layers of {context.imported or 'the traced graph'}"
-    return _drawn(top, heads, told, context, heading)
+    return _drawn(ask, top, heads, told, context, heading)
 
 
 def _graph_skeleton(ask: Ask, context: Context) -> Chart:
     """From two thirds of the prompts on, as 170 of 256, or from the run's threshold if higher."""
-    return _drawn(*_frames(ask, context), context, "Skeleton of the traced graph", frequent=True)
+    heading = "Skeleton of the traced graph"
+    return _drawn(ask, *_frames(ask, context), context, heading, frequent=True)
 
 
 def _graph_all_slices(ask: Ask, context: Context) -> Chart:
@@ -40,6 +45,7 @@ def _graph_all_slices(ask: Ask, context: Context) -> Chart:
         count=context.trace.count,
         min_count=context.min_count,
         heading="Traced graph, without singular vectors",
+        order=ask("place_order")["role"].to_list(),
     )
 
 
@@ -68,6 +74,7 @@ def _least_shown(context: Context, frequent: bool = False) -> float:
 
 
 def _drawn(
+    ask: Ask,
     edges: pl.DataFrame,
     nodes: pl.DataFrame,
     left_out: str,
@@ -86,6 +93,7 @@ def _drawn(
         heading=f"{heading}, by effect" if context.by_effect else heading,
         left_out=left_out,
         rule="" if context.imported else _rule(context),
+        order=ask("place_order")["role"].to_list() if context.imported is None else (),
     )
 
 
@@ -104,11 +112,15 @@ def _rule(context: Context) -> str:
 
 
 def _prompt_graph(ask: Ask, context: Context) -> Chart:
-    """Of chart.prompt_id, else of the prompt whose trace has the most shown edges."""
-    pairs = ask("prompt_graph", prompt_id=context.chart.prompt_id)
-    named = context.chart.prompt_id is not None
-    tokens = ask("prompt_tokens", prompt_id=0 if pairs.is_empty() else pairs["prompt_id"][0])
-    return prompt_graph(pairs, tokens, chosen=named, by_effect=context.chart.edges != "coverage")
+    """Of `MOST_PROMPTS`, the first of them chart.prompt_id, if it is set."""
+    traced = ask("traced_prompts")
+    chosen = context.chart.prompt_id
+    ids = [] if chosen is None else [chosen]
+    ids = [*ids, *(n for n in traced["prompt_id"].to_list() if n not in ids)][:MOST_PROMPTS]
+    prompts = [(ask("prompt_graph", prompt_id=n), ask("prompt_tokens", prompt_id=n)) for n in ids]
+    if chosen is not None and prompts[0][0].is_empty():
+        prompts = []  # no other prompt stands in for the one that was chosen
+    return prompt_graph(prompts, traced.height, by_effect=context.chart.edges != "coverage")
 
 
 def _precision_recall(ask: Ask, context: Context) -> Chart:
@@ -149,6 +161,12 @@ def _overlap(pairs: pl.DataFrame) -> list[str]:
     ]
     told = ", ".join([f"Two prompts share {means['all']:.0%} of their traced edges", *same])
     return [told.replace("same pattern", "same order") + " (mean Jaccard index)."]
+
+
+def _prompt_families(ask: Ask, context: Context) -> Chart:
+    return prompt_families(
+        ask("prompt_families"), ask("family_members"), ask("family_heads", min_difference=0.0)
+    )
 
 
 TRACE_FIGURES = {
@@ -213,5 +231,13 @@ TRACE_FIGURES = {
         "tokens named below.",
         _firing_rates,
         needs=("trace_pairs",),
+    ),
+    "prompt_families": FigureSpec(
+        "Families of prompts",
+        "Above, prompts whose traces share edges stand side by side, so that colours that change "
+        "together belong together; below, the fuller a square, the more of a family's traces have "
+        "that head.",
+        _prompt_families,
+        needs=("families",),
     ),
 }

@@ -12,9 +12,12 @@
 4. What a head attends to is a thin line down to a dot in the column of that token.
 5. A node that is pointed at lights up with its edges; unseen marks, wider than the seen ones, tell
    the numbers.
+6. In a page a menu chooses one of several prompts, all on the same scales; a file shows the first.
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -39,59 +42,97 @@ MAX_NODES, MAX_EDGES = 100, 120
 SLOT_X, SLOT_Y = 34, 30
 """Pixels for one node."""
 NODE_AREA, REACH = 560, 10
-MARGIN, BELOW = 1.6, 1.5
-"""Slots at the left, for the names of the layers, and below, for the tokens."""
+MARGIN, BELOW, ABOVE = 1.6, 1.5, 1.2
+"""Slots at the left, for the names of the layers, below, for the tokens, and above, for words."""
 FADED = 0.08
 POINTED = "(pointed_node.node || [])[0]"
+CHOSEN = "datum.prompt === chosen_prompt"
 
 Row = dict[str, Any]
+Marks = Callable[[Callable[["Trace"], list[Row]]], alt.Chart]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The trace through one prompt, as it is drawn."""
+
+    prompt_id: int
+    tokens: list[Row]
+    edges: list[tuple[Edge, Row]]
+    """Steps 1 and 2: between heads that fire, the strongest first."""
+    drawn: list[tuple[Edge, Row]]
+    roots: list[Node]
+    layout: Layout
+    firings: list[Row]
+    """A row for each pair of a node that is drawn."""
+    n_silent: int
+    """Edges from writers that do not fire at the token they write to."""
+
+    @property
+    def number(self) -> dict[Node, int]:
+        """The numbers by which the marks of a node find one another."""
+        return {node: i for i, node in enumerate(sorted(self.layout.position))}
+
+    @property
+    def middle(self) -> dict[str, float]:
+        return {role: (left + right) / 2 for role, left, right in self.layout.columns}
 
 
 def prompt_graph(
-    pairs: pl.DataFrame, tokens: pl.DataFrame, *, chosen: bool = False, by_effect: bool = True
+    prompts: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
+    n_traced: int | None = None,
+    *,
+    by_effect: bool = True,
 ) -> Chart:
-    """The graph of one prompt.
+    """The graphs of prompts, of which a menu in the page shows one; at the start the first.
 
-    pairs: rows of the query `prompt_graph`; tokens: of `prompt_tokens`, of the same prompt;
-    chosen: whether someone chose the prompt, else the query did; by_effect: step 2, as far as
-    effects are stored, else by contributions alone.
+    prompts: for each the rows of the query `prompt_graph` and of `prompt_tokens`;
+    n_traced: how many prompts the trace reaches, if not these alone;
+    by_effect: step 2, as far as effects are stored, else by contributions alone.
     """
-    if pairs.is_empty():
+    traces = [_trace(pairs, tokens, by_effect) for pairs, tokens in prompts if not pairs.is_empty()]
+    if not traces:
         return message(HEADING, "The trace reaches no pair of this prompt.")
-    prompt_id, n_shown = pairs.row(0)[:2]
+    of = n_traced or len(traces)
+    menu = f"The menu holds {len(traces)} of {plural(of, 'traced prompt')}, of every template and "
+    return _draw(traces).properties(
+        title=title(
+            HEADING,
+            menu + "order the one with the most shown edges first." if of > 1 else "",
+            "Column: the token that a head attends from. Filled: root. Thin line to a dot: the "
+            "token that it attends to. Dashed: without it the head would attend more.",
+        )
+    )
+
+
+def _trace(pairs: pl.DataFrame, tokens: pl.DataFrame, by_effect: bool) -> Trace:
+    """Steps 1 to 3 for a prompt."""
     rows = pairs.to_dicts()
     edges = _ranked([row for row in rows if row["side"] is not None and row["up_fires"]], by_effect)
     roots = sorted({_node(row) for row in rows if row["is_root"]})
     drawn = edges[: _fitting(edges, roots)]
     columns = [_column(pos) for pos in tokens["pos"].to_list()]
     layout = lay_out(roots, [edge for edge, _ in drawn], columns=columns)  # 3
-    why = f"Of all prompts the one whose trace has the most shown edges, {n_shown:,}."
-    return _draw(layout, drawn, rows, tokens.to_dicts(), roots).properties(
-        title=title(
-            f"{HEADING}, number {prompt_id}",
-            "" if chosen else why,
-            *_told(rows, edges, drawn),
-        )
+    return Trace(
+        pairs["prompt_id"][0],
+        tokens.to_dicts(),
+        edges,
+        drawn,
+        roots,
+        layout,
+        [row for row in _one_each(rows) if _node(row) in layout.position],
+        sum(row["side"] is not None and not row["up_fires"] for row in rows),
     )
 
 
-def _told(
-    rows: list[Row], edges: list[tuple[Edge, Row]], drawn: list[tuple[Edge, Row]]
-) -> list[str]:
-    """What is shown, what is not, and how to read it."""
-    silent = sum(row["side"] is not None and not row["up_fires"] for row in rows)
-    left = len(edges) - len(drawn)
-    more = (
-        f"the strongest {len(drawn):,} of {plural(len(edges), 'edge')}"
-        if left
-        else plural(len(drawn), "edge")
+def _told(trace: Trace) -> str:
+    """What of a prompt is shown, and what is not."""
+    shown, every = len(trace.drawn), plural(len(trace.edges), "edge")
+    more = f"the strongest {shown:,} of {every}" if shown < len(trace.edges) else every
+    return (
+        f"Prompt {trace.prompt_id}: {more} between heads that fire; not shown: "
+        f"{plural(trace.n_silent, 'edge')} from writers that do not fire at the token they write to"
     )
-    return [
-        f"Shown: {more} between heads that fire. Not shown: {plural(silent, 'edge')} from writers "
-        "that do not fire at the token they write to.",
-        "Column: the token that a head attends from. Filled: root. Thin line to a dot: the token "
-        "that it attends to. Dashed: without it the head would attend more.",
-    ]
 
 
 def _ranked(rows: list[Row], by_effect: bool) -> list[tuple[Edge, Row]]:
@@ -132,38 +173,44 @@ def _column(pos: int) -> str:
     return f"{pos:05d}"
 
 
-def _draw(
-    layout: Layout,
-    drawn: list[tuple[Edge, Row]],
-    rows: list[Row],
-    tokens: list[Row],
-    roots: list[Node],
-) -> Chart:
-    number = {node: i for i, node in enumerate(sorted(layout.position))}
-    firings = [row for row in _one_each(rows) if _node(row) in number]
-    middle = {role: (left + right) / 2 for role, left, right in layout.columns}
-    left, right = layout.sides
+def _draw(traces: Sequence[Trace]) -> Chart:
+    sides = [trace.layout.sides for trace in traces]
+    left, right = min(low for low, _ in sides), max(high for _, high in sides)
+    top = max(trace.layout.height for trace in traces) + ABOVE
     across = alt.Scale(domain=[left - MARGIN, right], nice=False, zero=False)
-    upward = alt.Scale(domain=[-BELOW, layout.height + 0.2], nice=False, zero=False)
+    upward = alt.Scale(domain=[-BELOW, top], nice=False, zero=False)
 
     def x(field: str) -> alt.X:
         return alt.X(f"{field}:Q", scale=across, axis=None)
 
-    def y(at: str | float) -> Any:
-        if isinstance(at, str):
-            return alt.Y(f"{at}:Q", scale=upward, axis=None)
-        return alt.YDatum(at, scale=upward, axis=None)
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", scale=upward, axis=None)
+
+    def marks(rows_of: Callable[[Trace], list[Row]]) -> alt.Chart:
+        """The rows of every prompt, of which those of the one that is chosen are drawn (step 6)."""
+        rows = [{"prompt": each.prompt_id, **row} for each in traces for row in rows_of(each)]
+        base = alt.Chart(inline(rows))
+        return base.transform_filter(CHOSEN) if len(traces) > 1 else base
 
     layers = [
-        *_columns(layout, tokens, middle, x, y),
-        *_attended(layout, firings, number, middle, x, y),
-        *(_edges(layout, drawn, number, x, y) if drawn else ()),
-        *_nodes(layout, firings, number, roots, x, y),
+        *_columns(marks, x, y),
+        *_attended(marks, x, y),
+        *(_edges(marks, traces, x, y) if any(trace.drawn for trace in traces) else ()),
+        *_nodes(marks, x, y),
     ]
     chart: Chart = alt.layer(*layers).properties(
-        width=(right - left + MARGIN) * SLOT_X, height=(layout.height + BELOW + 0.2) * SLOT_Y
+        width=(right - left + MARGIN) * SLOT_X, height=(top + BELOW) * SLOT_Y
     )
-    return chart
+    return chart.add_params(_menu(traces)) if len(traces) > 1 else chart
+
+
+def _menu(traces: Sequence[Trace]) -> alt.Parameter:
+    """Step 6."""
+    labels = [f"{trace.prompt_id}: {''.join(t['token'] for t in trace.tokens)}" for trace in traces]
+    options = alt.binding_select(
+        options=[trace.prompt_id for trace in traces], labels=labels, name="Prompt "
+    )
+    return alt.param(name="chosen_prompt", value=traces[0].prompt_id, bind=options)
 
 
 def _one_each(rows: list[Row]) -> list[Row]:
@@ -171,61 +218,69 @@ def _one_each(rows: list[Row]) -> list[Row]:
     return list({row["pair_id"]: row for row in rows}.values())
 
 
-def _columns(
-    layout: Layout, tokens: list[Row], middle: dict[str, float], x: Any, y: Any
-) -> list[alt.Chart]:
-    """The columns with token and role below them, and the names of the layers."""
-    bands = [{"left": left + 0.06, "right": right - 0.06} for _, left, right in layout.columns]
-    names = [
-        {
-            "x": middle[_column(t["pos"])],
-            "token": t["token"].strip() or "␣",
-            "role": t["role"] or "",
-        }
-        for t in tokens
-    ]
-    rows = [
-        {"x": layout.sides[0], "y": (bottom + top) / 2, "layer": f"layer {layer}"}
-        for layer, bottom, top in layout.rows
-    ]
-    labels = alt.Chart(inline(names))
-    top = layout.height
-    return [
-        alt.Chart(inline(bands))
-        .mark_rect(style="band", cornerRadius=5)
-        .encode(x("left"), y(0.0), x2="right:Q", y2=alt.datum(top)),
-        labels.mark_text(style="role", fontSize=11, limit=2.4 * SLOT_X).encode(
-            x("x"), y(-0.45), text="token:N", tooltip=[alt.Tooltip("token:N")]
-        ),
-        labels.mark_text(style="quiet", fontSize=10).encode(x("x"), y(-1.1), text="role:N"),
-        alt.Chart(inline(rows))
-        .mark_text(style="quiet", align="right", dx=-4, fontSize=10)
-        .encode(x("x"), y("y"), text="layer:N"),
-    ]
-
-
-def _attended(
-    layout: Layout,
-    firings: list[Row],
-    number: dict[Node, int],
-    middle: dict[str, float],
-    x: Any,
-    y: Any,
-) -> list[alt.Chart]:
-    """Step 4."""
-    lines = []
-    for row in firings:
-        from_x, from_y = layout.position[_node(row)]
-        lines.append(
+def _columns(marks: Marks, x: Any, y: Any) -> list[alt.Chart]:
+    """The columns with token and role below them, the names of the layers, what is shown above."""
+    labels = marks(
+        lambda trace: [
             {
-                "node": number[_node(row)],
-                "x": round(from_x, 3),
-                "y": round(from_y, 3),
-                "to_x": round(middle[_column(row["src"])], 3),
-                "to_y": round(from_y - 0.75, 3),
+                "x": trace.middle[_column(t["pos"])],
+                "y": -0.45,
+                "role_y": -1.1,
+                "token": t["token"].strip() or "␣",
+                "role": t["role"] or "",
             }
-        )
-    base = alt.Chart(inline(lines))
+            for t in trace.tokens
+        ]
+    )
+    bands = marks(
+        lambda trace: [
+            {"left": left + 0.06, "right": right - 0.06, "bottom": 0, "top": trace.layout.height}
+            for _, left, right in trace.layout.columns
+        ]
+    )
+    layers = marks(
+        lambda trace: [
+            {"x": trace.layout.sides[0], "y": (bottom + top) / 2, "layer": f"layer {layer}"}
+            for layer, bottom, top in trace.layout.rows
+        ]
+    )
+    told = marks(lambda trace: [{"y": trace.layout.height + 0.7, "told": _told(trace)}])
+    return [
+        bands.mark_rect(style="band", cornerRadius=5).encode(
+            x("left"), y("bottom"), x2="right:Q", y2="top:Q"
+        ),
+        labels.mark_text(style="role", fontSize=11, limit=2.4 * SLOT_X).encode(
+            x("x"), y("y"), text="token:N", tooltip=[alt.Tooltip("token:N")]
+        ),
+        labels.mark_text(style="quiet", fontSize=10).encode(x("x"), y("role_y"), text="role:N"),
+        layers.mark_text(style="quiet", align="right", dx=-4, fontSize=10).encode(
+            x("x"), y("y"), text="layer:N"
+        ),
+        told.mark_text(style="quiet", align="left", fontSize=12).encode(
+            y("y"), x=alt.value(0), text="told:N"
+        ),
+    ]
+
+
+def _attended(marks: Marks, x: Any, y: Any) -> list[alt.Chart]:
+    """Step 4."""
+
+    def lines(trace: Trace) -> list[Row]:
+        number, middle, rows = trace.number, trace.middle, []
+        for row in trace.firings:
+            from_x, from_y = trace.layout.position[_node(row)]
+            rows.append(
+                {
+                    "node": number[_node(row)],
+                    "x": round(from_x, 3),
+                    "y": round(from_y, 3),
+                    "to_x": round(middle[_column(row["src"])], 3),
+                    "to_y": round(from_y - 0.75, 3),
+                }
+            )
+        return rows
+
+    base = marks(lines)
     lit = alt.when(f"{POINTED} === datum.node").then(alt.value(1)).otherwise(alt.value(0.7))
     return [
         base.mark_rule(style="attended", strokeWidth=1, strokeDash=[2, 3]).encode(
@@ -237,18 +292,16 @@ def _attended(
     ]
 
 
-def _edges(
-    layout: Layout, drawn: list[tuple[Edge, Row]], number: dict[Node, int], x: Any, y: Any
-) -> list[alt.Chart]:
-    """The edges, the strongest on top, and what takes the pointer for them."""
-    by_effect = drawn[0][1]["by_effect"]
-    lines = [
+def _edge_rows(trace: Trace) -> list[Row]:
+    """The edges of a prompt, the strongest last, so on top."""
+    number, position = trace.number, trace.layout.position
+    return [
         {
             "up": number[edge.up],
             "down": number[edge.down],
-            "x": round(layout.position[edge.up][0], 3),
-            "y": round(layout.position[edge.up][1], 3),
-            "path": path_of(layout.curves[edge], SLOT_X, SLOT_Y),
+            "x": round(position[edge.up][0], 3),
+            "y": round(position[edge.up][1], 3),
+            "path": path_of(trace.layout.curves[edge], SLOT_X, SLOT_Y),
             "from": edge.up.label,
             "to": edge.down.label,
             "side": SIDE_NAMES[row["side"]],
@@ -260,13 +313,19 @@ def _edges(
                 for key in ("contribution", "share", "effect")
             },
         }
-        for edge, row in drawn
+        for edge, row in trace.drawn
     ][::-1]
-    paths = alt.Chart(inline(lines)).encode(
+
+
+def _edges(marks: Marks, traces: Sequence[Trace], x: Any, y: Any) -> list[alt.Chart]:
+    """The edges, and what takes the pointer for them."""
+    drawn = [row for trace in traces for _, row in trace.drawn]
+    by_effect = all(row["by_effect"] for row in drawn)
+    paths = marks(_edge_rows).encode(
         x("x"), y("y"), shape=alt.Shape("path:N", scale=None, legend=None)
     )
     belongs = f"({POINTED} === datum.up || {POINTED} === datum.down)"
-    largest = max(line["size"] for line in lines) or 1.0
+    largest = max(row["size"] for row in drawn) or 1.0
     seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(
@@ -305,27 +364,17 @@ def _edges(
     return [seen, felt]
 
 
-def _nodes(
-    layout: Layout,
-    firings: list[Row],
-    number: dict[Node, int],
-    roots: list[Node],
-    x: Any,
-    y: Any,
-) -> list[alt.Chart]:
-    """The nodes with their names, and what takes the pointer for them; one that has several pairs
-    tells the one of the largest weight.
-    """
-    strongest: dict[Node, Row] = {}
-    for row in sorted(firings, key=lambda row: row["weight"]):
-        strongest[_node(row)] = row
-    points = [
+def _node_rows(trace: Trace) -> list[Row]:
+    """The nodes of a prompt; one that has several pairs tells the one of the largest weight."""
+    strongest = {_node(row): row for row in sorted(trace.firings, key=lambda row: row["weight"])}
+    number, position = trace.number, trace.layout.position
+    return [
         {
             "node": number[node],
-            "x": round(layout.position[node][0], 3),
-            "y": round(layout.position[node][1], 3),
+            "x": round(position[node][0], 3),
+            "y": round(position[node][1], 3),
             "label": head_name(node.layer, node.head),
-            "root": node in roots,
+            "root": node in trace.roots,
             "pair": f"{row['dest_token']} ({row['dest']}) → {row['src_token']} ({row['src']})",
             "roles": f"{row['dest_role'] or '–'} → {row['src_role'] or '–'}",
             "pattern": row["pattern"] or "–",
@@ -335,7 +384,11 @@ def _nodes(
         }
         for node, row in sorted(strongest.items())
     ]
-    base = alt.Chart(inline(points)).encode(x("x"), y("y"))
+
+
+def _nodes(marks: Marks, x: Any, y: Any) -> list[alt.Chart]:
+    """The nodes with their names, and what takes the pointer for them."""
+    base = marks(_node_rows).encode(x("x"), y("y"))
     heads, tops = "!datum.root", "datum.root"
     return [
         base.transform_filter(heads).mark_point(filled=True, style="node", size=NODE_AREA),

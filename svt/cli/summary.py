@@ -71,7 +71,7 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     if context.imported is None:
         deepest = max(run(con, "trace_summary")["deepest"].to_list())
         roots = ", ".join(head_name(*root) for root in context.roots)
-        lines = [f"traced from {roots}: {found}, {plural(deepest, 'edge')} deep"]
+        lines = [f"traced from {roots}: {found}, {plural(deepest, 'edge')} deep", *_unlabelled(con)]
     else:
         lines = [f"{context.imported}, imported: {found}"]
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
@@ -87,6 +87,16 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     ]
     lines += _chains(con)
     return lines + _intervened(con) if "intervene" in config.stages else lines
+
+
+def _unlabelled(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Say how many traced edges have no place in the graph, if any."""
+    row = run(con, "left_out").to_dicts()[0]
+    n_out, n = row["trace_edges_without_role"], row["trace_edges"]
+    if not n_out:
+        return []
+    told = f"left out: {n_out:,} of {plural(n, 'traced edge')}, into tokens without a role"
+    return [f"{told} (trace.unlabelled=offset or text shows them)"]
 
 
 def _chains(con: duckdb.DuckDBPyConnection) -> list[str]:

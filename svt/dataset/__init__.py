@@ -18,6 +18,7 @@ from svt.dataset.ioi import ioi_files, ioi_prompts
 from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, role_labels
 from svt.dataset.prompt_file import file_prompts
 from svt.dataset.rows import prompt_rows
+from svt.dataset.single_prompt import single_prompt
 from svt.dataset.text import text_file, text_prompts
 from svt.dataset.tokenizer import Tokenizer
 from svt.dataset.tokenizer_files import load_tokenizer
@@ -42,6 +43,7 @@ _BUILDERS: Mapping[str, Callable[[Any, Tokenizer], Dataset]] = {
     "greater_than": greater_than_prompts,
     "gendered_pronoun": gendered_pronoun_prompts,
     "file": file_prompts,
+    "prompt": single_prompt,
     "hub": hub_prompts,
     "text": text_prompts,
 }
@@ -82,7 +84,7 @@ def load_prompts(
 def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
     """The files that, with the settings and the tokenizer, determine the prompts.
 
-    Without any (dataset=hub, dataset=store) the prompts themselves do: Dataset.digest.
+    Without any (dataset=prompt, hub, store) the prompts themselves do: Dataset.digest.
     """
     return _FILES[config.name](config) if config.name in _FILES else ()
 

@@ -10,8 +10,11 @@
 4. Each significant head that fires with the token it writes to as its dest continues the trace.
    Only the pairs that it reaches are ordered, level by level. Visits are summed path length by path
    length, never path by path (sql/macros/traced.sql).
-5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql).
+5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql). A
+   token without one has the place that trace.unlabelled gives it: none (drop), its distance from
+   the end (offset: end-3), or its text; auto drops where prompts have roles beside `end`.
 6. The firings that were reached are counted over prompts by the roles they attend between.
+7. Prompts are grouped by the edges of their traces (svt/query/families.py).
 """
 
 import json
@@ -23,10 +26,11 @@ import duckdb
 from svt.config import Head, TraceConfig
 from svt.errors import ConfigError
 from svt.paths import sql_dir
+from svt.query.families import write_families
 from svt.query.named import run
 from svt.query.refusals import check_heads, check_role, check_trace
 
-_TABLES = ("trace_pairs", "trace_edges", "graph_edges", "graph_firings")
+_TABLES = ("places", "trace_pairs", "trace_edges", "graph_edges", "graph_firings", "families")
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class TraceResult:
 
 
 def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
-    """Fills trace_pairs, trace_edges, graph_edges and graph_firings of `results` from `store`.
+    """Fill the tables of `results` that a trace has from `store`.
 
     ConfigError when the store cannot answer, or when no root fires.
     """
@@ -49,9 +53,10 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
         con.execute(f"DELETE FROM results.{table}")
     for file in sorted((sql_dir() / "trace").glob("*.sql")):  # 1 to 6
         text = file.read_text(encoding="utf-8")
-        con.execute(text, _settings(config, roots) if "$" in text else None)
+        con.execute(text, _settings(config, roots, text))
     fired = set(con.execute("SELECT DISTINCT root_layer, root_head FROM traced").fetchall())
     con.execute("DROP TABLE traced")
+    write_families(con)  # 7
     silent = [root for root in roots if root not in fired]
     if not fired:
         raise ConfigError(
@@ -70,8 +75,9 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     )
 
 
-def _settings(config: TraceConfig, roots: tuple[Head, ...]) -> dict[str, Any]:
-    return {
+def _settings(config: TraceConfig, roots: tuple[Head, ...], text: str) -> dict[str, Any]:
+    """Return the settings that a statement names."""
+    settings = {
         "roots": [list(root) for root in roots],
         "root_dest": config.root_dest,
         "root_src": config.root_src,
@@ -83,7 +89,9 @@ def _settings(config: TraceConfig, roots: tuple[Head, ...]) -> dict[str, Any]:
         "offset": config.offset,
         "rule": config.rule,
         "min_effect": config.min_effect,
+        "unlabelled": config.unlabelled,
     }
+    return {name: value for name, value in settings.items() if f"${name}" in text}
 
 
 def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:

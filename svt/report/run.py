@@ -159,7 +159,7 @@ def _left_out(
         *json.loads(dump_row["notes"] or "[]"),
         f"{row['rare_edges']:,} edges of the graph lie below the threshold of counts.",
         f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write into "
-        "tokens without a role; they stand in trace_edges, not in the graph.",
+        "tokens without a role; they stand in trace_edges, not in the graph (trace.unlabelled).",
         _without_upstream(json.loads(dump_row["config"])["dump"]),
     ]
     if not evaluated:

@@ -147,6 +147,13 @@ def test_roles_stand_as_in_the_prompt():
     ]
 
 
+def test_columns_stand_as_their_tokens_do() -> None:
+    """An order counts where some role is none of the indirect-object prompts."""
+    order = ["end-12", "S1", "IO", "end-9", "end"]
+    assert role_order(["end-9", "end", "end-12", "IO"], order) == ["end-12", "IO", "end-9", "end"]
+    assert role_order(["S1", "IO", "end"], order) == ["IO", "S1", "end"]
+
+
 def test_nothing_to_lay_out():
     layout = lay_out([], [])
     assert (layout.position, layout.curves, layout.width, layout.height) == ({}, {}, 0, 0)

@@ -76,9 +76,9 @@ ROWS = [
 ]
 
 
-def drawn(rows: list[tuple[Any, ...]], **more: Any) -> Spec:
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    return specification(prompt_graph(frame, TOKENS, **more))
+def drawn(*prompts: list[tuple[Any, ...]], n_traced: int | None = None) -> Spec:
+    frames = [pl.DataFrame(rows, schema=SCHEMA, orient="row") for rows in prompts]
+    return specification(prompt_graph([(frame, TOKENS) for frame in frames], n_traced))
 
 
 def with_field(spec: Spec, field: str) -> list[dict[str, Any]]:
@@ -139,15 +139,37 @@ def test_what_a_head_attends_to_is_a_dot_in_that_column() -> None:
 
 
 def test_what_is_left_out_is_said(monkeypatch: Any) -> None:
-    title = drawn(ROWS)["title"]
-    assert title["text"] == "The trace through one prompt, number 7"
-    assert title["subtitle"][0].endswith("has the most shown edges, 12.")
-    assert title["subtitle"][1].startswith(
-        "Shown: 2 edges between heads that fire. Not shown: 1 edge from writers that do not fire"
+    spec = drawn(ROWS)
+    assert spec["title"]["text"] == "The trace through one prompt"
+    assert with_field(spec, "told")[0]["told"] == (
+        "Prompt 7: 2 edges between heads that fire; not shown: 1 edge from writers that do not "
+        "fire at the token they write to"
     )
     monkeypatch.setattr(module, "MAX_EDGES", 1)
-    narrowed = drawn(ROWS, chosen=True)["title"]["subtitle"]
-    assert narrowed[0].startswith("Shown: the strongest 1 of 2 edges between heads that fire.")
+    narrowed = with_field(drawn(ROWS), "told")[0]["told"]
+    assert narrowed.startswith("Prompt 7: the strongest 1 of 2 edges between heads that fire;")
+
+
+def test_a_menu_chooses_among_prompts() -> None:
+    """Every mark is filtered by the menu, which stands at the first prompt and names its text."""
+    other = [(8, *each[1:]) for each in ROWS[:1] + ROWS[3:]]
+    spec = drawn(ROWS, other, n_traced=40)
+    menu = next(param for param in spec["params"] if param["name"] == "chosen_prompt")
+    assert (menu["value"], menu["bind"]["options"]) == (7, [7, 8])
+    assert menu["bind"]["labels"][0] == "7: When Mary gave to"
+    assert {layer["transform"][0]["filter"] for layer in spec["layer"]} == {
+        "datum.prompt === chosen_prompt"
+    }
+    assert [(line["prompt"], line["from"]) for line in with_field(spec, "hinders")] == [
+        *((7, "1.1"), (7, "0.5"), (8, "1.1")),
+    ]
+    assert spec["title"]["subtitle"][0].startswith("The menu holds 2 of 40 traced prompts")
+
+
+def test_one_prompt_needs_no_menu() -> None:
+    spec = drawn(ROWS)
+    assert "chosen_prompt" not in str(spec)
+    assert "menu" not in str(spec["title"])
 
 
 def test_the_strongest_edges_hang_together(monkeypatch: Any) -> None:

@@ -35,6 +35,7 @@ def test_the_figures_are_those_of_the_contract():
         *("upstream_heatmap", "slice_contributions", "slice_usage", "slice_counts"),
         *("signal_by_token", "edge_effects", "set_effects", "disturbance", "effect_vs_weight"),
         *("faithfulness", "firing_rates", "prompt_graph", "contribution_vs_effect"),
+        *("prompt_families", "head_card"),
     }
 
 

@@ -509,3 +509,29 @@ def test_a_store_without_roles_has_nowhere_to_start() -> None:
     con.execute("DELETE FROM store.roles")
     with pytest.raises(SvtError, match="prompts have no roles"):
         trace(con, PAPER)
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "roles", "placed"),
+    [
+        ("drop", {"end": 3, "IO": 1}, {1: "IO", 3: "end"}),
+        ("offset", {"end": 3, "IO": 1}, {0: "end-3", 1: "IO", 2: "end-1", 3: "end", 4: "end+1"}),
+        ("text", {"end": 3}, {0: '"t0"', 1: '"t1"', 2: '"t2"', 3: "end", 4: '"t4"'}),
+        ("auto", {"end": 3, "IO": 1}, {1: "IO", 3: "end"}),
+        ("auto", {"end": 3}, {0: "end-3", 1: "end-2", 2: "end-1", 3: "end", 4: "end+1"}),
+    ],
+)
+def test_tokens_without_a_role_get_a_place(
+    unlabelled: str, roles: dict[str, int], placed: dict[int, str]
+) -> None:
+    """The writer 0.0 writes into token 2 alone, so its edge is in the graph if that has a place."""
+    rows = StoreRows(n_layers=2, n_heads=1)
+    rows.prompt(0, roles, n_tokens=5)
+    rows.pair((0, 1, 0, 3, 2), src={(0, 0): 1.0})
+    con = rows.connect()
+    trace(con, replace(TRACE, roots=((1, 0),), unlabelled=unlabelled))
+    assert dict(con.execute("SELECT pos, role FROM places").fetchall()) == placed
+    into = con.execute("SELECT role FROM graph_edges").fetchall()
+    assert into == ([(placed[2],)] if 2 in placed else [])
+    firing = con.execute("SELECT dest_role, src_role FROM graph_firings").fetchall()
+    assert firing == [("end", placed.get(2))]

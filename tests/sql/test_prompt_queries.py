@@ -91,6 +91,41 @@ def test_prompt_tokens(con: duckdb.DuckDBPyConnection) -> None:
     assert (rows[6], rows[7]) == ((6, "t6", "S2"), (7, "t7", None))
 
 
+def test_traced_prompts(con: duckdb.DuckDBPyConnection) -> None:
+    """Prompt 2 has the one shown edge; prompt 1 is reached and has none."""
+    frame = run(con, "traced_prompts", min_count=1)
+    assert frame.select("prompt_id", "n_shown").rows() == [(2, 1), (1, 0)]
+
+
+def test_traced_prompts_begin_with_one_of_each_template() -> None:
+    """By shown edges alone 3 would come second; 2 is the fullest of its own template."""
+    store = StoreRows(n_layers=2, n_heads=2)
+    for prompt, template in ((1, "a"), (2, "b"), (3, "a")):
+        store.prompt(prompt, {"end": END, "S2": S2}, n_tokens=10, template=template)
+    reached = [(prompt, (prompt, *ROOT[1:])) for prompt in (1, 2, 3)]
+    con = store.connect(
+        run=[{"config": json.dumps(CONFIG), "n_prompts": 3}],
+        graph_edges=[edge((0, 0), (1, 0), (2, 2, 2), role="end")],
+        trace_pairs=[
+            {"root_layer": 1, "root_head": 0, "prompt_id": prompt,
+             "pair_id": store.pair_id(*at), "depth": 0, "visits": 1}
+            for prompt, at in reached
+        ],
+        trace_edges=[trace_edge(store, at, 0) for prompt, at in reached if prompt != 2],
+    )  # fmt: skip
+    frame = run(con, "traced_prompts", min_count=1)
+    assert frame.select("prompt_id", "n_shown").rows() == [(1, 1), (2, 0), (3, 1)]
+
+
+def test_place_order() -> None:
+    """Of 10 tokens IO stands at 4 and 2: 5 and 7 from the last."""
+    store = StoreRows(n_layers=2, n_heads=2)
+    store.prompt(1, {"IO": 4, "end": END}, n_tokens=10)
+    store.prompt(2, {"IO": 2, "end": END}, n_tokens=10)
+    frame = run(store.connect(), "place_order")
+    assert frame.rows() == [("IO", 2, 6.0), ("end", 2, 0.0)]
+
+
 def firing(head: tuple[int, int], dest: str, src: str | None, n: int) -> dict[str, Any]:
     """A row of graph_firings in n prompts."""
     counts = dict.fromkeys(("n_prompts", "n_firings", "n_visits"), n)

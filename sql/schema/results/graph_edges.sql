@@ -22,7 +22,7 @@ COMMENT ON COLUMN graph_edges.component IS 'what writes: head, mlp, embed, pos_e
 COMMENT ON COLUMN graph_edges.layer IS 'layer of the head, from 0';
 COMMENT ON COLUMN graph_edges.head IS 'head within its layer, from 0';
 COMMENT ON COLUMN graph_edges.side IS 'token of the pair that is written into: dest or src; null for an imported edge into a value';
-COMMENT ON COLUMN graph_edges.role IS 'role of the token written into; tokens without a role stay out';
+COMMENT ON COLUMN graph_edges.role IS 'role of the token written into, or its place by trace.unlabelled';
 COMMENT ON COLUMN graph_edges.n_prompts IS 'distinct prompts';
 COMMENT ON COLUMN graph_edges.n_firings IS 'distinct pairs, whatever the root';
 COMMENT ON COLUMN graph_edges.n_visits IS 'visits summed over roots and pairs, at most 9e18';

@@ -12,8 +12,8 @@ CREATE TABLE graph_firings (
 COMMENT ON TABLE graph_firings IS 'the firings that the traces reach, counted over prompts by the roles they attend between; grain: [head, role of the attending token, role of the token attended to]';
 COMMENT ON COLUMN graph_firings.layer IS 'layer of the head, from 0';
 COMMENT ON COLUMN graph_firings.head IS 'head within its layer, from 0';
-COMMENT ON COLUMN graph_firings.dest_role IS 'role of the token that attends; null for a token without a role';
-COMMENT ON COLUMN graph_firings.src_role IS 'role of the token attended to; null for a token without a role';
+COMMENT ON COLUMN graph_firings.dest_role IS 'role of the token that attends, or its place by trace.unlabelled; null for a token without one';
+COMMENT ON COLUMN graph_firings.src_role IS 'role of the token attended to, or its place by trace.unlabelled; null for a token without one';
 COMMENT ON COLUMN graph_firings.n_prompts IS 'distinct prompts';
 COMMENT ON COLUMN graph_firings.n_firings IS 'distinct pairs, whatever the root';
 COMMENT ON COLUMN graph_firings.n_visits IS 'visits summed over roots and pairs, at most 9e18';

@@ -1,0 +1,166 @@
+"""Families of prompts whose traces are alike, beside their templates and orders.
+
+1. The upper picture has a column for each prompt, in the order of the tree that joins prompts with
+   traces alike, and rows that colour it by family, template and order: families go by what changes
+   where they change.
+2. The lower one has a row for each family and a column for each head, with the roles that it
+   attends between, that tells families apart: of more than `MOST_HEADS` those that differ most. The
+   fuller a square, the larger the share of the family's prompts in whose traces the head fires so.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from svt.charts.style import BLUE, CATEGORY, GREY, Chart, message, plural, title
+
+HEADING = "Families of prompts"
+MOST_HEADS, MOST_COLOURS = 30, 6
+CELL, STRIP, LEAST_WIDTH = 21, 22, 480
+"""Pixels for a square, for a row of the upper picture, and for its width."""
+KINDS = {"family": "family", "template": "template", "pattern": "order"}
+
+
+def prompt_families(families: pl.DataFrame, members: pl.DataFrame, heads: pl.DataFrame) -> Chart:
+    """The prompts by family, and the heads that tell families apart.
+
+    families, members and heads: rows of the queries `prompt_families`, `family_members` and
+    `family_heads`, the latter with every difference, so that each family has each head.
+    """
+    if families.is_empty():
+        return message(HEADING, "Families need traces of three prompts or more.")
+    columns = _columns(heads)
+    charts = [_strips(members)] + ([_squares(heads, columns)] if columns else [])
+    n_left = heads.select("layer", "head", "dest_role", "src_role").unique().height - len(columns)
+    return alt.vconcat(
+        *charts,
+        spacing=14,
+        title=title(
+            HEADING,
+            _told(families),
+            f"Below: the {plural(len(columns), 'head')} that differ most between families; "
+            f"{n_left:,} more do not stand there."
+            if columns and n_left > 0
+            else "",
+        ),
+    ).resolve_scale(color="independent")
+
+
+def _told(families: pl.DataFrame) -> str:
+    """How many families there are, and what they go by."""
+    first = families.row(0, named=True)
+    n_prompts = plural(families["n_prompts"].sum(), "prompt")
+    if first["goes_by"] == "one family":
+        return f"{n_prompts}: no grouping of their traces is clearer than one family."
+    indices = ", ".join(
+        f"{KINDS[kind]} {first[f'rand_{kind}']:.2f}"
+        for kind in ("template", "pattern")
+        if first[f"rand_{kind}"] is not None
+    )
+    by = KINDS.get(first["goes_by"], "neither template nor order")
+    agreement = f" (adjusted Rand index: {indices})" if indices else ""
+    return f"{n_prompts} in {families.height} families, which go by {by}{agreement}."
+
+
+def _strips(members: pl.DataFrame) -> alt.Chart:
+    """Step 1; of many templates the most frequent have a colour, the others are grey."""
+    rows = []
+    for kind, name in KINDS.items():
+        values = members[kind].cast(pl.String).fill_null("unknown")
+        frequent = values.value_counts(sort=True).sort(["count", kind], descending=[True, False])
+        rank = {value: i for i, value in enumerate(frequent[kind].to_list())}
+        rows += [
+            {
+                "place": place,
+                "end": place + 1,
+                "kind": name,
+                "value": value,
+                "colour": CATEGORY[rank[value]] if rank[value] < MOST_COLOURS else GREY,
+                "prompt": prompt,
+                "text": text,
+            }
+            for place, value, prompt, text in zip(
+                members["place"], values, members["prompt_id"], members["text"], strict=True
+            )
+            if values.n_unique() > 1 or kind == "family"
+        ]
+    frame = pl.DataFrame(rows)
+    kinds = frame["kind"].unique(maintain_order=True).to_list()
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_rect()
+        .encode(
+            alt.X("place:Q", title="prompts, neighbours with traces alike")
+            .axis(grid=False, ticks=False, labels=False, domain=False)
+            .scale(domain=[0, members.height], nice=False),
+            alt.Y("kind:N", title=None, sort=kinds).axis(ticks=False, domain=False),
+            x2="end:Q",
+            color=alt.Color("colour:N", scale=None),
+            tooltip=[
+                alt.Tooltip("kind:N", title="grouped by"),
+                alt.Tooltip("value:N", title="group"),
+                alt.Tooltip("prompt:Q"),
+                alt.Tooltip("text:N"),
+            ],
+        )
+        .properties(width=max(LEAST_WIDTH, 2 * members.height), height=STRIP * len(kinds))
+    )
+    return chart
+
+
+def _named(heads: pl.DataFrame) -> pl.DataFrame:
+    """With the column's name, `5.4 end→IO`."""
+    ends = (pl.col(end).fill_null("other") for end in ("dest_role", "src_role"))
+    return heads.with_columns(firing=pl.format("{}.{} {}→{}", "layer", "head", *ends))
+
+
+def _columns(heads: pl.DataFrame) -> list[str]:
+    """The names of the heads that are drawn, by layer and head."""
+    if heads.is_empty():
+        return []
+    spread = (
+        _named(heads)
+        .group_by("firing", "layer", "head", "dest_role", "src_role")
+        .agg(pl.col("difference").abs().max())
+    )
+    order = ["layer", "head", "dest_role", "src_role"]
+    most = spread.sort("difference", *order, descending=[True] + 4 * [False]).head(MOST_HEADS)
+    return most.sort(order)["firing"].to_list()
+
+
+def _squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
+    """Step 2."""
+    rows = (
+        _named(heads)
+        .filter(pl.col("firing").is_in(columns))
+        .with_columns(name=pl.format("family {}, {} prompts", "family", "n_in_family"))
+    )
+    names = rows.sort("family")["name"].unique(maintain_order=True).to_list()
+    chart: alt.Chart = (
+        alt.Chart(
+            rows.select("name", "firing", "n_prompts", "n_in_family", "share", "share_others")
+        )
+        .mark_rect(color=BLUE)
+        .encode(
+            alt.X("firing:N", title=None, scale=alt.Scale(domain=list(columns))).axis(
+                labelAngle=-90, labelLimit=200
+            ),
+            alt.Y("name:N", title=None, sort=names).axis(ticks=False),
+            opacity=alt.Opacity(
+                "share:Q",
+                title="share of the prompts",
+                scale=alt.Scale(domain=[0, 1], range=[0, 1]),
+                legend=alt.Legend(format="%", values=[0.25, 0.5, 0.75, 1], symbolType="square"),
+            ),
+            tooltip=[
+                alt.Tooltip("firing:N", title="head"),
+                alt.Tooltip("name:N", title="family"),
+                alt.Tooltip("n_prompts:Q", title="prompts"),
+                alt.Tooltip("share:Q", title="share of the family", format=".0%"),
+                alt.Tooltip("share_others:Q", title="share of the others", format=".0%"),
+            ],
+        )
+        .properties(width=CELL * len(columns), height=CELL * len(names))
+    )
+    return chart

@@ -1,0 +1,35 @@
+"""One prompt out of the configuration: a row of a prompt file without the file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from svt.dataset import Tokenizer, dataset_files, load_prompts
+from svt.errors import SvtError
+from tests.dataset.samples import few
+from tests.settings import dataset
+
+TEXT = "When Mary and John went to the store, John gave a ring to"
+
+
+@pytest.mark.parametrize("answer", ["Mary", ("Mary", "Tom")])
+def test_it_is_the_prompt_of_a_file_of_one_row(
+    words: Tokenizer, tmp_path: Path, answer: Any
+) -> None:
+    row = {"text": TEXT, "answer": answer, "distractor": "John"}
+    file = tmp_path / "one.jsonl"
+    file.write_text(json.dumps(row))
+    config = dataset("prompt", **row)
+    assert load_prompts(config, words) == load_prompts(
+        few("file", path=str(file), n_prompts=None), words
+    )
+    assert dataset_files(config) == ()
+
+
+def test_what_is_wrong_with_it_is_said_without_a_row(words: Tokenizer) -> None:
+    with pytest.raises(SvtError, match=r"^dataset=prompt: a distractor without an answer$"):
+        load_prompts(dataset("prompt", text=TEXT, distractor="John"), words)
+    with pytest.raises(SvtError, match=r"^dataset=prompt: the text '' has no tokens|no text"):
+        load_prompts(dataset("prompt", text=""), words)
