@@ -57,7 +57,8 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
         (
             "dataset.name",
             "iio",
-            "must be ioi or greater_than or gendered_pronoun or file or prompt or store or hub or text",
+            "must be ioi or greater_than or gendered_pronoun or file or prompt or store or hub "
+            "or text",
         ),
         ("dataset.n_prompts", None, "dataset.n_prompts=null: must be an integer"),
         ("model.name", "", "model.name=: must not be empty"),
