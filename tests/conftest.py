@@ -1,4 +1,7 @@
-"""One run of the bundled model for all tests that look at a finished run; `svt` in this process."""
+"""One run of the bundled model for all tests that look at a finished run; `svt` in this process.
+
+The shapes and dtypes that svt/compute declares are checked at every call while the tests run.
+"""
 
 import os
 import shutil
@@ -11,8 +14,11 @@ from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from jaxtyping import install_import_hook
 
 from svt.config import ModelConfig
+
+install_import_hook("svt.compute", "beartype.beartype")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each of two workers

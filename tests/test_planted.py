@@ -10,7 +10,7 @@ import pytest
 
 from svt.compute.decompose import decompose_model
 from svt.compute.tables import writer_columns
-from svt.compute.upstream import writers
+from svt.compute.writers import writers
 from svt.config import DumpConfig
 from svt.dataset.rows import prompt_rows
 from svt.query.trace import trace

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
-from svt.compute.intervene import Edits, Variant, intervene, random_slices
+from svt.compute.intervene import EditMode, Edits, intervene, random_slices
 from svt.compute.model import Model
 from svt.compute.runner import Runner
 from svt.compute.single_heads import SingleHeads
@@ -81,9 +81,9 @@ class Bench:
         """What each way, a strength and a seed of random slices or None, makes of the edits."""
         signal = np.array([self.signals[int(pair)] for pair in edits.pair_id])
         variants = [
-            Variant(scope, strength, signal)
+            EditMode(scope, strength, signal)
             if seed is None
-            else Variant(scope, strength, random_slices(signal, edits.pair_id, seed))
+            else EditMode(scope, strength, random_slices(signal, edits.pair_id, seed))
             for strength, seed in ways
         ]
         settings: Any = {"homogeneous": True, "local_base": base, "batch_size": 64}

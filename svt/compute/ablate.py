@@ -15,13 +15,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
 from svt.compute.alike import Alike, alike
 from svt.compute.answers import Asked
 from svt.compute.model import Model
-from svt.compute.pairs import Integers
 from svt.compute.runner import Runner
 from svt.config import Head
 from svt.dataset.prompt import Prompt
@@ -55,7 +55,7 @@ class Ablation:
 
     def logit_diffs(
         self, sets: Sequence[Collection[Head]], done: Callable[[int], None] = lambda _: None
-    ) -> NDArray[np.float64]:
+    ) -> Float64[np.ndarray, "set prompt"]:
         """logit(answer) - logit(distractor) with the heads of each set ablated, [set, prompt].
 
         `done` is told of finished runs, so many at a time; a run is one set on one prompt.
@@ -122,7 +122,12 @@ def _ablated(
         yield from _ablated(batch, layer + 1, behind, sets, same)
 
 
-def _stand_in(z: Tensor, like: Alike, others: Integers, kind: Replacement) -> Tensor:
+def _stand_in(
+    z: Float[Tensor, "token head r"],
+    like: Alike,
+    others: Int[np.ndarray, " token"],
+    kind: Replacement,
+) -> Float[Tensor, "token head r"]:
     """Step 1 for one layer, z: [token, head, r], prompt by prompt; others: [token]."""
     if kind == "zero":
         return torch.zeros_like(z)

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 from numpy.typing import NDArray
 
 from svt.dataset.prompt import Prompt, role_labels
@@ -23,16 +24,17 @@ Integers = NDArray[np.int64]
 class Alike:
     """The classes of all tokens, prompt by prompt: by step 1, by step 2 and the one of step 3."""
 
-    steps: Integers  # [step, token], class of the token by this step; no class is of two steps
-    chosen: Integers  # [token], the class among these three that holds for the token
+    # class of the token by each step; no class is of two steps
+    steps: Int[np.ndarray, "step token"]
+    chosen: Int[np.ndarray, " token"]  # the class among these three that holds for the token
     n_classes: int
 
-    def others(self, prompt: Integers, seed: int) -> Integers:
-        """For each token another one of its class: [token], indices of tokens.
+    def others(self, prompt: Int[np.ndarray, " token"], seed: int) -> Int[np.ndarray, " token"]:
+        """Return for each token the index of another one of its class.
 
         The prompts stand in a ring, in an order drawn with `seed`, and a token gets its next in
         that ring; so the tokens of a prompt that is like others get those of one other prompt.
-        `prompt` is each token's prompt, [token].
+        `prompt` is each token's prompt.
         """
         drawn = np.random.default_rng(seed).permutation(int(prompt.max()) + 1)
         found = np.empty_like(prompt)
@@ -46,7 +48,7 @@ class Alike:
         return found
 
 
-def alike(prompts: Sequence[Prompt], lengths: Integers) -> Alike:
+def alike(prompts: Sequence[Prompt], lengths: Int[np.ndarray, " prompt"]) -> Alike:
     """The classes of the first `lengths` tokens of every prompt."""
     by_position: list[Hashable] = []
     by_role: list[Hashable] = []

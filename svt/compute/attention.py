@@ -13,13 +13,12 @@ The names of TransformerLens hooks stand in this file and in forward.py alone.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from svt.compute.model import Model
+from svt.compute.model import Model
 
 _HOOKS = (
     "ln1.hook_scale",
@@ -33,32 +32,11 @@ _HOOKS = (
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """How the heads of one layer score pairs of tokens."""
-
-    scale: float  # s of step 4
-    cap: float | None  # of the soft cap: scores become cap * tanh(score / cap)
-    window: int | None  # of a sliding window: src > dest - window
-    q_gain: Tensor | None  # [head, r], of QK-norm
-    k_gain: Tensor | None  # [key head, r]
-    norm_eps: float = 0.0  # what QK-norm adds to a mean square
-    norm_over_heads: bool = False  # whether all heads of a token share n
-
-    def gain(self, part: str) -> Tensor | None:
-        """Return the gain of queries ("q") or keys ("k")."""
-        return self.q_gain if part == "q" else self.k_gain
-
-    def capped(self, scores: Tensor) -> Tensor:
-        """Return the scores as the softmax sees them, of any shape."""
-        return scores if self.cap is None else self.cap * torch.tanh(scores / self.cap)
-
-
-@dataclass(frozen=True)
 class Rotation:
     """R_p of step 3 for every position: each pair of dimensions (i, i + width / 2) is turned."""
 
-    cos: Tensor  # [position, width], width <= r
-    sin: Tensor
+    cos: Float[Tensor, "position width"]  # width <= r
+    sin: Float[Tensor, "position width"]
 
     def apply(self, vectors: Tensor, position: Tensor) -> Tensor:
         """Return R_p times the vectors [..., r] at their positions [...]."""
@@ -69,8 +47,12 @@ class Rotation:
         return _turned(vectors, self.cos[position], -self.sin[position])
 
 
-def _turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return the vectors [..., r] turned by the angles of cos and sin [..., width]."""
+def _turned(
+    vectors: Float[Tensor, "*at r"],
+    cos: Float[Tensor, "... width"],
+    sin: Float[Tensor, "... width"],
+) -> Float[Tensor, "*at r"]:
+    """Return the vectors turned by the angles of cos and sin."""
     width = cos.shape[-1]
     rotary = vectors[..., :width]
     first, second = rotary.chunk(2, dim=-1)
@@ -80,17 +62,17 @@ def _turned(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Reads:
-    """What the heads of one layer read at every token; `[...]` is [prompt, position] or [token].
+    """What the heads of one layer read at every token, by prompt and position or by token.
 
     A scale is the norm's scale at the token times n, so that a direction read along, divided by
     it, is applied to the residual stream itself.
     """
 
-    q: Tensor  # [..., head, r], after steps 2 and 3
-    k: Tensor  # [..., head, r], of the key head that the head uses
-    q_scale: Tensor  # [..., head]
-    k_scale: Tensor  # [..., head]
-    norm_scale: Tensor  # [...], without n
+    q: Float[Tensor, "*token head r"]  # after steps 2 and 3
+    k: Float[Tensor, "*token head r"]  # of the key head that the head uses
+    q_scale: Float[Tensor, "*token head"]
+    k_scale: Float[Tensor, "*token head"]
+    norm_scale: Float[Tensor, "*token"]  # without n
     rotation: Rotation | None
 
     def side(self, side: int) -> tuple[Tensor, Tensor]:
@@ -111,12 +93,12 @@ class Reads:
         return Reads(q, k, q_scale, k_scale, norm_scale, self.rotation)
 
 
-def read_hooks(model: "Model", layer: int) -> list[str]:
+def read_hooks(model: Model, layer: int) -> list[str]:
     """Return the names of a layer's hooks that `reads` needs, as far as the model has them."""
     return [name for hook in _HOOKS if model.has_hook(name := f"blocks.{layer}.{hook}")]
 
 
-def reads(model: "Model", layer: int, seen: Mapping[str, Tensor]) -> Reads:
+def reads(model: Model, layer: int, seen: Mapping[str, Tensor]) -> Reads:
     """Return what the heads of a layer read, from the values that `read_hooks` saw.
 
     Each value is [prompt, position, ...]; of one that is missing the model has none.
@@ -144,15 +126,15 @@ def reads(model: "Model", layer: int, seen: Mapping[str, Tensor]) -> Reads:
     )
 
 
-def scores(model: "Model", layer: int, read: Reads) -> Tensor:
-    """Return step 4 before the soft cap, of all pairs: [prompt, head, dest, src]."""
+def scores(model: Model, layer: int, read: Reads) -> Float[Tensor, "prompt head dest src"]:
+    """Return step 4 before the soft cap, of all pairs."""
     return model.scoring[layer].scale * (read.q.transpose(1, 2) @ read.k.permute(0, 2, 3, 1))
 
 
 class HeadVectors:
     """The queries or keys of a block call, before steps 2 and 3, to be changed head by head."""
 
-    def __init__(self, model: "Model", layer: int, part: str, seen: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: Model, layer: int, part: str, seen: Mapping[str, Tensor]) -> None:
         """`part`: "q" or "k"; `seen`: values of `attn.hook_q` and so on, [run, place, ...]."""
         raw, self._cos, self._sin = (
             _wide(seen.get(f"attn.hook_{name}"), model) for name in (part, "cos", "sin")
@@ -162,11 +144,17 @@ class HeadVectors:
         self._scoring, self._gain = model.scoring[layer], model.scoring[layer].gain(part)
         self._squares = raw.square().sum((-2, -1)) if self._scoring.norm_over_heads else None
 
-    def prepared(self, own: Tensor, row: Tensor, head: Tensor, place: Tensor | slice) -> Tensor:
+    def prepared(
+        self,
+        own: Float[Tensor, "entry ... r"],
+        row: Int[Tensor, " entry"],
+        head: Int[Tensor, " entry"],
+        place: Int[Tensor, " entry"] | slice,
+    ) -> Float[Tensor, "entry ... r"]:
         """Return steps 2 and 3 for what stands in the place of some heads' vectors.
 
-        own: [entry, ..., r], of the runs `row` and the heads `head`, both [entry], at the places
-        `place`: [entry], or a slice of all places, which `own` then has as its second axis.
+        `own` is of the runs `row` and the heads `head`, at the places `place`; a slice is of
+        all places, which `own` then has as its second axis.
         """
         if self._gain is not None:  # 2
             squares, size = own.square().sum(-1, keepdim=True), own.shape[-1]
@@ -182,12 +170,14 @@ class HeadVectors:
         return _turned(own, self._cos[row, place], self._sin[row, place])  # 3
 
 
-def _wide(value: Tensor | None, model: "Model") -> Tensor | None:
+def _wide(value: Tensor | None, model: Model) -> Tensor | None:
     return None if value is None else value.to(model.work_dtype)
 
 
-def _normed(vectors: Tensor, n: Tensor | None, gain: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return step 2 for vectors [prompt, position, head, r], and n [prompt, position, head].
+def _normed(
+    vectors: Float[Tensor, "prompt position head r"], n: Tensor | None, gain: Tensor | None
+) -> tuple[Float[Tensor, "prompt position head r"], Float[Tensor, "prompt position head"]]:
+    """Return step 2 and n.
 
     n comes as [prompt, head, position, 1], or [prompt, position, 1] where all heads share it.
     """

@@ -11,14 +11,11 @@ The prompts and the settings alone decide the batches, so a run that was killed 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from svt.compute.forward import n_positions
 from svt.compute.model import Model
 from svt.config import DumpConfig
-
-if TYPE_CHECKING:
-    from svt.dataset.prompt import Prompt
+from svt.dataset.prompt import Prompt
 
 SLICE_BYTES = 200  # of a slice of a pair, while signals and probes are made of it
 NUMBER_BYTES = 40  # of a contribution, while it is computed and once more while it is written
@@ -28,7 +25,7 @@ _COPIES_OF_ATTENTION = 4  # scores and weights, on the device and as NumPy
 _WIDTHS_OF_MLP = 12  # its hidden layer before and after the activation, and what leads there
 
 
-def plan(model: Model, prompts: Sequence["Prompt"], dump: DumpConfig) -> list[tuple["Prompt", ...]]:
+def plan(model: Model, prompts: Sequence[Prompt], dump: DumpConfig) -> list[tuple[Prompt, ...]]:
     """The batches, shortest prompts first, each in order of prompt_id; every prompt is in one."""
     batches: list[list[Prompt]] = [[]]
     for prompt in sorted(prompts, key=lambda p: (n_positions(p), p.prompt_id)):  # 1

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,27 +41,27 @@ class Change(NamedTuple):
     """How every edit of a batch is changed."""
 
     strength: float
-    slices: Tensor  # [edit, slice], whether a slice is one of those that span the change
+    slices: Bool[Tensor, "edit slice"]  # whether a slice is one of those that span the change
 
 
 @dataclass
 class Seen:
     """Step 4, the lists by layer as the pass goes up."""
 
-    score: list[Tensor] = field(default_factory=list)  # [pair]
+    score: list[Float[Tensor, " pair"]] = field(default_factory=list)
     weight: list[Tensor] = field(default_factory=list)
-    vector: list[Tensor] = field(default_factory=list)  # [edit, d_model]
+    vector: list[Float[Tensor, "edit d_model"]] = field(default_factory=list)
     resid: list[Tensor] = field(default_factory=list)
-    logit_diff: NDArray[np.float64] = field(init=False)  # [run], NaN where not asked
-    answer_rank: NDArray[np.int64] = field(init=False)  # [run], masked without an answer
+    logit_diff: Float64[np.ndarray, " run"] = field(init=False)  # NaN where not asked
+    answer_rank: Int[np.ndarray, " run"] = field(init=False)  # masked without an answer
 
 
 class _Read(NamedTuple):
     """What heads read at the edits of a layer."""
 
-    resid: Tensor  # [edit, d_model]
+    resid: Float[Tensor, "edit d_model"]
     x: Tensor  # the same, normalised
-    scale: Tensor  # [edit, 1]
+    scale: Float[Tensor, "edit 1"]
     parts: tuple[Tensor, ...]  # query, key and value of the edit's head, [edit, r] each
 
 
@@ -145,7 +146,9 @@ class ChangedRuns:
             self._see_pairs(layer, pairs, up)
         return behind
 
-    def _change_added(self, layer: int, resid: Tensor, added: Tensor, up: _Pass) -> Tensor | None:
+    def _change_added(
+        self, layer: int, resid: Tensor, added: Float[Tensor, "run place d_model"], up: _Pass
+    ) -> Float[Tensor, "run place d_model"] | None:
         """added: [run, place, d_model]; returns it with the changes of the layer's edits."""
         mine, work = self._batch.at(layer), self._runner.model.work_dtype
         at = self._row[mine], self._place[mine]
@@ -174,7 +177,9 @@ class ChangedRuns:
             self._update_out(layer, up)
         return behind
 
-    def _change_heads(self, layer: int, resid: Tensor, z: Tensor, up: _Pass) -> Tensor:
+    def _change_heads(
+        self, layer: int, resid: Tensor, z: Float[Tensor, "run place head r"], up: _Pass
+    ) -> Float[Tensor, "run place head r"]:
         """z: [run, place, head, r]; returns it with that of the edited heads."""
         assert up.cached is not None
         model, mine = self._runner.model, self._batch.at(layer)
@@ -195,7 +200,12 @@ class ChangedRuns:
         return changed
 
     def _change_read(
-        self, layer: int, resid: Tensor, single: SingleHeads, entry: Tensor, up: _Pass
+        self,
+        layer: int,
+        resid: Tensor,
+        single: SingleHeads,
+        entry: Int[Tensor, " edit_there"],
+        up: _Pass,
     ) -> None:
         """Change what the heads read at the edits; entry: [edit there], the edit's head."""
         mine, work = self._batch.at(layer), self._runner.model.work_dtype
@@ -256,7 +266,7 @@ class ChangedRuns:
         up.seen.score.append(model.scoring[layer].scale * (q * k.to(q.dtype)).sum(-1))
         up.seen.weight.append(up.values["attn.hook_pattern"][row, head, dest, src])
 
-    def _see_answer(self, resid: Tensor, seen: Seen) -> None:
+    def _see_answer(self, resid: Float[Tensor, "run place d_model"], seen: Seen) -> None:
         """resid: [run, place, d_model], behind the last layer."""
         prompts = [self._runner.layout.prompts[i] for i in self._batch.prompt]
         answered = np.array([bool(prompt.answer) for prompt in prompts])

@@ -10,24 +10,23 @@ A model that fails would be traced wrongly, so it is refused, with the part that
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svt.compute.attention import read_hooks, reads, scores
+from svt.compute.model import Model
 from svt.errors import ModelError
-
-if TYPE_CHECKING:
-    from svt.compute.model import Model
 
 N_PROMPTS, N_TOKENS = 2, 12
 TOLERANCE = 1e-4
 LOGITS_TOLERANCE = 1e-2  # rounding grows from layer to layer where heads are sharp
 
 
-def random_tokens(config: Mapping[str, Any]) -> Tensor:
-    """Return the prompts that a model of this config.json is checked on, [prompt, position]."""
+def random_tokens(config: Mapping[str, Any]) -> Int[Tensor, "prompt position"]:
+    """Return the prompts that a model of this config.json is checked on."""
     names = ("n_positions", "max_position_embeddings")
     length = min(N_TOKENS, *(config[name] for name in names if isinstance(config.get(name), int)))
     generator = torch.Generator().manual_seed(0)
@@ -36,10 +35,15 @@ def random_tokens(config: Mapping[str, Any]) -> Tensor:
     return torch.randint(n_words, (N_PROMPTS, length), generator=generator)
 
 
-def check_model(model: "Model", name: str, tokens: Tensor, logits: Tensor) -> frozenset[str]:
+def check_model(
+    model: Model,
+    name: str,
+    tokens: Int[Tensor, "prompt position"],
+    logits: Float[Tensor, "prompt position vocabulary"],
+) -> frozenset[str]:
     """Return the components that write anything but zeros; raise ModelError where a check fails.
 
-    tokens: [prompt, position]; logits: [prompt, position, vocabulary], from before folding.
+    `logits` are from before folding.
     """
     seen: dict[str, Tensor] = {}
 
@@ -60,7 +64,7 @@ def check_model(model: "Model", name: str, tokens: Tensor, logits: Tensor) -> fr
         return _check_parts(model, name, seen, allowed)  # 3
 
 
-def _names(model: "Model") -> list[str]:
+def _names(model: Model) -> list[str]:
     names = ["ln_final.hook_normalized", "hook_embed", "hook_pos_embed"]
     for layer in range(model.n_layers):
         at = f"blocks.{layer}."
@@ -72,7 +76,7 @@ def _names(model: "Model") -> list[str]:
 
 
 def _check_vectors(
-    model: "Model",
+    model: Model,
     name: str,
     layer: int,
     seen: Mapping[str, Tensor],
@@ -92,7 +96,7 @@ def _check_vectors(
 
 
 def _check_weights(
-    model: "Model", name: str, layer: int, seen: Mapping[str, Tensor], allowed: float
+    model: Model, name: str, layer: int, seen: Mapping[str, Tensor], allowed: float
 ) -> None:
     """Check the attention weights of a layer, by the softmax of its scores."""
     raw = scores(model, layer, reads(model, layer, seen))  # [prompt, head, dest, src]
@@ -106,8 +110,8 @@ def _check_weights(
     _refuse_heads((own - theirs).abs().amax((0, 2, 3)) / size, name, layer, allowed)
 
 
-def _refuse_heads(error: Tensor, name: str, layer: int, allowed: float) -> None:
-    """error: [head]."""
+def _refuse_heads(error: Float[Tensor, " head"], name: str, layer: int, allowed: float) -> None:
+    """Raise ModelError for the head whose error is largest, if that is not allowed."""
     if not (error <= allowed).all():
         head = int(error.nan_to_num(torch.inf).argmax())
         raise ModelError(
@@ -118,7 +122,7 @@ def _refuse_heads(error: Tensor, name: str, layer: int, allowed: float) -> None:
 
 
 def _check_parts(
-    model: "Model", name: str, seen: Mapping[str, Tensor], allowed: float
+    model: Model, name: str, seen: Mapping[str, Tensor], allowed: float
 ) -> frozenset[str]:
     """Check step 3; the names of the components that write."""
     w_o, b_o = model.weight("W_O"), model.weight("b_O")

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from svt.words import COMPONENTS
@@ -21,13 +22,15 @@ Columns = dict[str, Column]
 Batch = dict[str, Columns]  # table name -> columns
 
 
-def lists(values: NDArray[np.generic]) -> pa.ListArray:
+def lists(values: Shaped[np.ndarray, "row entry"]) -> pa.ListArray:
     """Step 2: a list a row; values: [row, entry]."""
     n_rows, n_entries = values.shape
     return ragged_lists(values.ravel(), np.full(n_rows, n_entries))
 
 
-def ragged_lists(values: NDArray[np.generic], lengths: NDArray[np.integer]) -> pa.ListArray:
+def ragged_lists(
+    values: Shaped[np.ndarray, " entry"], lengths: NDArray[np.integer]
+) -> pa.ListArray:
     """Step 2: lists of unlike lengths; values: [entry], those of one row after the other."""
     ends = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=ends[1:])

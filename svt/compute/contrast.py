@@ -13,22 +13,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from svt.compute.attention import Scoring
 from svt.compute.forward import Activations
-from svt.compute.pairs import Integers, Pairs, groups
+from svt.compute.pairs import Pairs, groups
+from svt.compute.scoring import Scoring
 
 PIECE_NUMBERS = 2**23  # scores of rows that are worked on together
 
 
 def others(
-    g_k: Tensor, acts: Activations, pairs: Pairs, token: Integers, scoring: Sequence[Scoring]
-) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Return the mean src_coord of every pair's other sources [pair, slice], and score [pair].
+    g_k: Float[Tensor, "layer head slice r"],
+    acts: Activations,
+    pairs: Pairs,
+    token: Int[np.ndarray, "pair side"],
+    scoring: Sequence[Scoring],
+) -> tuple[Float[np.ndarray, "pair slice"], Float64[np.ndarray, " pair"]]:
+    """Return the mean src_coord of every pair's other sources, and their mean score.
 
-    g_k: G_K, [layer, head, slice, r]; token: [pair, side]; scoring: [layer].
+    `g_k` is G_K; `scoring`: of each layer.
     """
     n_heads, r = g_k.shape[1:3]
     coord, score = g_k.new_empty(len(pairs), r), g_k.new_empty(len(pairs))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from svt.compute.columns import Columns
@@ -36,12 +37,12 @@ class HeadSVD:
     dest and along v S^1/2 G_Q R_j^T G_K^T e_k at src, in terms of orthonormal u and v.
     """
 
-    u: Tensor  # [layer, head, d_model + 1, r]
-    v: Tensor  # [layer, head, d_model + 1, r]
-    sigma: Tensor  # [layer, head, r], descending
-    g_q: Tensor  # [layer, head, slice, r], from queries to coordinates at dest
-    g_k: Tensor  # [layer, head, slice, r], from keys to coordinates at src
-    error: Tensor  # [layer, head], relative error of reconstruction
+    u: Float[Tensor, "layer head d_model_1 r"]
+    v: Float[Tensor, "layer head d_model_1 r"]
+    sigma: Float[Tensor, "layer head r"]  # descending
+    g_q: Float[Tensor, "layer head slice r"]  # from queries to coordinates at dest
+    g_k: Float[Tensor, "layer head slice r"]  # from keys to coordinates at src
+    error: Float[Tensor, "layer head"]  # relative error of reconstruction
 
     def singular_values(self) -> Columns:
         """Return the columns of the table `singular_values`, one row a (layer, head, slice)."""
@@ -56,11 +57,15 @@ class HeadSVD:
         }
 
 
-def decompose(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> HeadSVD:
+def decompose(
+    w_q: Float[Tensor, "layer head d_model r"],
+    b_q: Float[Tensor, "layer head r"],
+    w_k: Float[Tensor, "layer key_head d_model r"],
+    b_k: Float[Tensor, "layer key_head r"],
+) -> HeadSVD:
     """Return the slices of all heads.
 
-    w_q: [layer, head, d_model, r]; b_q: [layer, head, r]; w_k, b_k: the same with key heads, of
-    which each serves as many consecutive heads. Raises ModelError naming the first head whose
+    Each key head serves as many consecutive heads. Raises ModelError naming the first head whose
     decomposition does not give Omega back.
     """
     layers = [_layer(*weights) for weights in zip(w_q, b_q, w_k, b_k, strict=True)]
@@ -121,8 +126,8 @@ def _solve(triangular: Tensor, right: Tensor) -> Tensor:
     return solved
 
 
-def _condition(factor: Tensor) -> Tensor:
-    """Return the smallest singular value over the largest, [head]; 0 for a factor of zeros."""
+def _condition(factor: Float[Tensor, "head r r"]) -> Float[Tensor, " head"]:
+    """Return the smallest singular value over the largest; 0 for a factor of zeros."""
     values = torch.linalg.svdvals(factor)
     return values[:, -1] / values[:, 0].clamp_min(torch.finfo(values.dtype).tiny)
 
@@ -135,16 +140,16 @@ def _floored(factor: Tensor) -> Tensor:
     return (p * values.maximum(floor)[:, None]) @ w
 
 
-def _identity_error(left: Tensor, right: Tensor) -> Tensor:
-    """Return how far left^T right is from 1, [head]."""
+def _identity_error(left: Tensor, right: Tensor) -> Float[Tensor, " head"]:
+    """Return how far left^T right is from 1."""
     identity = torch.eye(left.shape[-1], dtype=left.dtype, device=left.device)
     return (left.mT @ right - identity).abs().amax((1, 2))
 
 
 def _error(
     q: Tensor, k: Tensor, u: Tensor, v: Tensor, sigma: Tensor, g_q: Tensor, g_k: Tensor
-) -> Tensor:
-    """Return the largest error of step 6, [head]."""
+) -> Float[Tensor, " head"]:
+    """Return the largest error of step 6."""
     generator = torch.Generator().manual_seed(0)
     shape = (k.shape[1], _N_PROBES)
     probes = torch.randn(shape, generator=generator, dtype=k.dtype).to(k.device)

@@ -17,7 +17,6 @@ first. Batches and padding change no row beyond float32 rounding.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise, product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,23 +25,22 @@ from svt.compute.batches import NUMBER_BYTES, SLICE_BYTES, share
 from svt.compute.columns import Batch
 from svt.compute.decompose import HeadSVD
 from svt.compute.effects import asked, head_effects, prompt_columns
-from svt.compute.forward import Activations, Layout, forward, layout, of_prompts
+from svt.compute.forward import Activations, Layout, forward, keep_prompts, layout
 from svt.compute.model import Model
-from svt.compute.pairs import Chooser, Pairs, of_rows, take
+from svt.compute.pairs import Chooser, Pairs, keep_rows, select
 from svt.compute.removal import Removal
 from svt.compute.slices import basis, slices
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
-from svt.compute.upstream import Outputs, contributions, readout, writers
+from svt.compute.upstream import Outputs, contributions, readout
+from svt.compute.writers import writers
 from svt.config import DumpConfig
-
-if TYPE_CHECKING:
-    from svt.dataset.prompt import Prompt
+from svt.dataset.prompt import Prompt
 
 
 def dump_batches(
     model: Model,
     svd: HeadSVD,
-    batches: Iterable[Sequence["Prompt"]],
+    batches: Iterable[Sequence[Prompt]],
     dump: DumpConfig,
     only_correct: bool = False,
 ) -> Iterator[Iterator[Batch]]:
@@ -97,8 +95,8 @@ class _Worker:
             if not right.any():
                 return
             answered = {name: values[right] for name, values in answered.items()}
-            batch, acts = of_prompts(batch, acts, right)
-            pairs = of_rows(pairs, right)
+            batch, acts = keep_prompts(batch, acts, right)
+            pairs = keep_rows(pairs, right)
         tables = {"prompts": answered} | self.batch_tables(batch, acts)  # 5
         for chunk in self.chunks(pairs):  # 4
             yield tables | self.pair_tables(batch, acts, chunk)
@@ -125,7 +123,7 @@ class _Worker:
         cost = received + SLICE_BYTES * model.d_head
         first = np.flatnonzero(np.diff(np.cumsum(cost) // share(self.dump), prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
-            yield take(pairs, slice(start, stop))
+            yield select(pairs, slice(start, stop))
 
     @_one_thread_less()
     def pair_tables(self, batch: Layout, acts: Activations, pairs: Pairs) -> Batch:
@@ -140,7 +138,7 @@ class _Worker:
             "pair_slices": slice_columns(pairs, found),
         }
         strong = ~pairs.sampled
-        pairs, found, read = take(pairs, strong), take(found, strong), take(read, strong)
+        pairs, found, read = select(pairs, strong), select(found, strong), select(read, strong)
         received = contributions(
             self.basis, acts, pairs, read, self.outputs, token[strong], self.removal
         )

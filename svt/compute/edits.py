@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 
-from svt.compute.pairs import Integers, draw, take
+from svt.compute.pairs import Integers, select, uniform_hash
 from svt.words import Scope
 
 BATCH_CELLS = 2**26  # attention scores of one layer that a batch may have
@@ -26,37 +27,37 @@ FREE_PADDING = 32  # beyond these, which cost less than a batch of their own
 class Edits:
     """One entry an edit, sorted by `run`."""
 
-    run: Integers  # the changed run that the edit belongs to, from 0
-    prompt: Integers  # index among the prompts of the Runner, the same for all edits of a run
-    pair_id: Integers
-    layer: Integers  # downstream head
-    head: Integers
-    dest: Integers  # positions of the pair
-    src: Integers
-    side: Integers  # 0: written into dest, 1: into src
-    up_layer: Integers  # upstream head
-    up_head: Integers
+    run: Int[np.ndarray, " edit"]  # the changed run that the edit belongs to, from 0
+    prompt: Int[np.ndarray, " edit"]  # index among the Runner's, the same for all edits of a run
+    pair_id: Int[np.ndarray, " edit"]
+    layer: Int[np.ndarray, " edit"]  # downstream head
+    head: Int[np.ndarray, " edit"]
+    dest: Int[np.ndarray, " edit"]  # positions of the pair
+    src: Int[np.ndarray, " edit"]
+    side: Int[np.ndarray, " edit"]  # 0: written into dest, 1: into src
+    up_layer: Int[np.ndarray, " edit"]  # upstream head
+    up_head: Int[np.ndarray, " edit"]
 
     def __len__(self) -> int:
         return len(self.run)
 
     @property
-    def token(self) -> Integers:
+    def token(self) -> Int[np.ndarray, " edit"]:
         """The position that is changed."""
         return np.where(self.side == 0, self.dest, self.src)
 
-    def enters(self, scope: Scope) -> Integers:
+    def enters(self, scope: Scope) -> Int[np.ndarray, " edit"]:
         """The layer that is changed."""
         return self.up_layer if scope == "global" else self.layer
 
 
 @dataclass(frozen=True)
-class Variant:
+class EditMode:
     """One way to change all edits: h is what the upstream head writes, projected on the slices."""
 
     scope: Scope
     strength: float  # what is added is strength * h: negative ablates, positive boosts
-    slices: NDArray[np.bool_]  # [edit, slice]; an edit without any changes nothing
+    slices: Bool[np.ndarray, "edit slice"]  # an edit without any changes nothing
 
 
 @dataclass(frozen=True)
@@ -64,26 +65,28 @@ class Batch:
     """Runs that begin at the same layer, and their edits sorted by the layer they change."""
 
     layer: int
-    run: Integers  # [run]
-    prompt: Integers  # [run]
-    first: Integers  # [run], first changed position
-    index: Integers  # [edit], place among all edits
+    run: Int[np.ndarray, " run"]
+    prompt: Int[np.ndarray, " run"]
+    first: Int[np.ndarray, " run"]  # first changed position
+    index: Int[np.ndarray, " edit"]  # place among all edits
     edits: Edits  # [edit], sorted by changed layer, downstream head and side
-    enters: Integers  # [edit], the changed layer
-    row: Integers  # [edit], which of the runs above
+    enters: Int[np.ndarray, " edit"]  # the changed layer
+    row: Int[np.ndarray, " edit"]  # which of the runs above
 
     def at(self, layer: int) -> slice:
         """The edits that change a layer."""
         return slice(*np.searchsorted(self.enters, (layer, layer + 1)).tolist())
 
 
-def random_slices(in_signal: NDArray[np.bool_], pair_id: Integers, seed: int) -> NDArray[np.bool_]:
+def random_slices(
+    in_signal: Bool[np.ndarray, "entry slice"], pair_id: Int[np.ndarray, " entry"], seed: int
+) -> Bool[np.ndarray, "entry slice"]:
     """As many slices as the signal has, drawn outside of it; all of these where they are fewer.
 
-    in_signal: [entry, slice]; pair_id: [entry]. A draw hangs on seed, pair and slice alone.
+    A draw hangs on seed, pair and slice alone.
     """
     n_slices = in_signal.shape[1]
-    drawn = draw(pair_id[:, None] * n_slices + np.arange(n_slices), seed)
+    drawn = uniform_hash(pair_id[:, None] * n_slices + np.arange(n_slices), seed)
     rank = np.where(in_signal, np.inf, drawn).argsort(axis=1, kind="stable").argsort(axis=1)
     size = in_signal.sum(axis=1, keepdims=True)
     chosen: NDArray[np.bool_] = (rank < size) & ~in_signal
@@ -91,9 +94,9 @@ def random_slices(in_signal: NDArray[np.bool_], pair_id: Integers, seed: int) ->
 
 
 def batches(
-    edits: Edits, scope: Scope, lengths: Integers, n_heads: int, batch_size: int
+    edits: Edits, scope: Scope, lengths: Int[np.ndarray, " prompt"], n_heads: int, batch_size: int
 ) -> Iterator[Batch]:
-    """Step 3; lengths: [prompt]."""
+    """Return the batches of step 3."""
     if not len(edits):
         return
     run, begin, of_edit = np.unique(edits.run, return_index=True, return_inverse=True)
@@ -113,7 +116,7 @@ def batches(
             prompt=prompt[rows],
             first=first[rows],
             index=index,
-            edits=take(edits, index),
+            edits=select(edits, index),
             enters=enters[index],
             row=row[of_edit[index]],
         )

@@ -8,19 +8,17 @@
 """
 
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from svt.compute.answers import contrast
 from svt.compute.columns import Columns
 from svt.compute.forward import Activations, Layout
 from svt.compute.model import Model
-
-if TYPE_CHECKING:
-    from svt.dataset.prompt import Prompt
+from svt.dataset.prompt import Prompt
 
 
 def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
@@ -43,11 +41,13 @@ def prompt_columns(model: Model, batch: Layout, acts: Activations) -> Columns:
     return {"prompt_id": batch.prompt_ids, "logit_diff": logit_diff, "correct": correct}
 
 
-def head_effects(w_o: Tensor, w_u: Tensor, batch: Layout, acts: Activations) -> Columns:
-    """Step 2 for the prompts with answer and distractor, one row a (prompt, layer, head).
-
-    w_o: [layer, head, r, d_model]; w_u: [d_model, vocabulary].
-    """
+def head_effects(
+    w_o: Float[Tensor, "layer head r d_model"],
+    w_u: Float[Tensor, "d_model vocabulary"],
+    batch: Layout,
+    acts: Activations,
+) -> Columns:
+    """Step 2 for the prompts with answer and distractor, one row a (prompt, layer, head)."""
     rows = [i for i, p in enumerate(batch.prompts) if asked(p)]
     prompts = [batch.prompts[i] for i in rows]
     wanted = contrast(w_u, prompts).T / acts.end_scale[rows, None]  # [row, d_model]
@@ -63,6 +63,6 @@ def head_effects(w_o: Tensor, w_u: Tensor, batch: Layout, acts: Activations) -> 
     }
 
 
-def asked(prompt: "Prompt") -> bool:
+def asked(prompt: Prompt) -> bool:
     """Whether a prompt has both an answer and a distractor."""
     return bool(prompt.answer and prompt.distractor)

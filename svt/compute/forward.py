@@ -12,18 +12,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svt.compute.attention import Reads, read_hooks, reads, scores
 from svt.compute.model import Model
-
-if TYPE_CHECKING:
-    from svt.dataset.prompt import Prompt
+from svt.dataset.prompt import Prompt
 
 Choose = Callable[[int, Tensor, Tensor], None]
 
@@ -32,35 +29,35 @@ Choose = Callable[[int, Tensor, Tensor], None]
 class Activations:
     """Of all real tokens ("token" below is an index into these, prompt by prompt)."""
 
-    position: Tensor  # [token], in its prompt
+    position: Int[Tensor, " token"]  # in its prompt
     read: list[Reads]  # per layer, by token
-    z: list[Tensor]  # per layer [token, head, r]; times W_O it is what a head writes
-    post_scale: list[Tensor] | None  # per layer [token], of the norm behind attention
+    z: list[Float[Tensor, "token head r"]]  # times W_O it is what a head writes
+    post_scale: list[Float[Tensor, " token"]] | None  # of the norm behind attention
     writers: dict[
         str, Tensor
     ]  # "embed", "pos_embed": [token, d_model]; "mlp": [layer, token, d_model]
-    end_x: Tensor  # [prompt, d_model], ln_final.hook_normalized at the last token
-    end_scale: Tensor  # [prompt], ln_final.hook_scale at the last token
-    resid: list[Tensor] = field(default_factory=list)  # per layer [token, d_model], if it is kept
+    end_x: Float[Tensor, "prompt d_model"]  # ln_final.hook_normalized at the last token
+    end_scale: Float[Tensor, " prompt"]  # ln_final.hook_scale at the last token
+    resid: list[Float[Tensor, "token d_model"]] = field(default_factory=list)  # if it is kept
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where the real tokens of a batch lie."""
 
-    prompts: tuple["Prompt", ...]
-    tokens: Tensor  # [prompt, position], padded right
-    lengths: NDArray[np.int64]  # [prompt], tokens up to and with `end`
-    starts: NDArray[np.int64]  # [prompt], index of the first token
+    prompts: tuple[Prompt, ...]
+    tokens: Int[Tensor, "prompt position"]  # padded right
+    lengths: Int[np.ndarray, " prompt"]  # tokens up to and with `end`
+    starts: Int[np.ndarray, " prompt"]  # index of the first token
 
     @property
-    def prompt_ids(self) -> NDArray[np.int64]:
-        """[prompt]."""
+    def prompt_ids(self) -> Int[np.ndarray, " prompt"]:
+        """Return the prompts' ids."""
         return np.array([prompt.prompt_id for prompt in self.prompts], np.int64)
 
 
-def layout(prompts: Sequence["Prompt"]) -> Layout:
-    """Step 1."""
+def layout(prompts: Sequence[Prompt]) -> Layout:
+    """Return the prompts cut and padded (step 1)."""
     rows = [p.tokens[: n_positions(p)] for p in prompts]
     lengths = np.array([len(row) for row in rows], np.int64)
     tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
@@ -69,15 +66,15 @@ def layout(prompts: Sequence["Prompt"]) -> Layout:
     return Layout(tuple(prompts), tokens, lengths, np.cumsum(lengths) - lengths)
 
 
-def n_positions(prompt: "Prompt") -> int:
+def n_positions(prompt: Prompt) -> int:
     """Tokens of a prompt that are run: up to and with `end`."""
     return prompt.roles.get("end", len(prompt.tokens) - 1) + 1
 
 
-def of_prompts(
-    batch: Layout, acts: Activations, kept: NDArray[np.bool_]
+def keep_prompts(
+    batch: Layout, acts: Activations, kept: Bool[np.ndarray, " prompt"]
 ) -> tuple[Layout, Activations]:
-    """The same of those prompts alone that are `kept`, [prompt]."""
+    """Return the layout and activations of the prompts that are `kept`."""
     rows = np.flatnonzero(kept)
     lengths = batch.lengths[rows]
     prompts = torch.as_tensor(rows, device=acts.end_x.device)

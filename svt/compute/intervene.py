@@ -2,7 +2,7 @@
 
 1. Edits become changed runs, runs become batches that enter the model where they begin to change
    (edits.py).
-2. A batch runs once undisturbed, then once a variant of the same scope (changed_runs.py); what is
+2. A batch runs once undisturbed, then once a mode of the same scope (changed_runs.py); what is
    added is worked out in projection.py, the blocks are run by runner.py.
 3. A row is a pair that is changed in a run: its score and weight, the model's answer, and how far
    the changed vector and the residual stream turned, as a mean over the pair's edits.
@@ -19,11 +19,11 @@ from torch import Tensor
 from svt.compute.changed_runs import Change, ChangedRuns, Seen
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD
-from svt.compute.edits import Batch, Edits, Variant, batches, random_slices
+from svt.compute.edits import Batch, EditMode, Edits, batches, random_slices
 from svt.compute.runner import Runner
 from svt.words import Base
 
-__all__ = ["Edits", "Variant", "intervene", "random_slices"]
+__all__ = ["EditMode", "Edits", "intervene", "random_slices"]
 
 Floats = NDArray[np.float64]
 
@@ -32,13 +32,13 @@ def intervene(
     runner: Runner,
     svd: HeadSVD,
     edits: Edits,
-    variants: Sequence[Variant],
+    modes: Sequence[EditMode],
     *,
     homogeneous: bool,
     local_base: Base,
     batch_size: int,
 ) -> Iterator[Columns]:
-    """The columns of each variant, in their order; consecutive ones of a scope are run together.
+    """The columns of each mode, in their order; consecutive ones of a scope are run together.
 
     One row a (run, pair) of which an edit has a slice, sorted by these: run, prompt (index),
     pair_id, n_slices, and before and after the change logit_diff (NaN when not asked), score,
@@ -48,15 +48,15 @@ def intervene(
     the residual stream there. There must be an edit; batch_size: changed runs a forward pass.
     """
     n_heads, lengths = runner.model.n_heads, runner.layout.lengths
-    for scope, group in groupby(variants, key=lambda variant: variant.scope):
+    for scope, group in groupby(modes, key=lambda mode: mode.scope):
         together = list(group)
         parts: list[list[Columns]] = [[] for _ in together]
         for batch in batches(edits, scope, lengths, n_heads, batch_size):  # 1
             runs = ChangedRuns(runner, svd, batch, scope, homogeneous, local_base)
-            for variant, part in zip(together, parts, strict=True):  # 2
-                slices = variant.slices[batch.index]
+            for mode, part in zip(together, parts, strict=True):  # 2
+                slices = mode.slices[batch.index]
                 spans = torch.as_tensor(slices, device=svd.u.device)
-                after = runs.run(Change(variant.strength, spans))
+                after = runs.run(Change(mode.strength, spans))
                 part.append(_columns(batch, runs, after, slices))
         yield from map(_sorted, parts)
 

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from svt.compute.attention import Scoring
-from svt.compute.check import check_model, random_tokens
 from svt.compute.refuse import VERIFIED, refuse_undecomposable
+from svt.compute.scoring import Scoring
 from svt.config import ModelConfig
 from svt.errors import ConfigError, ModelError
 from svt.model.files import CONFIG, localise
@@ -160,6 +160,8 @@ _BIASES = ("b_Q", "b_K", "b_O", "b_U")
 
 def load_model(config: ModelConfig) -> Model:
     """Return the folded model. Raises ModelError when it cannot be found, read or decomposed."""
+    from svt.compute.check import check_model, random_tokens  # which need Model
+
     path = localise(config).path  # 1
     assert path is not None
     content = _read_config(Path(path))
@@ -264,8 +266,8 @@ def _window(config: Any, layer: int) -> int | None:
     return int(window)
 
 
-def _gain(norm: Any) -> Tensor:
-    """Return what a norm multiplies by, [d]."""
+def _gain(norm: Any) -> Float[Tensor, "*d"]:
+    """Return what a norm multiplies by."""
     weight: Tensor = norm.weight.detach()
     return 1 + weight if norm.uses_weight_offset else weight
 

@@ -12,20 +12,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
 from svt.compute.forward import Layout
 from svt.compute.model import Model
 from svt.config import DumpConfig
+from svt.dataset.prompt import Prompt
 from svt.errors import DataError
-
-if TYPE_CHECKING:
-    from svt.dataset.prompt import Prompt
 
 Integers = NDArray[np.int64]
 
@@ -34,16 +33,16 @@ Integers = NDArray[np.int64]
 class Pairs:
     """Stored pairs, one entry each, sorted by pair_id."""
 
-    pair_id: Integers
-    row: Integers  # index of the prompt in its batch
-    layer: Integers
-    head: Integers
-    dest: Integers
-    src: Integers
-    weight: NDArray[np.float32]
-    score: NDArray[np.float32]
-    eligible: NDArray[np.bool_]
-    sampled: NDArray[np.bool_]
+    pair_id: Int[np.ndarray, " pair"]
+    row: Int[np.ndarray, " pair"]  # index of the prompt in its batch
+    layer: Int[np.ndarray, " pair"]
+    head: Int[np.ndarray, " pair"]
+    dest: Int[np.ndarray, " pair"]
+    src: Int[np.ndarray, " pair"]
+    weight: Float32[np.ndarray, " pair"]
+    score: Float32[np.ndarray, " pair"]
+    eligible: Bool[np.ndarray, " pair"]
+    sampled: Bool[np.ndarray, " pair"]
 
     def __len__(self) -> int:
         return len(self.pair_id)
@@ -52,20 +51,20 @@ class Pairs:
 T = TypeVar("T")
 
 
-def take(table: T, index: NDArray[np.generic] | slice) -> T:
-    """A dataclass of arrays, each with one entry a pair, at `index`."""
+def select(table: T, index: NDArray[np.generic] | slice) -> T:
+    """Return a dataclass of arrays, each with one entry a pair, at `index`."""
     columns = (getattr(table, field.name)[index] for field in fields(table))  # type: ignore[arg-type]
     return type(table)(*columns)
 
 
-def of_rows(pairs: Pairs, kept: NDArray[np.bool_]) -> Pairs:
-    """Those of the prompts alone that are `kept`, [prompt], whose rows are then counted anew."""
+def keep_rows(pairs: Pairs, kept: Bool[np.ndarray, " prompt"]) -> Pairs:
+    """Return the pairs of the prompts that are `kept`, their rows among these."""
     new_row = np.cumsum(kept) - 1
-    fewer = take(pairs, kept[pairs.row])
+    fewer = select(pairs, kept[pairs.row])
     return replace(fewer, row=new_row[fewer.row])
 
 
-def groups(key: Integers) -> Iterator[tuple[int, Integers]]:
+def groups(key: Int[np.ndarray, " entry"]) -> Iterator[tuple[int, Integers]]:
     """Return every distinct key with the indices where it stands."""
     order = np.argsort(key, kind="stable")
     distinct, first = np.unique(key[order], return_index=True)
@@ -73,7 +72,7 @@ def groups(key: Integers) -> Iterator[tuple[int, Integers]]:
         yield int(value), order[start:stop]
 
 
-def check_pair_ids(model: Model, prompts: Sequence["Prompt"]) -> None:
+def check_pair_ids(model: Model, prompts: Sequence[Prompt]) -> None:
     """Raise DataError if the pairs of a prompt cannot be numbered in 64 bits."""
     last = max(prompt.prompt_id for prompt in prompts)
     if (last + 1) * model.n_layers * model.n_heads * model.n_ctx**2 >= 2**63:
@@ -103,8 +102,13 @@ class Chooser:
         }
         self._found: list[Pairs] = []
 
-    def __call__(self, layer: int, weights: Tensor, scores: Tensor) -> None:
-        """weights, scores: [prompt, head, dest, src] of one layer."""
+    def __call__(
+        self,
+        layer: int,
+        weights: Float[Tensor, "prompt head dest src"],
+        scores: Float[Tensor, "prompt head dest src"],
+    ) -> None:
+        """Collect the pairs of one layer."""
         window = self._model.scoring[layer].window or self._width
         strong = self._on_device[window] & (weights.double() >= self._dump.min_weight)  # 2
         if self._dump.pairs == "eligible" and self._dump.min_weight > 0:
@@ -132,26 +136,27 @@ class Chooser:
             )
         )
 
-    def _drawn(self, layer: int) -> Integers:
-        """The candidates of a layer whose hash is low enough, [4, n]: row, head, dest, src."""
+    def _drawn(self, layer: int) -> Int[np.ndarray, "4 pair"]:
+        """Return row, head, dest and src of a layer's candidates whose hash is low enough."""
         drawn = []
         window = self._model.scoring[layer].window or self._width
         row, _, dest, src = self._candidates[window].nonzero()
         for head in range(self._model.n_heads):
             index = np.stack([row, np.full_like(row, head), dest, src])
-            low = draw(self._pair_id(layer, index), self._dump.seed) < self._dump.sample
+            low = uniform_hash(self._pair_id(layer, index), self._dump.seed) < self._dump.sample
             drawn.append(index[:, low])
         return np.concatenate(drawn, axis=1)
 
     def pairs(self) -> Pairs:
-        """All pairs found, sorted by pair_id."""
+        """Return all collected pairs, sorted by pair_id."""
         columns = [
             np.concatenate([getattr(pairs, field.name) for pairs in self._found])
             for field in fields(Pairs)
         ]
-        return take(Pairs(*columns), np.argsort(columns[0]))
+        return select(Pairs(*columns), np.argsort(columns[0]))
 
-    def _pair_id(self, layer: int, index: Integers) -> Integers:
+    def _pair_id(self, layer: int, index: Int[np.ndarray, "4 pair"]) -> Int[np.ndarray, " pair"]:
+        """Return step 4."""
         row, head, dest, src = index
         model = self._model
         ids = (self._prompt_ids[row] * model.n_layers + layer) * model.n_heads + head  # 4
@@ -159,8 +164,8 @@ class Chooser:
         return pair_id
 
 
-def draw(pair_id: Integers, seed: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for every pair, a function of pair and seed alone."""
+def uniform_hash(pair_id: Int[np.ndarray, "*at"], seed: int) -> Float64[np.ndarray, "*at"]:
+    """Return a number in [0, 1) for every pair, a function of pair and seed alone."""
     start = _splitmix64(np.array([seed], np.uint64))
     return _splitmix64(pair_id.astype(np.uint64) ^ start) / 2.0**64
 

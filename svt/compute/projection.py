@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from svt.compute.attention import Rotation
@@ -37,15 +38,15 @@ class Group:
     edits: slice
     head: int
     side: int
-    basis: Tensor  # [d_model, r], w without its last row
-    last: Tensor  # [r], that row, or zeros when not homogeneous
-    directions: Tensor | None  # [edit, slice, r], the columns of M, float64; None for w_k alone
+    basis: Float[Tensor, "d_model r"]  # w without its last row
+    last: Float[Tensor, " r"]  # that row, or zeros when not homogeneous
+    # the columns of M, float64; None for w_k alone
+    directions: Float[Tensor, "edit slice r"] | None
 
-    def projected(self, out: Tensor, slices: Tensor) -> Tensor:
-        """Return step 3 without centring, [edit, d_model].
-
-        out: [edit, d_model]; slices: [edit, slice], whether a slice is in S.
-        """
+    def projected(
+        self, out: Float[Tensor, "edit d_model"], slices: Bool[Tensor, "edit slice"]
+    ) -> Float[Tensor, "edit d_model"]:
+        """Return step 3 without centring; `slices`: whether a slice is in S."""
         read = out @ self.basis + self.last  # [edit, r]
         if self.directions is None:
             return (read * slices) @ self.basis.mT
@@ -70,8 +71,8 @@ class Projection:
             for layer in range(runner.model.n_layers)
         }  # of each changed layer
 
-    def undisturbed(self) -> Tensor:
-        """Return what the upstream heads wrote in the undisturbed runs: [edit, d_model]."""
+    def undisturbed(self) -> Float[Tensor, "edit d_model"]:
+        """Return what the upstream heads wrote in the undisturbed runs."""
         runner, batch = self._runner, self._batch
         prompt = batch.prompt[batch.row]
         out = self._w_o.new_empty(len(batch.edits), runner.model.d_model)
@@ -84,16 +85,22 @@ class Projection:
         """Return whether an upstream head is of this layer."""
         return any(up_layer == layer for up_layer, _, _ in self._writers)
 
-    def update(self, out: Tensor, layer: int, z: Tensor) -> None:
+    def update(self, out: Tensor, layer: int, z: Float[Tensor, "edit head r"]) -> None:
         """Put into `out` what a layer's heads write; z: [edit, head, r], at the edits' tokens."""
         for up_layer, head, mine in self._writers:
             if up_layer == layer:
                 out[mine] = z[mine, head] @ self._w_o[layer, head]
 
-    def changes(self, layer: int, out: Tensor, strength: float, slices: Tensor) -> Tensor:
-        """Return strength * h of a layer's edits, summed over their spots: [edit there, d_model].
+    def changes(
+        self,
+        layer: int,
+        out: Float[Tensor, "edit d_model"],
+        strength: float,
+        slices: Bool[Tensor, "edit slice"],
+    ) -> Float[Tensor, "edit_there d_model"]:
+        """Return strength * h of a layer's edits, summed over their spots.
 
-        out: [edit, d_model]; slices: [edit, slice], whether a slice is in S.
+        `slices`: whether a slice is in S.
         """
         groups = self.groups[layer]
         h = torch.cat([g.projected(out[g.edits], slices[g.edits]) for g in groups])
@@ -104,12 +111,10 @@ class Projection:
         return total.index_add_(0, spot, strength * h)[spot]  # 4
 
 
-def orthonormal(directions: Tensor, chosen: Tensor) -> Tensor:
-    """Return an orthonormal basis of the span of the chosen directions, its other rows zero.
-
-    directions: [entry, direction, r]; chosen: [entry, direction], bool; returns
-    [entry, most chosen, r].
-    """
+def orthonormal(
+    directions: Float[Tensor, "entry direction r"], chosen: Bool[Tensor, "entry direction"]
+) -> Float[Tensor, "entry most_chosen r"]:
+    """Return an orthonormal basis of the span of the chosen directions, its other rows zero."""
     most = max(1, int(chosen.sum(1).max()))
     order = chosen.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
     mine = chosen.gather(1, order)[..., None] * directions.gather(
@@ -146,7 +151,13 @@ def _groups(runner: Runner, svd: HeadSVD, batch: Batch, homogeneous: bool) -> It
         yield Group(mine, head, side, w[:-1], w[-1] * homogeneous, directions)
 
 
-def _directions(w: Tensor, w_b: Tensor, g: Tensor, rotation: Rotation, position: Tensor) -> Tensor:
+def _directions(
+    w: Float[Tensor, "d_model_1 r"],
+    w_b: Tensor,
+    g: Float[Tensor, "slice r"],
+    rotation: Rotation,
+    position: Tensor,
+) -> Float[Tensor, "entry slice r"]:
     """Return the columns of M at positions [entry]: [entry, slice, r], float64.
 
     w: [d_model + 1, r]; w_b: W~, the same; g: [slice, r].

@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, UInt16
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -35,7 +36,7 @@ from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.slices import Basis
-from svt.compute.upstream import Room, Writers
+from svt.compute.writers import ScratchBuffer, Writers
 
 STEPS = 65535  # of step 6
 BANDS = 5  # of layers: their readers take all writers below the last one
@@ -60,10 +61,14 @@ class Removal:
         self.biased = bool(of.b.any())
         self.w = [model.weight(name, gained=False) for name in ("W_Q", "W_K")]
         self.b = [model.weight(name, gained=False) for name in ("b_Q", "b_K")]
-        self.found, self.turned, self.by_head = Room(of.w), Room(of.w), Room(of.w)
-        self.probes, self.scores = Room(of.w), Room(of.w)
+        self.found, self.turned, self.by_head = (
+            ScratchBuffer(of.w),
+            ScratchBuffer(of.w),
+            ScratchBuffer(of.w),
+        )
+        self.probes, self.scores = ScratchBuffer(of.w), ScratchBuffer(of.w)
 
-    def through_images(self, n_partners: Integers) -> NDArray[np.bool_]:
+    def through_images(self, n_partners: Int[np.ndarray, " reader"]) -> Bool[np.ndarray, " reader"]:
         """Return which way of step 3 is cheaper, or possible, for so many partners."""
         r, d = self.of.w.shape[-2:]
         probes = n_partners * (r + self.n_writers) * d
@@ -88,22 +93,22 @@ class Removal:
 
 @dataclass(frozen=True)
 class _Readers:
-    """Step 1: [reader] each, sorted by their tokens' places, side, layer and head."""
+    """The readers of step 1, sorted by their tokens' places, side, layer and head."""
 
-    place: Integers  # of the token in the order in which tokens are worked on
-    token: Integers
-    side: Integers
-    layer: Integers
-    head: Integers
-    start: Integers  # first token of the prompt
-    n_partners: Integers
-    images: NDArray[np.bool_]
+    place: Int[np.ndarray, " reader"]  # of the token in the order in which tokens are worked on
+    token: Int[np.ndarray, " reader"]
+    side: Int[np.ndarray, " reader"]
+    layer: Int[np.ndarray, " reader"]
+    head: Int[np.ndarray, " reader"]
+    start: Int[np.ndarray, " reader"]  # first token of the prompt
+    n_partners: Int[np.ndarray, " reader"]
+    images: Bool[np.ndarray, " reader"]
 
 
 class _Entries(NamedTuple):
     """The (pair, side)s by reader; [entry] each, but for the bounds."""
 
-    bounds: Integers  # [reader + 1], of a reader's entries
+    bounds: Int[np.ndarray, " reader_1"]  # of a reader's entries
     pair: Integers
     dest: Integers  # token
 
@@ -117,12 +122,12 @@ class _Entries(NamedTuple):
 
 
 def _readers(
-    removal: Removal, pairs: Pairs, token: Integers, tokens: Integers
+    removal: Removal,
+    pairs: Pairs,
+    token: Int[np.ndarray, "pair side"],
+    tokens: Int[np.ndarray, " place"],
 ) -> tuple[_Readers, _Entries]:
-    """Return who reads the tokens, and for which pairs; those that nothing is written for stay out.
-
-    token: [pair, side]; tokens: [place].
-    """
+    """Return who reads the tokens, and for which pairs, of those that anything is written for."""
     n_layers, n_heads = removal.of.w.shape[1:3]
     place = np.zeros(tokens.max(initial=0) + 1, np.int64)
     place[tokens] = np.arange(len(tokens))
@@ -150,14 +155,15 @@ def _readers(
 class _Streams(NamedTuple):
     """Step 2, of a block of tokens."""
 
-    written: Tensor  # [writer, token, d_model], o
-    resid: Tensor  # [token, layer, d_model]
-    scale: Tensor  # [token, layer]
-    inverse: Tensor  # [token, layer, writer], 1 / scale'
-    little: Tensor  # [entry, d_model], resid - o where little is left; entries by token, layer
-    layer: Integers  # [entry]
-    writer: Integers  # [entry]
-    bounds: Integers  # [token + 1], of its entries
+    written: Float[Tensor, "writer token d_model"]  # o
+    resid: Float[Tensor, "token layer d_model"]
+    scale: Float[Tensor, "token layer"]
+    inverse: Float[Tensor, "token layer writer"]  # 1 / scale'
+    # resid - o where little is left; entries by token, layer
+    little: Float[Tensor, "entry d_model"]
+    layer: Int[np.ndarray, " entry"]
+    writer: Int[np.ndarray, " entry"]
+    bounds: Int[np.ndarray, " token_1"]  # of its entries
 
     def little_at(self, token: int, layer: int) -> tuple[Tensor, Integers]:
         """Return what is left where it is little, [entry, d_model], and of which writers."""
@@ -170,26 +176,26 @@ class _Partners(NamedTuple):
     """Those of consecutive readers; `[place]`: by way of step 3, side, layer, head and reader."""
 
     start: int  # the first reader
-    bounds: Integers  # [reader + 1]
-    place: Integers  # [reader], of its first partner
-    turned: Tensor  # [place, r], step 1
-    score: Tensor  # [partner], before a cap
-    offset: Tensor  # [partner], b . partner
-    probes: Tensor  # [partner that has one, d_model]
-    n_probes: Integers  # [partner + 1], how many are before it
+    bounds: Int[np.ndarray, " reader_1"]
+    place: Int[np.ndarray, " reader"]  # of its first partner
+    turned: Float[Tensor, "place r"]  # step 1
+    score: Float[Tensor, " partner"]  # before a cap
+    offset: Float[Tensor, " partner"]  # b . partner
+    probes: Float[Tensor, "partner_that_has_one d_model"]
+    n_probes: Int[np.ndarray, " partner_1"]  # how many are before it
 
     def of(self, readers: slice) -> slice:
         """Return where the partners of some readers are."""
         ends = self.bounds[[readers.start - self.start, readers.stop - self.start]]
         return slice(*ends.tolist())
 
-    def probes_of(self, readers: slice) -> Tensor:
-        """Return the probes of some readers, [partner, d_model]."""
+    def probes_of(self, readers: slice) -> Float[Tensor, "partner d_model"]:
+        """Return the probes of some readers."""
         partners = self.of(readers)
         return self.probes[self.n_probes[partners.start] : self.n_probes[partners.stop]]
 
-    def turned_of(self, reader: int) -> Tensor:
-        """Return the partners of a reader, [partner, r]."""
+    def turned_of(self, reader: int) -> Float[Tensor, "partner r"]:
+        """Return the partners of a reader."""
         first, partners = self.place[reader - self.start], self.of(slice(reader, reader + 1))
         return self.turned[first : first + partners.stop - partners.start]
 
@@ -202,7 +208,7 @@ class _Run(NamedTuple):
     side: int
     streams: _Streams
     partners: _Partners
-    scores: Tensor  # [partner, writer], N - D of step 3, or new scores with QK-norm
+    scores: Float[Tensor, "partner writer"]  # N - D of step 3, or new scores with QK-norm
 
     def rows(self, readers: slice) -> slice:
         """Return where the partners of some readers are in `scores`."""
@@ -214,9 +220,14 @@ class WeightsWithout:
     """The weights of the pairs of a chunk, computed token by token; good until the next chunk."""
 
     def __init__(
-        self, removal: Removal, acts: Activations, pairs: Pairs, token: Integers, tokens: Integers
+        self,
+        removal: Removal,
+        acts: Activations,
+        pairs: Pairs,
+        token: Int[np.ndarray, "pair side"],
+        tokens: Int[np.ndarray, " place"],
     ) -> None:
-        """token: [pair, side]; tokens: [place], the order in which `read` takes them."""
+        """`tokens` stand in the order in which `read` takes them."""
         self._of, self._acts, self._tokens = removal, acts, tokens
         self._readers, self._entries = _readers(removal, pairs, token, tokens)
         # [pair, side, writer]: the weight for dest, what is added to the logit for src (step 5)
@@ -224,8 +235,8 @@ class WeightsWithout:
         self._logit = self._found.new_zeros(len(pairs))
         self._pair, self._src = self._tensor(self._entries.pair), self._tensor(pairs.src)
 
-    def read(self, block: slice, written: Tensor) -> None:
-        """Work on the tokens of a block of places; written: [writer, token, d_model]."""
+    def read(self, block: slice, written: Float[Tensor, "writer token d_model"]) -> None:
+        """Work on the tokens of a block of places."""
         readers, of = self._readers, self._of
         begin, end = np.searchsorted(readers.place, (block.start, block.stop)).tolist()
         if begin == end:
@@ -242,8 +253,10 @@ class WeightsWithout:
                 scores = of.scores(n.stop - n.start, of.n_writers)
                 self._run(_Run(some, place - block.start, side, streams, partners, scores))
 
-    def stored(self, pairs: Integers, writers: Integers | slice) -> NDArray[np.uint16]:
-        """Return what was found, as it is stored: [pair, side, writer]."""
+    def stored(
+        self, pairs: Integers, writers: Integers | slice
+    ) -> UInt16[np.ndarray, "pair side writer"]:
+        """Return the weights as they are stored."""
         rows = self._tensor(pairs)
         weights = self._found[rows][..., writers]
         weights[:, 1].add_(self._logit[rows, None]).sigmoid_()  # 5
@@ -295,7 +308,7 @@ class WeightsWithout:
         )
 
     def _turned(
-        self, key: Integers, reader: Integers, other: Integers
+        self, key: Int[np.ndarray, " place"], reader: Integers, other: Integers
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return step 1 [place, r], scores and offsets [place].
 
@@ -413,10 +426,16 @@ class WeightsWithout:
         n_new = (squares / size + scoring.norm_eps).sqrt()
         return vectors.mul_(gain[at_head % len(gain)]).div_(n_new)
 
-    def _attend(self, readers: slice, rows: Tensor, score: Tensor, layer: Tensor) -> None:
+    def _attend(
+        self,
+        readers: slice,
+        rows: Float[Tensor, "reader src writer"],
+        score: Float[Tensor, "reader src"],
+        layer: Int[Tensor, " reader"],
+    ) -> None:
         """Put the weights of step 5 for queries, and the logits of their pairs.
 
-        rows: [reader, src, writer], capped; score: [reader, src]; layer: [reader].
+        `rows` are capped.
         """
         n = rows.shape[1]
         distance = torch.arange(n - 1, -1, -1, device=rows.device)

@@ -19,20 +19,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svt.compute.attention import Rotation
 from svt.compute.forward import layout
 from svt.compute.model import Model
 from svt.compute.pairs import Integers
+from svt.dataset.prompt import Prompt
 from svt.errors import ModelError
-
-if TYPE_CHECKING:
-    from svt.dataset.prompt import Prompt
 
 Hook = Callable[[Tensor], Tensor | None]  # returns what takes the value's place, or None
 LookAtCache = Callable[[Tensor, Tensor], None]
@@ -59,9 +58,10 @@ class Window:
     """The tokens that a batch of runs computes (steps 2 and 3)."""
 
     width: int
-    position: Tensor  # [run, place], in the prompt; below 0 for padding
-    slot_position: Tensor  # [run, slot], the same of all tokens; the last `width` are the places
-    slot_token: Tensor  # [run, slot], index among all tokens of the prompts
+    position: Int[Tensor, "run place"]  # in the prompt; below 0 for padding
+    # the same of all tokens; the last `width` are the places
+    slot_position: Int[Tensor, "run slot"]
+    slot_token: Int[Tensor, "run slot"]  # index among all tokens of the prompts
     calls: dict[int, Any] = field(default_factory=dict)  # arguments cut to the window, by identity
 
     @property
@@ -69,7 +69,7 @@ class Window:
         """[run, place], index among all tokens of the prompts."""
         return self.slot_token[:, -self.width :]
 
-    def visible(self, reach: int | None) -> Tensor:
+    def visible(self, reach: int | None) -> Bool[Tensor, "run place slot"]:
         """Return which slots a place attends to, [run, place, slot]; reach: of a sliding window.
 
         Padding attends to everything, so that its weights are numbers.
@@ -87,7 +87,13 @@ class _Cache:
     def __init__(self, update: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
         self._update = update
 
-    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self,
+        keys: Float[Tensor, "run key_head place r"],
+        values: Float[Tensor, "run key_head place r"],
+        layer: int,
+        *_: object,
+    ) -> tuple[Tensor, Tensor]:
         """keys, values: [run, key head, place, r]; returns them with those from before."""
         return self._update(keys, values)
 
@@ -107,7 +113,7 @@ class Runner:
     def __init__(
         self,
         model: Model,
-        prompts: Sequence["Prompt"],
+        prompts: Sequence[Prompt],
         *,
         middle: bool = True,
         batch_tokens: int = BATCH_TOKENS,
@@ -145,8 +151,8 @@ class Runner:
         q, k = (torch.cat([weight(f"W_{p}"), weight(f"b_{p}")[:, :, None]], 2) for p in "QK")
         return q, k
 
-    def reads(self, layer: int, head: int, side: int) -> Tensor:
-        """Return Q~ of a head (side 0) or K~ (side 1): [d_model + 1, r]."""
+    def reads(self, layer: int, head: int, side: int) -> Float[Tensor, "d_model_1 r"]:
+        """Return Q~ of a head (side 0) or K~ (side 1)."""
         of_side = self._reading[side][layer]
         return of_side[head * len(of_side) // self.model.n_heads]
 
@@ -155,8 +161,8 @@ class Runner:
         """The layers where runs may begin."""
         return range(self.model.n_layers if self.middle else 1)
 
-    def window(self, prompt: Integers, width: int) -> Window:
-        """Return the last `width` tokens of each run's prompt; prompt: [run]."""
+    def window(self, prompt: Int[np.ndarray, " run"], width: int) -> Window:
+        """Return the last `width` tokens of each run's prompt."""
         lengths, starts = self.layout.lengths[prompt], self.layout.starts[prompt]
         n_slots = int(lengths.max())
         position = np.arange(n_slots) - (n_slots - lengths)[:, None]  # [run, slot]
@@ -169,14 +175,20 @@ class Runner:
             torch.as_tensor(token, device=self.model.device),
         )
 
-    def residual(self, layer: int, window: Window) -> Tensor:
-        """Return the undisturbed residual before a layer: [run, place, d_model]."""
+    def residual(self, layer: int, window: Window) -> Float[Tensor, "run place d_model"]:
+        """Return the undisturbed residual before a layer."""
         return self._resid[layer][window.token]
 
-    def mixed(self, layer: int, head: int, prompt: Integers, position: Integers) -> Tensor:
+    def mixed(
+        self,
+        layer: int,
+        head: int,
+        prompt: Int[np.ndarray, " entry"],
+        position: Int[np.ndarray, " entry"],
+    ) -> Float[Tensor, "entry r"]:
         """Return a head's undisturbed z at tokens, over the scale of a norm behind attention.
 
-        [entry, r] in the work dtype; times W_O it is what the head added to the residual stream.
+        It is in the work dtype; times W_O it is what the head added to the residual stream.
         """
         token = torch.as_tensor(self.layout.starts[prompt] + position, device=self.model.device)
         z = self.z[layer][token, head].to(self.model.work_dtype)
@@ -185,12 +197,12 @@ class Runner:
     def through(
         self,
         layer: int,
-        resid: Tensor,
+        resid: Float[Tensor, "run place d_model"],
         window: Window,
         hooks: Mapping[str, Hook],
         look: LookAtCache | None = None,
-    ) -> Tensor:
-        """Return the residual behind a layer, of that before it, both [run, place, d_model].
+    ) -> Float[Tensor, "run place d_model"]:
+        """Return the residual behind a layer, of that before it.
 
         `hooks` by their names within the block; those that the model does not have are left out.
         `look` gets all keys and values of the layer, [run, key head, slot, r].
@@ -213,18 +225,20 @@ class Runner:
         behind: Tensor = output[0] if isinstance(output, tuple) else output
         return behind
 
-    def final(self, resid: Tensor) -> Tensor:
+    def final(self, resid: Float[Tensor, "run place d_model"]) -> Float[Tensor, "run d_model"]:
         """Return the normalised residual at the last token, of the residual behind the last layer.
 
-        resid: [run, place, d_model]; returns [run, d_model] in the work dtype.
+        It is in the work dtype.
         """
         kept: list[Tensor] = []
         with self._hooked({_ENDS: kept.append}):
             self.model.bridge.ln_final(resid[:, -1:])
         return kept[0][:, 0].to(self.model.work_dtype)
 
-    def _with_earlier(self, earlier: Tensor, own: Tensor, window: Window) -> Tensor:
-        """Return a window's keys or values with those before it: [run, key head, slot, r]."""
+    def _with_earlier(
+        self, earlier: Tensor, own: Tensor, window: Window
+    ) -> Float[Tensor, "run key_head slot r"]:
+        """Return a window's keys or values with those before it."""
         whole = earlier[window.slot_token]  # [run, slot, key head, r]
         whole[:, -window.width :] = own.transpose(1, 2)
         return whole.transpose(1, 2)

@@ -7,6 +7,7 @@
 """
 
 import numpy as np
+from jaxtyping import Bool, Float, UInt16
 from numpy.typing import NDArray
 
 from svt.compute.ranking import descending
@@ -15,11 +16,11 @@ NEGLIGIBLE = 1e-12
 
 
 def signal_sets(
-    contributions: NDArray[np.floating],
-) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    contributions: Float[np.ndarray, "pair slice"],
+) -> tuple[UInt16[np.ndarray, "pair slice"], Bool[np.ndarray, "pair slice"]]:
     """Rank of every slice (from 1, in the order of step 2) and whether it belongs to the signal.
 
-    contributions, rank and in_signal: [pair, slice]. A total of zero leaves the signal empty.
+    A total of zero leaves the signal empty.
     """
     magnitude = np.abs(contributions)
     small = magnitude <= NEGLIGIBLE * magnitude.sum(axis=1, keepdims=True, dtype=np.float64)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svt.compute.attention import HeadVectors
@@ -25,9 +26,9 @@ HOOKS = ("attn.hook_q", "attn.hook_k", "attn.hook_cos", "attn.hook_sin")
 class Attended(NamedTuple):
     """What heads attend to, one entry a head."""
 
-    scores: Tensor  # [entry, place, slot], before a soft cap
-    weights: Tensor  # [entry, place, slot]
-    z: Tensor  # [entry, place, r]
+    scores: Float[Tensor, "entry place slot"]  # before a soft cap
+    weights: Float[Tensor, "entry place slot"]
+    z: Float[Tensor, "entry place r"]
 
 
 class SingleHeads:
@@ -42,12 +43,12 @@ class SingleHeads:
         model: Model,
         layer: int,
         window: Window,
-        row: Tensor,
-        head: Tensor,
+        row: Int[Tensor, " entry"],
+        head: Int[Tensor, " entry"],
         seen: Mapping[str, Tensor],
         cached: tuple[Tensor, Tensor],
     ) -> None:
-        """row, head: [entry]; `seen` by `HOOKS`; cached: keys, values [run, key head, slot, r]."""
+        """`seen` by `HOOKS`; cached: keys, values [run, key head, slot, r]."""
         self.head, self._row = head, row
         self._key_head = key_head = head * model.n_key_heads // model.n_heads
         self._scoring, self._window = model.scoring[layer], window
@@ -71,7 +72,7 @@ class SingleHeads:
         return Attended(scores, weights, weights @ self._values)
 
 
-def weight(model: Model, layer: int, part: str) -> Tensor:
-    """Return W_Q, W_K or W_V of a layer without QK-norm's gain: [head or key head, d_model, r]."""
+def weight(model: Model, layer: int, part: str) -> Float[Tensor, "head d_model r"]:
+    """Return W_Q, W_K or W_V of a layer without QK-norm's gain, of every head or key head."""
     found: Tensor = getattr(model.bridge.blocks[layer].attn, f"W_{part}")
     return found.detach().to(model.work_dtype)

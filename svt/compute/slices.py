@@ -15,15 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int, UInt16
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.attention import Scoring
 from svt.compute.contrast import others
 from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
-from svt.compute.pairs import Integers, Pairs
+from svt.compute.pairs import Pairs
+from svt.compute.scoring import Scoring
 from svt.compute.signal import signal_sets
 
 Floats = NDArray[np.floating]
@@ -33,9 +34,9 @@ Floats = NDArray[np.floating]
 class Basis:
     """The maps between what heads read and their slices, in the precision of the activations."""
 
-    g: Tensor  # [side, layer, head, slice, r], G_Q and G_K
-    w: Tensor  # [side, layer, head, r, d_model], W_Q and W_K of every head
-    b: Tensor  # [side, layer, head, r], b_Q and b_K
+    g: Float[Tensor, "side layer head slice r"]  # G_Q and G_K
+    w: Float[Tensor, "side layer head r d_model"]  # W_Q and W_K of every head
+    b: Float[Tensor, "side layer head r"]  # b_Q and b_K
 
 
 def basis(svd: HeadSVD, model: Model) -> Basis:
@@ -51,26 +52,26 @@ def basis(svd: HeadSVD, model: Model) -> Basis:
 
 @dataclass(frozen=True)
 class Slices:
-    """[pair, slice] each."""
+    """The slices of pairs."""
 
-    dest_coord: Floats
-    src_coord: Floats
-    own_src_coord: Floats  # of the src token alone, as step 1 has it
-    contribution: NDArray[np.float32]
-    rank: NDArray[np.uint16]
-    in_signal: NDArray[np.bool_]
-    omega_score: NDArray[np.float64]  # [pair]
-    score: NDArray[np.float64]  # [pair], what they sum to: the score, or its lead
+    dest_coord: Float[np.ndarray, "pair slice"]
+    src_coord: Float[np.ndarray, "pair slice"]
+    own_src_coord: Float[np.ndarray, "pair slice"]  # of the src token alone, as step 1 has it
+    contribution: Float32[np.ndarray, "pair slice"]
+    rank: UInt16[np.ndarray, "pair slice"]
+    in_signal: Bool[np.ndarray, "pair slice"]
+    omega_score: Float64[np.ndarray, " pair"]
+    score: Float64[np.ndarray, " pair"]  # what they sum to: the score, or its lead
 
 
 def slices(
     of: Basis,
     acts: Activations,
     pairs: Pairs,
-    token: Integers,
+    token: Int[np.ndarray, "pair side"],
     contrast: Sequence[Scoring] | None = None,
 ) -> Slices:
-    """Return steps 1 to 4; token: [pair, side]; `contrast`: how layers score, for step 2."""
+    """Return steps 1 to 4; `contrast`: how layers score, for step 2."""
     dest_coord, own = (  # 1
         coordinates(of, side, acts, pairs.layer, pairs.head, token[:, side]) for side in range(2)
     )
@@ -85,9 +86,14 @@ def slices(
 
 
 def coordinates(
-    of: Basis, side: int, acts: Activations, layer: Integers, head: Integers, token: Integers
-) -> Floats:
-    """Return step 1 for each (layer, head, token), [entry, slice]; side 0 is dest, 1 is src."""
+    of: Basis,
+    side: int,
+    acts: Activations,
+    layer: Int[np.ndarray, " entry"],
+    head: Int[np.ndarray, " entry"],
+    token: Int[np.ndarray, " entry"],
+) -> Float[np.ndarray, "entry slice"]:
+    """Return step 1 for each (layer, head, token); side 0 is dest, 1 is src."""
     n_tokens, (n_layers, n_heads, r) = len(acts.position), of.b.shape[1:]
     key = (layer * n_heads + head) * n_tokens + token
     distinct, place = np.unique(key, return_inverse=True)

@@ -3,19 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from jaxtyping import Float32, Float64, UInt16
 from numpy.typing import NDArray
 
 from svt.compute.columns import HEAD, Batch, Columns, chained, lists, ragged_lists
 from svt.compute.forward import Activations, Layout
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.slices import Basis, Slices, coordinates
-from svt.compute.upstream import Doubles, Readout, Received, Writers
+from svt.compute.upstream import Readout, Received
+from svt.compute.writers import Writers
 
 
 def pair_columns(
-    batch: Layout, pairs: Pairs, found: Slices, read: Readout, scaling: Doubles
+    batch: Layout, pairs: Pairs, found: Slices, read: Readout, scaling: Float64[np.ndarray, " pair"]
 ) -> Columns:
-    """Return one row a stored pair; scaling: [pair], what its layer multiplies scores by."""
+    """Return one row a stored pair; `scaling`: what its layer multiplies scores by."""
     offsets = read.offsets  # [pair, side, kind]
     names = ("dest_offset", "src_offset"), ("dest_offset_all", "src_offset_all")
     columns: Columns = {
@@ -54,12 +56,15 @@ def slice_columns(pairs: Pairs, found: Slices) -> Columns:
 
 
 def upstream_tables(
-    pairs: Pairs, writers: Writers, received: Iterable[Received], readings: Doubles | None
+    pairs: Pairs,
+    writers: Writers,
+    received: Iterable[Received],
+    readings: Float64[np.ndarray, "pair side"] | None,
 ) -> Batch:
     """`sides`, and `pair_upstream` where there are pairs: layer by layer the heads, then the other
     writers.
 
-    readings: [pair, side], of the whole normalised residual, where all components were dumped.
+    `readings` are of the whole normalised residual, where all components were dumped.
     """
     upstream: list[Columns] = []
     shape = (len(pairs), 2)
@@ -70,7 +75,7 @@ def upstream_tables(
         if got.from_heads.shape[-1]:
             upstream.append(_upstream_rows(pair_id, HEAD, got.from_heads, got.without_heads))
         of_others = writers.component[got.others]
-        for component in np.unique(of_others):
+        for component in np.unique(of_others).tolist():
             some = of_others == component
             without = None if got.without_others is None else got.without_others[..., some]
             rows = _upstream_rows(pair_id, component, got.from_others[..., some], without)
@@ -104,12 +109,12 @@ def writer_columns(writers: Writers) -> Columns:
 def _upstream_rows(
     pair_id: Integers,
     component: int,
-    contributions: NDArray[np.float32],
-    without: NDArray[np.uint16] | None,
+    contributions: Float32[np.ndarray, "pair side kind writer"],
+    without: UInt16[np.ndarray, "pair side writer"] | None,
 ) -> Columns:
     """Return one row a (pair, side).
 
-    contributions: [pair, side, kind, writer]; without: [pair, side, writer], if it was computed.
+    `without` is None where it was not computed.
     """
     of_writers: dict[str, NDArray[np.generic]] = dict(
         zip(("contributions", "contributions_all"), np.moveaxis(contributions, 2, 0), strict=False)
@@ -123,8 +128,10 @@ def _upstream_rows(
     )
 
 
-def _totals(contributions: NDArray[np.float32]) -> Doubles:
-    """Sums over what writes, [kind, pair, side]; contributions: [pair, side, kind, writer]."""
+def _totals(
+    contributions: Float32[np.ndarray, "pair side kind writer"],
+) -> Float64[np.ndarray, "kind pair side"]:
+    """Return the sums over what writes."""
     return np.moveaxis(contributions.sum(axis=-1, dtype=np.float64), -1, 0)
 
 

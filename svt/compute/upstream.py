@@ -17,76 +17,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Float64, Int, UInt16
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.columns import HEAD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs, groups
+from svt.compute.removal import Removal
 from svt.compute.slices import Basis, Slices
+from svt.compute.writers import ScratchBuffer, Writers
 from svt.words import COMPONENTS
 
-if TYPE_CHECKING:
-    from svt.compute.removal import Removal
-
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Writers:
-    """What writes into the residual stream: the heads first, by layer."""
-
-    component: NDArray[np.uint8]  # [writer], code
-    layer: Integers  # [writer], -1 for the embeddings
-    head: Integers  # [writer], -1 for what is no head
-
-    def __len__(self) -> int:
-        return len(self.component)
-
-    def below(self, layer: int) -> tuple[int, Integers]:
-        """Those that write below a layer: how many heads, the first ones; and which others."""
-        below, head = self.layer < layer, self.component == HEAD
-        return int((below & head).sum()), np.flatnonzero(below & ~head)
-
-    def spans_below(self, layer: int) -> list[slice]:
-        """Heads that write below a layer, and all that is no head; without those that are empty."""
-        n_heads = int((self.component == HEAD).sum())
-        spans = [slice(0, self.below(layer)[0]), slice(n_heads, len(self))]
-        return [span for span in spans if span.start < span.stop]
-
-
-def writers(model: Model, components: tuple[str, ...]) -> Writers:
-    """Return the chosen components that the model has, by component, layer and head."""
-    rows: list[tuple[int, int, int]] = []
-    for code, name in enumerate(COMPONENTS):
-        if name not in components or name not in model.components:
-            continue
-        layers = [-1] if name in ("embed", "pos_embed") else list(range(model.n_layers))
-        heads = list(range(model.n_heads)) if name == "head" else [-1]
-        rows += [(code, layer, head) for layer in layers for head in heads]
-    table = np.array(rows, np.int64).reshape(-1, 3)
-    return Writers(table[:, 0].astype(np.uint8), table[:, 1], table[:, 2])
-
-
-class Room:
-    """Memory for one array after the other; fresh memory costs as much as a product done in it."""
-
-    def __init__(self, like: Tensor) -> None:
-        self._memory = like.new_empty(0)
-
-    def __call__(self, *shape: int) -> Tensor:
-        """An array of that shape, of arbitrary content, good until the next is asked for."""
-        size = prod(shape)
-        if self._memory.numel() < size:
-            self._memory = self._memory.new_empty(0)
-            self._memory = self._memory.new_empty(size)
-        return self._memory[:size].view(shape)
 
 
 class Outputs:
@@ -98,14 +44,16 @@ class Outputs:
         self._w_o, self._b_o = model.weight("W_O"), model.weight("b_O")  # [layer, head, r, d_model]
         a_token = len(chosen) * model.d_model
         self.n_tokens = max(1, int(n_bytes) // (a_token * self._w_o.element_size()))
-        self._written = Room(self._w_o)
-        self.directions, self.found = Room(self._w_o), Room(self._w_o)
+        self._written = ScratchBuffer(self._w_o)
+        self.directions, self.found = ScratchBuffer(self._w_o), ScratchBuffer(self._w_o)
 
-    def at(self, acts: Activations, token: Integers, layer: Integers) -> Tensor:
-        """[writer, token, d_model], good until the next call; heads from a token's `layer` on are
-        left out, their place holds anything.
+    def at(
+        self, acts: Activations, token: Int[np.ndarray, " token"], layer: Int[np.ndarray, " token"]
+    ) -> Float[Tensor, "writer token d_model"]:
+        """Return what is written at tokens; valid until the next call.
 
-        `token` are indices, at most `n_tokens` of them; `layer` must fall.
+        Heads from a token's `layer` on are left out, their place holds anything. `token` are
+        indices, at most `n_tokens` of them; `layer` must fall.
         """
         written = self._written(len(self.writers), len(token), self._w_o.shape[-1])
         index = torch.as_tensor(token, device=self._w_o.device)
@@ -137,10 +85,10 @@ class Readout:
     every slice.
     """
 
-    weights: Tensor  # [pair, side, kind, r], along the columns of W_Q or W_K, times 1 / scale
-    offsets: Doubles  # [pair, side, kind], step 2
-    scale: Doubles  # [pair, side], of the pair's head at dest and src
-    readings: Doubles  # [pair, side], of step 4, along the signal
+    weights: Float[Tensor, "pair side kind r"]  # along the columns of W_Q or W_K, times 1 / scale
+    offsets: Float64[np.ndarray, "pair side kind"]  # step 2
+    scale: Float64[np.ndarray, "pair side"]  # of the pair's head at dest and src
+    readings: Float64[np.ndarray, "pair side"]  # of step 4, along the signal
 
 
 def readout(
@@ -148,10 +96,10 @@ def readout(
     acts: Activations,
     pairs: Pairs,
     found: Slices,
-    token: Integers,
+    token: Int[np.ndarray, "pair side"],
     all_slices: bool,
 ) -> Readout:
-    """Return the readout of every pair, of both kinds with `all_slices`; token: [pair, side]."""
+    """Return the readout of every pair, of both kinds with `all_slices`."""
     device, n_heads = of.g.device, of.g.shape[2]
     every = np.sign(found.dest_coord)
     signal = every * found.in_signal
@@ -192,11 +140,17 @@ def _numpy(values: Tensor) -> Doubles:
     return array
 
 
-def probes(of: Basis, pairs: Pairs, read: Readout, place: Integers, room: Room) -> Tensor:
-    """Step 1: [entry, kind, d_model], where place[pair, side] tells the entry of a (pair, side)."""
+def probes(
+    of: Basis,
+    pairs: Pairs,
+    read: Readout,
+    place: Int[np.ndarray, "pair side"],
+    buffer: ScratchBuffer,
+) -> Float[Tensor, "entry kind d_model"]:
+    """Return the probes of step 1; `place` has the entry of each (pair, side)."""
     n_heads, d_model = of.w.shape[2], of.w.shape[-1]
     n_kinds = read.weights.shape[2]
-    directions = room(2 * len(pairs), n_kinds * d_model)
+    directions = buffer(2 * len(pairs), n_kinds * d_model)
     for head, of_head in groups(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=of.w.device)
         for side in range(2):
@@ -212,24 +166,24 @@ class Received:
 
     pairs: Integers  # indices
     others: Integers  # indices of the writers that are no heads
-    from_heads: NDArray[np.float32]  # [pair, side, kind, head]
-    from_others: NDArray[np.float32]  # [pair, side, kind, other]
-    without_heads: NDArray[np.uint16] | None  # [pair, side, head], as stored (removal.py)
-    without_others: NDArray[np.uint16] | None  # [pair, side, other]
+    from_heads: Float32[np.ndarray, "pair side kind head"]
+    from_others: Float32[np.ndarray, "pair side kind other"]
+    without_heads: UInt16[np.ndarray, "pair side head"] | None  # as stored (removal.py)
+    without_others: UInt16[np.ndarray, "pair side other"] | None
 
 
 @dataclass(frozen=True)
 class _ByToken:
     """The (pair, side)s as entries, those of one token together."""
 
-    place: Integers  # [pair, side], the entry
-    token: Integers  # [token], those that pairs touch, the one with the highest pair first
-    layer: Integers  # [token], of its highest pair
+    place: Int[np.ndarray, "pair side"]  # the entry
+    token: Int[np.ndarray, " token"]  # those that pairs touch, the one with the highest pair first
+    layer: Int[np.ndarray, " token"]  # of its highest pair
     entries: list[slice]  # [token]
 
 
-def _by_token(pairs: Pairs, token: Integers) -> _ByToken:
-    """token: [pair, side]."""
+def _by_token(pairs: Pairs, token: Int[np.ndarray, "pair side"]) -> _ByToken:
+    """Return the (pair, side)s by token."""
     order = np.argsort(token.ravel(), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -247,12 +201,12 @@ def contributions(
     pairs: Pairs,
     read: Readout,
     outputs: Outputs,
-    token: Integers,
-    removal: "Removal | None" = None,
+    token: Int[np.ndarray, "pair side"],
+    removal: Removal | None = None,
 ) -> Iterator[Received]:
     """Return step 3 and, with `removal`, the weights without each writer, by layer.
 
-    token: [pair, side]. To be taken whole before it is called again.
+    To be taken whole before it is called again.
     """
     asking = _by_token(pairs, token)
     without = removal.of_chunk(acts, pairs, token, asking.token) if removal else None

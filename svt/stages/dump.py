@@ -50,7 +50,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     from svt.compute.model import load_model
     from svt.compute.pairs import check_pair_ids
     from svt.compute.tables import writer_columns
-    from svt.compute.upstream import writers
+    from svt.compute.writers import writers
     from svt.dataset import check_fits
 
     if left_whole(path, identity.key):

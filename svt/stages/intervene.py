@@ -243,7 +243,7 @@ def _effects(
     change_of_run = unit.pairs.group_by("run", maintain_order=True).first()["change"].to_numpy()
     signal = pair_slices(con, edits.pair_id)
     variants = [
-        engine.Variant(
+        engine.EditMode(
             scope=variant.scope,
             strength=config.strength if variant.kind == "boost" else -config.strength,
             slices=signal

@@ -26,7 +26,7 @@ from svt.config import Config, to_mapping
 from svt.dataset import Prompt
 from svt.db.damage import check_damage
 from svt.db.stores import Stores
-from svt.errors import SvtError
+from svt.errors import StoreError
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
 from svt.stages.chart import CHARTS, REPORT, draw_figures
@@ -91,7 +91,7 @@ def find_store(config: Config, inputs: Inputs) -> Stores:
     path = store_path(config, inputs.identity)
     if "dump" not in config.stages:
         if not existing(path, inputs.identity):
-            raise SvtError(f"there is no store {path} yet; add dump to the stages")
+            raise StoreError(f"there is no store {path} yet; add dump to the stages")
         return Stores.of(path)
     for note in inputs.dataset.notes:
         logger.info(note)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
-from svt.compute.intervene import Edits, Variant, intervene
+from svt.compute.intervene import EditMode, Edits, intervene
 from svt.compute.model import Model
 from svt.compute.runner import Runner
 from svt.dataset.prompt import Prompt
@@ -57,7 +57,7 @@ def effects(
     model: Model,
     prompts: Sequence[Prompt],
     edits: Edits,
-    variants: Sequence[Variant],
+    variants: Sequence[EditMode],
     svd: HeadSVD | None = None,
     **settings: Any,
 ) -> list[Columns]:

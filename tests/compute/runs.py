@@ -15,7 +15,7 @@ from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.dump import dump_batches
 from svt.compute.model import Model, load_model
 from svt.compute.tables import writer_columns
-from svt.compute.upstream import writers
+from svt.compute.writers import writers
 from svt.config import DumpConfig, ModelConfig
 from svt.dataset.prompt import Prompt
 from svt.store.writer import StoreWriter

@@ -2,7 +2,8 @@
 
 import torch
 
-from svt.compute.attention import Rotation, Scoring
+from svt.compute.attention import Rotation
+from svt.compute.scoring import Scoring
 
 R, WIDTH, N = 8, 6, 5
 

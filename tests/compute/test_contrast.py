@@ -11,11 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from svt.compute.attention import Reads, Scoring
+from svt.compute.attention import Reads
 from svt.compute.columns import Columns
 from svt.compute.contrast import others
 from svt.compute.forward import Activations
 from svt.compute.pairs import Pairs
+from svt.compute.scoring import Scoring
 from svt.words import COMPONENTS
 from tests.compute.runs import dumped, loaded
 from tests.families import CASES, tiny_model
@@ -126,7 +127,7 @@ def test_others_of_a_row_with_nearly_all_weight_on_one_source(dtype: torch.dtype
     queries = torch.tensor([[1.0, 0.0]], dtype=dtype).expand(4, 1, 2)
     one = torch.ones(4, 1, dtype=dtype)
     reads = Reads(queries, keys, one, one, one[:, 0], None)
-    acts = Activations(torch.arange(4), [reads], [], None, {}, one, one)
+    acts = Activations(torch.arange(4), [reads], [], None, {}, one, one[:, 0])
     n = 2
     src, dest, zero = np.array([2, 3]), np.full(n, 3), np.zeros(n, np.int64)
     empty = np.zeros(n, np.float32)

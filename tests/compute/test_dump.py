@@ -13,8 +13,9 @@ from svt.compute.batches import plan, share
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.model import Model
-from svt.compute.pairs import draw
-from svt.compute.upstream import Outputs, writers
+from svt.compute.pairs import uniform_hash
+from svt.compute.upstream import Outputs
+from svt.compute.writers import writers
 from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
 from svt.words import COMPONENTS
@@ -180,11 +181,11 @@ def test_sampled_pairs_have_slices_only(tables: dict[str, Columns]) -> None:
 
 def test_the_sample_is_a_share_drawn_by_pair_and_seed() -> None:
     ids = np.arange(200_000)
-    drawn = draw(ids, 0)
+    drawn = uniform_hash(ids, 0)
     assert abs((drawn < 0.01).mean() - 0.01) < 0.001
-    both = (drawn < 0.1) & (draw(ids, 1) < 0.1)
+    both = (drawn < 0.1) & (uniform_hash(ids, 1) < 0.1)
     assert abs(both.mean() - 0.01) < 0.002  # another seed, another sample
-    assert (draw(ids[::-1], 0) == drawn[::-1]).all()
+    assert (uniform_hash(ids[::-1], 0) == drawn[::-1]).all()
 
 
 def test_no_sample_and_every_pair(model: Model) -> None:

@@ -17,9 +17,9 @@ from svt.compute.changed_runs import ChangedRuns
 from svt.compute.columns import Columns
 from svt.compute.decompose import decompose_model
 from svt.compute.edits import batches
-from svt.compute.intervene import Edits, Variant, random_slices
+from svt.compute.intervene import EditMode, Edits, random_slices
 from svt.compute.model import Model
-from svt.compute.pairs import take
+from svt.compute.pairs import select
 from svt.compute.single_heads import SingleHeads
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import PLACES, SCOPES, effects, pair_slices, random_edits
@@ -57,7 +57,7 @@ def test_strength_0_changes_nothing_in_any_family(
     model = family(case)  # float32
     edits = random_edits(model, prompts, 0, n_runs=24, most=most)
     slices = pair_slices(edits, model.d_head, 0)
-    variants = [Variant(scope, s, slices) for scope in SCOPES for s in (-1.0, 0.0)]
+    variants = [EditMode(scope, s, slices) for scope in SCOPES for s in (-1.0, 0.0)]
     changed, nothing = {}, {}
     found = effects(model, prompts, edits, variants, local_base=base, batch_size=16)
     for variant, columns in zip(variants, found, strict=True):
@@ -90,7 +90,7 @@ def test_a_projector_that_holds_all_a_head_writes_ablates_it(
     whole[:-1] = torch.linalg.qr(model.weight("W_O")[up_layer, 2].T)[0]
     (svd.u, svd.v)[side][3, 1] = whole
     every = np.ones((1, model.d_head), bool)
-    (found,) = effects(model, prompts, edits, [Variant("global", -1.0, every)], svd)
+    (found,) = effects(model, prompts, edits, [EditMode("global", -1.0, every)], svd)
     scores: list[Tensor] = []
 
     def ablate(z: Tensor, hook: object) -> Tensor:
@@ -122,7 +122,7 @@ def test_what_is_added_is_the_centred_projection(model: Model, homogeneous: bool
     shape = (model.d_model + 1, model.d_head)
     svd.u[3, 1] = w = torch.as_tensor(np.linalg.qr(numbers.normal(size=shape) + 0.3)[0])
     slices = numbers.random((1, model.d_head)) < 0.6
-    variant = Variant("global", 1.5, slices)
+    variant = EditMode("global", 1.5, slices)
     (found,) = effects(model, prompts, edits, [variant], svd, homogeneous=homogeneous)
     kept: list[Tensor] = []
 
@@ -176,7 +176,7 @@ def test_a_local_change_touches_one_head_of_its_layer(
     monkeypatch.setattr(SingleHeads, "attend", spy)
     monkeypatch.setattr(ChangedRuns, "_change_heads", spy_all)
     every = np.ones((1, model.d_head), bool)
-    effects(model, prompts, edits, [Variant(scope, -1.0, every)], local_base=base)  # type: ignore[arg-type]
+    effects(model, prompts, edits, [EditMode(scope, -1.0, every)], local_base=base)  # type: ignore[arg-type]
     parts = [side] if scope == "local_qk" else [0, 1, 2]
     before, after = read
     differs = (before != after).any(-1)  # [part, token]
@@ -196,9 +196,9 @@ def test_batches_order_and_padding_change_nothing(
     slices = pair_slices(edits, model.d_head, 1)
 
     def found(index: np.ndarray, edits: Edits, prompts: tuple, batch_size: int) -> list[Columns]:
-        variants = [Variant(scope, -1.0, slices[index]) for scope in SCOPES]
+        variants = [EditMode(scope, -1.0, slices[index]) for scope in SCOPES]
         return effects(
-            model, prompts, take(edits, index), variants, local_base=base, batch_size=batch_size
+            model, prompts, select(edits, index), variants, local_base=base, batch_size=batch_size
         )
 
     every = np.arange(len(edits))
@@ -231,7 +231,7 @@ def test_a_run_begins_where_it_changes(model: Model, prompts: tuple, scope: str)
         assert len(batch.run) <= 8
         assert (edits.run[batch.index] == batch.run[batch.row]).all()
         for row, run in enumerate(batch.run):
-            mine = take(edits, edits.run == run)
+            mine = select(edits, edits.run == run)
             assert batch.layer == mine.enters(scope).min()  # type: ignore[arg-type]
             assert batch.first[row] == mine.token.min()
             assert (batch.row == row).sum() == len(mine)
@@ -239,7 +239,7 @@ def test_a_run_begins_where_it_changes(model: Model, prompts: tuple, scope: str)
 
 def test_slices_may_change_their_sign(model: Model, prompts: tuple) -> None:
     edits = random_edits(model, prompts, 2, n_runs=20, most=3)
-    variants = [Variant(s, 1.0, pair_slices(edits, model.d_head, 2)) for s in SCOPES]
+    variants = [EditMode(s, 1.0, pair_slices(edits, model.d_head, 2)) for s in SCOPES]
     svd = decompose_model(model)
     flipped = with_signs(svd, torch.where(torch.rand(svd.sigma.shape) < 0.5, -1.0, 1.0).double())
     for one, other in zip(
@@ -253,7 +253,7 @@ def test_slices_may_change_their_sign(model: Model, prompts: tuple) -> None:
 def test_a_single_edge_has_one_base(model: Model, prompts: tuple) -> None:
     """What the changed run reads is what the undisturbed one reads, where nothing else changed."""
     edits = random_edits(model, prompts, 4, n_runs=20)
-    variants = [Variant(s, -1.0, pair_slices(edits, model.d_head, 4)) for s in SCOPES]
+    variants = [EditMode(s, -1.0, pair_slices(edits, model.d_head, 4)) for s in SCOPES]
     for live, clean in zip(
         effects(model, prompts, edits, variants, local_base="live"),
         effects(model, prompts, edits, variants, local_base="clean"),
@@ -270,7 +270,7 @@ def test_pairs_without_a_slice_leave_no_row(model: Model, prompts: tuple) -> Non
         model,
         prompts,
         edits,
-        [Variant("local_qk", -1.0, s) for s in (slices, none, ~none)],
+        [EditMode("local_qk", -1.0, s) for s in (slices, none, ~none)],
     )
     wanted = {
         (run, prompt, pair, n)
@@ -289,7 +289,7 @@ def test_pairs_without_a_slice_leave_no_row(model: Model, prompts: tuple) -> Non
 
 def test_what_nobody_asks_for_is_missing(model: Model, prompts: tuple) -> None:
     edits = random_edits(model, prompts, 6, n_runs=20)
-    variant = Variant("global", -1.0, pair_slices(edits, model.d_head, 6, empty=0))
+    variant = EditMode("global", -1.0, pair_slices(edits, model.d_head, 6, empty=0))
     (asked,) = effects(model, prompts, edits, [variant])
     silent = tuple(replace(p, answer=(), distractor=()) for p in prompts)
     (mute,) = effects(model, silent, edits, [variant])
@@ -308,7 +308,7 @@ def test_variants_come_in_their_order(model: Model, prompts: tuple) -> None:
     edits = random_edits(model, prompts, 7, n_runs=10)
     slices = pair_slices(edits, model.d_head, 7)
     ways = [("global", -1.0), ("local_qk", 1.0), ("global", 1.0), ("local_qkv", -1.0)]
-    variants = [Variant(scope, strength, slices) for scope, strength in ways]  # type: ignore[arg-type]
+    variants = [EditMode(scope, strength, slices) for scope, strength in ways]  # type: ignore[arg-type]
     for variant, columns in zip(variants, effects(model, prompts, edits, variants), strict=True):
         (alone,) = effects(model, prompts, edits, [variant])
         same(columns, alone)
@@ -326,7 +326,7 @@ def test_another_device_has_the_same_effects(tmp_path: Path, prompts: tuple) -> 
         model = load_model(ModelConfig("test", str(folder), None, device, "float64"))
         edits = random_edits(model, prompts, 8, n_runs=20, most=4)
         slices = pair_slices(edits, model.d_head, 8)
-        variants = [Variant(scope, -1.0, slices) for scope in SCOPES]
+        variants = [EditMode(scope, -1.0, slices) for scope in SCOPES]
         found.append(effects(model, prompts, edits, variants))
     for one, other in zip(*found, strict=True):
         same(one, other)

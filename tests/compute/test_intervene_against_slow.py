@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from svt.compute.intervene import Edits, Variant
+from svt.compute.intervene import EditMode, Edits
 from svt.compute.model import Model
 from svt.dataset.prompt import Prompt
 from tests.checkpoints import tiny_gpt2
@@ -40,7 +40,7 @@ def test_effects_are_what_the_definitions_say(
     edits = random_edits(model, prompts, seed, n_runs=25, most=most)
     slices = pair_slices(edits, model.d_head, seed)
     ways = list(product(SCOPES, (-1.0, 1.7)))
-    variants = [Variant(scope, strength, slices) for scope, strength in ways]
+    variants = [EditMode(scope, strength, slices) for scope, strength in ways]
     found = effects(model, prompts, edits, variants, homogeneous=homogeneous, local_base=base)
     for (scope, strength), columns in zip(ways, found, strict=True):
         slow = SlowIntervention(slow_model, scope, strength, homogeneous, base)
@@ -66,7 +66,7 @@ def test_every_family_s_effects_are_what_the_definitions_say(
     prompts = prompts_of(4, n_prompts=4, lengths=(4, 12))
     edits = random_edits(model, prompts, 4, n_runs=12, most=5)
     slices = pair_slices(edits, model.d_head, 4)
-    variants = [Variant(scope, -1.3, slices) for scope in SCOPES]
+    variants = [EditMode(scope, -1.3, slices) for scope in SCOPES]
     for scope, columns in zip(
         SCOPES, effects(model, prompts, edits, variants, local_base=base), strict=True
     ):

@@ -12,9 +12,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2LMHeadModel
 
 from svt.compute import model as module
-from svt.compute.attention import Scoring
 from svt.compute.model import load_model
 from svt.compute.refuse import refuse_undecomposable
+from svt.compute.scoring import Scoring
 from svt.config import ModelConfig
 from svt.errors import SvtError
 from tests.checkpoints import tiny_gpt2

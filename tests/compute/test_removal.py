@@ -14,9 +14,9 @@ from torch import Tensor
 
 from svt.compute import removal
 from svt.compute.columns import COMPONENTS, Columns
-from svt.compute.intervene import Edits, Variant
+from svt.compute.intervene import EditMode, Edits
 from svt.compute.model import Model
-from svt.compute.pairs import take
+from svt.compute.pairs import select
 from svt.compute.projection import Projection
 from svt.compute.removal import STEPS, Removal
 from tests.checkpoints import tiny_gpt2
@@ -41,13 +41,13 @@ def test_the_intervention_engine_agrees(
     prompts = prompts_of(4, n_prompts=3, lengths=(8, 12))
     stored = _by_writer(dumped(model, prompts, EVERYTHING)["upstream"])
     edits = random_edits(model, prompts, seed=1, n_runs=60)
-    edits = take(edits, np.array([key in stored for key in _keys(edits)]))
+    edits = select(edits, np.array([key in stored for key in _keys(edits)]))
     assert len(edits) > 30
     monkeypatch.setattr(Projection, "changes", _without_whole_output)
     every = np.ones((len(edits), model.d_head), bool)
-    (rows,) = effects(model, prompts, edits, [Variant("local_qk", -1.0, every)])
+    (rows,) = effects(model, prompts, edits, [EditMode("local_qk", -1.0, every)])
     by_run = np.argsort(edits.run, kind="stable")
-    own = np.array([stored[key] for key in _keys(take(edits, by_run))])
+    own = np.array([stored[key] for key in _keys(select(edits, by_run))])
     assert np.abs(own - rows["weight"]).max() > 0.1
     np.testing.assert_allclose(own, rows["weight_after"], rtol=0, atol=HALF + NUMERICAL)
 
@@ -57,7 +57,7 @@ def _without_whole_output(
 ) -> Tensor:
     """Stands for Projection.changes: the change of the normalised residual, unscaled."""
     runner, mine = self._runner, self._batch.at(layer)
-    edits = take(self._batch.edits, mine)
+    edits = select(self._batch.edits, mine)
     token = torch.as_tensor(runner.layout.starts[edits.prompt] + edits.token)
     resid = runner._resid[layer][token]
     x, scale = _normalised(runner.model, resid)

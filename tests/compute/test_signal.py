@@ -17,7 +17,7 @@ EXACT = st.integers(-80, 80).map(lambda n: n / 8)
 
 
 def signal(values: list[float]) -> set[int]:
-    _, in_signal = signal_sets(np.array([values]))
+    _, in_signal = signal_sets(np.array([values], float))
     return set(np.flatnonzero(in_signal[0]))
 
 

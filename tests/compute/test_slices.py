@@ -38,9 +38,13 @@ def test_coordinates_are_as_precise_as_activations(
         )
         for at in range(n_layers)
     ]
-    acts = Activations(torch.arange(n_tokens), read, [], None, {}, x[0], x[0])
+    acts = Activations(torch.arange(n_tokens), read, [], None, {}, x[0], x[0][:, 0])
     layer, head, token = np.array([(1, 2, 4), (0, 1, 3), (1, 2, 0), (1, 2, 4), (0, 0, 3)]).T
-    basis = Basis(torch.stack([svd.g_q, svd.g_k]).to(dtype), normal(0), torch.stack([b_q, b_k]))
+    basis = Basis(
+        torch.stack([svd.g_q, svd.g_k]).to(dtype),
+        normal(2, n_layers, n_heads, r, d_model),
+        torch.stack([b_q, b_k]),
+    )
 
     found = coordinates(basis, side, acts, layer, head, token)
 

@@ -1,0 +1,64 @@
+"""What writes into the residual stream, in the order in which contributions are stored."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from svt.compute.columns import HEAD
+from svt.compute.model import Model
+from svt.compute.pairs import Integers
+from svt.words import COMPONENTS
+
+
+@dataclass(frozen=True)
+class Writers:
+    """What writes into the residual stream: the heads first, by layer."""
+
+    component: UInt8[np.ndarray, " writer"]  # code
+    layer: Int[np.ndarray, " writer"]  # -1 for the embeddings
+    head: Int[np.ndarray, " writer"]  # -1 for what is no head
+
+    def __len__(self) -> int:
+        return len(self.component)
+
+    def below(self, layer: int) -> tuple[int, Integers]:
+        """Those that write below a layer: how many heads, the first ones; and which others."""
+        below, head = self.layer < layer, self.component == HEAD
+        return int((below & head).sum()), np.flatnonzero(below & ~head)
+
+    def spans_below(self, layer: int) -> list[slice]:
+        """Heads that write below a layer, and all that is no head; without those that are empty."""
+        n_heads = int((self.component == HEAD).sum())
+        spans = [slice(0, self.below(layer)[0]), slice(n_heads, len(self))]
+        return [span for span in spans if span.start < span.stop]
+
+
+def writers(model: Model, components: tuple[str, ...]) -> Writers:
+    """Return the chosen components that the model has, by component, layer and head."""
+    rows: list[tuple[int, int, int]] = []
+    for code, name in enumerate(COMPONENTS):
+        if name not in components or name not in model.components:
+            continue
+        layers = [-1] if name in ("embed", "pos_embed") else list(range(model.n_layers))
+        heads = list(range(model.n_heads)) if name == "head" else [-1]
+        rows += [(code, layer, head) for layer in layers for head in heads]
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    return Writers(table[:, 0].astype(np.uint8), table[:, 1], table[:, 2])
+
+
+class ScratchBuffer:
+    """Memory for one array after the other; fresh memory costs as much as a product done in it."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._memory = like.new_empty(0)
+
+    def __call__(self, *shape: int) -> Tensor:
+        """An array of that shape, of arbitrary content, valid until the next call."""
+        size = prod(shape)
+        if self._memory.numel() < size:
+            self._memory = self._memory.new_empty(0)
+            self._memory = self._memory.new_empty(size)
+        return self._memory[:size].view(shape)
