@@ -23,6 +23,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 docs: .venv/dev.stamp                         ## the generated pages: docs/tables.md, docs/queries.md
 	$(BIN)/python docs/generate.py
