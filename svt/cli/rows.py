@@ -14,15 +14,6 @@ from svt.query.exact import check_format
 from svt.system.text import visible
 
 MOST_ROWS = 40
-_TABLE = {
-    "tbl_rows": -1,
-    "tbl_cols": -1,
-    "tbl_width_chars": 200,
-    "fmt_str_lengths": 80,
-    "tbl_hide_dataframe_shape": True,
-    "tbl_hide_column_data_types": True,
-    "tbl_formatting": "ASCII_MARKDOWN",
-}
 
 
 def print_rows(frame: pl.DataFrame, form: str, expand: bool = False, most: int = MOST_ROWS) -> None:
@@ -55,7 +46,15 @@ def _print_as(frame: pl.DataFrame, form: str, expand: bool, most: int) -> None:
 
 
 def _table(frame: pl.DataFrame) -> str:
-    with pl.Config(**_TABLE):  # type: ignore[arg-type]
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        fmt_str_lengths=80,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_formatting="ASCII_MARKDOWN",
+    ):
         return str(frame)
 
 
