@@ -23,7 +23,7 @@ from svt.cli.own_files import check_run_folder, is_store_file, is_sweep, own_fil
 from svt.cli.rows import print_rows
 from svt.db.stores import Stores
 from svt.defaults import default
-from svt.errors import SvtError
+from svt.errors import StoreError, SvtError
 from svt.store.results import NAME, load_config, stores_of
 from svt.system.memory import size as file_size
 
@@ -83,7 +83,7 @@ def listed(outputs: Path) -> pl.DataFrame:
 def clean(names: Sequence[Path], outputs: Path) -> list[str]:
     """Remove what is named (steps 3 and 4) and return what to say of it.
 
-    SvtError, before anything is removed, for what is not svt's or still needed.
+    StoreError, before anything is removed, for what is not svt's or still needed.
     """
     going = {path.resolve(): path for path in names}
     files = {path: _files(path) for path in going.values()}
@@ -91,7 +91,7 @@ def clean(names: Sequence[Path], outputs: Path) -> list[str]:
         needed = [path for path in run.stores if path in going]
         stays = not any(at in going for at in (run.path.resolve(), *run.path.resolve().parents))
         if needed and stays:
-            raise SvtError(
+            raise StoreError(
                 f"{going[needed[0]]}: the run {run.path} is made from it; name that run too, or "
                 "keep the store; nothing was removed"
             )
@@ -107,7 +107,7 @@ def clean(names: Sequence[Path], outputs: Path) -> list[str]:
 
 
 def _files(path: Path) -> list[Path]:
-    """The files of svt that a name stands for; SvtError when it is none of svt's."""
+    """The files of svt that a name stands for; StoreError when it is none of svt's."""
     if is_store_file(path):
         wal = path.with_name(path.name + ".wal")
         return [path, wal] if wal.is_file() else [path]
@@ -117,7 +117,9 @@ def _files(path: Path) -> list[Path]:
     if (path / NAME).is_file():
         check_run_folder(path)
         return own_files(path)
-    raise SvtError(f"{path}: no run, sweep or store of svt; `svt list` shows them; nothing removed")
+    raise StoreError(
+        f"{path}: no run, sweep or store of svt; `svt list` shows them; nothing removed"
+    )
 
 
 def _emptied(folder: Path) -> list[Path]:

@@ -30,7 +30,7 @@ from svt.cli.compose import configuration
 from svt.cli.console import STOPPED, flush, say, show_messages, write
 from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_left
 from svt.config import Config
-from svt.errors import SvtError, suggestion
+from svt.errors import ConfigError, SvtError, suggestion
 from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import preview, run_stages
@@ -126,7 +126,7 @@ def task(composed: DictConfig, dry: bool = False) -> None:
             check_run_folder(folder)
             if dry:
                 if job is not None:
-                    raise SvtError(f"{DRY_RUN} is of one run; leave out -m")
+                    raise ConfigError(f"{DRY_RUN} is of one run; leave out -m")
                 write("\n".join(preview(config, folder)) + "\n")
                 return
             remove_left(folder)

@@ -15,7 +15,7 @@ import polars as pl
 from svt.charts.export import write_whole
 from svt.charts.figure import Figure
 from svt.charts.page import render
-from svt.errors import SvtError
+from svt.errors import StoreError
 
 Cell = tuple[str, bool]
 """A text, and whether it is a number (and so stands at the right)."""
@@ -108,9 +108,9 @@ class Report:
 
 
 def check_report(path: Path) -> None:
-    """SvtError for a file at `path` that is no page of svt, so that it is never replaced."""
+    """StoreError for a file at `path` that is no page of svt, so that it is never replaced."""
     if path.exists() and not is_report(path):
-        raise SvtError(
+        raise StoreError(
             f"{path}: svt did not write this file; move it, or leave out the stage report"
         )
 

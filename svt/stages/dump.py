@@ -154,7 +154,7 @@ def _append_batches(
                 if took > LONG:
                     written.result()
                     told = _in_words(took, share * unfinished_bytes(path), sum(sizes), path.parent)
-                    say(f"dump: {told}; what is finished is kept when it is stopped")
+                    logger.info(f"dump: {told}; what is finished is kept when it is stopped")
         with seconds.of("waiting for the disk"):
             written.result()
 
