@@ -65,11 +65,11 @@ def main(argv: Sequence[str]) -> None:
         if args.command == "clean":
             write("".join(f"{line}\n" for line in clean(args.names, args.outputs)))
         else:
-            frame = listed(args.outputs)
+            frame = inventory(args.outputs)
             print_rows(frame, args.format, most=frame.height)
 
 
-def listed(outputs: Path) -> pl.DataFrame:
+def inventory(outputs: Path) -> pl.DataFrame:
     """Return one row a run and a store below `outputs`: kind, path, model, data, settings, size."""
     runs, stores = list(_runs(outputs)), list(_stores(outputs / "stores"))
     rows = [_row("run", run, ", ".join(path.name for path in run.stores)) for run in runs]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svt.cli.inventory import clean, listed
+from svt.cli.inventory import clean, inventory
 from svt.errors import SvtError
 from tests.conftest import Finished, svt_in
 
@@ -19,8 +19,8 @@ def outputs(finished: Finished, tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
-def test_runs_and_stores_are_listed(finished: Finished) -> None:
-    run, store = listed(finished.cwd / "outputs").to_dicts()
+def test_the_list_has_runs_and_stores(finished: Finished) -> None:
+    run, store = inventory(finished.cwd / "outputs").to_dicts()
     assert (run["kind"], run["model"], run["data"]) == ("run", "ioi-mini", "ioi 16")
     assert run["store"] == finished.stores[0].name
     assert store["store"] == "used by 1 runs"
@@ -28,9 +28,9 @@ def test_runs_and_stores_are_listed(finished: Finished) -> None:
     assert store["size"].endswith(" MB")
 
 
-def test_a_stopped_dump_and_a_file_that_cannot_be_read_are_listed(outputs: Path) -> None:
+def test_the_list_has_what_is_unfinished_or_unreadable(outputs: Path) -> None:
     (outputs / "stores" / "odd.duckdb").write_text("no store")
-    settings = dict(listed(outputs).select("path", "settings").rows())
+    settings = dict(inventory(outputs).select("path", "settings").rows())
     assert "stopped" in settings[str(outputs / "stores" / ".x.duckdb.partial")]
     assert "cannot be read" in settings[str(outputs / "stores" / "odd.duckdb")]
 
