@@ -107,9 +107,12 @@ def first_value(word: str) -> str:
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
-@pytest.mark.parametrize("command", commands("svt"))
+@pytest.mark.parametrize(
+    "command", [c for c in commands("svt") if c.split()[1:2] not in (["list"], ["clean"])]
+)
 def test_every_svt_command_composes(command: str) -> None:
-    assert composed(*map(first_value, (w for w in shlex.split(command)[1:] if w != "-m")))
+    words = (word for word in shlex.split(command)[1:] if word not in ("-m", "--dry-run"))
+    assert composed(*map(first_value, words))
 
 
 @pytest.mark.parametrize("command", commands("svt-import"))

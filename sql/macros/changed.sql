@@ -7,7 +7,7 @@
 -- was changed: taking it away lowers the logit difference, boosting it raises it.
 CREATE OR REPLACE TEMP MACRO changed(
     interventions_table, effects_table, of_sets, scope_rule, kind_rule, n_draws, draw_seed,
-    least_prompts
+    least_prompts := 6
 ) AS TABLE
 WITH by_prompt AS MATERIALIZED (
     FROM prompt_effects(interventions_table, effects_table, of_sets, scope_rule, kind_rule)

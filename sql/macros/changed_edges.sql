@@ -2,12 +2,12 @@
 -- grain: [edge, scope, kind, strength]
 -- The weight is the mean contribution (equation 8, over the signal slices) to the pairs that were changed.
 CREATE OR REPLACE TEMP MACRO changed_edges(
-    interventions_table, effects_table, scope_rule, kind_rule, n_draws, draw_seed, least_prompts
+    interventions_table, effects_table, scope_rule, kind_rule, n_draws, draw_seed, least_prompts := 6
 ) AS TABLE
 WITH edges AS (
     FROM changed(
         interventions_table, effects_table, false, scope_rule, kind_rule, n_draws, draw_seed,
-        least_prompts
+        least_prompts := least_prompts
     )
 ),
 weights AS (

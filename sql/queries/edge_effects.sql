@@ -20,7 +20,10 @@ SELECT
     n_prompts, n_pairs, weight, effect, effect_low, effect_high, effect_share,
     score_effect, weight_effect, random_effect, random_low, random_high, n_random, beyond, helps,
     rank_effect
-FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed, $min_prompts)
+FROM changed_edges(
+    'interventions', 'intervention_effects', $scope, $kind, $draws, $seed,
+    least_prompts := $min_prompts
+)
 ORDER BY
     weight DESC NULLS LAST, layer, head, side, dest_role, src_role, up_layer, up_head, scope, kind,
     strength;

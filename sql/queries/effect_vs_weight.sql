@@ -5,7 +5,7 @@
 -- Of the weight with the effect, and with its size, all as in edge_effects; equal values share the mean of their
 -- ranks. Null for fewer than two edges, or when all are equal.
 WITH edges AS MATERIALIZED (
-    FROM changed_edges('interventions', 'intervention_effects', 'any', 'any', 0, 0, 1)
+    FROM changed_edges('interventions', 'intervention_effects', 'any', 'any', 0, 0)
 ),
 effects AS (
     SELECT scope, kind, 'signal' AS control, strength, weight, effect FROM edges

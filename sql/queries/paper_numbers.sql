@@ -144,7 +144,7 @@ edges AS MATERIALIZED (
     SELECT
         *, concat(layer, '.', head) AS name,
         CASE side::VARCHAR WHEN 'dest' THEN dest_role ELSE src_role END AS role
-    FROM changed_edges('interventions', 'intervention_effects', 'any', 'any', 0, 0, 1)
+    FROM changed_edges('interventions', 'intervention_effects', 'any', 'any', 0, 0)
 ),
 expected AS (
     SELECT
@@ -174,7 +174,7 @@ local_changes AS (
 ),
 of_sets AS (
     SELECT label, effect
-    FROM changed('interventions', 'intervention_effects', true, 'global', 'ablate', 0, 0, 1)
+    FROM changed('interventions', 'intervention_effects', true, 'global', 'ablate', 0, 0)
 ),
 measured (name, measured) AS (
     SELECT unnest(['layers', 'heads', 'width', 'slices']), unnest([n_layers, n_heads, d_model, d_head]::DOUBLE[]) FROM dump

@@ -14,6 +14,9 @@ WITH sizes AS (
 SELECT
     c.label, c.scope, c.kind, c.strength, s.n_edges, c.n_prompts, c.effect, c.effect_low,
     c.effect_high, c.random_effect, c.random_low, c.random_high, c.n_random, c.beyond
-FROM changed('interventions', 'intervention_effects', true, $scope, $kind, $draws, $seed, $min_prompts) AS c
+FROM changed(
+    'interventions', 'intervention_effects', true, $scope, $kind, $draws, $seed,
+    least_prompts := $min_prompts
+) AS c
 LEFT JOIN sizes AS s USING (intervention_id)
 ORDER BY c.label, c.scope, c.kind, c.strength;

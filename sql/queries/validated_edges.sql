@@ -14,7 +14,10 @@ SELECT
     n_prompts, effect, random_low, random_high,
     CASE WHEN random_low IS NULL THEN false ELSE beyond END AS validated,
     helps
-FROM changed_edges('interventions', 'intervention_effects', $scope, $kind, $draws, $seed, $min_prompts)
+FROM changed_edges(
+    'interventions', 'intervention_effects', $scope, $kind, $draws, $seed,
+    least_prompts := $min_prompts
+)
 ORDER BY
     validated DESC, weight DESC NULLS LAST, layer, head, side, dest_role, src_role, up_layer,
     up_head, scope, kind, strength;

@@ -57,7 +57,7 @@ def edge_effects(effects: pl.DataFrame, *, heading: str = HEADING) -> Chart:
     return alt.hconcat(
         *(_block(shown, order[:MOST_EDGES], scopes, width, measure) for measure in (EFFECT, SCORE)),
         spacing=24,
-        title=title(heading, _told(len(order)), _beyond(shown, scopes)),
+        title=title(heading, _told(len(order)), *_beyond(shown, scopes)),
     )
 
 
@@ -156,11 +156,11 @@ def _told(n_edges: int) -> str:
     )
 
 
-def _beyond(shown: pl.DataFrame, scopes: list[str]) -> str:
-    """How many of the shown edges have an effect beyond their random control."""
+def _beyond(shown: pl.DataFrame, scopes: list[str]) -> list[str]:
+    """Lines that say how many of the shown edges have an effect beyond their random control."""
     decided = shown.drop_nulls("random_low")
     if decided.is_empty():
-        return "Without random controls no effect can be told from chance."
+        return ["Without random controls no effect can be told from chance."]
     kind = kinds_of(decided)[0]
     rows = decided.filter(pl.col("kind") == kind)
     counts = [
@@ -168,5 +168,7 @@ def _beyond(shown: pl.DataFrame, scopes: list[str]) -> str:
         for scope in scopes
         if (chosen := rows.filter(pl.col("scope") == scope)).height
     ]
-    told = f"{KIND_NAMES[kind].capitalize()}: {', '.join(counts)}; help or hinder the answer."
-    return f"Filled points lie beyond random slices. {told}"
+    return [
+        "Filled points lie beyond random slices; such an edge helps the answer or hinders it.",
+        f"{KIND_NAMES[kind].capitalize()}: {'. '.join(counts)}.",
+    ]

@@ -257,7 +257,7 @@ def _verdicts(shown: list[Strength]) -> str:
     found = [s.row.get("causal") for s in shown]
     helping, hindering, others = (found.count(each) for each in ("helps", "hinders", "no"))
     few, tested = found.count("too few prompts"), helping + hindering + others
-    told = f" {few:,} in too few prompts." if few else ""
+    told = f" {few:,} in too few prompts (dash-dotted)." if few else ""
     if not tested:
         return f"Tested by ablation:{told}" if told else ""
     return (

@@ -32,8 +32,10 @@ EDGE_REACH = 12
 FADED = 0.07
 DASHED = [5, 9]
 """Of edges that are not causal; the round ends of a wide line take of the gaps."""
-DOTTED = [1, 7]
+DOTTED = [0.1, 11]
 """Of causal edges that hinder the answer."""
+DASH_DOTTED = [9, 9, 0.1, 9]
+"""Of edges that were tested in too few prompts to say."""
 BOX = "M-1.35,-0.65H1.35V0.65H-1.35Z"
 
 # A selection holds undefined for a mark that lacks its field, as everything in the picture is felt.
@@ -155,6 +157,8 @@ def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
         .then(alt.value(DASHED))
         .when("datum.causal === 'hinders'")
         .then(alt.value(DOTTED))
+        .when("datum.causal === 'too few prompts'")
+        .then(alt.value(DASH_DOTTED))
     }
     seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -25,19 +25,20 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from svt.cli import summary, sweep
+from svt.cli import inventory, summary, sweep
 from svt.cli.compose import configuration
 from svt.cli.console import STOPPED, flush, say, show_messages, write
 from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_left
 from svt.config import Config
-from svt.errors import SvtError, suggestion
+from svt.errors import ConfigError, SvtError, suggestion
 from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
-from svt.stages.run import run_stages
+from svt.stages.run import preview, run_stages
 from svt.store.results import NAME as RESULTS
 from svt.system.shell import command, override
 from svt.system.text import first_line
 
+DRY_RUN = "--dry-run"
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
 _WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # which Hydra's parser does not expect
 _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
@@ -46,8 +47,15 @@ _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 def main() -> None:
     """The console script `svt`."""
     _quiet()
+    if sys.argv[1:2] in (["list"], ["clean"]):
+        inventory.main(sys.argv[1:])
+        return
+    run: Callable[[DictConfig], None] = task
+    if DRY_RUN in sys.argv:
+        sys.argv.remove(DRY_RUN)
+        run = preview_task
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises and its errors are reported here
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)
     failure, whole = None, True
     with sweep.noting_folder() as folders:
         try:
@@ -87,7 +95,12 @@ def _refusal(error: Exception) -> str | None:
     return None
 
 
-def task(composed: DictConfig) -> None:
+def preview_task(composed: DictConfig) -> None:
+    """Say what one run would do, and how long it would take, without doing it (`--dry-run`)."""
+    task(composed, dry=True)
+
+
+def task(composed: DictConfig, dry: bool = False) -> None:
     """Run the stages, alone or as a job of a sweep, there perhaps in another process than `main`.
 
     A failure is one message and the job's status; alone or in a folder that is not svt's, also
@@ -111,6 +124,11 @@ def task(composed: DictConfig) -> None:
         with only_run_in(folder):
             config = configuration(composed, overrides)  # 1, 2
             check_run_folder(folder)
+            if dry:
+                if job is not None:
+                    raise ConfigError(f"{DRY_RUN} is of one run; leave out -m")
+                write("\n".join(preview(config, folder)) + "\n")
+                return
             remove_left(folder)
             path = config.run.path
             if path is not None and job is None and not folder.samefile(path):

@@ -13,27 +13,51 @@ import re
 from pathlib import Path
 from typing import Any
 
-from svt.charts import FIGURES
+from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.stages.chart import CHARTS, REPORT
+from svt.stages.chart import CHARTS, DRAWN, FORMATS, REPORT, pictures
 from svt.stages.intervene import FINISHED
 from svt.stages.reference import ALL_HEADS, REFERENCE
 from svt.store.results import NAME, reading_results
 
 LOCK = ".svt.lock"
 JOB, KEYS = "job.json", "keys.json"
-_FORMATS = ("json", "html", "svg", "png")
-_DRAWN = {f"{name}.{form}" for name in FIGURES for form in _FORMATS} | {"graph.graphml"}
 _IN_RUN = {NAME, REPORT, REFERENCE, ALL_HEADS, JOB}
 _IN_SWEEP = {"sweep.duckdb", "multirun.yaml", KEYS} | {
-    f"{name}.{form}" for name in ("sweep", "sweep_roles") for form in _FORMATS
+    f"{name}.{form}" for name in ("sweep", "sweep_roles") for form in FORMATS
 }
 _BEFORE_RESULTS = {LOCK, FINISHED, f"{FINISHED}.wal"}
 
 
+def own_files(folder: Path) -> list[Path]:
+    """Return the files in a folder of a run or a sweep that svt writes there, by their names."""
+    names = (_IN_RUN | _BEFORE_RESULTS | _IN_SWEEP) - {REPORT}
+    here = [path for path in folder.iterdir() if path.name in names or _is_temporary(path, names)]
+    return [path for path in (*here, *pictures(folder)) if path.is_file()]
+
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder is that of a sweep (step 3)."""
+    keys = _object(folder / KEYS)
+    return keys is not None and isinstance(keys.get("keys"), list)
+
+
+def is_store_file(path: Path) -> bool:
+    """Return whether a file is a store, or by its name one that was left unfinished."""
+    if not path.is_file():
+        return False
+    if re.fullmatch(r"\..+\.duckdb\.partial", path.name):
+        return True
+    try:
+        Stores.of(path).dump  # noqa: B018
+    except SvtError:
+        return False
+    return True
+
+
 def remove_left(folder: Path) -> None:
     """Remove what processes that died left in a run folder; only where no other run works."""
-    for part, names in ((folder, _IN_RUN), (folder / CHARTS, _DRAWN)):
+    for part, names in ((folder, _IN_RUN), (folder / CHARTS, DRAWN)):
         for left in part.iterdir() if part.is_dir() else ():
             if _is_temporary(left, names):
                 left.unlink(missing_ok=True)
@@ -56,8 +80,7 @@ def check_run_folder(folder: Path) -> None:
 def check_sweep_folder(folder: Path) -> None:
     """SvtError for a folder that is neither empty nor a sweep's (step 3)."""
     names = sorted(folder.iterdir()) if folder.is_dir() else []
-    keys = _object(folder / KEYS)
-    if keys is not None and isinstance(keys.get("keys"), list):
+    if is_sweep(folder):
         names = [path for path in names if path.name.isdecimal()]
     for path in names:
         if path.name.isdecimal() and path.is_dir():

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from svt.cli.console import say
-from svt.errors import SvtError
+from svt.errors import QueryError, SvtError
 from svt.paths import cache_dir
 
 GREETING = "a query with name=value, or SQL; .schema [TABLE], .list, .expand, .quit; tab completes"
@@ -55,7 +55,7 @@ def _words(line: str) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise SvtError(f"{line}: {error}") from error
+        raise QueryError(f"{line}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -9,30 +9,21 @@ import sys
 import polars as pl
 
 from svt.cli.console import output, write
-from svt.errors import SvtError
+from svt.errors import QueryError
 from svt.query.exact import check_format
 from svt.system.text import visible
 
 MOST_ROWS = 40
-_TABLE = {
-    "tbl_rows": -1,
-    "tbl_cols": -1,
-    "tbl_width_chars": 200,
-    "fmt_str_lengths": 80,
-    "tbl_hide_dataframe_shape": True,
-    "tbl_hide_column_data_types": True,
-    "tbl_formatting": "ASCII_MARKDOWN",
-}
 
 
 def print_rows(frame: pl.DataFrame, form: str, expand: bool = False, most: int = MOST_ROWS) -> None:
-    """Print a frame; SvtError for what the format cannot hold."""
+    """Print a frame; QueryError for what the format cannot hold."""
     check_format(frame, form)
     try:
         _print_as(frame, form, expand, most)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         told = " ".join(str(error).split())[:80]
-        raise SvtError(
+        raise QueryError(
             f"the rows cannot be written as {form} ({told}); take another --format, or cast such "
             "columns: column::varchar"
         ) from error
@@ -45,7 +36,7 @@ def _print_as(frame: pl.DataFrame, form: str, expand: bool, most: int) -> None:
         write(frame.write_json() + "\n", required=True)
     elif form == "parquet":
         if sys.stdout.isatty():
-            raise SvtError("Parquet is not for a terminal: redirect it, > FILE.parquet")
+            raise QueryError("Parquet is not for a terminal: redirect it, > FILE.parquet")
         with output(required=True):
             frame.write_parquet(sys.stdout.buffer)
     else:
@@ -55,7 +46,15 @@ def _print_as(frame: pl.DataFrame, form: str, expand: bool, most: int) -> None:
 
 
 def _table(frame: pl.DataFrame) -> str:
-    with pl.Config(**_TABLE):  # type: ignore[arg-type]
+    with pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        fmt_str_lengths=80,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_formatting="ASCII_MARKDOWN",
+    ):
         return str(frame)
 
 

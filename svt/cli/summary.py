@@ -14,6 +14,7 @@ from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.query.named import run
 from svt.report.interventions import intervention_facts
+from svt.report.words import precision_sentences
 from svt.stages.chart import CHARTS, REPORT, context_of
 from svt.stages.reference import REFERENCE
 from svt.store.results import NAME
@@ -85,6 +86,8 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
         f"recall {ratio(row['recall'])}, of the reachable {ratio(row['recall_reachable'])}"
         for row in rows
     ]
+    if config.evaluate.edges == "all" and context.imported is None and rows:
+        lines += [f"  {told}" for told in _precisions(con, least)]
     lines += _chains(con)
     return lines + _intervened(con) if "intervene" in config.stages else lines
 
@@ -97,6 +100,13 @@ def _unlabelled(con: duckdb.DuckDBPyConnection) -> list[str]:
         return []
     told = f"left out: {n_out:,} of {plural(n, 'traced edge')}, into tokens without a role"
     return [f"{told} (trace.unlabelled=offset or text shows them)"]
+
+
+def _precisions(con: duckdb.DuckDBPyConnection, least: int) -> list[str]:
+    """What precision and recall mean here, in a sentence a reference."""
+    found = run(con, "precision_recall", min_count=least)
+    n_known = con.execute("SELECT reference, count(*) FROM reference_heads GROUP BY 1").fetchall()
+    return precision_sentences(found, dict(n_known), run(con, "random_baseline"))
 
 
 def _chains(con: duckdb.DuckDBPyConnection) -> list[str]:

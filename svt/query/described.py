@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from svt.errors import SvtError, suggestion
+from svt.errors import QueryError, suggestion
 from svt.paths import sql_dir
 from svt.query.exact import frame_of
 from svt.query.views import make_views, view_queries
@@ -70,7 +70,7 @@ def schema(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def columns_of(con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     """Return the columns of a table, view or query: column, type, meaning.
 
-    SvtError when there is none of that name.
+    QueryError when there is none of that name.
     """
     found = tables_of(con)
     for catalog in found.filter(pl.col("name") == name)["catalog"].to_list():
@@ -78,9 +78,11 @@ def columns_of(con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     queries = [query.name for query in view_queries(con)]
     if name not in queries:
         near = suggestion(name, [*found["name"], *queries])
-        raise SvtError(f"--schema {name}: no such table, view or query{near}; --schema lists them")
+        raise QueryError(
+            f"--schema {name}: no such table, view or query{near}; --schema lists them"
+        )
     if reasons := make_views(con, name):
-        raise SvtError(reasons[0])
+        raise QueryError(reasons[0])
     described = frame_of(con, f"DESCRIBE {name}")
     return described.select(
         pl.col("column_name").alias("column"),

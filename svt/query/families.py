@@ -37,7 +37,7 @@ class Families:
 def write_families(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the table families of `results` from its trace; it stays empty below three prompts."""
     text = (sql_dir() / "trace" / "families" / "edges.sql").read_text(encoding="utf-8")
-    edges = con.execute(text, {"n_prompts": MOST_PROMPTS}).pl()
+    edges = con.sql(text, params={"n_prompts": MOST_PROMPTS}).pl()
     prompts = edges["prompt_id"].unique().sort()
     if len(prompts) < 3:
         return

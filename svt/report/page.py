@@ -15,10 +15,15 @@ import polars as pl
 from svt.charts.export import write_whole
 from svt.charts.figure import Figure
 from svt.charts.page import render
+from svt.errors import StoreError
 
 Cell = tuple[str, bool]
 """A text, and whether it is a number (and so stands at the right)."""
 
+_MARKS = (
+    b'<meta name="generator" content="svt">',
+    b"script-src 'unsafe-inline' 'unsafe-eval'",  # of pages from before that mark
+)
 TINY = 1e-3
 """Columns whose every number is smaller are written with exponents."""
 
@@ -76,7 +81,11 @@ class Report:
     title: str
     lead: str
     """One sentence: what was run, on what."""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """What the words of the page mean, said before they are used."""
     facts: Sequence[Fact] = ()
+    headline: Sequence[str] = ()
+    """Sentences on what the facts amount to."""
     ran: Mapping[str, str] = field(default_factory=dict)
     """What was run, in a few words each: model, data, thresholds, versions, time."""
     left_out: Sequence[str] = ()
@@ -98,8 +107,30 @@ class Report:
         return list(_flat(self.config))
 
 
+def check_report(path: Path) -> None:
+    """StoreError for a file at `path` that is no page of svt, so that it is never replaced."""
+    if path.exists() and not is_report(path):
+        raise StoreError(
+            f"{path}: svt did not write this file; move it, or leave out the stage report"
+        )
+
+
+def is_report(path: Path) -> bool:
+    """Return whether a file is a report that svt wrote, by what stands at its head."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(1_000)
+    except OSError:
+        return False
+    return any(mark in head for mark in _MARKS)
+
+
 def write_report(path: Path, report: Report) -> Path:
-    """Write `report` to `path` as one HTML page; SvtError if it cannot be written."""
+    """Write `report` to `path` as one HTML page; SvtError if it cannot be written.
+
+    A file of somebody else is not replaced (`check_report`).
+    """
+    check_report(path)
     return write_whole(path, page(report))
 
 

@@ -23,6 +23,7 @@ from svt.query.named import has_all_slices, load_query
 from svt.report.interventions import intervention_facts, intervention_tables
 from svt.report.page import Fact, Report, Section, Table
 from svt.report.paper import is_papers_experiment, paper_tables
+from svt.report.words import precision_sentences, terms
 
 EVALUATION_FIGURES = ("precision_recall", "sweep")
 
@@ -45,6 +46,8 @@ def report_of(
         title=f"svt: {found['model']} on {config.dataset.name}",
         lead=f"A circuit traced through singular vectors over {found['prompts']:,} prompts, from "
         f"{_heads(context)}.",
+        terms=terms(config.trace.firing_weight, [head_name(*root) for root in context.roots]),
+        headline=_headline(con, ask, context) if config.evaluate.edges == "all" else (),
         facts=[*_facts(ask, context, found), *intervention_facts(edges)],
         ran=_ran(config, context, found, run_row, dump_row),
         left_out=_left_out(ask, run_row, dump_row, evaluated, bool(edges.height), all_slices),
@@ -102,6 +105,13 @@ def _facts(ask: Ask, context: Context, found: Mapping[str, Any]) -> list[Fact]:
     ]
     rows = ask("precision_recall", count=context.trace.count, min_count=context.min_count)
     return facts + precision_facts(rows)
+
+
+def _headline(con: duckdb.DuckDBPyConnection, ask: Ask, context: Context) -> list[str]:
+    rows = ask("precision_recall", count=context.trace.count, min_count=context.min_count)
+    n_known = con.execute("SELECT reference, count(*) FROM reference_heads GROUP BY 1").fetchall()
+    told = precision_sentences(rows, dict(n_known), ask("random_baseline"))
+    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in told]
 
 
 def precision_facts(rows: pl.DataFrame) -> list[Fact]:

@@ -26,7 +26,7 @@ from svt.query.graphml import write_graphml
 from svt.query.named import has_all_slices, has_effects, run
 from svt.query.refusals import check_drawn_edges
 from svt.report.imported import report_of_import
-from svt.report.page import write_report
+from svt.report.page import is_report, write_report
 from svt.report.run import report_of
 from svt.store.results import NAME
 from svt.system.progress import Progress
@@ -34,6 +34,15 @@ from svt.system.progress import Progress
 logger = logging.getLogger(__name__)
 
 CHARTS, REPORT = "charts", "report.html"
+FORMATS = ("json", "html", "svg", "png")
+DRAWN = {f"{name}.{form}" for name in FIGURES for form in FORMATS} | {"graph.graphml"}
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Return the charts and the report that svt drew in a run folder, and no other file."""
+    charts = folder / CHARTS
+    drawn = [path for path in charts.iterdir() if path.name in DRAWN] if charts.is_dir() else []
+    return [*drawn, *([folder / REPORT] if is_report(folder / REPORT) else [])]
 
 
 def draw_figures(config: Config, folder: Path, stores: Stores) -> None:

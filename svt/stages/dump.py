@@ -10,13 +10,16 @@
 import json
 import logging
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +29,10 @@ from svt.config import Config, to_mapping
 from svt.dataset import Dataset, Prompt
 from svt.dataset.rows import prompt_rows
 from svt.db.identity import SCHEMA_VERSION, Identity
+from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.store.writer import StoreWriter, left_whole, writing
+from svt.store.writer import StoreWriter, left_whole, unfinished_bytes, writing
+from svt.system.memory import size as file_size
 from svt.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
     from svt.compute.decompose import HeadSVD
     from svt.compute.model import Model
 
+LONG = 60.0
+"""Seconds from which a dump says beforehand what it will take."""
 _LIBRARIES = ("torch", "transformer_lens", "transformers", "numpy", "duckdb", "polars", "pyarrow")
 
 
@@ -70,7 +77,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     batches = plan(model, dataset.prompts, config.dump)
     with writing(path, _asked_for(identity, batches)) as store:
         with seconds.of("contributions"), _told_what_is_kept(store, batches):
-            _append_batches(config, model, svd, batches, store, seconds)  # 2
+            _append_batches(config, model, svd, batches, store, seconds, path)  # 2
         seconds.move("contributions", "waiting for the disk")
         rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
         chosen = writer_columns(writers(model, config.dump.components))
@@ -108,8 +115,9 @@ def _append_batches(
     batches: Sequence[Sequence[Prompt]],
     store: StoreWriter,
     seconds: "Seconds",
+    path: Path,
 ) -> None:
-    """Step 2, of the batches that are not in yet."""
+    """Step 2, of the batches that are not in yet; the first tells how long all will take."""
     from svt.compute.dump import dump_batches
 
     left = [number for number in range(len(batches)) if number not in store.finished]
@@ -123,6 +131,7 @@ def _append_batches(
     computed = dump_batches(
         model, svd, [batches[number] for number in left], config.dump, only_correct
     )
+    start = time.perf_counter()
     with (
         Progress("dump", sum(sizes), "prompts", done) as progress,
         ThreadPoolExecutor(max_workers=1) as thread,
@@ -139,8 +148,42 @@ def _append_batches(
                 written.result()
             written = thread.submit(store.finish, number)
             progress.advance(sizes[number])
+            if number == left[0]:
+                share = sum(sizes) / sizes[number]
+                took = share * (time.perf_counter() - start)
+                if took > LONG:
+                    written.result()
+                    told = _in_words(took, share * unfinished_bytes(path), sum(sizes), path.parent)
+                    logger.info(f"dump: {told}; what is finished is kept when it is stopped")
         with seconds.of("waiting for the disk"):
             written.result()
+
+
+def estimate(config: Config, dataset: Dataset) -> str:
+    """Return what a dump will take in time and disk, in words, by that of its first prompts.
+
+    They are dumped into a folder for temporary files, and nothing is kept. SvtError as `dump`.
+    """
+    first = replace(dataset, prompts=dataset.prompts[: config.dump.batch_size])
+    start = time.perf_counter()
+    with TemporaryDirectory(prefix="svt-") as folder:
+        path = Path(folder) / "first.duckdb"
+        dump(config, first, Identity("", ""), path)
+        stores = Stores.of(path)
+        seconds: dict[str, float] = json.loads(stores.dump["seconds"])
+        size = path.stat().st_size
+    per_prompt = seconds["contributions"] + seconds["waiting for the disk"]
+    times = len(dataset.prompts) / len(first.prompts)
+    once = time.perf_counter() - start - per_prompt
+    return _in_words(once + times * per_prompt, times * size, len(dataset.prompts), None)
+
+
+def _in_words(seconds: float, size: float, n_prompts: int, folder: Path | None) -> str:
+    """Return `about 12 min and 3.4 GB for 2,048 prompts`, and whether `folder` has the room."""
+    long = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    told = f"about {long} and {file_size(int(size))} for {n_prompts:,} prompts"
+    free = shutil.disk_usage(folder).free if folder is not None else size
+    return told + (f"; only {file_size(int(free))} are free in {folder}" if free < size else "")
 
 
 @contextmanager

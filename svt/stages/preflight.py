@@ -17,6 +17,8 @@ from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import load_reference, reference_file
 from svt.query.refusals import check_drawn_edges, check_heads, check_role, check_stored, check_trace
+from svt.report.page import check_report
+from svt.stages.chart import REPORT
 from svt.stages.inputs import Inputs
 from svt.stages.reference import answerable, check_answers
 from svt.store.results import NAME, check_tables
@@ -40,6 +42,8 @@ def check_requests(config: Config, folder: Path) -> None:
         check_edges(config.intervene.edges, EDGES)
         if config.intervene.sets is not None:
             check_edges(config.intervene.sets, SETS)
+    if "report" in config.stages:
+        check_report(folder / REPORT)
     if "trace" in config.stages:
         _check_overwrites(config, folder)
         check_trace(config.trace, to_mapping(config.dump))

@@ -13,9 +13,8 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +28,8 @@ from svt.db.stores import Stores
 from svt.errors import StoreError
 from svt.query.evaluate import evaluate, reference_file
 from svt.query.trace import trace
-from svt.stages.chart import CHARTS, REPORT, draw_figures
-from svt.stages.dump import Seconds, dump
+from svt.stages.chart import CHARTS, draw_figures, pictures
+from svt.stages.dump import Seconds, dump, estimate
 from svt.stages.faithfulness import measure_faithfulness
 from svt.stages.inputs import Inputs
 from svt.stages.intervene import NOT_CHANGED, Finished, intervening
@@ -73,6 +72,28 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
         check_damage(error, [*stores.paths, folder / NAME])
         raise
     return stores
+
+
+def preview(config: Config, folder: Path) -> list[str]:
+    """Return what the stages would do, in lines; a store that is missing is estimated by its start.
+
+    SvtError as `run_stages` has it, before any work.
+    """
+    check_requests(config, folder)
+    stores = open_stores(config)
+    inputs = Inputs(config, stores)
+    lines = [f"stages: {', '.join(config.stages)}", f"results: {folder}"]
+    if stores is not None:
+        check_stores(config, stores, inputs)
+        return [*lines, f"store: {stores}, which is there"]
+    check_inputs(config, inputs.dataset, inputs.folder)
+    path = store_path(config, inputs.identity)
+    if existing(path, inputs.identity):
+        return [*lines, f"store: {path}, which is there"]
+    if "dump" not in config.stages:
+        return [*lines, f"store: {path}, which is not there; add dump to the stages"]
+    local = replace(config, model=inputs.model_config)
+    return [*lines, f"store: {path}, to be made", f"dump: {estimate(local, inputs.dataset)}"]
 
 
 def open_stores(config: Config) -> Stores | None:
@@ -192,8 +213,11 @@ class Work:
 
 
 def remove_pictures(folder: Path) -> None:
-    """Remove the pictures of results that are no more."""
-    if (folder / CHARTS).exists() or (folder / REPORT).exists():
-        shutil.rmtree(folder / CHARTS, ignore_errors=True)
-        (folder / REPORT).unlink(missing_ok=True)
+    """Remove the pictures of results that are no more; what svt did not draw stays."""
+    drawn = pictures(folder)
+    for path in drawn:
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # holds something else
+        (folder / CHARTS).rmdir()
+    if drawn:
         logger.info("the earlier results' charts and report were removed")

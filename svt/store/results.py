@@ -115,13 +115,17 @@ def load_stores(folder: Path) -> Stores:
 
     An imported circuit has none.
     """
-    row = _run_row(folder)
-    stores = Stores.from_text(row["store_path"])
+    row, stores = _run_row(folder), stores_of(folder)
     for path in stores.missing:
         raise StoreError(f"{folder}: its store {path} is gone; make the run anew without run.path")
     if stores.paths and stores.identity != row["store_identity"]:
         raise StoreError(f"{folder}: {stores} is not what it was made from any more; run anew")
     return stores
+
+
+def stores_of(folder: Path) -> Stores:
+    """Return the stores that a run folder's results name, be they there or not."""
+    return Stores.from_text(_run_row(folder)["store_path"])
 
 
 def _run_row(folder: Path) -> dict[str, Any]:

@@ -162,6 +162,13 @@ def left_whole(path: Path, identity: str) -> bool:
     return True
 
 
+def unfinished_bytes(path: Path) -> int:
+    """Return the size of the file that will become the store at `path`, with what is not merged."""
+    partial = _partial(path)
+    files = (partial, partial.with_name(partial.name + ".wal"))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _is_whole(con: duckdb.DuckDBPyConnection, identity: str) -> bool:
     """Whether a store has all that step 3 leaves: what it is known by, and nothing unfinished."""
     try:

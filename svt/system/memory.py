@@ -67,5 +67,10 @@ def _number(file: Path) -> int | None:
         return None
 
 
+def size(n: int) -> str:
+    """Return bytes as people read the size of a file: `12.3 MB`, `1.4 GB`."""
+    return f"{n / 1e6:.1f} MB" if n < 1e9 else gigabytes(n)
+
+
 def gigabytes(n: int) -> str:
     return f"{n / 1e9:.1f} GB"

@@ -75,8 +75,8 @@ def test_what_lies_beyond_the_control_is_filled_and_counted(effects):
     assert (fill["condition"]["field"], fill["value"]) == ("kind", "transparent")
     assert subtitle(spec) == (
         "2 edges, the greatest weight on top; in brackets the number of prompts. Filled points lie "
-        "beyond random slices. Ablation: global 1 of 2 (1 help), local: q or k 1 of 2 (1 help); "
-        "help or hinder the answer."
+        "beyond random slices; such an edge helps the answer or hinders it. Ablation: global 1 of "
+        "2 (1 help). local: q or k 1 of 2 (1 help)."
     )
 
 

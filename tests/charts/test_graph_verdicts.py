@@ -62,14 +62,13 @@ def test_without_a_control_nothing_is_said(edges, nodes):
 def test_the_picture_says_what_validated_its_edges(edges, nodes):
     told = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
     spec = specification(graph(told, nodes, min_count=60))
-    assert (
-        "Tested by ablation: 1 of 2 edges causal, 1 for the answer and 0 against it (dotted); "
-        "dashed: " in subtitle(spec)
-    )
+    words = "Tested by ablation: 1 of 2 edges causal, 1 for the answer and 0 against it (dotted)"
+    assert words in subtitle(spec)
     seen, felt = [layer for layer in spec["layer"] if layer.get("data", {}).get("name") == "edges"]
-    dash, dots = seen["encoding"]["strokeDash"]["condition"]
+    dash, dots, both = seen["encoding"]["strokeDash"]["condition"]
     assert dash["test"] == "datum.causal === 'no'"
     assert dots["test"] == "datum.causal === 'hinders'"
+    assert both["test"] == "datum.causal === 'too few prompts'"
     assert {"field": "causal", "type": "nominal"} in felt["encoding"]["tooltip"]
     causal = {(e["from"], e["role"]): e["causal"] for e in spec["datasets"]["edges"]}
     assert (causal["1.1", "end"], causal["1.2", "IO"]) == ("helps", "no")
@@ -85,4 +84,4 @@ def test_edges_against_the_answer_and_of_too_few_prompts(edges, nodes):
     assert (causal[1, "end"], causal[2, "IO"]) == ("hinders", "too few prompts")
     words = subtitle(specification(graph(told, nodes, min_count=60)))
     assert "1 of 1 edge causal, 0 for the answer and 1 against it (dotted)" in words
-    assert "1 in too few prompts." in words
+    assert "1 in too few prompts (dash-dotted)." in words

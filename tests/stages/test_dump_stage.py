@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -14,6 +15,7 @@ from svt.config import Config
 from svt.dataset import Dataset
 from svt.db.identity import Identity
 from svt.errors import SvtError
+from svt.stages import dump as stage
 from svt.stages.dump import dump
 from svt.stages.inputs import Inputs
 
@@ -159,3 +161,21 @@ def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_pa
     with pytest.raises(SvtError, match="answers none of the 24 prompts rightly"):
         dump(only_correct(config), swapped(dataset, 1), IDENTITY, tmp_path / "store.duckdb")
     assert not (tmp_path / "store.duckdb").exists()
+
+
+def test_a_long_dump_says_what_it_will_take(
+    config: Config,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After the first of its batches; a short one does not."""
+    dump(config, dataset, IDENTITY, tmp_path / "short.duckdb")
+    assert "dump: about" not in capsys.readouterr().err
+    monkeypatch.setattr(stage, "LONG", 0.0)
+    dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
+    told = capsys.readouterr().err
+    assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 24 prompts; what is fini", told)
+    monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    assert "; only 0.0 MB are free in" in stage._in_words(1.0, 1e6, 24, tmp_path)

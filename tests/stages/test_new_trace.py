@@ -83,3 +83,20 @@ def test_what_is_printed_to_try_next_works(
     assert {(model, n) for _, model, n, _ in asked} == {("ioi-mini", 16)}
     assert all("trace" not in stages for stages, *_, folder in asked if folder == traced)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_report_and_pictures_of_ones_own_stay(
+    svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A page of svt is replaced, another file of its name is not, whatever the stages are."""
+    again = (f"run.path={traced}", "chart.figures=[graph]")
+    assert svt(*again, "stages=[report]").code == 0
+    assert "What the words mean" in (traced / "report.html").read_text()
+    own = {traced / "report.html": "<html>my notes</html>", traced / "charts" / "mine.svg": "mine"}
+    for path, text in own.items():
+        path.write_text(text)
+    assert svt(*again, "stages=[chart,report]").code == 1
+    assert "report.html: svt did not write this file; move it" in capfd.readouterr().err
+    assert svt(*again, "stages=[evaluate]").code == 0
+    assert {path: path.read_text() for path in own} == own
+    assert sorted(path.name for path in (traced / "charts").iterdir()) == ["mine.svg"]
