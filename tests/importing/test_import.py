@@ -178,11 +178,10 @@ def test_an_error_is_one_line_and_leaves_nothing(
     assert not out.exists()
 
 
-<<<<<<< HEAD
 def test_a_head_that_the_references_model_lacks_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of GPT-2 small, which has layers 0 to 11; without that reference the circuit is read."""
+    """GPT-2 small has layers 0 to 11; without that reference the circuit is read."""
     larger = tmp_path / "larger.csv"
     larger.write_text("layer,head\n9,9\n14,3\n")
     out = tmp_path / "out"
@@ -193,20 +192,12 @@ def test_a_head_that_the_references_model_lacks_is_refused(
     assert imported(capsys, larger, "--out", out)[2] == 0
 
 
-def test_what_to_try_next_can_be_pasted(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "my circuit (1)"
-    told, _, _ = imported(capsys, file, "--out", out)
-    assert f'  {command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in told
-=======
 def test_the_suggested_command_is_quoted_for_the_shell(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "my circuit (1)"
     output, _, _ = imported(capsys, file, "--out", out)
-    assert f'  svt "run.path=\'{out}\'" "stages=[chart,report]"\n' in output
->>>>>>> ba4f14a (importing in plain English: verbs for functions, docstrings that say what is returned; indices and left-out edges described once)
+    assert f'  {command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in output
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
