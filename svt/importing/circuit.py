@@ -150,9 +150,14 @@ def parse_side(place: str, reads: str | None) -> Side | None:
     return sides[reads]
 
 
-def describe_left_out(n: int, what: str) -> tuple[str, ...]:
-    """Return the entry of `left_out` for n edges that the tables cannot hold."""
-    return (f"{n} {what} from or into nodes that are no heads",) if n else ()
+def make_circuit(
+    form: str, nodes: Iterable[Node], edges: Sequence[Edge], n_left_out: int, **fields: Any
+) -> Circuit:
+    """Return a circuit of edges and of the heads among `nodes` that are no end of an edge."""
+    heads = {node.at for node in nodes if node.at is not None}
+    alone = dict.fromkeys(sorted(heads - collect_heads(edges)))
+    left_out = f"{n_left_out} edges from or into nodes that are no heads"
+    return Circuit(form, tuple(edges), alone, left_out=(left_out,) * bool(n_left_out), **fields)
 
 
 def keep_strongest(circuit: Circuit, n: int) -> Circuit:

@@ -61,16 +61,12 @@ def _read_edge(place: str, values: Mapping[str, str], kind: Count, has_names: bo
             raise DataError(f"{place}: the target reads {reads}, but side is {side}; keep one")
         side = side or reads
     else:
-        up, down = (
-            _read_upstream(place, values),
-            Node("head", *_read_head(place, values, "layer", "head")),
-        )
+        up = _read_upstream(place, values)
+        down = Node("head", *_read_head(place, values, "layer", "head"))
     dest, src = values.get("dest_role") or None, values.get("src_role") or None
     dest_first = side in ("dest", "d", "q")
     own, other = (dest, src) if dest_first else (src, dest)
-    counts = {
-        name: parse_count(values[name], f"{place}: {name}") for name in _COUNTS if values.get(name)
-    }
+    counts = {name: parse_count(values.get(name), f"{place}: {name}") for name in _COUNTS}
     if values.get("count"):
         counts[f"n_{kind}"] = parse_count(values["count"], f"{place}: count")
     mean = next((name for name in _MEANS if values.get(name)), "mean")

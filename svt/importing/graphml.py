@@ -20,15 +20,7 @@ from xml.parsers import expat
 
 from svt.errors import DataError
 from svt.importing import appeared
-from svt.importing.circuit import (
-    Circuit,
-    Edge,
-    Head,
-    Node,
-    collect_heads,
-    describe_left_out,
-    make_edge,
-)
+from svt.importing.circuit import Circuit, Edge, Head, Node, make_circuit, make_edge
 from svt.importing.nodes import parse_node
 from svt.importing.values import parse_count, parse_number
 from svt.words import COUNTS, Count
@@ -48,13 +40,10 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
         place = f"{file}, line {line}"
         if name in nodes:
             raise DataError(f"{place}: node {name} is declared twice")
-        nodes[name], node_prompts[name] = (
-            parse_node(name, place),
-            appeared.parse_prompts(values, place),
-        )
-    by_ends = any(node_prompts.values()) and not any(
-        appeared.KEY in each for *_, each in document.edges
-    )
+        nodes[name] = parse_node(name, place)
+        node_prompts[name] = appeared.parse_prompts(values, place)
+    has_prompts = any(appeared.KEY in values for *_, values in document.edges)
+    by_ends = any(node_prompts.values()) and not has_prompts
     kind = count or _count_kind(file, document, by_ends)
     edges, n_left_out = [], 0
     for line, (source, target), values in document.edges:
@@ -70,18 +59,15 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
             edges.append(edge._replace(prompts=shared) if by_ends else edge)
         else:
             n_left_out += 1
-    ends = collect_heads(edges)
-    heads = [node.at for node in nodes.values() if node.at is not None]
-    return Circuit(
+    all_values = [values for *_, values in (*document.nodes, *document.edges)]
+    return make_circuit(
         "graphml",
-        tuple(edges),
-        {head: None for head in heads if head not in ends},  # 4
+        nodes.values(),  # 4
+        edges,
+        n_left_out,
         roots=_read_roots(document, nodes),
         count=kind,
-        left_out=describe_left_out(n_left_out, "edges"),
-        one_prompt=not any(
-            appeared.covers_prompts(values) for *_, values in (*document.nodes, *document.edges)
-        ),
+        one_prompt=not any(map(appeared.covers_prompts, all_values)),
         notes=(appeared.NOTE,) if by_ends else (),
     )
 
@@ -93,11 +79,10 @@ def _read_edge(place: str, up: Node, down: Node, values: Values, kind: Count) ->
     roles = {"other_role": {"s": dest, "d": src}.get(reads or "")}
     if down.role is None and down.fine is None:
         roles["role"] = {"s": src, "d": dest}.get(reads or "")
-    counts = {
-        f"n_{name}": parse_count(values.get(f"n_{name}"), f"{place}: n_{name}") for name in COUNTS
-    }
-    own = parse_count(values.get("count"), f"{place}: count")
-    counts[f"n_{kind}"] = own if own is not None else counts[f"n_{kind}"]
+    names = [f"n_{name}" for name in COUNTS]
+    counts = {name: parse_count(values.get(name), f"{place}: {name}") for name in names}
+    if values.get("count"):
+        counts[f"n_{kind}"] = parse_count(values["count"], f"{place}: count")
     return make_edge(
         place,
         up,

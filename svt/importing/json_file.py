@@ -23,15 +23,7 @@ from typing import Any
 from svt.dataset.table import unique_keys
 from svt.errors import DataError
 from svt.importing import appeared
-from svt.importing.circuit import (
-    Circuit,
-    Edge,
-    Head,
-    Node,
-    collect_heads,
-    describe_left_out,
-    make_edge,
-)
+from svt.importing.circuit import Circuit, Edge, Head, Node, collect_heads, make_circuit, make_edge
 from svt.importing.nodes import parse_node, split_reads
 from svt.importing.values import parse_count, parse_index, parse_number
 from svt.words import Count
@@ -169,14 +161,12 @@ def _read_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -
             n_left_out += 1
         else:
             edges.append(edge if over_prompts else _fill_total(edge))
-    ends = collect_heads(edges)
-    heads = {node.at for node in known.values() if node.at is not None}
-    return Circuit(
+    return make_circuit(
         "json of nodes and links",
-        tuple(edges),
-        dict.fromkeys(sorted(heads - ends)),
+        known.values(),
+        edges,
+        n_left_out,
         count=kind,
-        left_out=describe_left_out(n_left_out, "links"),
         one_prompt=not over_prompts,
         notes=(appeared.NOTE,) if by_ends else (),
     )

@@ -127,7 +127,7 @@ def test_nodes_and_links_with_head_nodes(tmp_path: Path) -> None:
         (2, None, "mlp", 9, 6, None, None, 1, 1, 1, 0.25, 0.25),
         (None, None, "embed", 9, 6, None, None, 1, 1, 1, 2.0, 2.0),
     ]
-    assert circuit.left_out == ("2 links from or into nodes that are no heads",)
+    assert circuit.left_out == ("2 edges from or into nodes that are no heads",)
 
 
 def test_links_of_networkx(tmp_path: Path) -> None:
