@@ -18,7 +18,7 @@ from svt.dataset.counterfactual import link_counterfactual
 from svt.dataset.draw import Words, counterfactual_rng, draw
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import describe_omitted, read_nouns, select_nouns, single_token_id
-from svt.dataset.prompt import Dataset, Prompt
+from svt.dataset.prompt import Dataset, Prompt, build_prompt
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
@@ -104,15 +104,7 @@ def _prompt(
     at = template.find_position(text, encoding, spans["name"], single_token_id(name, tokenizer))
     end = len(encoding.ids) - 1
     roles = {"end": end, "name": at, "name+1": at + 1, "name-1": at - 1, "end-1": end - 1}
-    return Prompt(
-        prompt_id,
-        text,
-        encoding.ids,
-        tokenizer.texts(encoding.ids),
-        {role: position for role, position in roles.items() if position <= end},
-        (right,),
-        (wrong,),
-        tokenizer.texts((right,)),
-        tokenizer.texts((wrong,)),
-        template.text,
+    roles = {role: position for role, position in roles.items() if position <= end}
+    return build_prompt(
+        prompt_id, text, encoding.ids, roles, [right], [wrong], tokenizer, template.text
     )

@@ -19,7 +19,7 @@ from svt.dataset.counterfactual import link_counterfactual
 from svt.dataset.draw import Words, draw
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import describe_omitted, read_nouns, select_nouns
-from svt.dataset.prompt import Dataset, Prompt, sort_tokens
+from svt.dataset.prompt import Dataset, Prompt, build_prompt
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
@@ -153,18 +153,9 @@ def _prompt(
             f"follows it: {text}"
         )
     after = [two for two in years.digits if two > digits]
-    answer, answer_texts = sort_tokens((years.digits[two] for two in after), tokenizer.token_text)
-    others = (token_id for two, token_id in years.digits.items() if two not in after)
-    distractor, distractor_texts = sort_tokens(others, tokenizer.token_text)
-    return Prompt(
-        prompt_id,
-        text,
-        encoding.ids,
-        tokenizer.texts(encoding.ids),
-        at | {"YY+1": at["YY"] + 1, "XX-1": at["XX"] - 1, "end-1": at["end"] - 1},
-        answer,
-        distractor,
-        answer_texts,
-        distractor_texts,
-        template.text,
+    answer = [years.digits[two] for two in after]
+    distractor = [token_id for two, token_id in years.digits.items() if two not in after]
+    roles = at | {"YY+1": at["YY"] + 1, "XX-1": at["XX"] - 1, "end-1": at["end"] - 1}
+    return build_prompt(
+        prompt_id, text, encoding.ids, roles, answer, distractor, tokenizer, template.text
     )

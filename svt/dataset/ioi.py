@@ -22,7 +22,7 @@ from svt.dataset.counterfactual import link_counterfactual
 from svt.dataset.draw import Words, counterfactual_rng, draw
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import read_nouns, select_names, select_nouns
-from svt.dataset.prompt import Dataset, Prompt, derive_roles
+from svt.dataset.prompt import Dataset, Prompt, build_prompt, derive_roles
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
@@ -69,7 +69,7 @@ def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
             template=template,
             pattern=pattern,
             words=dict(zip(template.nouns, chosen, strict=True)),
-            ids=ids,
+            name_ids=ids,
             tokenizer=tokenizer,
         )
         prompt = fill((io, subject, subject))
@@ -91,35 +91,26 @@ def _prompt(
     template: Template,
     pattern: str,
     words: Mapping[str, str],
-    ids: Mapping[str, int],
+    name_ids: Mapping[str, int],
     tokenizer: Tokenizer,
 ) -> Prompt:
     """Return a filled template as prompt (step 4).
 
-    `names` are those of IO, S1 and S2, `words` the nouns by kind, `ids` the tokens by name.
+    `names` are those of IO, S1 and S2, `words` the nouns by kind, `name_ids` the tokens by name.
     """
     by_role = dict(zip(ORDERS["ABBA"], names, strict=True))
     text, spans = template.fill([(role, by_role[role]) for role in ORDERS[pattern]], words)
     encoding = tokenizer.encode_spans(text)
     at = {
         role: template.find_position(
-            text, encoding, spans[role], ids[by_role[role]] if role in by_role else None
+            text, encoding, spans[role], name_ids[by_role[role]] if role in by_role else None
         )
         for role in (*by_role, "verb")
     }
     answer, distractor = (
         template.next_token(text, f" {by_role[role]}", tokenizer) for role in ("IO", "S1")
     )
-    return Prompt(
-        prompt_id,
-        text,
-        encoding.ids,
-        tokenizer.texts(encoding.ids),
-        derive_roles(at, len(encoding.ids) - 1),
-        (answer,),
-        (distractor,),
-        tokenizer.texts((answer,)),
-        tokenizer.texts((distractor,)),
-        template.text,
-        pattern,
+    ids, roles = encoding.ids, derive_roles(at, len(encoding.ids) - 1)
+    return build_prompt(
+        prompt_id, text, ids, roles, [answer], [distractor], tokenizer, template.text, pattern
     )

@@ -2,29 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
+from svt.dataset.tokenizer import Tokenizer
+
 ROLE_PRECEDENCE = (
-    "end",
-    "IO",
-    "S1",
-    "S2",
-    "S1+1",
-    "verb",
-    "end-1",
-    "IO-1",
-    "IO+1",
-    "S1-1",
-    "S2-1",
-)
+    "end", "IO", "S1", "S2", "S1+1", "verb", "end-1", "IO-1", "IO+1", "S1-1", "S2-1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prompt:
     """One prompt; `roles` maps every role to its position, and roles may share a position.
 
-    `answer` and `distractor` are sets of tokens, mostly of one, in the order of sort_tokens; empty
+    `answer` and `distractor` are sets of tokens, mostly of one, in the order of their texts; empty
     where unknown. A counterfactual prompt has its kind, `counterfactual`, and the text and
     prompt_id of the prompt that it was derived from (`original`, `original_id`).
     """
@@ -59,12 +51,26 @@ class Dataset:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sort_tokens(
-    ids: Iterable[int], text_of: Callable[[int], str]
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return distinct tokens by text and then id, and their texts."""
-    ordered = sorted((text_of(token_id), token_id) for token_id in set(ids))
-    return tuple(token_id for _, token_id in ordered), tuple(text for text, _ in ordered)
+def build_prompt(
+    prompt_id: int,
+    text: str,
+    tokens: tuple[int, ...],
+    roles: Mapping[str, int],
+    answer: Iterable[int],
+    distractor: Iterable[int],
+    tokenizer: Tokenizer,
+    template: str | None,
+    pattern: str | None = None,
+) -> Prompt:
+    """Return a prompt with the texts of its tokens; answers and distractors by text and id."""
+    answers, distractors = (
+        tuple(sorted(set(ids), key=lambda token_id: (tokenizer.token_text(token_id), token_id)))
+        for ids in (answer, distractor)
+    )
+    return Prompt(
+        prompt_id, text, tokens, tokenizer.texts(tokens), roles, answers, distractors,
+        tokenizer.texts(answers), tokenizer.texts(distractors), template, pattern,
+    )  # fmt: skip
 
 
 def derive_roles(at: Mapping[str, int], end: int) -> dict[str, int]:

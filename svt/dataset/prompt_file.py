@@ -21,22 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from svt.config import PromptFileConfig
-from svt.dataset.prompt import Dataset, Prompt, sort_tokens
+from svt.dataset.prompt import Dataset, Prompt, build_prompt
 from svt.dataset.table import Row, read_rows
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError, SvtError
 from svt.paths import expanded
 
-COLUMNS = (
-    "prompt_id",
-    "text",
-    "tokens",
-    "roles",
-    "answer",
-    "distractor",
-    "template",
-    "pattern",
-)
+COLUMNS = ("prompt_id", "text", "tokens", "roles", "answer", "distractor", "template", "pattern")
 TEXT_COLUMNS = ("text", "template", "pattern")
 EAP_COLUMNS = {"answer": "correct_idx", "distractor": "incorrect_idx", "text": "clean"}
 PANDAS_INDEX = ("", "__index_level_0__", "Unnamed: 0")
@@ -112,18 +103,14 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
     if both := set(answer) & set(distractor):
         text = repr(tokenizer.token_text(min(both)))
         raise InvalidRow(f"answer and distractor are the same token, {text}")
-    answer_ids, answer_texts = sort_tokens(answer, tokenizer.token_text)
-    distractor_ids, distractor_texts = sort_tokens(distractor, tokenizer.token_text)
-    return Prompt(
+    return build_prompt(
         _prompt_id(values.get("prompt_id", index)),
         text,
         tokens,
-        tokenizer.texts(tokens),
         _roles(values.get("roles", {}), len(tokens), n_before),
-        answer_ids,
-        distractor_ids,
-        answer_texts,
-        distractor_texts,
+        answer,
+        distractor,
+        tokenizer,
         values.get("template"),
         values.get("pattern"),
     )
