@@ -8,7 +8,7 @@ import pytest
 
 from svt.bench import dumps, products, traces
 from svt.bench.__main__ import format_table
-from svt.bench.rows import Row, divide_pairs, format_number
+from svt.bench.rows import Row, divide, format_number
 from svt.bench.setting import EVERYTHING, STRONG, configuration, random_prompts
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
@@ -47,7 +47,7 @@ def test_numbers_and_ratios() -> None:
     assert [format_number(x) for x in (0.01234, 1.0, 1.256, 99.96, 1234.6)] == [
         *("0.0123", "1", "1.26", "100", "1,235"),
     ]
-    assert divide_pairs([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
+    assert divide([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
 
 
 def test_the_exponent_is_that_of_the_power_law() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config
 
-from svt.bench.rows import Limit, Row, divide_pairs, time_call
+from svt.bench.rows import Limit, Row, divide, time_call
 from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
 from svt.cli.console import say
 from svt.compute.batches import plan
@@ -103,17 +103,15 @@ def dump_rows(
         Row("bare forward pass, hooks, logits of every token", base, "s"),
         Row("the same without logits, as the dump runs it", bare[False], "s"),
         Row(f"set-up: load, fold, SVD of {n_heads} heads", set_up, "s"),
-        Row(
-            "set-up / bare forward pass", divide_pairs(set_up, base), "", ("at most", goals.set_up)
-        ),
+        Row("set-up / bare forward pass", divide(set_up, base), "", ("at most", goals.set_up)),
     ]
     for kind, (_, words) in kinds.items():
         work, last, goal = [run.work for run in runs[kind]], runs[kind][-1], getattr(goals, kind)
         limit: Limit | None = None if goal is None else ("at most", goal)
         rows += [
             Row(f"dump at {words}", work, "s"),
-            Row(f"dump at {words} / bare forward pass", divide_pairs(work, base), "", limit),
-            Row(f"dump at {words} / the same without logits", divide_pairs(work, bare[False])),
+            Row(f"dump at {words} / bare forward pass", divide(work, base), "", limit),
+            Row(f"dump at {words} / the same without logits", divide(work, bare[False])),
             Row(f"{kind}: stored pairs a prompt", [last.pairs / n_prompts]),
             Row(f"{kind}: firing pairs a prompt", [last.firing / n_prompts]),
             Row(f"{kind}: upstream numbers", [last.upstream]),

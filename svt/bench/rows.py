@@ -52,12 +52,12 @@ class Row:
 
 
 def format_number(value: float) -> str:
-    """Return a format_number with three significant digits, but all digits before the point."""
+    """Return a number with three significant digits, but all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def divide_pairs(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    """Return the divide_pairs of paired measurements."""
+def divide(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """Return the ratios of paired measurements."""
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
@@ -74,7 +74,7 @@ def describe_machine() -> dict[str, Any]:
     """Return the hardware and software of the measurements."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
-        "processor": platform.processor() or platform.describe_machine(),
+        "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,

@@ -46,7 +46,7 @@ def ioi_prompts(n: int) -> Dataset:
 
 def load_smollm2(n: int) -> tuple[Config, Dataset]:
     """Return the configuration of SmolLM2 and `n` prompts; SvtError if it is not installed."""
-    config = _default_config("model=load_smollm2", f"dataset.n_prompts={n}")
+    config = _default_config("model=smollm2", f"dataset.n_prompts={n}")
     config = replace(config, model=localise(config.model))
     return config, load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
 

@@ -17,7 +17,7 @@ from statistics import median
 import polars as pl
 
 from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, measure_dump, run_forward
-from svt.bench.rows import Row, divide_pairs, time_call
+from svt.bench.rows import Row, divide, time_call
 from svt.bench.setting import load_smollm2
 from svt.cli.console import say
 from svt.compute.model import Model, load_model
@@ -109,7 +109,7 @@ def intervention_rows(
             Row(f"{name}interventions, {scope}, a second", rates),
             Row(
                 f"{name}interventions, {scope} / full forward passes",
-                divide_pairs(rates, full_rates),
+                divide(rates, full_rates),
                 "",
                 ("at least", limit),
             ),

@@ -36,7 +36,7 @@ class Years:
 
     centuries: Mapping[str, int]
     digits: Mapping[str, int]
-    of_prompts: Sequence[tuple[str, str]]
+    choices: Sequence[tuple[str, str]]
 
 
 def greater_than_files(config: GreaterThanConfig) -> tuple[Path, ...]:
@@ -61,16 +61,16 @@ def greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dat
     nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer, single=True)
 
     def n_distinct(template: Template) -> int:
-        return len(years.of_prompts) * math.prod(len(nouns[kind]) for kind in template.nouns)
+        return len(years.choices) * math.prod(len(nouns[kind]) for kind in template.nouns)
 
     def words(rng: random.Random, template: Template) -> Words:
         return (
-            *rng.choice(years.of_prompts),
+            *rng.choice(years.choices),
             *(rng.choice(nouns[kind]) for kind in template.nouns),
         )
 
     prompts = []
-    drawn = draw(config, templates, n_distinct, words, f"{len(years.of_prompts)} years")
+    drawn = draw(config, templates, n_distinct, words, f"{len(years.choices)} years")
     for i, (template, (century, digits, *chosen)) in enumerate(drawn):  # 2
         chosen_nouns = dict(zip(template.nouns, chosen, strict=True))
         prompt = _prompt(i, template, century, digits, chosen_nouns, years, tokenizer)
@@ -106,14 +106,14 @@ def _select_years(
                 centuries[century], digits[two] = token_ids
                 split.append((century, two))
     usable = [century for century in centuries if (century, EARLY) in split]
-    of_prompts = [
+    choices = [
         (century, two)
         for century, two in split
         if century in usable
         and two in PROMPT_DIGITS
         and digits.keys() & set(DIGITS[int(two) + 1 :])
     ]
-    if not of_prompts:
+    if not choices:
         raise DataError(
             f"dataset=greater_than: this model's tokenizer splits no year of {path} (XX) into two "
             "tokens of two digits each; choose a model whose tokenizer does, such as GPT-2's"
@@ -122,7 +122,7 @@ def _select_years(
     notes += describe_omitted(
         DIGITS, digits, "second halves of years", "not one token after any XX"
     )
-    return Years(centuries, digits, of_prompts), notes
+    return Years(centuries, digits, choices), notes
 
 
 def _are_distinct(token_ids: Sequence[int], tokenizer: Tokenizer) -> bool:
