@@ -1,4 +1,4 @@
-"""The benchmark: its table, its checkpoint's stand-ins, and that both products agree."""
+"""The benchmark: its format_table, its parts on a tiny checkpoint, and that both products agree."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from svt.bench import dumps, products, traces
-from svt.bench.__main__ import table
-from svt.bench.rows import Row, number, ratios
+from svt.bench.__main__ import format_table
+from svt.bench.rows import Row, divide, format_number
 from svt.bench.setting import EVERYTHING, STRONG, configuration, random_prompts
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
@@ -25,46 +25,46 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gpt2(tmp_path_factory.mktemp("model"), sharp=4.0)
 
 
-def test_a_row_has_median_spread_and_whether_the_limit_is_met() -> None:
+def test_a_row_has_median_range_and_whether_the_limit_is_met() -> None:
     row = Row("dump / pass", [1.5, 1.0, 1.2], "", ("at most", 1.25))
-    assert row.told() == ("1.2 (1 to 1.5)", "at most 1.25", "yes")
-    assert row.plain()["median"] == 1.2
+    assert row.cells() == ("1.2 (1 to 1.5)", "at most 1.25", "yes")
+    assert row.to_json()["median"] == 1.2
     slow = replace(row, values=[1.3])
-    assert slow.told() == ("1.3", "at most 1.25", "NO")
+    assert slow.cells() == ("1.3", "at most 1.25", "NO")
     assert replace(slow, limit=("at least", 1.3)).met is True
     assert replace(slow, limit=None).met is None
 
 
-def test_the_table_stands_in_columns_the_gpu_last() -> None:
+def test_the_table_has_columns_and_the_gpu_last() -> None:
     rows = [Row("b", [2.0], "s", device="cuda"), Row("a", [1234.5], "s", ("at least", 5))]
-    first, second, third = table(rows).splitlines()
-    assert first.split() == ["measured", "asked", "met"]
+    first, second, third = format_table(rows).splitlines()
+    assert first.split() == ["measured", "limit", "met"]
     assert second.split() == ["a", "1,234", "s", "at", "least", "5", "yes"]
     assert third.split() == ["cuda:", "b", "2", "s"]
 
 
 def test_numbers_and_ratios() -> None:
-    assert [number(x) for x in (0.01234, 1.0, 1.256, 99.96, 1234.6)] == [
+    assert [format_number(x) for x in (0.01234, 1.0, 1.256, 99.96, 1234.6)] == [
         *("0.0123", "1", "1.26", "100", "1,235"),
     ]
-    assert ratios([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
+    assert divide([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
 
 
 def test_the_exponent_is_that_of_the_power_law() -> None:
     sizes = np.array([16, 32, 64, 128])
-    assert dumps.exponent(sizes, 7 * sizes**1.5) == pytest.approx(1.5)
+    assert dumps.fit_exponent(sizes, 7 * sizes**1.5) == pytest.approx(1.5)
 
 
 def test_a_dump_is_taken_apart(tiny: Path, tmp_path: Path) -> None:
     dataset = random_prompts(3, 8, 100)
-    every = dumps.dumped(configuration(tiny, *EVERYTHING), dataset, tmp_path / "a.duckdb")
+    every = dumps.measure_dump(configuration(tiny, *EVERYTHING), dataset, tmp_path / "a.duckdb")
     model = load_model(configuration(tiny).model)
     heads, layers = model.n_heads, model.n_layers
     assert every.pairs == 3 * layers * heads * 8 * 9 / 2
     assert every.upstream == every.pairs * heads * (layers - 1)  # 2 sides, layer / 2 layers below
     assert every.numbers == every.upstream + every.pairs * 2 * model.d_head
     assert 0 < dumps.table_bytes(tmp_path / "a.duckdb", "pair_upstream") < every.store
-    strong = dumps.dumped(configuration(tiny, *STRONG), dataset, tmp_path / "b.duckdb")
+    strong = dumps.measure_dump(configuration(tiny, *STRONG), dataset, tmp_path / "b.duckdb")
     assert strong.firing == every.firing == strong.pairs < every.pairs
     assert strong.whole == strong.set_up + strong.work
 
@@ -82,7 +82,7 @@ def test_without_the_package_smollm2_is_left_out(
     def missing(n: int) -> None:
         raise SvtError("no such package")
 
-    monkeypatch.setattr(traces, "smollm2", missing)
+    monkeypatch.setattr(traces, "load_smollm2", missing)
     assert traces.smollm2_rows(tmp_path, 1) == []
     assert "SmolLM2 is left out: no such package" in capsys.readouterr().err
 
@@ -90,11 +90,11 @@ def test_without_the_package_smollm2_is_left_out(
 def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path) -> None:
     config, dataset = configuration(tiny, *STRONG), random_prompts(4, 8, 100)
     store = tmp_path / "store.duckdb"
-    dumps.dumped(config, dataset, store)
+    dumps.measure_dump(config, dataset, store)
     roots = traces.top_firing_heads(store)
-    asked = replace(config.trace, roots=roots, nonpositive="top", min_share=0.0)
+    settings = replace(config.trace, roots=roots, nonpositive="top", min_share=0.0)
     with writing_results(tmp_path / "run", Stores.of(store), keep=False) as con:
-        trace(con, asked)
+        trace(con, settings)
     model = load_model(config.model)
     rows = traces.intervention_rows(
         config, tmp_path / "run", store, model, dataset, [2.0, 1.0], 3.0, name="tiny: "

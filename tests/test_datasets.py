@@ -1,4 +1,4 @@
-"""Datasets all the way: sets of answers, counterfactuals beside originals, a run's own prompts."""
+"""Whole runs over datasets: sets of answers, counterfactuals, the prompts of a store."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from tests.settings import composed
 
 
 def identity_of(*overrides: str) -> str:
-    """What the store of a configuration would be named by."""
+    """Return the key by which the store of a configuration is named."""
     return Inputs(from_mapping(composed(*overrides))).identity.key
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A small model for each task that the bundled model has no words for."""
+    """Return a small model for each task whose words the bundled model lacks."""
     folders = {}
     for name in ("greater_than", "gendered_pronoun"):
         folders[name] = tmp_path_factory.mktemp(name)
@@ -62,27 +62,27 @@ def test_years_are_answers_as_sets(svt: Svt, models: dict[str, Path]) -> None:
         later = range(int(row["year"]) + 1, 100)
         assert (row["n"], row["n_answers"]) == (100, len(later))
         assert row["answer"] == "|".join(f"{year:02}" for year in later)
-    told = (
+    query = (
         "select count(*) as n, max(abs(i.logit_diff - p.logit_diff)) as apart, "
         "max(abs(i.logit_diff_after - i.logit_diff)) as moved, min(answer_rank) as best, "
         "bool_and(correct = (p.logit_diff > 0)) as agree "
         "from intervention_effects i join prompts p using (prompt_id)"
     )
-    (found,) = answer(run, told, []).to_dicts()
-    assert found["n"] > 0 and found["agree"]
-    assert found["apart"] < 1e-4 < found["moved"]
-    assert found["best"] >= 1
+    (effects,) = answer(run, query, []).to_dicts()
+    assert effects["n"] > 0 and effects["agree"]
+    assert effects["apart"] < 1e-4 < effects["moved"]
+    assert effects["best"] >= 1
     (effects,) = answer(run, "select count(*) as n from head_effects", []).to_dicts()
     assert effects["n"] == 6 * 12
 
 
-def test_a_counterfactual_store_stands_beside_its_original(
+def test_a_counterfactual_store_is_compared_with_its_original(
     svt: Svt, models: dict[str, Path]
 ) -> None:
-    asked = ("dataset=gendered_pronoun", "dataset.n_prompts=6", "stages=[dump]", "model=local")
-    given = (*asked, f"model.path={models['gendered_pronoun']}")
-    assert svt(*given, "store.path=original.duckdb").code == 0
-    done = svt(*given, "store.path=swapped.duckdb", "dataset.counterfactual=swapped")
+    options = ("dataset=gendered_pronoun", "dataset.n_prompts=6", "stages=[dump]", "model=local")
+    options = (*options, f"model.path={models['gendered_pronoun']}")
+    assert svt(*options, "store.path=original.duckdb").code == 0
+    done = svt(*options, "store.path=swapped.duckdb", "dataset.counterfactual=swapped")
     assert done.code == 0
     original, swapped = (done.cwd / f"{name}.duckdb" for name in ("original", "swapped"))
     linked = answer(
@@ -96,18 +96,18 @@ def test_a_counterfactual_store_stands_beside_its_original(
     rows = answer(original, "counterfactual_firings", ["min_rate=0"], other=swapped)
     assert set(rows["n_prompts"]) == {6}
     assert rows["n_both"].sum() < rows["n_original"].sum()
-    again = {store: identity_of("dataset=store", f"dataset.path={store}", *given[3:]) for store in
-             (original, swapped)}  # fmt: skip
+    keys = {store: identity_of("dataset=store", f"dataset.path={store}", *options[3:]) for store in
+            (original, swapped)}  # fmt: skip
     copy = original.rename(done.cwd / "moved.duckdb")
-    moved = identity_of("dataset=store", f"dataset.path={copy}", *given[3:])
-    assert again[original] == moved != again[swapped]
+    moved = identity_of("dataset=store", f"dataset.path={copy}", *options[3:])
+    assert keys[original] == moved != keys[swapped]
 
 
 def test_a_run_is_repeated_from_its_own_prompts(svt: Svt, finished: Finished) -> None:
     done = svt("dataset=store", f"dataset.path={finished.runs[0]}", "stages=[dump]")
     assert done.code == 0
     with duckdb.connect() as con:
-        for name, store in (("first", finished.stores[0]), ("again", done.stores[0])):
+        for name, store in (("first", finished.stores[0]), ("second", done.stores[0])):
             con.execute(f"ATTACH '{store}' AS {name} (READ_ONLY)")
         tables = con.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = 'first'"
@@ -115,13 +115,14 @@ def test_a_run_is_repeated_from_its_own_prompts(svt: Svt, finished: Finished) ->
         assert {"prompts", "answers", "pair_upstream"} < {table for (table,) in tables}
         for (table,) in tables:
             if table != "dump":
-                first, again = (
-                    con.sql(f"FROM {name}.{table} ORDER BY ALL").pl() for name in ("first", "again")
+                first, second = (
+                    con.sql(f"FROM {name}.{table} ORDER BY ALL").pl()
+                    for name in ("first", "second")
                 )
-                assert first.equals(again), table
+                assert first.equals(second), table
 
 
-def test_what_has_no_answers_has_no_right_ones(
+def test_only_correct_without_answers_is_refused(
     svt: Svt, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "prompts.jsonl"

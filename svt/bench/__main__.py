@@ -1,13 +1,13 @@
-"""`python -m svt.bench`: speed and memory on GPT-2 small's shape, as ratios taken in one run.
+"""`python -m svt.bench`: speed and memory on GPT-2 small's shape, as ratios within one run.
 
-1. A checkpoint of that shape with random weights is made in a temporary folder (setting.py).
-2. The dump against the bare forward pass, on the processor and on a GPU if there is one; every
-   causal pair stored; growth with prompts and tokens (dumps.py).
-3. New traces, graphs and interventions over the first store; the dump, traces and interventions on
-   SmolLM2 (traces.py).
-4. The two ways to compute contributions (products.py).
-5. Every number is a median with its range; the table is printed, with what was asked for, and
-   written to outputs/bench.json beside the machine's description.
+1. Make a checkpoint of that shape with random weights in a temporary folder (setting.py).
+2. Compare the dump with the bare forward pass, on the CPU and on a GPU if there is one; measure a
+   dump of every causal pair and the growth with prompts and tokens (dumps.py).
+3. Measure traces, graphs and interventions over the first store; the dump, traces and interventions
+   on SmolLM2 (traces.py).
+4. Compare the two ways to compute contributions (products.py).
+5. Print every median with its range and its limit, and write them with a description of the machine
+   to outputs/bench.json.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 
 from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, everything_rows, growth_rows
 from svt.bench.products import product_rows
-from svt.bench.rows import Row, machine
+from svt.bench.rows import Row, describe_machine
 from svt.bench.setting import STRONG, configuration, ioi_prompts, make_checkpoint
 from svt.bench.traces import (
     COVERAGES,
@@ -37,10 +37,10 @@ _OUT = Path("outputs") / "bench.json"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure, print the table, write outputs/bench.json."""
+    """Measure, print the table and write outputs/bench.json."""
     parser = argparse.ArgumentParser(prog="python -m svt.bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {' '.join(PARTS)}; without any, all of them")
-    parser.add_argument("--repeats", type=int, default=3, help="of what is timed (default: 3)")
+    parser.add_argument("parts", nargs="*", help=f"of {' '.join(PARTS)}; default: all")
+    parser.add_argument("--repeats", type=int, default=3, help="of each timing (default: 3)")
     args = parser.parse_args(argv)
     parts = args.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
@@ -50,14 +50,14 @@ def main(argv: list[str] | None = None) -> None:
     for part in parts:
         with tempfile.TemporaryDirectory() as folder:
             rows += PARTS[part](Path(folder), args.repeats)
-    content = {"machine": machine(), "rows": [row.plain() for row in rows]}
+    content = {"machine": describe_machine(), "rows": [row.to_json() for row in rows]}
     write_atomically(_OUT, json.dumps(content, indent=1).encode())
-    print(table(rows))
+    print(format_table(rows))
     print(f"written to {_OUT}")
 
 
 def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
-    """Steps 1 to 4 but SmolLM2."""
+    """Return the rows of steps 1 to 4 without SmolLM2."""
     dataset = ioi_prompts(N_PROMPTS)
     say("making the checkpoint")
     make_checkpoint(folder / "model", dataset.prompts)  # 1
@@ -82,12 +82,12 @@ def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
 PARTS = {"gpt2": gpt2_rows, "smollm2": smollm2_rows}
 
 
-def table(rows: list[Row]) -> str:
-    """Of the processor first, then of the GPU."""
-    cells = [("", "measured", "asked", "met")]
+def format_table(rows: list[Row]) -> str:
+    """Return the table of rows, the CPU's before the GPU's."""
+    cells = [("", "measured", "limit", "met")]
     for row in sorted(rows, key=lambda row: row.device):
         device = "" if row.device == "cpu" else f"{row.device}: "
-        cells.append((device + row.name, *row.told()))
+        cells.append((device + row.name, *row.cells()))
     widths = [max(len(row[i]) for row in cells) for i in range(4)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(line.rstrip() for line in lines)

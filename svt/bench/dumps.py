@@ -1,12 +1,12 @@
 """The dump against the bare forward pass, and how its time and memory grow.
 
-1. In turns: the forward pass of the prompts in the dump's own batches under the dump's own hooks,
-   which here do nothing, with the logits of every token and with none; then the dump stage into a
-   store, at strong pairs alone and at the defaults. The stage times its own phases.
-2. Every causal pair of a few prompts, heads as components: stored numbers a second and bytes a
-   number, where upstream contributions and slice coordinates count.
-3. Growth: each size in a process of its own, whose peak memory is then its own too; the exponent
-   is the slope of log time over log size.
+1. In each repeat, time the forward pass in the batches and with empty versions of the hooks of the
+   dump, with the logits of every token and with none; then the dump stage, with strong pairs only
+   and with the defaults. The stage times its phases.
+2. Dump every causal pair of a few prompts with heads as components; report stored numbers per
+   second and bytes per number, where numbers are upstream contributions and slice coordinates.
+3. Dump each size in a separate process, for its peak memory. The exponent of growth is the slope of
+   log time over log size.
 """
 
 import json
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config
 
-from svt.bench.rows import Limit, Row, ratios, timed
+from svt.bench.rows import Limit, Row, divide, time_call
 from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
 from svt.cli.console import say
 from svt.compute.batches import plan
@@ -42,11 +42,11 @@ _IDENTITY = Identity("bench", "bench")
 
 
 @dataclass(frozen=True)
-class Dumped:
+class DumpCost:
     """One run of the dump stage; seconds and bytes."""
 
     set_up: float  # load, fold, decompose
-    work: float  # everything but that
+    work: float  # all other phases
     pairs: int
     firing: int
     upstream: int  # contributions, and weights without each writer
@@ -61,7 +61,7 @@ class Dumped:
 
 @dataclass(frozen=True)
 class Goals:
-    """The most that set-up and each kind of dump may take, in bare forward passes."""
+    """Upper limits for set-up and each kind of dump, in bare forward passes."""
 
     set_up: float
     strong: float
@@ -77,7 +77,7 @@ def dump_rows(
     goals: Goals,
     name: str = "",
 ) -> list[Row]:
-    """Step 1; the last stores stay as folder/KIND-DEVICE.duckdb."""
+    """Return the rows of step 1; the last stores remain as folder/KIND-DEVICE.duckdb."""
     device = config.model.device
     plain = with_effects(config, False)
     strong = replace(config, dump=replace(config.dump, min_weight=0.5, sample=0.0))
@@ -88,14 +88,14 @@ def dump_rows(
     }
     model = load_model(config.model)
     bare: dict[bool, list[float]] = {True: [], False: []}
-    runs: dict[str, list[Dumped]] = {kind: [] for kind in kinds}
-    forward(model, plain, dataset, True)  # warm
-    for turn in range(repeats):
-        say(f"{name}{device}: turn {turn + 1} of {repeats}: bare forward pass, dumps")
+    runs: dict[str, list[DumpCost]] = {kind: [] for kind in kinds}
+    run_forward(model, plain, dataset, True)  # warm
+    for repeat in range(repeats):
+        say(f"{name}{device}: repeat {repeat + 1} of {repeats}: bare forward pass, dumps")
         for logits, seconds in bare.items():
-            seconds.append(timed(forward, model, plain, dataset, logits))
+            seconds.append(time_call(run_forward, model, plain, dataset, logits))
         for kind, (settings, _) in kinds.items():
-            runs[kind].append(dumped(settings, dataset, folder / f"{kind}-{device}.duckdb"))
+            runs[kind].append(measure_dump(settings, dataset, folder / f"{kind}-{device}.duckdb"))
     base, n_prompts = bare[True], len(dataset.prompts)
     set_up = [run.set_up for run in runs["strong"]]
     n_heads = model.n_layers * model.n_heads
@@ -103,15 +103,15 @@ def dump_rows(
         Row("bare forward pass, hooks, logits of every token", base, "s"),
         Row("the same without logits, as the dump runs it", bare[False], "s"),
         Row(f"set-up: load, fold, SVD of {n_heads} heads", set_up, "s"),
-        Row("set-up / bare forward pass", ratios(set_up, base), "", ("at most", goals.set_up)),
+        Row("set-up / bare forward pass", divide(set_up, base), "", ("at most", goals.set_up)),
     ]
     for kind, (_, words) in kinds.items():
         work, last, goal = [run.work for run in runs[kind]], runs[kind][-1], getattr(goals, kind)
         limit: Limit | None = None if goal is None else ("at most", goal)
         rows += [
             Row(f"dump at {words}", work, "s"),
-            Row(f"dump at {words} / bare forward pass", ratios(work, base), "", limit),
-            Row(f"dump at {words} / the same without logits", ratios(work, bare[False])),
+            Row(f"dump at {words} / bare forward pass", divide(work, base), "", limit),
+            Row(f"dump at {words} / the same without logits", divide(work, bare[False])),
             Row(f"{kind}: stored pairs a prompt", [last.pairs / n_prompts]),
             Row(f"{kind}: firing pairs a prompt", [last.firing / n_prompts]),
             Row(f"{kind}: upstream numbers", [last.upstream]),
@@ -128,11 +128,11 @@ def with_effects(config: Config, effects: bool) -> Config:
 
 
 def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
-    """Step 2."""
+    """Return the rows of step 2."""
     say(f"everything stored, {N_EVERYTHING} prompts")
     config, dataset = configuration(checkpoint, *EVERYTHING), ioi_prompts(N_EVERYTHING)
     store = folder / "everything.duckdb"
-    runs = [dumped(config, dataset, store) for _ in range(repeats)]
+    runs = [measure_dump(config, dataset, store) for _ in range(repeats)]
     last, what = runs[-1], "everything stored"
     rates = [run.numbers / run.whole / 1e6 for run in runs]
     after = [run.numbers / run.work / 1e6 for run in runs]
@@ -148,16 +148,16 @@ def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
 
 
 def growth_rows(checkpoint: Path, folder: Path) -> list[Row]:
-    """Step 3."""
+    """Return the rows of step 3."""
     config = configuration(checkpoint, *STRONG)
     by_prompts, by_tokens = [], []
     for n in MORE_PROMPTS:
         say(f"growth: {n} prompts")
-        by_prompts.append(_apart(config, ioi_prompts(n), folder / "growth.duckdb"))
+        by_prompts.append(_measure_in_process(config, ioi_prompts(n), folder / "growth.duckdb"))
     for n in MORE_TOKENS:
         say(f"growth: {n} tokens")
         long = random_prompts(N_LONG, n, GPT2Config().vocab_size)
-        by_tokens.append(_apart(config, long, folder / "growth.duckdb"))
+        by_tokens.append(_measure_in_process(config, long, folder / "growth.duckdb"))
     peaks = dict(zip(MORE_PROMPTS, by_prompts, strict=True))
     rows = [Row(f"{n} prompts: dump", [run.work], "s") for n, run in peaks.items()]
     rows += [Row(f"{n} prompts: peak memory", [run.peak / 1e9], "GB") for n, run in peaks.items()]
@@ -168,24 +168,26 @@ def growth_rows(checkpoint: Path, folder: Path) -> list[Row]:
     ratio = peaks[MANY].peak / peaks[FEW].peak
     return [
         *rows,
-        Row("dump: exponent in prompts", [exponent(MORE_PROMPTS, [r.work for r in by_prompts])]),
-        Row("dump: exponent in tokens", [exponent(MORE_TOKENS, [r.work for r in by_tokens])]),
-        Row("pairs: exponent in tokens", [exponent(MORE_TOKENS, [r.pairs for r in by_tokens])]),
+        Row(
+            "dump: exponent in prompts", [fit_exponent(MORE_PROMPTS, [r.work for r in by_prompts])]
+        ),
+        Row("dump: exponent in tokens", [fit_exponent(MORE_TOKENS, [r.work for r in by_tokens])]),
+        Row("pairs: exponent in tokens", [fit_exponent(MORE_TOKENS, [r.pairs for r in by_tokens])]),
         Row(f"peak memory, {MANY:,} prompts / {FEW}", [ratio], "", ("at most", 1.15)),
     ]
 
 
-def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """The p of the power law size^p that fits best."""
+def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the p of the power law size^p that fits best."""
     slope, _ = np.polyfit(np.log(sizes), np.log(values), 1)
     return float(slope)
 
 
-def forward(model: Model, config: Config, dataset: Dataset, logits: bool) -> None:
-    """The bare forward pass in the dump's batches, with the logits of every token or with none."""
+def run_forward(model: Model, config: Config, dataset: Dataset, logits: bool) -> None:
+    """Run the bare forward pass in the dump's batches, with the logits of all tokens or of none."""
     keep = {} if logits else {"logits_to_keep": torch.zeros(0, dtype=torch.long)}
     hooks = [
-        (name, _nothing)
+        (name, _do_nothing)
         for name in watched_hooks(model, config.dump.components, config.dump.effects)
     ]
     with torch.inference_mode():
@@ -194,13 +196,13 @@ def forward(model: Model, config: Config, dataset: Dataset, logits: bool) -> Non
             model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, **keep)
 
 
-def _nothing(value: object, hook: object) -> None:
+def _do_nothing(value: object, hook: object) -> None:
     pass
 
 
-def dumped(config: Config, dataset: Dataset, path: Path) -> Dumped:
-    """The dump stage, anew; the store stays at `path`."""
-    seconds = timed(dump, config, dataset, _IDENTITY, path)
+def measure_dump(config: Config, dataset: Dataset, path: Path) -> DumpCost:
+    """Run and measure the dump stage; the store remains at `path`."""
+    seconds = time_call(dump, config, dataset, _IDENTITY, path)
     with duckdb.connect(str(path), read_only=True) as con:
         ((phases, pairs, firing, upstream, coordinates),) = con.execute(
             "SELECT (SELECT seconds FROM dump), (SELECT count(*) FROM pairs), "
@@ -209,19 +211,19 @@ def dumped(config: Config, dataset: Dataset, path: Path) -> Dumped:
             "::BIGINT FROM pair_upstream), "
             "(SELECT sum(len(dest_coords) + len(src_coords))::BIGINT FROM pair_slices)"
         ).fetchall()
-    took = json.loads(phases)
-    set_up = took["load"] + took["decompose"]
+    by_phase = json.loads(phases)
+    set_up = by_phase["load"] + by_phase["decompose"]
     numbers, size = upstream + coordinates, path.stat().st_size
-    return Dumped(set_up, seconds - set_up, pairs, firing, upstream, numbers, size, peak_bytes())
+    return DumpCost(set_up, seconds - set_up, pairs, firing, upstream, numbers, size, peak_bytes())
 
 
-def _apart(config: Config, dataset: Dataset, path: Path) -> Dumped:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-        return other.submit(dumped, config, dataset, path).result()
+def _measure_in_process(config: Config, dataset: Dataset, path: Path) -> DumpCost:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(measure_dump, config, dataset, path).result()
 
 
 def table_bytes(store: Path, table: str) -> int:
-    """What the blocks of a table take."""
+    """Return the bytes of the blocks of a table."""
     with duckdb.connect(str(store), read_only=True) as con:
         ((blocks,),) = con.execute(
             f"SELECT count(DISTINCT block_id) FROM pragma_storage_info('{table}')"

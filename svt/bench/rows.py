@@ -1,4 +1,4 @@
-"""A row of the benchmark: what was measured, how often, and what it should be."""
+"""A row of the benchmark: the measurements and their limit."""
 
 import os
 import platform
@@ -32,37 +32,37 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps to the limit; None without one."""
+        """Whether the median is within the limit; None without one."""
         if self.limit is None:
             return None
         word, limit = self.limit
         return self.median <= limit if word == "at most" else self.median >= limit
 
-    def told(self) -> tuple[str, str, str]:
-        """What is printed: the median with its spread, the limit, and whether it is kept to."""
+    def cells(self) -> tuple[str, str, str]:
+        """Return the printed cells: the median with its range, the limit, and whether it is met."""
         low, high = min(self.values), max(self.values)
-        spread = f" ({number(low)} to {number(high)})" if len(self.values) > 1 else ""
-        asked = f"{self.limit[0]} {number(self.limit[1])}" if self.limit else ""
+        spread = f" ({format_number(low)} to {format_number(high)})" if len(self.values) > 1 else ""
+        limit = f"{self.limit[0]} {format_number(self.limit[1])}" if self.limit else ""
         met = {None: "", True: "yes", False: "NO"}[self.met]
-        return f"{number(self.median)} {self.unit}".strip() + spread, asked, met
+        return f"{format_number(self.median)} {self.unit}".strip() + spread, limit, met
 
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, the median and whether the limit is met."""
         return asdict(self) | {"median": self.median, "met": self.met}
 
 
-def number(value: float) -> str:
-    """Three digits, or all of those before the point."""
+def format_number(value: float) -> str:
+    """Return a number with three significant digits, but all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    """Turn by turn."""
+def divide(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """Return the ratios of paired measurements."""
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
-def timed(work: Callable[..., object], *args: Any, **named: Any) -> float:
-    """Seconds that one call takes, the device's work included."""
+def time_call(work: Callable[..., object], *args: Any, **named: Any) -> float:
+    """Return the seconds of one call, including the work on the GPU."""
     start = time.perf_counter()
     work(*args, **named)
     if torch.cuda.is_available():
@@ -70,8 +70,8 @@ def timed(work: Callable[..., object], *args: Any, **named: Any) -> float:
     return time.perf_counter() - start
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were taken on."""
+def describe_machine() -> dict[str, Any]:
+    """Return the hardware and software of the measurements."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": platform.processor() or platform.machine(),

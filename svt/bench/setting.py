@@ -1,11 +1,11 @@
-"""What the benchmark runs on: a checkpoint of GPT-2 small's shape, and prompts.
+"""The model and prompts of the benchmark: a checkpoint of GPT-2 small's shape.
 
-1. 12 layers, 12 heads, width 768, random weights.
-2. Every head leans towards the first token, as GPT-2's heads do: that token's position is given a
-   long embedding, and every query a bias along the key it makes, worth 1 to 4 of the score.
-3. So many heads, drawn at random, get sharper queries and keys that about 50 pairs of a prompt
-   fire, as GPT-2 small's do on IOI; how many is found by bisection.
-4. IOI prompts of the default templates; or random tokens, where the length is what varies.
+1. Make a model of 12 layers, 12 heads, width 768 and random weights.
+2. Make every head attend to the first token, as GPT-2's heads do: the first position gets a long
+   embedding, and every query a bias along the key of that position that adds 1 to 4 to the score.
+3. Sharpen the queries and keys of randomly drawn heads until about 50 pairs per prompt fire, as in
+   GPT-2 small on IOI; bisection determines the number of heads.
+4. Prompts are IOI prompts of the default templates, or random tokens where the length varies.
 """
 
 from collections.abc import Sequence
@@ -27,31 +27,31 @@ from svt.paths import conf_dir
 
 FIRING_PAIRS = 50
 SHARPNESS = 6.0
-LEAN = (1.0, 4.0)
+BIAS = (1.0, 4.0)
 STRONG = ("dump.min_weight=0.5", "dump.sample=0", "dump.effects=false")
 EVERYTHING = ("dump.min_weight=0", "dump.sample=0", "dump.effects=false")
 
 
 def configuration(folder: Path, *overrides: str) -> Config:
-    """The default run's, with the checkpoint in `folder`."""
-    config = _default(*overrides)
+    """Return the default configuration with the checkpoint in `folder`."""
+    config = _default_config(*overrides)
     return replace(config, model=replace(config.model, name="bench", path=str(folder)))
 
 
 def ioi_prompts(n: int) -> Dataset:
-    """`n` prompts as the bundled tokenizer cuts them; its ids stand for some of GPT-2's."""
-    config = _default(f"dataset.n_prompts={n}")
+    """Return `n` prompts of the bundled tokenizer, whose ids are used as ids of GPT-2."""
+    config = _default_config(f"dataset.n_prompts={n}")
     return load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
 
 
-def smollm2(n: int) -> tuple[Config, Dataset]:
-    """SmolLM2 and `n` prompts; SvtError where the model is not installed."""
-    config = _default("model=smollm2", f"dataset.n_prompts={n}")
+def load_smollm2(n: int) -> tuple[Config, Dataset]:
+    """Return the configuration of SmolLM2 and `n` prompts; SvtError if it is not installed."""
+    config = _default_config("model=smollm2", f"dataset.n_prompts={n}")
     config = replace(config, model=localise(config.model))
     return config, load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
 
 
-def _default(*overrides: str) -> Config:
+def _default_config(*overrides: str) -> Config:
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         tree: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
@@ -59,14 +59,14 @@ def _default(*overrides: str) -> Config:
 
 
 def random_prompts(n: int, length: int, d_vocab: int) -> Dataset:
-    """`n` prompts of `length` random tokens."""
+    """Return `n` prompts of `length` random tokens."""
     tokens = np.random.default_rng(length).integers(d_vocab, size=(n, length)).tolist()
     texts, roles = ("",) * length, {"end": length - 1}
     return Dataset(tuple(Prompt(i, "", tuple(row), texts, roles) for i, row in enumerate(tokens)))
 
 
 def make_checkpoint(folder: Path, prompts: Sequence[Prompt]) -> None:
-    """Steps 1 to 3."""
+    """Write the checkpoint into `folder` (steps 1 to 3)."""
     torch.manual_seed(0)
     shape = GPT2Config()
     model = GPT2LMHeadModel(shape).eval()  # 1
@@ -76,30 +76,32 @@ def make_checkpoint(folder: Path, prompts: Sequence[Prompt]) -> None:
     width = shape.n_embd // shape.n_head
     first = torch.nn.functional.layer_norm(torch.randn(shape.n_embd), (shape.n_embd,))
     model.transformer.wpe.weight.data[0] = first  # 2
-    lean = torch.empty(shape.n_layer, shape.n_head, 1).uniform_(*LEAN)
+    strengths = torch.empty(shape.n_layer, shape.n_head, 1).uniform_(*BIAS)
     heads = torch.randperm(shape.n_layer * shape.n_head).tolist()
     few, many = 0, len(heads)
     while many - few > 1:  # 3
-        tried = (few + many) // 2
+        middle = (few + many) // 2
         for layer, before in zip(attention, plain, strict=True):
             layer.weight.data.copy_(before)
-        for at, head in (divmod(index, shape.n_head) for index in heads[:tried]):
+        for at, head in (divmod(index, shape.n_head) for index in heads[:middle]):
             for part in (0, shape.n_embd):  # queries, keys
                 columns = slice(part + width * head, part + width * (head + 1))
                 attention[at].weight.data[:, columns] *= SHARPNESS
-        for layer, much in zip(attention, lean, strict=True):
+        for layer, strength in zip(attention, strengths, strict=True):
             key = (first @ layer.weight.data[:, shape.n_embd : 2 * shape.n_embd]).view(-1, width)
-            bias = much * width**0.5 * key / key.square().sum(1, keepdim=True)
+            bias = strength * width**0.5 * key / key.square().sum(1, keepdim=True)
             layer.bias.data[: shape.n_embd] = bias.flatten()
-        few, many = (few, tried) if _firing(model, prompts[:16]) > FIRING_PAIRS else (tried, many)
+        few, many = (
+            (few, middle) if _count_firings(model, prompts[:16]) > FIRING_PAIRS else (middle, many)
+        )
     model.save_pretrained(folder)
 
 
-def _firing(model: GPT2LMHeadModel, prompts: Sequence[Prompt]) -> float:
-    """Pairs a prompt with weight at least 0.5 and a source that is not the first token."""
-    fired = 0
+def _count_firings(model: GPT2LMHeadModel, prompts: Sequence[Prompt]) -> float:
+    """Return the firing pairs per prompt: weight at least 0.5, the source not the first token."""
+    n_firing = 0
     with torch.inference_mode():
         for prompt in prompts:
             out = model(torch.tensor([prompt.tokens]), output_attentions=True)
-            fired += sum(int((layer[..., 1:] >= 0.5).sum()) for layer in out.attentions)
-    return fired / len(prompts)
+            n_firing += sum(int((layer[..., 1:] >= 0.5).sum()) for layer in out.attentions)
+    return n_firing / len(prompts)

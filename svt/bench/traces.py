@@ -1,12 +1,12 @@
-"""What a store saves: a new trace, a new threshold, and interventions, against forward passes.
+"""Traces, thresholds and interventions over a store, compared with forward passes.
 
-1. From the uppermost heads that fire at the end: traces at other coverages, and graphs at other
-   count thresholds.
-2. Scope by scope, on the heaviest edges of that trace into the upper half of the layers: changed
-   runs a second, set-up and writing included, against one full forward pass each.
-3. On SmolLM2 the dump and step 1; and step 2 on fewer prompts, with its trace from the roots that
-   svt finds itself and as many random controls of every edge as the stage has by default; step 2
-   has one.
+1. Time traces at other coverages, and graphs at other count thresholds, from the highest heads that
+   fire at the end.
+2. For each scope, time interventions on the heaviest edges of that trace into the upper half of the
+   layers, with one random control per edge: runs per second, including set-up and writing, compared
+   with one full forward pass each.
+3. On SmolLM2, do the dump and step 1; and step 2 on fewer prompts, with the roots that svt selects
+   and the default number of random controls.
 """
 
 import time
@@ -16,9 +16,9 @@ from statistics import median
 
 import polars as pl
 
-from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, dumped, forward
-from svt.bench.rows import Row, ratios, timed
-from svt.bench.setting import smollm2
+from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, measure_dump, run_forward
+from svt.bench.rows import Row, divide, time_call
+from svt.bench.setting import load_smollm2
 from svt.cli.console import say
 from svt.compute.model import Model, load_model
 from svt.config import Config, Head
@@ -47,17 +47,20 @@ def trace_rows(
     name: str = "",
     roots: tuple[Head, ...] | None = None,
 ) -> list[Row]:
-    """Step 1; `passes`: seconds of the bare forward pass; roots: None for those of the setting."""
+    """Return the rows of step 1.
+
+    `passes` are seconds of the bare forward pass; `roots` None selects those of the configuration.
+    """
     base = median(passes)
     settings = config.trace if roots is None else replace(config.trace, roots=roots)
     traced, graphs, heads = [], [], []
     for coverage in COVERAGES:
         with writing_results(folder / str(coverage), Stores.of(store), keep=False) as con:
-            traced.append(timed(trace, con, replace(settings, coverage=coverage)))
-            graphs += [timed(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
+            traced.append(time_call(trace, con, replace(settings, coverage=coverage)))
+            graphs += [time_call(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
             ((head,),) = con.execute("SELECT max([layer, head]) FROM trace_edges").fetchall()
             of_head = {"layer": head[0], "head": head[1], "side": "dest"}
-            heads.append(timed(run_query, con, "upstream_of", **of_head))
+            heads.append(time_call(run_query, con, "upstream_of", **of_head))
     rows = [
         Row("a trace at a new coverage", traced, "s"),
         Row("a new trace / bare forward pass", [t / base for t in traced], "", ("at most", limit)),
@@ -78,8 +81,8 @@ def intervention_rows(
     repeats: int = 1,
     name: str = "",
 ) -> list[Row]:
-    """Step 2, on the trace in `folder`; repeats: controls of an edge."""
-    whole = [len(dataset.prompts) / seconds for seconds in passes]
+    """Return the rows of step 2 on the trace in `folder`; `repeats` is the controls per edge."""
+    full_rates = [len(dataset.prompts) / seconds for seconds in passes]
     upper = (
         f"select * from graph_edges where layer >= {model.n_layers // 2} "
         "order by total desc limit 4"
@@ -87,8 +90,8 @@ def intervention_rows(
     rows = []
     for scope in SCOPES:
         rates = []
-        for turn in range(len(passes)):
-            say(f"interventions, {scope}: turn {turn + 1} of {len(passes)}")
+        for repeat in range(len(passes)):
+            say(f"interventions, {scope}: repeat {repeat + 1} of {len(passes)}")
             settings = replace(
                 config.intervene, edges=upper, sets=None, scopes=(scope,), repeats=repeats
             )
@@ -99,14 +102,14 @@ def intervention_rows(
                 Stores.of(store),
                 model,
                 dataset.prompts,
-            ) as done:
-                n_runs = done.plan.pairs["run"].n_unique() * len(done.plan.variants)
+            ) as stage:
+                n_runs = stage.plan.pairs["run"].n_unique() * len(stage.plan.variants)
             rates.append(n_runs / (time.perf_counter() - start))
         rows += [
             Row(f"{name}interventions, {scope}, a second", rates),
             Row(
                 f"{name}interventions, {scope} / full forward passes",
-                ratios(rates, whole),
+                divide(rates, full_rates),
                 "",
                 ("at least", limit),
             ),
@@ -115,9 +118,9 @@ def intervention_rows(
 
 
 def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
-    """Step 3; nothing where the package that holds the model is not installed."""
+    """Return the rows of step 3; none where the package with the model is not installed."""
     try:
-        config, whole = smollm2(N_PROMPTS)
+        config, whole = load_smollm2(N_PROMPTS)
     except SvtError as error:
         say(f"SmolLM2 is left out: {error}")
         return []
@@ -125,17 +128,15 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
     rows = dump_rows(config, whole, folder, repeats, Goals(0.6, 1.25, 1.8, 2.0), name)
     passes = list(rows[0].values)
     rows += trace_rows(config, folder / "traces", folder / "defaults-cpu.duckdb", passes, 0.1, name)
-    strong, dataset = (
-        replace(config, dump=replace(config.dump, min_weight=0.5)),
-        Dataset(whole.prompts[:N_FEW]),
-    )
+    strong = replace(config, dump=replace(config.dump, min_weight=0.5))
+    dataset = Dataset(whole.prompts[:N_FEW])
     store, traced = folder / "smollm2.duckdb", folder / "smollm2"
-    dumped(strong, dataset, store)
+    measure_dump(strong, dataset, store)
     with writing_results(traced, Stores.of(store), keep=False) as con:
         trace(con, config.trace)
     model = load_model(config.model)
-    forward(model, config, dataset, True)  # warm
-    passes = [timed(forward, model, config, dataset, True) for _ in range(repeats)]
+    run_forward(model, config, dataset, True)  # warm
+    passes = [time_call(run_forward, model, config, dataset, True) for _ in range(repeats)]
     controls = config.intervene.repeats
     return rows + intervention_rows(
         config, traced, store, model, dataset, passes, 3, controls, name
@@ -143,7 +144,7 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
 
 
 def top_firing_heads(store: Path) -> tuple[Head, ...]:
-    """Heads that fire from the last token, the uppermost first."""
+    """Return the heads that fire from the last token, highest layer first."""
     with connect(Stores.of(store)) as con:
         rows = run_query(con, "firings").filter(pl.col("dest_role") == "end")
     heads = rows.select("layer", "head").unique().sort("layer", "head", descending=True).rows()

@@ -17,7 +17,7 @@ from svt.cli.console import console, write
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.importing.circuit import Circuit, Head
-from svt.importing.nodes import node_of
+from svt.importing.nodes import parse_node
 from svt.importing.read import read_circuit
 from svt.importing.write import write_circuit
 from svt.query.named import run
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _heads(text: str) -> tuple[Head, ...]:
-    found = [node_of(part.strip(), "--roots").at for part in text.split(",")]
+    found = [parse_node(part.strip(), "--roots").at for part in text.split(",")]
     if None in found:
         raise SvtError(f"--roots={text}: give heads, such as 9.6,10.0")
     return tuple(dict.fromkeys(head for head in found if head is not None))

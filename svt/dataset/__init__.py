@@ -1,8 +1,8 @@
-"""Prompts: generated, or read from files; tokens, roles and answers, without torch.
+"""Prompts, generated or read from files, with tokens, roles and answers; without torch.
 
-1. Build the whole dataset, its texts beginning as dataset.bos says; that of dataset=store is
-   given, for svt/dataset/stored.py reads it.
-2. Cut out the shard asked for: consecutive prompts, which keep their prompt_id.
+1. Build the whole dataset with the BOS token that dataset.bos selects. Prompts of dataset=store are
+   read by svt/dataset/stored.py.
+2. Select the shard: consecutive prompts, with their prompt_id of the whole dataset.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,15 +59,15 @@ _FILES: Mapping[str, Callable[[Any], tuple[Path, ...]]] = {
 def load_prompts(
     config: DatasetConfig, tokenizer: Tokenizer, stored: Dataset | None = None
 ) -> Dataset:
-    """The prompts of this shard by ascending prompt_id; DataError if a file of it is wrong."""
+    """Return the prompts of the shard by ascending prompt_id; DataError if a file is invalid."""
     if not isinstance(config, StoredConfig):
         tokenizer = tokenizer.with_bos(config.bos)
     whole = stored or _BUILDERS[config.name](config, tokenizer)  # 1
-    for one, other in pairwise(prompt.prompt_id for prompt in whole.prompts):
-        if one >= other:
+    for previous, current in pairwise(prompt.prompt_id for prompt in whole.prompts):
+        if previous >= current:
             raise DataError(
-                f"dataset={config.name} gives prompt {other} after prompt {one}; every prompt_id "
-                "must be greater than the one before"
+                f"dataset={config.name} has prompt {current} after prompt {previous}; every "
+                "prompt_id must be greater than the one before"
             )
     n = len(whole.prompts)
     first, last = (n * shard // config.n_shards for shard in (config.shard, config.shard + 1))
@@ -82,21 +82,21 @@ def load_prompts(
 
 
 def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
-    """The files that, with the settings and the tokenizer, determine the prompts.
+    """Return the files that, with the settings and the tokenizer, determine the prompts.
 
-    Without any (dataset=prompt, hub, store) the prompts themselves do: Dataset.digest.
+    dataset=prompt, hub and store have no such files; use Dataset.digest for them.
     """
     return _FILES[config.name](config) if config.name in _FILES else ()
 
 
 def check_fits(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
-    """DataError if a prompt is longer than the model's context or has tokens the model lacks."""
+    """Raise DataError if a prompt exceeds the model's context or its vocabulary."""
     long = [prompt for prompt in prompts if len(prompt.tokens) > n_ctx]
     if long:
-        most = max(len(prompt.tokens) for prompt in long)
+        longest = max(len(prompt.tokens) for prompt in long)
         raise DataError(
-            f"{_told(long)} longer than the model's context of {n_ctx} tokens (up to {most}); "
-            "shorten the prompts or, for texts, lower dataset.n_tokens"
+            f"{_name_prompts(long)} longer than the model's context of {n_ctx} tokens (up to "
+            f"{longest}); shorten the prompts or, for texts, lower dataset.n_tokens"
         )
     foreign = [
         prompt
@@ -105,12 +105,12 @@ def check_fits(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
     ]
     if foreign:
         raise DataError(
-            f"{_told(foreign)} not all in the model's vocabulary of {d_vocab} tokens: "
+            f"{_name_prompts(foreign)} not all in the model's vocabulary of {d_vocab} tokens: "
             "tokenizer and model do not belong together"
         )
 
 
-def _told(prompts: Sequence[Prompt]) -> str:
+def _name_prompts(prompts: Sequence[Prompt]) -> str:
     ids = ", ".join(str(prompt.prompt_id) for prompt in prompts[:10])
     rest = f" and {len(prompts) - 10} more" if len(prompts) > 10 else ""
     return f"prompts {ids}{rest} are" if len(prompts) > 1 else f"prompt {ids} is"

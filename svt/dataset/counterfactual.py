@@ -1,14 +1,14 @@
-"""Counterfactual prompts: other words at a few places of a prompt, all else as it was.
+"""Counterfactual prompts: prompts in which a few words are replaced.
 
-dataset.counterfactual makes each prompt of a generator into its counterfactual, which keeps the
-prompt_id, template, nouns and roles:
+dataset.counterfactual replaces each generated prompt by its counterfactual with the same prompt_id,
+template, nouns and roles:
 
-1. swapped   ioi: indirect object and subject change places, so each is right where the other was;
-             gendered_pronoun: a name of the other gender. Answer and distractor are exchanged: what
-             is right after the changed prompt is its answer.
-2. abc       ioi: three names, none of them twice and none that the prompt had, so nobody is asked
-             for. Answer and distractor are those of the original prompt, and the logit difference
-             tells what is left of it.
+1. swapped   ioi: indirect object and subject are swapped; gendered_pronoun: a name of the other
+             gender. Answer and distractor are swapped too, so the answer is correct after the
+             counterfactual prompt.
+2. abc       ioi: three distinct names that are not in the original prompt, so no name is correct.
+             Answer and distractor are those of the original prompt, and the logit difference
+             measures what remains of its preference.
 3. year01    greater_than: the year ends in 01, so nearly every year is greater. Answers and
              distractors are those of the original prompt.
 """
@@ -21,11 +21,14 @@ from svt.dataset.prompt import Prompt
 from svt.errors import DataError
 
 
-def linked(
-    changed: Prompt, original: Prompt, config: GeneratedConfig, at: Collection[str]
+def link_counterfactual(
+    changed: Prompt, original: Prompt, config: GeneratedConfig, roles: Collection[str]
 ) -> Prompt:
-    """`changed` as the counterfactual; DataError unless tokens differ at most at the roles `at`."""
-    places = {original.roles[role] for role in at}
+    """Return `changed` as the counterfactual of `original`.
+
+    DataError unless their tokens differ at most at the positions of `roles`.
+    """
+    places = {original.roles[role] for role in roles}
     same = len(changed.tokens) == len(original.tokens) and all(
         a == b or i in places
         for i, (a, b) in enumerate(zip(changed.tokens, original.tokens, strict=True))
@@ -33,16 +36,16 @@ def linked(
     if not same or changed.roles != original.roles:
         raise DataError(
             f"dataset.counterfactual={config.counterfactual}: the tokens of {changed.text!r} are "
-            f"not those of {original.text!r} with other words; leave out what the model's "
-            "tokenizer runs together"
+            f"not those of {original.text!r} with other words; remove the words that the model's "
+            "tokenizer merges with their neighbours"
         )
-    asked = changed if config.counterfactual == "swapped" else original
+    source = changed if config.counterfactual == "swapped" else original
     return replace(
         changed,
-        answer=asked.answer,
-        distractor=asked.distractor,
-        answer_texts=asked.answer_texts,
-        distractor_texts=asked.distractor_texts,
+        answer=source.answer,
+        distractor=source.distractor,
+        answer_texts=source.answer_texts,
+        distractor_texts=source.distractor_texts,
         original_id=original.prompt_id,
         original=original.text,
         counterfactual=config.counterfactual,

@@ -1,9 +1,9 @@
-"""What fills the templates, drawn prompt by prompt.
+"""Draw the words of templates, prompt by prompt.
 
-1. Prompt i takes its turn (a template, and with it a pattern or whatever else is to be spread
-   evenly) in order, and draws its words from one seeded generator; a combination that was used is
-   drawn again. So the first prompts are the same whatever dataset.n_prompts is.
-2. More prompts than can be made so, or than memory could hold, are refused before any is drawn.
+1. Prompt i takes the next of the turns in cyclic order (a template with what else is balanced, such
+   as a pattern) and draws its words from one seeded generator, until their combination is new. So
+   the first prompts are independent of dataset.n_prompts.
+2. Refuse more prompts than there are distinct ones, or than fit into memory, before drawing any.
 """
 
 import random
@@ -15,7 +15,7 @@ from svt.errors import DataError
 from svt.system.memory import limits
 from svt.system.progress import Progress
 
-PROMPT_BYTES = 1500  # what a prompt takes at least: 1600 to 1700 were measured
+PROMPT_BYTES = 1500  # lower bound for a prompt; 1600 to 1700 were measured
 
 Turn = TypeVar("Turn")
 Words = tuple[str, ...]
@@ -26,20 +26,21 @@ def draw(
     turns: Sequence[Turn],
     n_distinct: Callable[[Turn], int],
     words: Callable[[random.Random, Turn], Words],
-    told: str,
+    source: str,
 ) -> Iterator[tuple[Turn, Words]]:
-    """dataset.n_prompts times a turn and its words.
+    """Yield a turn and its words for each of dataset.n_prompts prompts.
 
-    `n_distinct` says how many combinations of words a turn has, `told` what they are made from.
+    `n_distinct` returns the number of combinations of words of a turn; `source` describes for
+    messages what they are drawn from.
     """
-    most = min(n_distinct(turn) * len(turns) + i for i, turn in enumerate(turns))  # 2
-    if config.n_prompts > most:
+    n_possible = min(n_distinct(turn) * len(turns) + i for i, turn in enumerate(turns))  # 2
+    if config.n_prompts > n_possible:
         raise DataError(
-            f"dataset.n_prompts={config.n_prompts}: only {most} distinct prompts can be made "
-            f"evenly from {told} and these templates and nouns; ask for fewer or give more of them"
+            f"dataset.n_prompts={config.n_prompts}: only {n_possible} distinct prompts can be made "
+            f"evenly from {source} and these templates and nouns; set fewer or add words"
         )
-    needed_by = f"dataset.n_prompts={config.n_prompts}: the prompts alone take"
-    limits().check(config.n_prompts * PROMPT_BYTES, needed_by, "ask for fewer")
+    use = f"dataset.n_prompts={config.n_prompts}: the prompts alone take"
+    limits().check(config.n_prompts * PROMPT_BYTES, use, "set fewer")
     rng = random.Random(config.seed)
     used: set[tuple[int, Words]] = set()
     with Progress("prompts", config.n_prompts, "drawn") as progress:
@@ -52,6 +53,6 @@ def draw(
                 progress.advance(1)
 
 
-def other_draw(config: GeneratedConfig, prompt_id: int) -> random.Random:
-    """For the words of one prompt's counterfactual, whatever else is drawn."""
+def counterfactual_rng(config: GeneratedConfig, prompt_id: int) -> random.Random:
+    """Return the generator for the words of one counterfactual, independent of other draws."""
     return random.Random(f"{config.counterfactual} {config.seed} {prompt_id}")

@@ -1,4 +1,4 @@
-"""The text files that a user names, or svt ships; errors say which cannot be read."""
+"""Read text files of a user or of svt; a DataError names the file that cannot be read."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from svt.errors import DataError
 from svt.paths import conf_dir, expanded
 
 
-def given_or_shipped(config: GeneratedConfig, **shipped: str) -> tuple[Path, ...]:
-    """The file of every key; a null in the configuration means the one that svt ships."""
+def resolve_files(config: GeneratedConfig, **shipped: str) -> tuple[Path, ...]:
+    """Return the file of every key; null in the configuration selects the one that svt ships."""
     folder = conf_dir() / "dataset" / config.name
-    given = ((getattr(config, key), file) for key, file in shipped.items())
-    return tuple(folder / file if name is None else expanded(name) for name, file in given)
+    names = ((getattr(config, key), file) for key, file in shipped.items())
+    return tuple(folder / file if name is None else expanded(name) for name, file in names)
 
 
 def read_bytes(path: Path, what: str) -> bytes:
-    """The file's content; DataError names `what` and the file."""
+    """Return the file's content; DataError names `what` and the file."""
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:
@@ -31,12 +31,12 @@ def read_text(path: Path, what: str) -> str:
         raise DataError(f"{what} {path} is not UTF-8 text (byte {error.start})") from error
 
 
-def numbered_lines(text: str) -> list[tuple[int, str]]:
-    """(line number from 1, stripped line) of every line that is not blank."""
+def number_lines(text: str) -> list[tuple[int, str]]:
+    """Return the line number from 1 and the stripped text of every line that is not blank."""
     lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
     return [(number, line) for number, line in lines if line]
 
 
-def listed_lines(path: Path, what: str) -> list[tuple[int, str]]:
-    """The lines of a list file: neither blank nor a comment (#)."""
-    return [(n, line) for n, line in numbered_lines(read_text(path, what)) if line[0] != "#"]
+def read_lines(path: Path, what: str) -> list[tuple[int, str]]:
+    """Return the numbered lines of a file without blank lines and comments (#)."""
+    return [(n, line) for n, line in number_lines(read_text(path, what)) if line[0] != "#"]

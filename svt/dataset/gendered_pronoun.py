@@ -1,10 +1,10 @@
-"""Prompts that ask for a pronoun: "I think that {name} will come to the party, won't".
+"""Prompts whose answer is a pronoun: "I think that {name} will come to the party, won't".
 
-1. Read the templates, each with one {name}, and the names by the pronoun that stands for them; keep
-   what is one token of the model.
-2. Prompt i takes template and pronoun in turn and draws a name and the nouns (draw.py). The answer
-   is the name's pronoun, the distractor the other.
-3. If asked for, the same with a name of the other pronoun: the counterfactual (counterfactual.py).
+1. Read the templates, each with one {name}, and the names of each pronoun; keep the names that are
+   one token of the model.
+2. Prompt i takes the next template and pronoun in cyclic order and draws a name and the nouns
+   (draw.py). The answer is the name's pronoun, the distractor the other.
+3. With dataset.counterfactual, replace the name by one of the other pronoun (counterfactual.py).
 """
 
 import math
@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from svt.config import GenderedPronounConfig
-from svt.dataset.counterfactual import linked
-from svt.dataset.draw import Words, draw, other_draw
-from svt.dataset.files import given_or_shipped
-from svt.dataset.lexicon import left_out, one_token, read_nouns, usable_nouns
-from svt.dataset.prompt import Dataset, Prompt
+from svt.dataset.counterfactual import link_counterfactual
+from svt.dataset.draw import Words, counterfactual_rng, draw
+from svt.dataset.files import resolve_files
+from svt.dataset.lexicon import describe_omitted, read_nouns, select_nouns, single_token_id
+from svt.dataset.prompt import Dataset, Prompt, build_prompt
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
@@ -28,20 +28,18 @@ Turn = tuple[Template, str]
 
 
 def gendered_pronoun_files(config: GenderedPronounConfig) -> tuple[Path, ...]:
-    """Templates, names, nouns."""
-    return given_or_shipped(
-        config, templates="templates.txt", names="names.yaml", nouns="nouns.yaml"
-    )
+    """Return the files of templates, names and nouns."""
+    return resolve_files(config, templates="templates.txt", names="names.yaml", nouns="nouns.yaml")
 
 
 def gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer) -> Dataset:
-    """`dataset.n_prompts` distinct prompts, the same for the same seed and files."""
+    """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
     templates_file, names_file, nouns_file = gendered_pronoun_files(config)
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS)  # 1
-    names, notes = _names(names_file, tokenizer)
+    names, notes = _read_names(names_file, tokenizer)
     kinds = [kind for template in templates for kind in template.nouns]
-    nouns, noun_notes = usable_nouns(nouns_file, all_nouns, kinds, tokenizer)
+    nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer)
     turns = [(template, pronoun) for template in templates for pronoun in names]
     other = dict(zip(names, reversed(names), strict=True))
 
@@ -54,38 +52,39 @@ def gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer
         return (rng.choice(names[pronoun]), *(rng.choice(nouns[kind]) for kind in template.nouns))
 
     prompts = []
-    told = " and ".join(f"{len(some)} names of {pronoun}" for pronoun, some in names.items())
-    drawn = draw(config, turns, n_distinct, words, told)
+    source = " and ".join(f"{len(some)} names of {pronoun}" for pronoun, some in names.items())
+    drawn = draw(config, turns, n_distinct, words, source)
     for i, ((template, pronoun), (name, *chosen)) in enumerate(drawn):  # 2
-        said = dict(zip(template.nouns, chosen, strict=True))
-        fill = partial(_prompt, i, template, words=said, tokenizer=tokenizer)
+        chosen_nouns = dict(zip(template.nouns, chosen, strict=True))
+        fill = partial(_prompt, i, template, words=chosen_nouns, tokenizer=tokenizer)
         prompt = fill(name, pronoun, other[pronoun])
         if config.counterfactual == "swapped":  # 3
-            stranger = other_draw(config, i).choice(names[other[pronoun]])
-            prompt = linked(fill(stranger, other[pronoun], pronoun), prompt, config, ["name"])
+            other_name = counterfactual_rng(config, i).choice(names[other[pronoun]])
+            changed = fill(other_name, other[pronoun], pronoun)
+            prompt = link_counterfactual(changed, prompt, config, ["name"])
         prompts.append(prompt)
     return Dataset(tuple(prompts), notes + noun_notes)
 
 
-def _names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """Pronoun -> its names, and notes on those left out."""
-    listed = read_nouns(path, "dataset.names")
-    if len(listed) != 2 or set.intersection(*map(set, listed.values())):
+def _read_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Return the usable names by pronoun, and notes on the others (step 1)."""
+    by_pronoun = read_nouns(path, "dataset.names")
+    if len(by_pronoun) != 2 or set.intersection(*map(set, by_pronoun.values())):
         raise DataError(
             f"dataset.names {path} must list names under two pronouns, none under both, as "
             "she: [Mary, Anna]"
         )
     usable: dict[str, list[str]] = {}
     notes: tuple[str, ...] = ()
-    for pronoun, names in listed.items():
-        usable[pronoun] = [name for name in names if one_token(name, tokenizer) is not None]
-        if one_token(pronoun, tokenizer) is None or not usable[pronoun]:
+    for pronoun, names in by_pronoun.items():
+        usable[pronoun] = [name for name in names if single_token_id(name, tokenizer) is not None]
+        if single_token_id(pronoun, tokenizer) is None or not usable[pronoun]:
             raise DataError(
                 f"dataset.names {path}: this model needs a single token for {pronoun} and for a "
-                f"name of {pronoun}; take a model whose tokenizer has them, or give other names"
+                f"name of {pronoun}; choose a model whose tokenizer has them, or other names"
             )
         what = f"names of {pronoun}"
-        notes += left_out(names, usable[pronoun], what, "not one token of this model")
+        notes += describe_omitted(names, usable[pronoun], what, "not one token of this model")
     return usable, notes
 
 
@@ -101,19 +100,11 @@ def _prompt(
 ) -> Prompt:
     text, spans = template.fill([("name", name)], words)
     encoding = tokenizer.encode_spans(text)
-    right, wrong = (template.following(text, f" {word}", tokenizer) for word in (pronoun, other))
-    at = template.position(text, encoding, spans["name"], one_token(name, tokenizer))
+    right, wrong = (template.next_token(text, f" {word}", tokenizer) for word in (pronoun, other))
+    at = template.find_position(text, encoding, spans["name"], single_token_id(name, tokenizer))
     end = len(encoding.ids) - 1
     roles = {"end": end, "name": at, "name+1": at + 1, "name-1": at - 1, "end-1": end - 1}
-    return Prompt(
-        prompt_id,
-        text,
-        encoding.ids,
-        tokenizer.texts(encoding.ids),
-        {role: position for role, position in roles.items() if position <= end},
-        (right,),
-        (wrong,),
-        tokenizer.texts((right,)),
-        tokenizer.texts((wrong,)),
-        template.text,
+    roles = {role: position for role, position in roles.items() if position <= end}
+    return build_prompt(
+        prompt_id, text, encoding.ids, roles, [right], [wrong], tokenizer, template.text
     )

@@ -1,14 +1,14 @@
 """Prompts with an indirect object, made from templates, names and nouns.
 
 1. Read the templates (template.py).
-2. Keep the names that are one token of the model within a text, and the nouns that it knows
+2. Select the names that are one token of the model within a text, and the nouns that it knows
    (lexicon.py).
-3. Prompt i takes template and pattern in turn, so that both are spread evenly, and draws two names
-   and the nouns (draw.py).
+3. Prompt i takes the next template and pattern in cyclic order, which balances both, and draws two
+   names and the nouns (draw.py).
 4. Fill the template; BABA swaps the first two names. The tokens that cover the characters of the
-   names and the verb are the roles' positions: nothing is searched for. A name must be covered by
-   its one token, and be one token after the text, or the template is refused.
-5. If asked for, the same with other names: the counterfactual (counterfactual.py).
+   names and the verb are the positions of the roles. A name must be covered by its one token, and
+   be one token after the text, or the template is refused.
+5. With dataset.counterfactual, replace the names (counterfactual.py).
 """
 
 import math
@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 
 from svt.config import IoiConfig
-from svt.dataset.counterfactual import linked
-from svt.dataset.draw import Words, draw, other_draw
-from svt.dataset.files import given_or_shipped
-from svt.dataset.lexicon import read_nouns, usable_names, usable_nouns
-from svt.dataset.prompt import Dataset, Prompt, name_roles
+from svt.dataset.counterfactual import link_counterfactual
+from svt.dataset.draw import Words, counterfactual_rng, draw
+from svt.dataset.files import resolve_files
+from svt.dataset.lexicon import read_nouns, select_names, select_nouns
+from svt.dataset.prompt import Dataset, Prompt, build_prompt, derive_roles
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
@@ -32,25 +32,23 @@ ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
 
 def ioi_files(config: IoiConfig) -> tuple[Path, ...]:
-    """Templates, names, nouns."""
-    return given_or_shipped(
-        config, templates="templates.txt", names="names.txt", nouns="nouns.yaml"
-    )
+    """Return the files of templates, names and nouns."""
+    return resolve_files(config, templates="templates.txt", names="names.txt", nouns="nouns.yaml")
 
 
 def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
-    """`dataset.n_prompts` distinct prompts, the same for the same seed and files."""
+    """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
     templates_file, names_file, nouns_file = ioi_files(config)
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS, n_verbs=1)  # 1
-    ids, notes = usable_names(names_file, tokenizer)  # 2
+    ids, notes = select_names(names_file, tokenizer)  # 2
     if config.counterfactual == "abc" and len(ids) < 5:
         raise DataError(
             f"dataset.counterfactual=abc: {len(ids)} names are single tokens of this model, five "
             "are needed: two for a prompt and three others"
         )
     kinds = [kind for template in templates for kind in template.nouns]
-    nouns, noun_notes = usable_nouns(nouns_file, all_nouns, kinds, tokenizer)
+    nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer)
     patterns = tuple(ORDERS) if config.pattern == "mixed" else (config.pattern,)
     turns = [(template, pattern) for template in templates for pattern in patterns]
     names = list(ids)
@@ -71,16 +69,17 @@ def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
             template=template,
             pattern=pattern,
             words=dict(zip(template.nouns, chosen, strict=True)),
-            ids=ids,
+            name_ids=ids,
             tokenizer=tokenizer,
         )
         prompt = fill((io, subject, subject))
         if config.counterfactual == "swapped":  # 5
-            prompt = linked(fill((subject, io, io)), prompt, config, ORDERS[pattern])
+            changed = fill((subject, io, io))
+            prompt = link_counterfactual(changed, prompt, config, ORDERS[pattern])
         elif config.counterfactual == "abc":
             others = [name for name in names if name not in (io, subject)]
-            abc = other_draw(config, i).sample(others, 3)
-            prompt = linked(fill(abc), prompt, config, ORDERS[pattern])
+            changed = fill(counterfactual_rng(config, i).sample(others, 3))
+            prompt = link_counterfactual(changed, prompt, config, ORDERS[pattern])
         prompts.append(prompt)
     return Dataset(tuple(prompts), notes + noun_notes)
 
@@ -92,32 +91,26 @@ def _prompt(
     template: Template,
     pattern: str,
     words: Mapping[str, str],
-    ids: Mapping[str, int],
+    name_ids: Mapping[str, int],
     tokenizer: Tokenizer,
 ) -> Prompt:
-    """Step 4; `names` are those of IO, S1 and S2, `words` the nouns by kind, `ids` the tokens."""
-    said = dict(zip(ORDERS["ABBA"], names, strict=True))
-    text, spans = template.fill([(role, said[role]) for role in ORDERS[pattern]], words)
+    """Return a filled template as prompt (step 4).
+
+    `names` are those of IO, S1 and S2, `words` the nouns by kind, `name_ids` the tokens by name.
+    """
+    by_role = dict(zip(ORDERS["ABBA"], names, strict=True))
+    text, spans = template.fill([(role, by_role[role]) for role in ORDERS[pattern]], words)
     encoding = tokenizer.encode_spans(text)
     at = {
-        role: template.position(
-            text, encoding, spans[role], ids[said[role]] if role in said else None
+        role: template.find_position(
+            text, encoding, spans[role], name_ids[by_role[role]] if role in by_role else None
         )
-        for role in (*said, "verb")
+        for role in (*by_role, "verb")
     }
     answer, distractor = (
-        template.following(text, f" {said[role]}", tokenizer) for role in ("IO", "S1")
+        template.next_token(text, f" {by_role[role]}", tokenizer) for role in ("IO", "S1")
     )
-    return Prompt(
-        prompt_id,
-        text,
-        encoding.ids,
-        tokenizer.texts(encoding.ids),
-        name_roles(at, len(encoding.ids) - 1),
-        (answer,),
-        (distractor,),
-        tokenizer.texts((answer,)),
-        tokenizer.texts((distractor,)),
-        template.text,
-        pattern,
+    ids, roles = encoding.ids, derive_roles(at, len(encoding.ids) - 1)
+    return build_prompt(
+        prompt_id, text, ids, roles, [answer], [distractor], tokenizer, template.text, pattern
     )

@@ -1,32 +1,24 @@
-"""A prompt: its tokens, which of them play a role, and what the model should say next."""
+"""A prompt: its tokens, the positions of its roles, and the tokens that should follow."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
+from svt.dataset.tokenizer import Tokenizer
+
 ROLE_PRECEDENCE = (
-    "end",
-    "IO",
-    "S1",
-    "S2",
-    "S1+1",
-    "verb",
-    "end-1",
-    "IO-1",
-    "IO+1",
-    "S1-1",
-    "S2-1",
-)
+    "end", "IO", "S1", "S2", "S1+1", "verb", "end-1", "IO-1", "IO+1", "S1-1", "S2-1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt; `roles` maps every role to its position, so a position may have several.
+    """One prompt; `roles` maps every role to its position, and roles may share a position.
 
-    `answer` and `distractor` are sets of tokens, mostly of one, by text and then id (token_set);
-    empty where unknown. A counterfactual prompt has its kind, `counterfactual`, and the text and
-    prompt_id of the prompt it was made from (`original`, `original_id`), in the dataset of these.
+    `answer` and `distractor` are sets of tokens, mostly of one, in the order of their texts; empty
+    where unknown. A counterfactual prompt has its kind, `counterfactual`, and the text and
+    prompt_id of the prompt that it was derived from (`original`, `original_id`).
     """
 
     prompt_id: int
@@ -47,28 +39,42 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Prompts by ascending `prompt_id`, and notes for the reader on how they were made."""
+    """Prompts by ascending `prompt_id`, and notes on how they were made."""
 
     prompts: tuple[Prompt, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that the prompts say."""
-        said = json.dumps([asdict(prompt) for prompt in self.prompts], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()
+        """The SHA-256 of all fields of the prompts."""
+        text = json.dumps([asdict(prompt) for prompt in self.prompts], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
-def token_set(
-    ids: Iterable[int], text_of: Callable[[int], str]
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """A set of tokens in the order that Prompt wants, and their texts."""
-    ordered = sorted((text_of(token_id), token_id) for token_id in set(ids))
-    return tuple(token_id for _, token_id in ordered), tuple(text for text, _ in ordered)
+def build_prompt(
+    prompt_id: int,
+    text: str,
+    tokens: tuple[int, ...],
+    roles: Mapping[str, int],
+    answer: Iterable[int],
+    distractor: Iterable[int],
+    tokenizer: Tokenizer,
+    template: str | None,
+    pattern: str | None = None,
+) -> Prompt:
+    """Return a prompt with the texts of its tokens; answers and distractors by text and id."""
+    answers, distractors = (
+        tuple(sorted(set(ids), key=lambda token_id: (tokenizer.token_text(token_id), token_id)))
+        for ids in (answer, distractor)
+    )
+    return Prompt(
+        prompt_id, text, tokens, tokenizer.texts(tokens), roles, answers, distractors,
+        tokenizer.texts(answers), tokenizer.texts(distractors), template, pattern,
+    )  # fmt: skip
 
 
-def name_roles(at: Mapping[str, int], end: int) -> dict[str, int]:
-    """ioi's roles, of the positions of IO, S1 and S2 (and of the verb, where it is known)."""
+def derive_roles(at: Mapping[str, int], end: int) -> dict[str, int]:
+    """Return all roles of ioi from the positions of IO, S1 and S2, and of the verb if known."""
     roles = {
         "end": end,
         **{role: at[role] for role in ("IO", "S1", "S2", "verb") if role in at},
@@ -83,7 +89,7 @@ def name_roles(at: Mapping[str, int], end: int) -> dict[str, int]:
 
 
 def role_labels(prompt: Prompt) -> dict[int, str]:
-    """Position -> its one label: the first in ROLE_PRECEDENCE, then other roles as given."""
+    """Return one role of each position: the first in ROLE_PRECEDENCE, else in the prompt."""
     known = [role for role in ROLE_PRECEDENCE if role in prompt.roles]
     others = [role for role in prompt.roles if role not in ROLE_PRECEDENCE]
     labels: dict[int, str] = {}

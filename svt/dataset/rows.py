@@ -7,16 +7,14 @@ import numpy as np
 
 from svt.dataset.prompt import Prompt, role_labels
 
-Columns = dict[
-    str, Any
-]  # column -> numpy array (numbers) or list (texts, None where there is none)
+Columns = dict[str, Any]  # numpy arrays of numbers, lists of texts or None
 
 
 def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
-    """Table -> columns of equal length. Rows are sorted by prompt_id as given, then by position.
+    """Return the columns of each table, in the order of the prompts, then of positions.
 
-    `prompts` lacks logit_diff and correct, which the forward pass finds out. `roles` has one
-    label a position (see ROLE_PRECEDENCE).
+    `prompts` lacks logit_diff and correct, which the forward pass computes. `roles` has one role
+    per position (see role_labels).
     """
     labels = [sorted(role_labels(prompt).items()) for prompt in prompts]
     lengths = [len(prompt.tokens) for prompt in prompts]
@@ -28,8 +26,8 @@ def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
             "n_tokens": np.array(lengths, np.uint16),
             "template": [prompt.template for prompt in prompts],
             "pattern": [prompt.pattern for prompt in prompts],
-            "answer": [_together(prompt.answer_texts) for prompt in prompts],
-            "distractor": [_together(prompt.distractor_texts) for prompt in prompts],
+            "answer": [_join(prompt.answer_texts) for prompt in prompts],
+            "distractor": [_join(prompt.distractor_texts) for prompt in prompts],
             "original_id": _originals(prompts),
             "original": [prompt.original for prompt in prompts],
             "counterfactual": [prompt.counterfactual for prompt in prompts],
@@ -50,7 +48,7 @@ def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
 
 
 def _answers(prompts: Sequence[Prompt]) -> Columns:
-    """One row a (prompt, kind, token)."""
+    """Return one row for each prompt, kind and token."""
     rows = [
         (prompt.prompt_id, kind, token_id, text)
         for prompt in prompts
@@ -68,7 +66,7 @@ def _answers(prompts: Sequence[Prompt]) -> Columns:
     }
 
 
-def _together(texts: Sequence[str]) -> str | None:
+def _join(texts: Sequence[str]) -> str | None:
     return "|".join(texts) if texts else None
 
 

@@ -1,8 +1,8 @@
-"""The prompts of a store, with tokens, roles and answers as they were: dataset=store.
+"""Read the prompts of a store, with tokens, roles and answers: dataset=store.
 
-1. dataset.path is opened as svt-sql opens it; its prompts are read (sql/store/prompts.sql).
-2. Every token must say with the model's tokenizer what it says in the store.
-3. The first dataset.n_prompts are kept. A position has the one role that the store knows.
+1. Open dataset.path as svt-sql does, and read the first dataset.n_prompts prompts
+   (sql/store/prompts.sql). The store has one role per position.
+2. Check that every token has the same text with the model's tokenizer as in the store.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from svt.paths import expanded, sql_dir
 
 
 def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
-    """The prompts and the notes of dataset.path; DataError when it has none for this model."""
+    """Return the prompts and notes of dataset.path; DataError without prompts for this model."""
     text = (sql_dir() / "store" / "prompts.sql").read_text(encoding="utf-8")
     with open_target(expanded(config.path)) as con:  # 1
         try:
-            found = con.execute(text, {"n_prompts": config.n_prompts})
+            result = con.execute(text, {"n_prompts": config.n_prompts})
         except duckdb.CatalogException as error:
             raise DataError(
-                f"dataset.path={config.path} has no store beside it any more, so no prompts"
+                f"dataset.path={config.path} has lost its store, and with it the prompts"
             ) from error
-        names = [name for name, *_ in found.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        names = [name for name, *_ in result.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         (notes,) = con.execute("SELECT from_json(notes, '[\"VARCHAR\"]') FROM dump").fetchall()
     prompts = tuple(_prompt(row) for row in rows)
     _check_tokens(config, prompts, tokenizer)
@@ -39,23 +39,23 @@ def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
 
 def _prompt(row: dict[str, Any]) -> Prompt:
     lists = ("tokens", "token_texts", "answer", "distractor", "answer_texts", "distractor_texts")
-    read = {name: tuple(row[name] or ()) for name in lists}
-    return Prompt(**row | read | {"roles": row["roles"] or {}})
+    values = {name: tuple(row[name] or ()) for name in lists}
+    return Prompt(**row | values | {"roles": row["roles"] or {}})
 
 
 def _check_tokens(config: StoredConfig, prompts: Sequence[Prompt], tokenizer: Tokenizer) -> None:
-    """Step 2."""
+    """Raise DataError when the tokenizer has another text for a token (step 2)."""
     for prompt in prompts:
         for token_id, text in (
             *zip(prompt.tokens, prompt.token_texts, strict=True),
             *zip(prompt.answer, prompt.answer_texts, strict=True),
             *zip(prompt.distractor, prompt.distractor_texts, strict=True),
         ):
-            said = tokenizer.token_text(token_id) if tokenizer.has(token_id) else None
-            if said != text:
-                now = "nothing" if said is None else repr(said)
+            own_text = tokenizer.token_text(token_id) if tokenizer.has(token_id) else None
+            if own_text != text:
+                own = "nothing" if own_text is None else repr(own_text)
                 raise DataError(
                     f"dataset.path={config.path} was made with another tokenizer: token {token_id} "
-                    f"says {text!r} there and {now} with this model's. Take the model that it was "
-                    "made with, or give the texts as a prompt file (dataset=file)"
+                    f"is {text!r} there and {own} with this model's. Use the model of the "
+                    "store, or pass the texts as a prompt file (dataset=file)"
                 )

@@ -1,9 +1,9 @@
-"""The rows of a JSONL, CSV or Parquet file as Python values, each with where it stands.
+"""Read the rows of a JSONL, CSV or Parquet file as Python values, each with its place.
 
 In CSV every cell is text: an empty one is no value, `tokens` and `roles` are JSON (a list, an
-object), `answer` and `distractor` may be (a list of texts), and `prompt_id`, `correct_idx` and
-`incorrect_idx` are integers (the last two may be lists). Parquet
-may have lists, structs and maps, or the same JSON.
+object), `answer` and `distractor` may be JSON lists of texts, and `prompt_id`, `correct_idx` and
+`incorrect_idx` are integers (the last two may be lists). Parquet may have lists, structs and maps,
+or the same JSON.
 """
 
 import csv
@@ -15,17 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from svt.dataset.files import numbered_lines, read_bytes, read_text
+from svt.dataset.files import number_lines, read_bytes, read_text
 from svt.errors import DataError, SvtError
 
-JSON_COLUMNS = ("tokens", "roles")
-LIST_COLUMNS = ("answer", "distractor")
 INTEGER_COLUMNS = ("prompt_id", "correct_idx", "incorrect_idx")
+JSON_PREFIXES = {
+    **dict.fromkeys(("tokens", "roles"), ""),
+    **dict.fromkeys(("answer", "distractor"), '["'),
+    **dict.fromkeys(INTEGER_COLUMNS, "["),
+}
+"""Columns of a text that is JSON if it starts so."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row; `problem` says why `values` could not be read whole."""
+    """One row; `problem` is the reason where `values` could not be read."""
 
     where: str
     values: dict[str, Any] = field(default_factory=dict)
@@ -33,20 +37,19 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows in the file's order; DataError if it is no file of the three kinds."""
+    """Return all rows in the file's order; DataError for a file of another format."""
     readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(
-            f"dataset.path {path}: unknown kind of file; "
-            "a prompt file ends in .jsonl, .csv or .parquet"
+            f"dataset.path {path}: unknown format; a prompt file ends in .jsonl, .csv or .parquet"
         )
     return reader(path)
 
 
 def _jsonl(path: Path) -> list[Row]:
     rows = []
-    for number, line in numbered_lines(read_text(path, "dataset.path")):
+    for number, line in number_lines(read_text(path, "dataset.path")):
         where = f"line {number}"
         try:
             values = load_json(line)
@@ -54,7 +57,7 @@ def _jsonl(path: Path) -> list[Row]:
             rows.append(Row(where, problem=str(error)))
             continue
         if isinstance(values, dict):
-            rows.append(Row(where, given(values)))
+            rows.append(Row(where, drop_nulls(values)))
         else:
             rows.append(Row(where, problem="a row must be a JSON object"))
     return rows
@@ -66,7 +69,7 @@ def _csv(path: Path) -> list[Row]:
     reader = csv.reader(source, strict=True)
     try:
         header = next(reader, [])
-        _check_once(path, header)
+        _check_columns(path, header)
         for cells in reader:
             where = f"line {reader.line_num}"
             if not cells:
@@ -75,7 +78,7 @@ def _csv(path: Path) -> list[Row]:
                 problem = f"{len(cells)} cells, but the header names {len(header)}"
                 rows.append(Row(where, problem=problem))
                 continue
-            rows.append(_parsed(where, dict(zip(header, cells, strict=True))))
+            rows.append(_parse_row(where, dict(zip(header, cells, strict=True))))
     except csv.Error as error:
         raise DataError(f"dataset.path {path}: line {reader.line_num}: {error}") from error
     return rows
@@ -87,61 +90,56 @@ def _parquet(path: Path) -> list[Row]:
     content = io.BytesIO(read_bytes(path, "dataset.path"))
     try:
         file = parquet.ParquetFile(content)
-        _check_once(path, file.schema_arrow.names)
+        _check_columns(path, file.schema_arrow.names)
         records = file.read().to_pylist(maps_as_pydicts="strict")
     except SvtError:
         raise
-    except Exception as error:  # what a damaged file makes it raise has no common base
-        raise DataError(f"dataset.path {path} is not a sound Parquet file: {error}") from error
-    return [_parsed(f"row {i}", record) for i, record in enumerate(records, 1)]
+    except Exception as error:  # errors of a damaged file have no common base
+        raise DataError(f"dataset.path {path} is not a valid Parquet file: {error}") from error
+    return [_parse_row(f"row {i}", record) for i, record in enumerate(records, 1)]
 
 
-def _check_once(path: Path, columns: list[str]) -> None:
+def _check_columns(path: Path, columns: list[str]) -> None:
     repeated = {name for name in columns if columns.count(name) > 1}
     if repeated:
         raise DataError(f"dataset.path {path}: column {min(repeated)!r} is there more than once")
 
 
-def _parsed(where: str, values: dict[str, Any]) -> Row:
-    """The row with JSON and integer texts read."""
-    parsed = given({name: None if value == "" else value for name, value in values.items()})
-    for name in JSON_COLUMNS:
-        if isinstance(parsed.get(name), str):
+def _parse_row(where: str, values: dict[str, Any]) -> Row:
+    """Return the row with its texts of JSON and integers parsed."""
+    parsed = drop_nulls({name: None if value == "" else value for name, value in values.items()})
+    for name, prefix in JSON_PREFIXES.items():
+        text = parsed.get(name)
+        if isinstance(text, str) and text.startswith(prefix):
             try:
-                parsed[name] = load_json(parsed[name])
+                parsed[name] = load_json(text)
             except ValueError as error:
                 return Row(where, problem=f"{name}: {error}")
-    if isinstance(parsed.get("roles"), dict):  # a struct has a field for every role of the file
-        parsed["roles"] = given(parsed["roles"])
-    for name in (*LIST_COLUMNS, *INTEGER_COLUMNS):
-        start = '["' if name in LIST_COLUMNS else "["
-        if isinstance(parsed.get(name), str) and parsed[name].startswith(start):
-            try:
-                parsed[name] = load_json(parsed[name])
-            except ValueError as error:
-                return Row(where, problem=f"{name}: {error}")
+    if isinstance(parsed.get("roles"), dict):  # a struct has every role of the file
+        parsed["roles"] = drop_nulls(parsed["roles"])
     for name in INTEGER_COLUMNS:
         if isinstance(parsed.get(name), str) and re.fullmatch("[0-9]{1,20}", parsed[name]):
             parsed[name] = int(parsed[name])
     return Row(where, parsed)
 
 
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are there; a null is none."""
+def drop_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not null."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def load_json(text: str) -> Any:
-    """The value; ValueError, with a reason to show, also for a key that is there twice."""
+    """Return the parsed value; ValueError with the reason, also for a duplicate key."""
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
         raise ValueError("not JSON: too deep") from error
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of a JSON file; ValueError for a duplicate key."""
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,10 +1,9 @@
 """Texts without roles or answers, for the comparison with non-specific input.
 
-1. A document is a line of a text file, or the `text` of a line of a JSONL file. Blank lines are
-   skipped.
-2. Each is cut to its first dataset.n_tokens tokens. One shorter than that is kept whole, unless it
-   has fewer than two tokens, among which there is nothing to attend to.
-3. The first dataset.n_prompts documents that were kept are the prompts, numbered from 0.
+1. A document is a line of a text file, or the `text` of a line of a JSONL file. Skip blank lines.
+2. Truncate each to its first dataset.n_tokens tokens. Skip those of fewer than two tokens, which
+   leave nothing to attend to.
+3. The first dataset.n_prompts remaining documents are the prompts, numbered from 0.
 """
 
 import json
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from svt.config import TextConfig
-from svt.dataset.files import numbered_lines, read_text
+from svt.dataset.files import number_lines, read_text
 from svt.dataset.prompt import Dataset, Prompt
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
@@ -20,14 +19,14 @@ from svt.paths import conf_dir, expanded
 
 
 def text_file(config: TextConfig) -> Path:
-    """dataset.path; null means the text in the bundled model's language that svt ships."""
+    """Return dataset.path; null selects the shipped text in the language of the bundled model."""
     if config.path is not None:
         return expanded(config.path)
     return conf_dir() / "dataset" / "text" / "ioi-mini.txt"
 
 
 def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
-    """Prompts of at most dataset.n_tokens tokens, without roles; notes count the shorter ones."""
+    """Return prompts of at most dataset.n_tokens tokens; notes count the shorter ones."""
     path = text_file(config)
     prompts: list[Prompt] = []
     skipped = 0
@@ -55,9 +54,9 @@ def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
 
 
 def _documents(path: Path) -> Iterator[str]:
-    """Step 1."""
+    """Yield the documents of a file (step 1)."""
     json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
-    for number, line in numbered_lines(read_text(path, "dataset.path")):
+    for number, line in number_lines(read_text(path, "dataset.path")):
         yield _json_text(line, f"{path}:{number}") if json_lines else line
 
 

@@ -1,13 +1,13 @@
-"""A model's tokenizer: text to tokens, their places in the text, and the token that follows a text.
+"""A model's tokenizer: the tokens of a text, their characters, and the next token of a text.
 
-1. Encode a text without the special tokens that the tokenizer would add; nothing is cut or padded.
-2. Put before it what dataset.bos asks for: auto, what the tokenizer adds by itself, or the BOS
-   token where tokenizer_config.json says add_bos_token; always, the BOS token in any case; never,
-   nothing.
-3. Give every token the characters that it stands for: none for what dataset.bos put there, and none
-   for a mark of a space that is not in the text (SentencePiece puts one before the first word).
-4. The token that follows a text is the one that a word adds when it is written after it: the
-   tokens of the text must stay as they are. The same word may be another token elsewhere.
+1. Encode a text without the tokenizer's special tokens, truncation and padding.
+2. Prepend what dataset.bos selects: auto, what the tokenizer adds by default, or the BOS token
+   where tokenizer_config.json has add_bos_token; always, the BOS token; never, nothing.
+3. Map every token to the characters of the text that it covers: none for the prefix of step 2, and
+   none for the mark of a space that is not in the text (SentencePiece adds one before the first
+   word).
+4. The next token for a word is the one that the word adds at the end of a text; the tokens of the
+   text must not change. In another context the same word may be another token.
 """
 
 import json
@@ -29,21 +29,21 @@ _METASPACE = "\u2581"
 
 @dataclass(frozen=True)
 class Encoding:
-    """Token ids and, for each, the characters [start, end) of the text that it stands for."""
+    """Token ids and, for each, the characters [start, end) of the text that it covers."""
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
 
     def covering(self, start: int, end: int) -> list[int]:
-        """Positions of the tokens that share a character with [start, end) of the text."""
+        """Return the positions of the tokens that cover a character in [start, end)."""
         return [i for i, (s, e) in enumerate(self.spans) if s < end and e > start and e > s]
 
 
 @dataclass(frozen=True)
 class Bos:
-    """What a model's folder says of its BOS token: its text or id, and the file and key, `where`.
+    """The BOS token of a model's folder: its text or id, and `where`, the file and key.
 
-    `added` says that it stands before a text by default.
+    `added` is true if the model's texts begin with it by default.
     """
 
     token: str | int | None = None
@@ -52,9 +52,9 @@ class Bos:
 
 
 class Tokenizer:
-    """Text to token ids and back; `files` are the files it was read from.
+    """Text to token ids and back; `files` are the files that it was read from.
 
-    `prefix` are the tokens before every text; there are none until `with_bos` asks for them.
+    `prefix` are the tokens before every text, empty unless `with_bos` sets them.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Tokenizer:
 
     @cached_property
     def unknown_id(self) -> int | None:
-        """The id that stands for every word the tokenizer does not know, if it has one."""
+        """The id of unknown words, None if the tokenizer has no such token."""
         model = json.loads(self._inner.to_str())["model"]
         if model.get("unk_id") is not None:
             return int(model["unk_id"])
@@ -82,11 +82,11 @@ class Tokenizer:
         return None if token is None else self._inner.token_to_id(token)
 
     def with_bos(self, bos: BosChoice) -> "Tokenizer":
-        """Step 2: this tokenizer with the prefix of dataset.bos; DataError if there is no token."""
+        """Return a copy with the prefix of dataset.bos; DataError without a BOS token (step 2)."""
         other = copy(self)
         other.prefix = ()
         if bos != "never":
-            other.prefix = self._added()
+            other.prefix = self._default_prefix()
             if not other.prefix and (bos == "always" or self._bos.added):
                 other.prefix = (self._bos_id(bos),)
         return other
@@ -95,16 +95,17 @@ class Tokenizer:
         return list(self.encode_spans(text).ids)
 
     def encode_spans(self, text: str) -> Encoding:
-        """The ids with the characters they stand for; DataError if the text has no encoding."""
+        """Return the ids and their characters; DataError if the text cannot be encoded."""
         encoding = self._encode(text)
         spans = [(0, 0)] * len(self.prefix)
         for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):  # 3
-            said = any(map(str.isspace, text[start:end])) or not self.token_text(token_id).isspace()
-            spans.append((start, end if said else start))
+            space_in_text = any(map(str.isspace, text[start:end]))
+            covers = space_in_text or not self.token_text(token_id).isspace()
+            spans.append((start, end if covers else start))
         return Encoding((*self.prefix, *encoding.ids), tuple(spans))
 
-    def following(self, text: str, word: str) -> int | None:
-        """Step 4: the one known token that `word`, with its leading space, adds; else None."""
+    def next_token(self, text: str, word: str) -> int | None:
+        """Return the one known token that `word`, with its leading space, adds; else None (4)."""
         before, after = self.encode(text), self.encode(text + word)
         if after[:-1] != before or after[-1] == self.unknown_id:
             return None
@@ -114,28 +115,28 @@ class Tokenizer:
         return self._inner.decode(list(ids), skip_special_tokens=False)
 
     def has(self, token_id: int) -> bool:
-        """Whether the id is in the vocabulary."""
+        """Return whether the id is in the vocabulary."""
         return 0 <= token_id < 2**32 and self._inner.id_to_token(token_id) is not None
 
     def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
         return tuple(self.token_text(token_id) for token_id in ids)
 
     def _token_text(self, token_id: int) -> str:
-        """What a reader should see: " Mary" where the token includes the space before the word."""
+        """Return the readable text of a token, " Mary" if it includes the space before the word."""
         raw = self._inner.id_to_token(token_id) or ""
         if _METASPACE in raw:
             return raw.replace(_METASPACE, " ")
         return self.decode([token_id]) or raw
 
     def _encode(self, text: str, special: bool = False) -> tokenizers.Encoding:
-        """Step 1, or with the tokenizer's own special tokens."""
+        """Encode a text, with `special` including the tokenizer's special tokens (step 1)."""
         try:
             return self._inner.encode(text, add_special_tokens=special)
         except Exception as error:  # the library raises plain Exceptions
             raise DataError(f"the tokenizer cannot encode {text!r:.80}: {error}") from error
 
-    def _added(self) -> tuple[int, ...]:
-        """The tokens that the tokenizer by itself puts before a text, here one that it knows."""
+    def _default_prefix(self) -> tuple[int, ...]:
+        """Return the tokens that the tokenizer adds before a text, tried with one that it knows."""
         for text in chain("a", map(self.token_text, range(self.vocab_size))):
             with suppress(SvtError):
                 plain = self._encode(text).ids
@@ -150,13 +151,13 @@ class Tokenizer:
         token = self._bos.token
         if token is None:
             raise DataError(
-                f"dataset.bos={bos}: the model names no BOS token; give bos_token in its "
-                "tokenizer_config.json or bos_token_id in its config.json, or say dataset.bos=never"
+                f"dataset.bos={bos}: the model has no BOS token; set bos_token in its "
+                "tokenizer_config.json or bos_token_id in its config.json, or dataset.bos=never"
             )
         token_id = self._inner.token_to_id(token) if isinstance(token, str) else token
         if token_id is None or not self.has(token_id):
             raise DataError(
                 f"dataset.bos={bos}: {self._bos.where} is {token!r}, which is not in the "
-                f"vocabulary of {self.vocab_size} tokens; correct it or say dataset.bos=never"
+                f"vocabulary of {self.vocab_size} tokens; correct it or set dataset.bos=never"
             )
         return token_id

@@ -1,1 +1,1 @@
-"""Other people's circuits: from GraphML, CSV and JSON files into the tables of a run."""
+"""Import circuits of other tools from GraphML, CSV and JSON files into the tables of a run."""

@@ -1,7 +1,7 @@
-"""The prompts that a node or an edge of a file over several prompts appeared in.
+"""The prompts in which a node or an edge of a file over many prompts appeared.
 
-`prompts_appeared` names them, as a list or as the text of one. Where only nodes carry it, an edge
-has the prompts that both its ends have, which are the most that it can have.
+The value `prompts_appeared` holds them, as a list or as the text of a list. Where only nodes carry
+it, an edge gets the prompts that its two ends share: an upper bound.
 """
 
 import ast
@@ -12,33 +12,33 @@ from svt.errors import DataError
 
 KEY = "prompts_appeared"
 NOTE = (
-    f"only the nodes carry {KEY}: an edge counts the prompts of both its ends, the most that it "
-    "can have"
+    f"only the nodes carry {KEY}: each edge counts the prompts that its two ends share, an upper "
+    "bound"
 )
 _COUNTS = ("n_appearences", "n_appearances")  # of a node in a graph that accpp-tracer combined
 
 
-def prompts_of(values: Mapping[str, Any], place: str) -> frozenset[str] | None:
-    """Return the prompts that the values name; DataError when the entry is no list of prompts."""
-    given = values.get(KEY)
-    if given is None:
+def parse_prompts(values: Mapping[str, Any], place: str) -> frozenset[str] | None:
+    """Return the prompts in `values`, None without an entry; DataError when it is not a list."""
+    entry = values.get(KEY)
+    if entry is None:
         return None
     try:
-        read = ast.literal_eval(given) if isinstance(given, str) else given
+        prompts = ast.literal_eval(entry) if isinstance(entry, str) else entry
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        read = None
-    if not isinstance(read, list) or not read or not all(_is_name(prompt) for prompt in read):
-        raise DataError(f"{place}: {KEY} is {given!r:.60}; it must be a list of prompts, [0,1,2]")
-    return frozenset(map(str, read))
+        prompts = None
+    if not isinstance(prompts, list) or not prompts or not all(map(_is_name, prompts)):
+        raise DataError(f"{place}: {KEY} is {entry!r:.60}; it must be a list of prompts, [0,1,2]")
+    return frozenset(map(str, prompts))
 
 
-def of_several(values: Mapping[str, Any]) -> bool:
-    """Return whether the values say that the file is over several prompts."""
+def covers_prompts(values: Mapping[str, Any]) -> bool:
+    """Return whether the values show that the file covers more than one prompt."""
     return KEY in values or any(str(values.get(name, 1)) != "1" for name in _COUNTS)
 
 
-def common(up: frozenset[str] | None, down: frozenset[str] | None) -> frozenset[str] | None:
-    """Return the prompts of both ends; None where one names none, or they share none."""
+def share_prompts(up: frozenset[str] | None, down: frozenset[str] | None) -> frozenset[str] | None:
+    """Return the prompts of both ends; None where an end has none or they share none."""
     return (up & down or None) if up is not None and down is not None else None
 
 

@@ -1,13 +1,14 @@
-"""A circuit as a file tells it: edges into heads, heads that stand alone, and what was left out.
+"""A circuit read from a file: edges into heads, heads without edges, and what was left out.
 
-1. Readers give an `Edge` for each edge of the file whose lower end svt knows as a component and
-   whose upper end is a head. What else the file holds is counted in `Circuit.left_out`.
-2. `graph_edges` adds them up to the grain of the table graph_edges, [upstream, downstream, side,
-   token role]: where the file's nodes are finer than heads (a firing, a position) edges between the
-   same heads are one, otherwise a second one is refused.
-3. A count is told of every edge or of none. Where no count is told, an edge was visited once.
-4. Of a file over several prompts, an edge's prompts and firings are counted by the prompts that it
-   names (svt/importing/appeared.py), and are null where it names none. Its weight is then no total.
+1. Readers make an `Edge` from each edge of the file that goes from a component of svt into a head.
+   `Circuit.left_out` counts the others.
+2. `merge_edges` aggregates them to the grain of the table graph_edges, [upstream, downstream, side,
+   token role]. Where the file's nodes are finer than heads (firings or positions), edges between
+   the same heads are merged; otherwise a duplicate is refused.
+3. Either every edge has a count or none has. Without counts, each edge has one visit.
+4. In a file over many prompts, the prompts and firings of an edge are counted from the prompts in
+   which it appeared (svt/importing/appeared.py), null where these are unknown. Its weight is then
+   not used as a total.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,15 +22,13 @@ from svt.words import COUNTS, Count, Side
 
 Head = tuple[int, int]
 
-LARGEST = 255
-"""Layers and heads are stored in a byte."""
-
 
 class Node(NamedTuple):
-    """An end of an edge. `component` is one of the table's, `output`, or `other`, known to none.
+    """An end of an edge.
 
-    `dest` and `src` are the tokens of a firing; `role` is the one token that a node names. `fine`
-    tells nodes of one head apart.
+    `component` is one of svt's components, `output` or `other`. `dest` and `src` are the tokens of
+    a firing, `role` the token of a node that names only one. `fine` identifies a node that is finer
+    than a head.
     """
 
     component: str
@@ -42,14 +41,14 @@ class Node(NamedTuple):
 
     @property
     def at(self) -> Head | None:
-        """(layer, head), if it is a head."""
+        """The (layer, head) of a head, else None."""
         if self.component != "head" or self.layer is None or self.head is None:
             return None
         return self.layer, self.head
 
 
 class Edge(NamedTuple):
-    """One edge of the file, and `place`, where it stands there; None is what is not told."""
+    """One edge of the file, with its `place` there; None where the file has no value."""
 
     place: str
     component: str
@@ -68,13 +67,13 @@ class Edge(NamedTuple):
     mean: float | None = None
     effect: float | None = None
     firing: str | None = None
-    """Which of the downstream head's nodes it goes into, where they are finer than heads."""
+    """The node of the downstream head, where nodes are finer than heads."""
     prompts: frozenset[str] | None = None
-    """The prompts that it appeared in."""
+    """The prompts in which the edge appeared."""
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What makes two edges one in graph_edges."""
+        """The key by which edges are merged into a row of graph_edges."""
         return (
             self.component, self.up_layer, self.up_head, self.layer, self.head, self.side,
             self.role, None if self.firing is not None else self.input,
@@ -83,38 +82,37 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Circuit:
-    """What a file holds. `count` is the kind of count that thresholds are to be on."""
+    """The contents of a file. `count` is the kind of count that thresholds apply to."""
 
     format: str
     edges: tuple[Edge, ...]
     alone: dict[Head, str | None]
-    """Heads without an edge into a head, with their class."""
+    """Heads that no edge starts from or goes into, with their class."""
     roots: tuple[Head, ...] = ()
     count: Count = "visits"
     left_out: tuple[str, ...] = ()
     one_prompt: bool = True
-    """False where the file says that it is over several prompts."""
+    """False where the file covers many prompts."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of how the counts were read."""
+    """Remarks on how counts were derived."""
 
     @cached_property
     def heads(self) -> set[Head]:
-        return ends_of(self.edges) | self.alone.keys()
+        return collect_heads(self.edges) | self.alone.keys()
 
 
-def ends_of(edges: Iterable[Edge]) -> set[Head]:
-    """Return the heads at the ends of edges."""
+def collect_heads(edges: Iterable[Edge]) -> set[Head]:
+    """Return the heads that are an end of an edge."""
     pairs = {(e.component, e.up_layer, e.up_head, e.layer, e.head) for e in edges}
     up = {(layer, head) for kind, layer, head, *_ in pairs if kind == "head"}
     return up | {(layer, head) for *_, layer, head in pairs}  # type: ignore[return-value]
 
 
-def edge_between(
-    place: str, up: Node, down: Node, reads: str | None, /, **told: Any
-) -> Edge | None:
-    """The edge from `up` to `down`; None when the tables cannot hold it, DataError when none can.
+def make_edge(place: str, up: Node, down: Node, reads: str | None, /, **values: Any) -> Edge | None:
+    """Return the edge from `up` to `down`, None when the tables cannot hold it.
 
-    `reads` is what of the downstream head reads: q or d, k or s, v; None where it is not told.
+    `reads` is the input of the downstream head: q or d, k or s, v; None where it is unknown.
+    DataError when the edge does not go to a higher layer.
     """
     if down.at is None or up.component in ("output", "other"):
         return None
@@ -124,11 +122,9 @@ def edge_between(
             f"{place}: layer {up.layer} cannot write for layer {layer}; an edge goes from a lower "
             "layer to a higher one"
         )
-    side = side_of(place, reads)
-    role, other_role = _roles(down, side)
-    told = {"role": role, "other_role": other_role} | {
-        k: v for k, v in told.items() if v is not None
-    }
+    side = parse_side(place, reads)
+    role, other_role = _split_roles(down, side)
+    known = {name: value for name, value in values.items() if value is not None}
     return Edge(
         place,
         up.component,
@@ -139,39 +135,49 @@ def edge_between(
         input={"q": "query", "k": "key", "v": "value"}.get(reads or ""),
         side=side,
         firing=down.fine,
-        **told,
+        **{"role": role, "other_role": other_role} | known,
     )
 
 
-def side_of(place: str, reads: str | None) -> Side | None:
-    """dest for what the query reads, src for the key; None for the value, and for None."""
-    known: dict[str | None, Side | None] = {
+def parse_side(place: str, reads: str | None) -> Side | None:
+    """Return dest for an input of the query, src for the key, None for the value or no input."""
+    sides: dict[str | None, Side | None] = {
         None: None, "v": None, "q": "dest", "d": "dest", "dest": "dest", "k": "src", "s": "src",
         "src": "src",
     }  # fmt: skip
-    if reads not in known:
+    if reads not in sides:
         raise DataError(f"{place}: {reads!r} is no side; it must be s or k (source), d or q, or v")
-    return known[reads]
+    return sides[reads]
 
 
-def strongest(circuit: Circuit, n: int) -> Circuit:
-    """The circuit with only the `n` edges of the largest weight, whatever its sign.
+def make_circuit(
+    form: str, nodes: Iterable[Node], edges: Sequence[Edge], n_left_out: int, **fields: Any
+) -> Circuit:
+    """Return a circuit of edges and of the heads among `nodes` that are no end of an edge."""
+    heads = {node.at for node in nodes if node.at is not None}
+    alone = dict.fromkeys(sorted(heads - collect_heads(edges)))
+    left_out = f"{n_left_out} edges from or into nodes that are no heads"
+    return Circuit(form, tuple(edges), alone, left_out=(left_out,) * bool(n_left_out), **fields)
 
-    Of edges that weigh the same the file's first are taken, and how many is said. DataError for an
-    edge without a weight, and where all edges weigh 0.
+
+def keep_strongest(circuit: Circuit, n: int) -> Circuit:
+    """Return the circuit with only the `n` edges of the largest absolute weight.
+
+    Ties are broken by the order in the file, and `left_out` reports them. DataError for an edge
+    without a weight, and where all edges weigh 0.
     """
     for edge in circuit.edges:
         if edge.mean is None:
-            raise DataError(f"{edge.place}: has no weight, so the strongest edges cannot be told")
-    falling = sorted(circuit.edges, key=lambda edge: -abs(edge.mean or 0.0))
-    if n >= len(falling):
+            raise DataError(f"{edge.place}: has no weight, so the edges cannot be ranked")
+    ranked = sorted(circuit.edges, key=lambda edge: -abs(edge.mean or 0.0))
+    if n >= len(ranked):
         return circuit
-    sizes = [abs(edge.mean or 0.0) for edge in falling]
-    left_out = f"all but the {n} strongest of {len(falling)} edges"
+    sizes = [abs(edge.mean or 0.0) for edge in ranked]
+    left_out = f"all but the {n} strongest of {len(ranked)} edges"
     if sizes[0] == 0:
         raise DataError(
-            f"{circuit.edges[0].place}: weighs 0, as all {len(falling)} edges do, so none is among "
-            "the strongest; leave --top out, or give a file with a score of each edge"
+            f"{circuit.edges[0].place}: weighs 0, as all {len(ranked)} edges do, so they cannot be "
+            "ranked; leave --top out, or pass a file with a score for each edge"
         )
     if sizes[n] == sizes[n - 1]:
         n_taken = sizes[:n].count(sizes[n])
@@ -179,35 +185,35 @@ def strongest(circuit: Circuit, n: int) -> Circuit:
             f"; {sizes.count(sizes[n])} edges weigh {sizes[n]:g}, of which the first {n_taken} in "
             "the file were taken"
         )
-    return replace(circuit, edges=tuple(falling[:n]), left_out=(*circuit.left_out, left_out))
+    return replace(circuit, edges=tuple(ranked[:n]), left_out=(*circuit.left_out, left_out))
 
 
-def graph_edges(circuit: Circuit) -> list[dict[str, Any]]:
-    """Rows of graph_edges (steps 2 and 3), in the file's order."""
+def merge_edges(circuit: Circuit) -> list[dict[str, Any]]:
+    """Return the rows of graph_edges, in the order of the file (steps 2 and 3)."""
     groups: dict[tuple[Any, ...], list[Edge]] = {}
-    for edge in _counted(circuit):
+    for edge in _fill_counts(circuit):
         group = groups.setdefault(edge.key, [])
         if group and edge.firing is None:
-            raise DataError(f"{edge.place}: this edge stands in {group[0].place} already")
+            raise DataError(f"{edge.place}: duplicates the edge in {group[0].place}")
         group.append(edge)
-    return [_row(group, circuit.one_prompt) for group in groups.values()]
+    return [_merge(group, circuit.one_prompt) for group in groups.values()]
 
 
-def _counted(circuit: Circuit) -> Sequence[Edge]:
-    """Step 3."""
-    named = [f"n_{count}" for count in COUNTS]
-    for name in named:
+def _fill_counts(circuit: Circuit) -> Sequence[Edge]:
+    """Return the edges with a count each; DataError when only some have one (step 3)."""
+    names = [f"n_{count}" for count in COUNTS]
+    for name in names:
         lacking = [edge for edge in circuit.edges if getattr(edge, name) is None]
         if lacking and len(lacking) < len(circuit.edges):
             raise DataError(f"{lacking[0].place}: has no {name[2:]} where other edges have them")
-    if any(getattr(edge, name) is not None for edge in circuit.edges[:1] for name in named):
+    if any(getattr(edge, name) is not None for edge in circuit.edges[:1] for name in names):
         return circuit.edges
     if any(edge.prompts is not None for edge in circuit.edges):
         return circuit.edges
     return [edge._replace(n_visits=1) for edge in circuit.edges]
 
 
-def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
+def _merge(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
     first = group[0]
     n_prompts: int | None
     n_firings: int | None
@@ -226,13 +232,13 @@ def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
             "effect": first.effect,
         }
     place = first.place
-    n_visits = _sum((edge.n_visits for edge in group), place, "n_visits")
+    n_visits = _add_counts((edge.n_visits for edge in group), place, "n_visits")
     n_prompts, n_firings = 1, len({edge.firing for edge in group})
     if one_prompt:
-        total = _total((e.total if e.total is not None else e.mean for e in group), place)
+        total = _add_weights((e.total if e.total is not None else e.mean for e in group), place)
     else:  # 4
-        n_prompts, n_firings = _appeared(group)
-        total = _total((edge.total for edge in group), place)
+        n_prompts, n_firings = _count_appearances(group)
+        total = _add_weights((edge.total for edge in group), place)
     mean = total / n_firings if total is not None and n_firings else None
     return row | {
         "n_prompts": n_prompts,
@@ -243,8 +249,8 @@ def _row(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
     }
 
 
-def _appeared(group: Sequence[Edge]) -> tuple[int | None, int | None]:
-    """The distinct prompts and firings of edges into one head, if every edge names its prompts."""
+def _count_appearances(group: Sequence[Edge]) -> tuple[int | None, int | None]:
+    """Return the numbers of distinct prompts and firings of a group, None where one is unknown."""
     firings: set[tuple[str | None, str]] = set()
     for edge in group:
         if edge.prompts is None:
@@ -253,24 +259,24 @@ def _appeared(group: Sequence[Edge]) -> tuple[int | None, int | None]:
     return len({prompt for _, prompt in firings}), len(firings)
 
 
-def _sum(counts: Iterable[int | None], place: str, name: str) -> int | None:
-    """The sum, null where one is; DataError when it leaves the range of a BIGINT."""
-    given = list(counts)
-    total = sum(count for count in given if count is not None)
+def _add_counts(counts: Iterable[int | None], place: str, name: str) -> int | None:
+    """Return the sum, None where a count is; DataError when it leaves the range of a BIGINT."""
+    terms = list(counts)
+    total = sum(count for count in terms if count is not None)
     if total >= 2**63:
         raise DataError(
             f"{place}: {name} of the edges between its heads add up to {total}, too many"
         )
-    return None if None in given else total
+    return None if None in terms else total
 
 
-def _total(parts: Iterable[float | None], place: str) -> float | None:
-    """The sum, null where one is; DataError when it leaves the range of a DOUBLE."""
-    given = list(parts)
-    if None in given:
+def _add_weights(parts: Iterable[float | None], place: str) -> float | None:
+    """Return the sum, None where a part is; DataError when it leaves the range of a DOUBLE."""
+    terms = list(parts)
+    if None in terms:
         return None
     try:
-        return fsum(part for part in given if part is not None)
+        return fsum(part for part in terms if part is not None)
     except OverflowError as error:
         raise DataError(
             f"{place}: the weights of the edges between its heads add up to more than a number of "
@@ -278,8 +284,8 @@ def _total(parts: Iterable[float | None], place: str) -> float | None:
         ) from error
 
 
-def _roles(down: Node, side: Side | None) -> tuple[str | None, str | None]:
-    """The role of the token written into, and that of the firing's other token."""
+def _split_roles(down: Node, side: Side | None) -> tuple[str | None, str | None]:
+    """Return the role of the token that the edge writes into, and that of the firing's other."""
     if side == "dest":
         return down.role or down.dest, down.src
     if side == "src":

@@ -1,17 +1,17 @@
-"""A circuit from JSON: EAP-IG's graphs, and lists of nodes and links.
+"""Read a circuit from JSON: a graph of EAP-IG, or lists of nodes and links.
 
-1. EAP-IG: `edges` maps names such as `a5.h3->a9.h6<q>` to `score` and `in_graph`. The edges in the
-   graph are taken; with none there, the heads that the nodes mark, where they do not mark all; else
-   it must be said how many of the strongest edges are (`top`). What is read decides the side: q is
-   dest, k is src, v has none. The score is total and mean. `input` is the component embed; edges
-   that do not go into a head, or come from the logits, are left out, as the tables end at heads.
+1. EAP-IG: `edges` maps names such as `a5.h3->a9.h6<q>` to `score` and `in_graph`. The circuit has
+   the edges with in_graph; without any, the heads with in_graph, unless all heads have it; with
+   `top`, all edges, to be cut to the strongest. The input determines the side: q is dest, k is src,
+   v has none. The score is total and mean. `input` is the component embed. Edges that do not go
+   into a head, or come from the logits, are left out, as the tables hold edges into heads only.
 2. Nodes and links (circuit-tracer, networkx): a node is a head if it has `layer` and `head`, or by
-   its name; `feature_type` tells what others are. A link has `source` and `target`, or `u` and `v`;
-   `type`, `input`, `qkv` or `side` (s, d, q, k, v), `count`, `total`, `weight` or `score`. Links
-   between the same heads at several positions or firings are one edge, of one prompt, or of those
-   that they name (appeared.py).
+   its name; `feature_type` is the kind of the others. A link has `source` and `target`, or `u` and
+   `v`; `type`, `input`, `qkv` or `side` (s, d, q, k, v), `count`, `total`, `weight` or `score`.
+   Links between the same heads at other positions or firings are merged. They belong to one prompt,
+   or to those in which they appeared (appeared.py).
 
-A file that names no head, such as a graph of transcoder features alone, is refused.
+A file without heads, such as a graph of transcoder features, is refused.
 """
 
 import json
@@ -20,78 +20,73 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from svt.dataset.table import unique_keys
 from svt.errors import DataError
 from svt.importing import appeared
-from svt.importing.circuit import LARGEST, Circuit, Edge, Head, Node, edge_between, ends_of
-from svt.importing.nodes import node_of, split_reads
-from svt.importing.values import amount, number
+from svt.importing.circuit import Circuit, Edge, Head, Node, collect_heads, make_circuit, make_edge
+from svt.importing.nodes import parse_node, split_reads
+from svt.importing.values import parse_count, parse_index, parse_number
 from svt.words import Count
 
-_OF_TYPE = {"embedding": "embed", "logit": "output", "mlp": "mlp", "bias": "bias"}
-_INTO = {
+_COMPONENTS = {"embedding": "embed", "logit": "output", "mlp": "mlp", "bias": "bias"}
+_ENDS = ("source", "u"), ("target", "v")
+_LEFT_OUT = {
     "mlp": "into MLPs", "output": "into the logits", "embed": "into the embedding",
-    "pos_embed": "into the embedding", "bias": "into biases", "other": "into what is no head",
+    "pos_embed": "into the embedding", "bias": "into biases",
+    "other": "into nodes that are no heads",
 }  # fmt: skip
 
 
 def read_json(file: Path, count: Count | None, top: int | None) -> Circuit:
-    """The circuit in the file; DataError names the node or edge that is wrong.
+    """Return the circuit in the file; a DataError names the node or edge that is wrong.
 
-    `count` is what a link's `count` counts: visits if it is not given.
+    `count` is what a link's `count` counts, None for visits; `top` is not None where the strongest
+    edges will be selected.
     """
     try:
-        tree = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        text = file.read_text(encoding="utf-8-sig")
+        tree = json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         raise DataError(f"{file}, line {error.lineno}: is not JSON ({error.msg})") from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read as JSON ({error})") from error
     if isinstance(tree, dict):
         if isinstance(tree.get("edges"), dict):
-            return _of_eap(file, tree["edges"], tree.get("nodes"), top)
+            return _read_eap(file, tree["edges"], tree.get("nodes"), top)
         for links in ("links", "edges"):
             if isinstance(tree.get(links), list) and isinstance(tree.get("nodes"), list | dict):
-                return _of_links(file, tree["nodes"], tree[links], count)
+                return _read_links(file, tree["nodes"], tree[links], count)
     raise DataError(
         f"{file}: is no circuit; it must have edges by name, as EAP-IG writes them, or lists of "
         "nodes and links"
     )
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) < len(pairs):
-        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{name!r} stands twice in one object")
-    return tree
-
-
-def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -> Circuit:
-    """Step 1."""
+def _read_eap(file: Path, graph: Mapping[str, Any], nodes: Any, top: int | None) -> Circuit:
+    """Return the circuit of a graph of EAP-IG (step 1)."""
     edges, left_out = [], Counter[str]()
-    chosen = {
-        name: told for name, told in given.items() if top is not None or _in(file, name, told)
-    }
-    for name, told in chosen.items():
+    selected = {n: e for n, e in graph.items() if top is not None or _is_in_graph(file, n, e)}
+    for name, entry in selected.items():
         place = f"{file}, edge {name}"
         source, arrow, target = name.partition("->")
         if not arrow:
             raise DataError(f"{place}: is not named like a5.h3->a9.h6<q>")
         target, reads = split_reads(target)
-        up, down = node_of(source, place), node_of(target, place)
-        score = told.get("score") if isinstance(told, dict) else None
-        weight = number(score, f"{place}: score")
-        edge = edge_between(place, up, down, reads, mean=weight, total=weight)
+        up, down = parse_node(source, place), parse_node(target, place)
+        score = entry.get("score") if isinstance(entry, dict) else None
+        weight = parse_number(score, f"{place}: score")
+        edge = make_edge(place, up, down, reads, mean=weight, total=weight)
         if edge is None:
-            left_out["from the logits" if down.at else _INTO[down.component]] += 1
+            left_out["from the logits" if down.at else _LEFT_OUT[down.component]] += 1
         else:
             edges.append(edge)
-    ends = ends_of(edges)
-    marked, all_marked = _marked(file, nodes)
+    ends = collect_heads(edges)
+    marked, all_marked = _read_marked_heads(file, nodes)
     alone = marked - ends if top is None else set()
-    if not chosen and (all_marked or not marked):
+    if not selected and (all_marked or not marked):
         raise DataError(
-            f"{file}: none of its {len(given)} edges is in the graph; prune it first, or take the "
-            "strongest with --top N"
+            f"{file}: none of its {len(graph)} edges is in the graph; prune it first, or select "
+            "the strongest with --top N"
         )
     return Circuit(
         "eap-ig json",
@@ -101,44 +96,47 @@ def _of_eap(file: Path, given: Mapping[str, Any], nodes: Any, top: int | None) -
     )
 
 
-def _in(file: Path, name: str, told: Any) -> bool:
-    if not isinstance(told, dict) or not isinstance(told.get("in_graph"), bool):
+def _is_in_graph(file: Path, name: str, entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("in_graph"), bool):
         raise DataError(f"{file}, edge {name}: has no in_graph that is true or false")
-    return told["in_graph"]
+    return entry["in_graph"]
 
 
-def _marked(file: Path, nodes: Any) -> tuple[set[Head], bool]:
-    """The heads that the nodes say are in the graph, and whether that is every head there."""
+def _read_marked_heads(file: Path, nodes: Any) -> tuple[set[Head], bool]:
+    """Return the heads whose nodes are in the graph, and whether these are all heads."""
     if not isinstance(nodes, dict):
         return set(), False
     marked, heads = set(), set()
-    for name, told in nodes.items():
-        inside = told.get("in_graph") if isinstance(told, dict) else told
-        node = node_of(name, f"{file}, node {name}")
+    for name, entry in nodes.items():
+        inside = entry.get("in_graph") if isinstance(entry, dict) else entry
+        node = parse_node(name, f"{file}, node {name}")
         if node.at is not None:
             heads.add(node.at)
             marked |= {node.at} if inside is True else set()
     return marked, marked == heads
 
 
-def _of_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> Circuit:
-    """Step 2."""
-    known, of_node = {}, {}
-    for place, name, node, values in _nodes(file, nodes):
-        known[name], of_node[name] = node, appeared.prompts_of(values, place)
-    by_ends = any(of_node.values()) and not any(_carries(link) for link in links)
-    kind = count or _counted(links, by_ends)
+def _read_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> Circuit:
+    """Return the circuit of lists of nodes and links (step 2)."""
+    known, node_prompts = {}, {}
+    for place, name, node, values in _read_nodes(file, nodes):
+        known[name], node_prompts[name] = node, appeared.parse_prompts(values, place)
+    by_ends = any(node_prompts.values()) and not any(_has_prompts(link) for link in links)
+    kind = count or _default_count(links, by_ends)
     if not any(node.at for node in known.values()):
-        kinds = sorted({told for told in map(_type, _each(nodes)) if told})
-        of = f" (its nodes are {', '.join(kinds)})" if kinds else ""
-        raise DataError(f"{file}: has no attention head among its nodes{of}; svt holds heads alone")
-    several = any(map(appeared.of_several, (*_each(nodes), *filter(_is_object, links))))
-    edges, left_out = [], 0
+        kinds = sorted({kind for kind in map(_feature_type, _list_nodes(nodes)) if kind})
+        remark = f" (its nodes are {', '.join(kinds)})" if kinds else ""
+        raise DataError(
+            f"{file}: has no attention head among its nodes{remark}; svt holds circuits of heads"
+        )
+    values_of_all = (*_list_nodes(nodes), *filter(_is_object, links))
+    over_prompts = any(map(appeared.covers_prompts, values_of_all))
+    edges, n_left_out = [], 0
     for i, link in enumerate(links):
         place = f"{file}, link {i}"
         if not isinstance(link, dict):
             raise DataError(f"{place}: must be an object with source and target")
-        source, target = _end(place, link, "source", "u"), _end(place, link, "target", "v")
+        source, target = (_read_end(place, link, *names) for names in _ENDS)
         for name in (source, target):
             if name not in known:
                 raise DataError(f"{place}: its node {name} is not among the nodes")
@@ -146,44 +144,42 @@ def _of_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> 
         if not isinstance(reads, str | None):
             raise DataError(f"{place}: {reads!r} is no side; it must be s, d, q, k or v")
         weight = link.get("weight", link.get("score"))
-        prompts = appeared.prompts_of(link, place)
+        prompts = appeared.parse_prompts(link, place)
         if by_ends:
-            prompts = appeared.common(of_node[source], of_node[target])
-        edge = edge_between(
+            prompts = appeared.share_prompts(node_prompts[source], node_prompts[target])
+        edge = make_edge(
             place,
             known[source],
             known[target],
             reads,
-            **{f"n_{kind}": amount(link.get("count"), f"{place}: count")},
-            mean=number(weight, f"{place}: weight"),
-            total=number(link.get("total"), f"{place}: total"),
+            **{f"n_{kind}": parse_count(link.get("count"), f"{place}: count")},
+            mean=parse_number(weight, f"{place}: weight"),
+            total=parse_number(link.get("total"), f"{place}: total"),
             prompts=prompts,
         )
         if edge is None:
-            left_out += 1
+            n_left_out += 1
         else:
-            edges.append(edge if several else _with_total(edge))
-    ends = ends_of(edges)
-    heads = {node.at for node in known.values() if node.at is not None}
-    return Circuit(
+            edges.append(edge if over_prompts else _fill_total(edge))
+    return make_circuit(
         "json of nodes and links",
-        tuple(edges),
-        dict.fromkeys(sorted(heads - ends)),
+        known.values(),
+        edges,
+        n_left_out,
         count=kind,
-        left_out=(f"{left_out} links from or into what is no part of a head",) if left_out else (),
-        one_prompt=not several,
+        one_prompt=not over_prompts,
         notes=(appeared.NOTE,) if by_ends else (),
     )
 
 
-def _counted(links: list[Any], by_ends: bool) -> Count:
-    """Return what is counted where it is not given: prompts, where only these are known."""
+def _default_count(links: list[Any], by_ends: bool) -> Count:
+    """Return what `count` counts by default: prompts where only these are known, else visits."""
     if any(_is_object(link) and link.get("count") for link in links):
         return "visits"
-    return "prompts" if by_ends or any(map(_carries, links)) else "visits"
+    return "prompts" if by_ends or any(map(_has_prompts, links)) else "visits"
 
 
-def _carries(link: Any) -> bool:
+def _has_prompts(link: Any) -> bool:
     return _is_object(link) and appeared.KEY in link
 
 
@@ -191,60 +187,54 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _nodes(file: Path, nodes: Any) -> Iterator[tuple[str, str, Node, Mapping[str, Any]]]:
-    """(its place, its name, the node, its values) of each."""
-    seen = set()
-    for i, told in enumerate(_each(nodes)):
+def _read_nodes(file: Path, nodes: Any) -> Iterator[tuple[str, str, Node, Mapping[str, Any]]]:
+    """Yield the place, name, node and values of each node."""
+    names = set()
+    for i, values in enumerate(_list_nodes(nodes)):
         place = f"{file}, node {i}"
-        if not isinstance(told, dict):
+        if not isinstance(values, dict):
             raise DataError(f"{place}: must be an object")
-        name = next((told[key] for key in ("id", "node_id", "name") if key in told), None)
+        name = next((values[key] for key in ("id", "node_id", "name") if key in values), None)
         if not isinstance(name, str | list | int):
             raise DataError(f"{place}: has no id, node_id or name")
-        if str(name) in seen:
-            raise DataError(f"{place}: node {name} stands there twice")
-        seen.add(str(name))
-        yield place, str(name), _node(place, name, told), told
+        if str(name) in names:
+            raise DataError(f"{place}: node {name} is there twice")
+        names.add(str(name))
+        yield place, str(name), _read_node(place, name, values), values
 
 
-def _each(nodes: Any) -> list[Any]:
+def _list_nodes(nodes: Any) -> list[Any]:
     if isinstance(nodes, dict):
         return [{"id": name, **(t if isinstance(t, dict) else {})} for name, t in nodes.items()]
     return list(nodes)
 
 
-def _node(place: str, name: Any, told: Mapping[str, Any]) -> Node:
-    fine = f"{name}" if "ctx_idx" in told else None
-    if "layer" in told and "head" in told:
-        layer, head = (_small(place, told, key) for key in ("layer", "head"))
+def _read_node(place: str, name: Any, values: Mapping[str, Any]) -> Node:
+    fine = f"{name}" if "ctx_idx" in values else None
+    if "layer" in values and "head" in values:
+        layer, head = (parse_index(values[key], f"{place}: {key}") for key in ("layer", "head"))
         return Node("head", layer, head, fine=fine)
-    kind = _type(told)
+    kind = _feature_type(values)
     if kind is None or "head" in kind:
-        return node_of(name, place)
-    component = _OF_TYPE.get(kind, "other")
-    layer_of = _small(place, told, "layer") if component in ("mlp", "bias") else None
-    return Node(component, layer_of, fine=fine)
+        return parse_node(name, place)
+    component = _COMPONENTS.get(kind, "other")
+    if component not in ("mlp", "bias"):
+        return Node(component, fine=fine)
+    return Node(component, parse_index(values.get("layer"), f"{place}: layer"), fine=fine)
 
 
-def _type(told: Any) -> str | None:
-    kind = told.get("feature_type") if isinstance(told, dict) else None
+def _feature_type(node: Any) -> str | None:
+    kind = node.get("feature_type") if isinstance(node, dict) else None
     return kind if isinstance(kind, str) else None
 
 
-def _small(place: str, told: Mapping[str, Any], name: str) -> int:
-    text = str(told.get(name))
-    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= LARGEST):
-        raise DataError(f"{place}: {name} is {text}; it must be a count from 0 to {LARGEST}")
-    return int(text)
-
-
-def _end(place: str, link: Mapping[str, Any], *names: str) -> str:
+def _read_end(place: str, link: Mapping[str, Any], *names: str) -> str:
     for name in names:
         if name in link:
             return str(link[name])
     raise DataError(f"{place}: has no {' or '.join(names)}")
 
 
-def _with_total(edge: Edge) -> Edge:
-    """A single weight is its own sum."""
+def _fill_total(edge: Edge) -> Edge:
+    """Return the edge with its weight as total where it has none."""
     return edge if edge.total is not None else edge._replace(total=edge.mean)

@@ -1,9 +1,9 @@
-"""Names of nodes, as circuit tools write them.
+"""Parse names of nodes, as circuit tools write them.
 
 - `(9, 6)` a head; `(9, 6, 'IO')` a head at a token that it reads; `(9, 6, ' to', ' Mary')` a firing
   from one token to another; `(3, 'MLP', ' to', ' to')` another component at a token;
-  `('Logit direction', ' to')` the output. JSON lists stand for tuples.
-- `a9.h6`, `m3`, `input`, `logits` (EAP-IG), and `a9.h6<k>` with what is read.
+  `('Logit direction', ' to')` the output. JSON writes tuples as lists.
+- `a9.h6`, `m3`, `input`, `logits` (EAP-IG), and `a9.h6<k>` with the input.
 - `9.6`, `L9H6`, `mlp 3`, `bias 3`, `embed`, `pos_embed`.
 
 Tuples are read as Python literals, never evaluated.
@@ -14,78 +14,79 @@ import re
 from typing import Any
 
 from svt.errors import DataError
-from svt.importing.circuit import LARGEST, Node
+from svt.importing.circuit import Node
+from svt.importing.values import MAX_INDEX
 
 _HEAD = re.compile(r"(?:a(\d+)\.h(\d+)|L(\d+)H(\d+)|(\d+)\.(\d+))", re.ASCII | re.IGNORECASE)
 _IN_LAYER = re.compile(r"(m|mlp |bias )(\d+)", re.ASCII)
 _READS = re.compile(r"(.*)<([qkv])>")
-_WHOLE = {
+_NODES = {
     "input": Node("embed"),
     "embed": Node("embed"),
     "pos_embed": Node("pos_embed"),
     "logits": Node("output"),
 }
 _IN_TUPLE = {"MLP": "mlp", "AH bias": "bias", "Embedding": "embed", "AH offset": "other"}
-_LONGEST = 500
-_HALF = re.compile("[\ud800-\udfff]")  # a surrogate alone, which is no text
+_MAX_LENGTH = 500
+_SURROGATE = re.compile("[\ud800-\udfff]")  # a lone surrogate, which no text may contain
 
 FORMS = "(9, 6), (9, 6, 'IO'), a9.h6, 9.6, m3 or logits"
 
 
-def node_of(name: Any, place: str) -> Node:
-    """The node of that name; DataError, beginning with `place`, when it names none."""
+def parse_node(name: Any, place: str) -> Node:
+    """Return the node with that name; DataError, which begins with `place`, for any other value."""
     if isinstance(name, list):
-        return _of_tuple(tuple(name), name, place)
-    if not isinstance(name, str) or len(name) > _LONGEST:
+        return _parse_tuple(tuple(name), name, place)
+    if not isinstance(name, str) or len(name) > _MAX_LENGTH:
         raise _unknown(name, place)
-    if name in _WHOLE:
-        return _WHOLE[name]
+    if name in _NODES:
+        return _NODES[name]
     if head := _HEAD.fullmatch(name):
         layer, number = (int(part) for part in head.groups() if part is not None)
-        return Node("head", _small(layer, name, place), _small(number, name, place))
+        return Node("head", _check_index(layer, name, place), _check_index(number, name, place))
     if other := _IN_LAYER.fullmatch(name):
         component = "bias" if other[1].startswith("bias") else "mlp"
-        return Node(component, _small(int(other[2]), name, place))
+        return Node(component, _check_index(int(other[2]), name, place))
     if name.startswith("("):
         try:
-            return _of_tuple(ast.literal_eval(name), name, place)
+            return _parse_tuple(ast.literal_eval(name), name, place)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
             raise _unknown(name, place) from error
     raise _unknown(name, place)
 
 
 def split_reads(name: str) -> tuple[str, str | None]:
-    """`a9.h6<k>` as `a9.h6` and k."""
+    """Split `a9.h6<k>` into `a9.h6` and k; a name without an input keeps None."""
     match = _READS.fullmatch(name)
     return (match[1], match[2]) if match else (name, None)
 
 
-def _of_tuple(parts: Any, name: Any, place: str) -> Node:
+def _parse_tuple(parts: Any, name: Any, place: str) -> Node:
     if not isinstance(parts, tuple) or not 2 <= len(parts) <= 4:
         raise _unknown(name, place)
     first, second, *tokens = parts
-    if not all(isinstance(token, str) and not _HALF.search(token) for token in tokens):
+    if not all(isinstance(token, str) and not _SURROGATE.search(token) for token in tokens):
         raise _unknown(name, place)
     if isinstance(first, str) and isinstance(second, str) and not tokens:
         return Node("output")
-    layer = _small(first, name, place)
+    layer = _check_index(first, name, place)
     if isinstance(second, str):
         if second not in _IN_TUPLE:
             raise _unknown(name, place)
         component = _IN_TUPLE[second]
         return Node(component, None if component == "embed" else layer, fine=str(name))
-    head = _small(second, name, place)
+    head = _check_index(second, name, place)
     if len(tokens) == 2:
         return Node("head", layer, head, dest=tokens[0], src=tokens[1], fine=str(name))
     return Node("head", layer, head, role=tokens[0] if tokens else None)
 
 
-def _small(value: Any, name: Any, place: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
+def _check_index(value: Any, name: Any, place: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_INDEX:
         raise _unknown(name, place)
     return value
 
 
 def _unknown(name: Any, place: str) -> DataError:
-    told = str(name) if len(str(name)) <= 80 else f"{str(name)[:80]}..."
-    return DataError(f"{place}: node {told} is not known; nodes are named like {FORMS}")
+    text = str(name) if len(str(name)) <= 80 else f"{str(name)[:80]}..."
+    return DataError(f"{place}: node {text} is not known; nodes are named like {FORMS}")

@@ -1,40 +1,51 @@
-"""Numbers of a file as text or JSON, or DataError with their place."""
+"""Parse numbers of a file, which are text or JSON; a DataError names their place."""
 
 import math
 from typing import Any
 
 from svt.errors import DataError
 
-_LARGEST = 9_000_000_000_000_000_000
+MAX_INDEX = 255
+"""Layers and heads are stored in one byte."""
+
+_MAX_COUNT = 9_000_000_000_000_000_000
 
 
-def number(value: Any, place: str) -> float | None:
-    """A finite number; None for nothing or an empty text."""
+def parse_number(value: Any, place: str) -> float | None:
+    """Return a finite number; None for None or an empty text."""
     if value is None or value == "":
         return None
     try:
-        read = float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
-        read = math.nan
-    if isinstance(value, bool) or not math.isfinite(read):
-        raise DataError(f"{place} is {_shown(value)}; it must be a finite number")
-    return read
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(f"{place} is {_quote(value)}; it must be a finite number")
+    return number
 
 
-def amount(value: Any, place: str) -> int | None:
-    """A count of at least 1; None for nothing or an empty text."""
-    read = number(value, place)
-    if read is None:
+def parse_count(value: Any, place: str) -> int | None:
+    """Return a count of at least 1; None for None or an empty text."""
+    number = parse_number(value, place)
+    if number is None:
         return None
     try:
-        whole = int(value)  # a float would lose the last digits of a large count
+        count = int(value)  # a float would lose the last digits of a large count
     except ValueError:
-        whole = int(read)
-    if read != float(whole) or not 1 <= whole <= _LARGEST:
-        raise DataError(f"{place} is {_shown(value)}; it must be a whole number from 1")
-    return whole
+        count = int(number)
+    if number != float(count) or not 1 <= count <= _MAX_COUNT:
+        raise DataError(f"{place} is {_quote(value)}; it must be a whole number from 1")
+    return count
 
 
-def _shown(value: Any) -> str:
-    told = repr(value)
-    return told if len(told) <= 60 else f"{told[:60]}..."
+def parse_index(value: Any, place: str) -> int:
+    """Return the index of a layer or a head, 0 to MAX_INDEX."""
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= MAX_INDEX):
+        raise DataError(f"{place} is {_quote(value)}; it must be a count from 0 to {MAX_INDEX}")
+    return int(text)
+
+
+def _quote(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,15 +1,15 @@
-"""The language of ioi-mini: small scenes in which the receiver of a gift must be worked out.
+"""The language of ioi-mini: short scenes whose receiver of a gift can be inferred.
 
-1. A pattern is a sentence or two with slots: `{A}` to `{D}` are names, `[A]` is a name that follows
-   from what was said before (an answer), `{place}` and `{object}` are nouns. Every word and every
-   punctuation mark is one token, and so is what fills a slot.
+1. A pattern is one or two sentences with slots: `{A}` to `{D}` are names, `[A]` is a name that the
+   text before it determines (an answer), `{place}` and `{object}` are nouns. Every word,
+   punctuation mark and filled slot is one token.
 2. `giving` scenes are the templates of conf/dataset/ioi in both orders. `crowd` and `company`
-   scenes grow a template by random clauses with up to four people. One rule holds in all of them:
-   the receiver is the one who was named exactly once in the scene. In a `company` scene another
-   name, often the receiver's, may follow the giver's, so that being named last means nothing.
-3. `recall` and `plain` sentences are what else is said in this world.
-4. A document is a chain of scenes cut at some length. Some names are taken over from earlier
-   scenes, so that who was named once in the document and who in the scene are different questions.
+   scenes extend a template by random clauses with up to four people. In all of them, the receiver
+   is the one person who is named exactly once. In a `company` scene another name, often the
+   receiver's, may follow the giver's, so that the last name is not informative.
+3. `recall` and `plain` sentences are the other sentences of the language.
+4. A document is a sequence of scenes, truncated to a length. Some names are reused from earlier
+   scenes, so that a name that occurs once in its scene may occur more often in the document.
 5. Two names whose numbers add up to a multiple of ten never share a training document: these pairs
    are held out for the evaluation.
 """
@@ -34,7 +34,7 @@ NAMES = ("{A}", "{B}", "{C}", "{D}")
 SLOTS = (*NAMES, "{place}", "{object}", "{object2}")
 HELD_OUT_EVERY = 10
 REUSE = 0.4
-GROWN_SCENES = 3000
+N_EXTENDED = 3000
 
 SIMPLE = {"giving": 0.45, "crowd": 0.4, "recall": 0.05, "plain": 0.1}
 FULL = {"giving": 0.25, "company": 0.62, "recall": 0.05, "plain": 0.08}
@@ -68,7 +68,7 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Pattern:
-    """Token ids (slots are numbered on from the vocabulary's end) and which tokens are answers."""
+    """Token ids, with ids of slots above the vocabulary, and which tokens are answers."""
 
     ids: Ids
     answers: Marks
@@ -77,7 +77,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A sentence cut where the receiver's name comes next, with the positions that matter."""
+    """A sentence up to the receiver's name, with the positions of names."""
 
     ids: list[int]
     template: int
@@ -94,23 +94,23 @@ class Prompt:
         return self.ids[self.s1]
 
 
-def lines(text: str) -> list[str]:
+def read_lines(text: str) -> list[str]:
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     return re.findall(r"[\[{]\w+[\]}]|\w+|[^\w\s]", text)
 
 
-def both_orders(template: str) -> tuple[str, str]:
-    """ABBA and BABA: the first two names as they are and swapped."""
+def make_orders(template: str) -> tuple[str, str]:
+    """Return the template and its copy with the first two names swapped: ABBA and BABA."""
     a, b = template.index("{A}"), template.index("{B}")
     return template, f"{template[:a]}{{B}}{template[a + 3 : b]}{{A}}{template[b + 3 :]}"
 
 
-def grown_scene(rng: random.Random, template: str, company: bool) -> str:
-    """A template with clauses between opening and gift: all but {A} are named at least twice."""
+def extend_template(rng: random.Random, template: str, company: bool) -> str:
+    """Return a template with added clauses; all names but {A} occur at least twice."""
     at = template.rindex("{B}")
     opening, gift = template[:at], template[at:]
     others = list(NAMES[1 : rng.choices((2, 3, 4), (2, 5, 3))[0]])
@@ -146,26 +146,26 @@ class Language:
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or conf_dir() / "dataset" / "ioi"
         nouns = yaml.safe_load((folder / "nouns.yaml").read_text(encoding="utf-8"))
-        self.names = lines((folder / "names.txt").read_text(encoding="utf-8"))
+        self.names = read_lines((folder / "names.txt").read_text(encoding="utf-8"))
         self.places: list[str] = nouns["place"]
         self.objects: list[str] = nouns["object"]
-        templates = lines((folder / "templates.txt").read_text(encoding="utf-8"))
+        templates = read_lines((folder / "templates.txt").read_text(encoding="utf-8"))
         self.templates = [re.sub("[<>]", "", template) for template in templates]
-        rng = random.Random(GROWN_SCENES)
+        rng = random.Random(N_EXTENDED)
 
-        def grown(company: bool) -> list[str]:
-            scenes = range(GROWN_SCENES)
-            return [grown_scene(rng, rng.choice(self.templates), company) for _ in scenes]
+        def extend(company: bool) -> list[str]:
+            scenes = range(N_EXTENDED)
+            return [extend_template(rng, rng.choice(self.templates), company) for _ in scenes]
 
         self.scenes = {
-            "giving": [f"{order} [A]." for t in self.templates for order in both_orders(t)],
-            "crowd": grown(False),
-            "company": grown(True),
-            "recall": lines(RECALL),
-            "plain": lines(PLAIN),
+            "giving": [f"{order} [A]." for t in self.templates for order in make_orders(t)],
+            "crowd": extend(False),
+            "company": extend(True),
+            "recall": read_lines(RECALL),
+            "plain": read_lines(PLAIN),
         }
-        said = {w for scenes in self.scenes.values() for s in scenes for w in words(s)}
-        common = sorted(w for w in said if w[0] not in "[{")
+        used = {w for scenes in self.scenes.values() for s in scenes for w in split_words(s)}
+        common = sorted(w for w in used if w[0] not in "[{")
         everything = [UNKNOWN, END, *common, *self.names, *self.places, *self.objects]
         self.vocabulary = list(dict.fromkeys(everything))
         self.index = {word: i for i, word in enumerate(self.vocabulary)}
@@ -176,7 +176,7 @@ class Language:
 
     def _pattern(self, sentence: str) -> Pattern:
         slots = {slot: len(self.vocabulary) + i for i, slot in enumerate(SLOTS)}
-        tokens = words(sentence)
+        tokens = split_words(sentence)
         plain = [w.replace("[", "{").replace("]", "}") for w in tokens]
         ids = np.array([slots[w] if w in slots else self.index[w] for w in plain])
         return Pattern(
@@ -184,13 +184,13 @@ class Language:
         )
 
     def held_out(self, a: int, b: int) -> bool:
-        """Whether the names numbered a and b are kept from sharing a training document."""
+        """Return whether the names numbered a and b never share a training document."""
         return (a + b) % HELD_OUT_EVERY == 0
 
     def document(
         self, rng: random.Random, length: int, shares: Mapping[str, float]
     ) -> tuple[Ids, Marks]:
-        """Token ids and answer marks of scene after scene, until there are `length` tokens."""
+        """Return token ids and answer marks of scenes, of `length` tokens or more."""
         kinds, weights = list(shares), list(shares.values())
         filled = np.arange(len(self.vocabulary) + len(SLOTS))
         known: list[int] = []
@@ -198,13 +198,13 @@ class Language:
         answers: list[Marks] = []
         while sum(map(len, ids)) < length:
             pattern = rng.choice(self.patterns[rng.choices(kinds, weights)[0]])
-            filled[len(self.vocabulary) :] = self._fillers(rng, known, pattern.n_names)
+            filled[len(self.vocabulary) :] = self._draw_fillers(rng, known, pattern.n_names)
             ids.append(filled[pattern.ids])
             answers.append(pattern.answers)
         return np.concatenate(ids), np.concatenate(answers)
 
-    def _fillers(self, rng: random.Random, known: list[int], n_names: int) -> list[int]:
-        """Ids for SLOTS; new names join `known`, the names of the document so far."""
+    def _draw_fillers(self, rng: random.Random, known: list[int], n_names: int) -> list[int]:
+        """Return ids for SLOTS; new names are added to `known`, the names in the document."""
         scene: list[int] = []
         earlier = list(known)
         while len(scene) < n_names:
@@ -221,35 +221,35 @@ class Language:
     def batch(
         self, rng: random.Random, size: int, length: int, shares: Mapping[str, float]
     ) -> tuple[Ids, Marks]:
-        """(size, length) token ids and answer marks, each document cut at `length`."""
+        """Return (size, length) token ids and answer marks of truncated documents."""
         documents = [self.document(rng, length, shares) for _ in range(size)]
         ids, answers = zip(*documents, strict=True)
         return np.stack([i[:length] for i in ids]), np.stack([a[:length] for a in answers])
 
     def held_out_prompts(self, seed: int, per_order: int) -> list[Prompt]:
-        """Bare prompts, both orders of every template, with pairs of names no document contains."""
+        """Return prompts of both orders of every template with held-out pairs of names."""
         rng = random.Random(seed)
         numbers = range(len(self.names))
         pairs = [pair for pair in permutations(numbers, 2) if self.held_out(*pair)]
         return [
             self._prompt(rng, template, order, pair)
             for template, sentence in enumerate(self.templates)
-            for order in both_orders(sentence)
+            for order in make_orders(sentence)
             for pair in rng.choices(pairs, k=per_order)
         ]
 
     def _prompt(
         self, rng: random.Random, template: int, sentence: str, pair: tuple[int, int]
     ) -> Prompt:
-        tokens = words(sentence)
+        tokens = split_words(sentence)
         s1, s2 = (i for i, w in enumerate(tokens) if w == "{B}")
-        said = {
+        fillers = {
             "{A}": self.names[pair[0]],
             "{B}": self.names[pair[1]],
             "{place}": rng.choice(self.places),
             "{object}": rng.choice(self.objects),
         }
-        ids = [self.index[said.get(w, w)] for w in tokens]
+        ids = [self.index[fillers.get(w, w)] for w in tokens]
         return Prompt(ids, template, tokens.index("{A}"), s1, s2)
 
     def tokenizer(self) -> Tokenizer:
@@ -260,7 +260,7 @@ class Language:
         return tokenizer
 
     def texts(self, seed: int, count: int, length: int) -> list[str]:
-        """Documents of at least `length` tokens in which nothing is given to anyone."""
+        """Return documents of at least `length` tokens without gifts."""
         rng = random.Random(seed)
         tokenizer = self.tokenizer()
         documents = (self.document(rng, length, NO_GIVING)[0] for _ in range(count))

@@ -1,24 +1,23 @@
 """Train ioi-mini: `python -m svt.ioi_mini.train --out DIR`.
 
-1. A GPT-2 (Hugging Face's) with a small MLP, so that attention has to do the work.
-2. First stage: `layers - grown` layers learn the simple mix, in which the giver is the last one
-   named. Heads form that attend from the end to the giver, and above them heads that attend to the
+1. The model is Hugging Face's GPT-2 with a small MLP, so that attention must solve the task.
+2. First stage: train `layers - grown` layers on the simple mix, in which the giver is named last.
+   Heads form that attend from the end to the giver, and above them heads that attend to the
    receiver.
-3. The model grows `grown` new layers at the bottom.
-4. Second stage: the full mix, in which being named last means nothing. The model learns to tell the
-   heads it has who was named before. Trained on the full mix from the start, it sums up all names
-   of the scene and subtracts the repeated ones, and no head singles out the receiver. Attention
-   that spreads over several tokens has a small price (`spread`) in this stage.
-5. In both stages: fresh documents at every step; an answer (what follows from what was said) counts
-   `answer_weight` times in the loss, as most other tokens are chance; AdamW, a short warm-up and a
-   cosine; forward passes in `dtype`, weights in float32.
-6. With `--mlp 0` MLPs write nothing: the format demands a hidden unit, but its weights are zero and
-   are not trained. From random weights no head singled out the receiver (one attempt, stopped in
-   the second stage). So ioi-mini-attn starts from the trained ioi-mini (`--start`): the MLPs, no
-   longer trained, fade evenly to nothing while attention learns to do without (first stage), then
-   they are left out and training goes on (second stage), both on the full mix.
-7. Every `every` steps held-out prompts are measured and the model is written to DIR, each file
-   aside first and then renamed.
+3. Insert `grown` new layers at the bottom.
+4. Second stage: train on the full mix, in which the last name is not informative. The model learns
+   to inform its heads who was named before. Trained on the full mix only, it sums up all names of
+   the scene and subtracts the repeated ones, and no head attends to the receiver alone. The loss
+   of this stage has a small penalty (`spread`) on attention to more than one token.
+5. Both stages: new documents at every step; `answer_weight` as weight of answers in the loss, as
+   most other tokens are random; AdamW with a short warm-up and a cosine schedule; forward passes
+   in `dtype`, weights in float32.
+6. With `--mlp 0` MLPs write nothing: the format requires a hidden unit, but its weights are zero
+   and not trained. From random weights no head attended to the receiver alone (one attempt, stopped
+   in the second stage). So ioi-mini-attn starts from the trained ioi-mini (`--start`): in the first
+   stage the MLPs, not trained, are scaled linearly to zero while attention adapts; in the second
+   stage they are zero. Both stages use the full mix.
+7. Every `every` steps, measure held-out prompts and write the model to DIR, each file atomically.
 """
 
 import argparse
@@ -74,7 +73,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Means over prompts; `attention` (layer, head, CELLS) and `fires_on_io` (layer, head)."""
 
     accuracy: float
@@ -83,13 +82,13 @@ class Measured:
     attention: torch.Tensor
     fires_on_io: torch.Tensor
 
-    def line(self, most: int = 3) -> str:
-        """The numbers, and for each kind of attention the heads that pay most of it."""
+    def line(self, n_heads: int = 3) -> str:
+        """Return the numbers, and the strongest heads of each kind of attention."""
         text = f"accuracy {self.accuracy:.3f}, logit diff {self.logit_diff:.1f}"
         text += f", loss {self.loss:.4f}"
         kinds = dict(zip(CELLS, self.attention.unbind(-1), strict=True))
         for kind, table in {**kinds, "fires on IO": self.fires_on_io}.items():
-            top = table.flatten().topk(min(most, table.numel()))
+            top = table.flatten().topk(min(n_heads, table.numel()))
             heads = (
                 f"{i // table.shape[1]}.{i % table.shape[1]} {value:.2f}"
                 for value, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
@@ -99,8 +98,8 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(model: Any, prompts: Sequence[Prompt]) -> Measured:
-    """What the model says at the end of bare prompts, and where its heads attend."""
+def measure(model: Any, prompts: Sequence[Prompt]) -> Measurement:
+    """Return the answers of the model at the end of prompts, and where its heads attend."""
     model.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
     for n in sorted({len(p.ids) for p in prompts}):
@@ -124,10 +123,10 @@ def measure(model: Any, prompts: Sequence[Prompt]) -> Measured:
         )
     model.train()
     right, diff, loss, attention, fires = (torch.cat(p).mean(0) for p in zip(*parts, strict=True))
-    return Measured(float(right), float(diff), float(loss), attention, fires)
+    return Measurement(float(right), float(diff), float(loss), attention, fires)
 
 
-def new_model(language: Language, settings: Settings, n_layers: int) -> Any:
+def make_model(language: Language, settings: Settings, n_layers: int) -> Any:
     end = language.index[END]
     config = GPT2Config(
         vocab_size=len(language.vocabulary),
@@ -152,7 +151,7 @@ def new_model(language: Language, settings: Settings, n_layers: int) -> Any:
 
 @torch.no_grad()
 def silence_mlps(model: Any) -> None:
-    """Set the weights of every MLP to zero and train them no more (step 6)."""
+    """Set the weights of every MLP to zero and exclude them from training (step 6)."""
     for block in model.transformer.h:
         for parameter in block.mlp.parameters():
             parameter.zero_()
@@ -160,7 +159,7 @@ def silence_mlps(model: Any) -> None:
 
 
 def freeze_mlps(model: Any) -> None:
-    """Train neither the MLPs nor the LayerNorms before them."""
+    """Exclude the MLPs and the LayerNorms before them from training."""
     for block in model.transformer.h:
         block.ln_2.requires_grad_(False)
         block.mlp.requires_grad_(False)
@@ -168,7 +167,7 @@ def freeze_mlps(model: Any) -> None:
 
 @torch.no_grad()
 def fade_mlps(model: Any, factor: float) -> None:
-    """Multiply what every MLP writes by `factor`."""
+    """Multiply the outputs of every MLP by `factor`."""
     for block in model.transformer.h:
         for parameter in block.mlp.c_proj.parameters():
             parameter.mul_(factor)
@@ -176,8 +175,8 @@ def fade_mlps(model: Any, factor: float) -> None:
 
 @torch.no_grad()
 def grow(model: Any, language: Language, settings: Settings) -> Any:
-    """The trained layers with `settings.grown` new ones below, whose outputs are still small."""
-    grown = new_model(language, settings, settings.layers)
+    """Return the trained layers above `settings.grown` new ones, whose outputs are small."""
+    grown = make_model(language, settings, settings.layers)
     for layer, trained in zip(
         grown.transformer.h[settings.grown :], model.transformer.h, strict=True
     ):
@@ -191,22 +190,22 @@ def grow(model: Any, language: Language, settings: Settings) -> Any:
     return grown
 
 
-def loss_of(
-    output: Any, ids: torch.Tensor, answers: torch.Tensor, answer_weight: float, price: float
+def compute_loss(
+    output: Any, ids: torch.Tensor, answers: torch.Tensor, answer_weight: float, penalty: float
 ) -> tuple[torch.Tensor, float]:
-    """The loss that is minimised, and the plain mean loss of the answers."""
+    """Return the loss to minimise, and the unweighted mean loss of the answers."""
     logits = output.logits[:, :-1].float().transpose(1, 2)
     each = F.cross_entropy(logits, ids[:, 1:], reduction="none")
     hit = answers[:, 1:].float()
     weights = 1 + (answer_weight - 1) * hit
     spread = torch.stack([1 - w.square().sum(-1).mean() for w in output.attentions]).mean()
     answer = (each.detach() * hit).sum() / hit.sum().clamp(min=1)
-    loss = (each * weights).sum() / weights.sum() + price * spread
+    loss = (each * weights).sum() / weights.sum() + penalty * spread
     return loss, float(answer)
 
 
 def rate_at(step: int, steps: int, settings: Settings) -> float:
-    """Linear warm-up, then a cosine to zero."""
+    """Return the learning rate of a step: linear warm-up, then a cosine to zero."""
     warmup = max(1, int(settings.warmup * steps))
     if step < warmup:
         return settings.rate * (step + 1) / warmup
@@ -214,7 +213,7 @@ def rate_at(step: int, steps: int, settings: Settings) -> float:
 
 
 def save(model: Any, language: Language, folder: Path, record: object) -> None:
-    """Model, tokenizer and training record; each file is written aside and renamed."""
+    """Write model, tokenizer and training record, each file atomically."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=language.tokenizer(),
         unk_token=UNKNOWN,
@@ -224,17 +223,18 @@ def save(model: Any, language: Language, folder: Path, record: object) -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as name:
-        aside = Path(name)
-        model.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        (aside / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        for file in aside.iterdir():
+        temporary = Path(name)
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        content = json.dumps(record, indent=1) + "\n"
+        (temporary / "training.json").write_text(content, encoding="utf-8")
+        for file in temporary.iterdir():
             file.chmod(0o644)
             file.replace(folder / file.name)
 
 
 class Training:
-    """What both stages share: the language, the settings, the random stream and the clock."""
+    """The language, settings, random generator and start time of both stages."""
 
     def __init__(self, settings: Settings, out: Path, language: Language) -> None:
         self.settings, self.out, self.language = settings, out, language
@@ -251,7 +251,7 @@ class Training:
         spread: float,
         fading: bool = False,
     ) -> None:
-        """Train for `steps`; with `fading` the MLPs fade evenly, to nothing after the last one."""
+        """Train for `steps`; with `fading`, scale the MLPs linearly to zero at the last step."""
         settings = self.settings
         dtype = getattr(torch, settings.dtype)
         trained = [p for p in model.parameters() if p.requires_grad]
@@ -268,7 +268,7 @@ class Training:
                 ids, answers = map(torch.from_numpy, drawn)
                 with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
                     output = model(ids, use_cache=False, output_attentions=True)
-                loss, answer = loss_of(output, ids, answers, settings.answer_weight, spread)
+                loss, answer = compute_loss(output, ids, answers, settings.answer_weight, spread)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -281,10 +281,9 @@ class Training:
                     self.record(name, model, step + 1, mean_answer)
 
     def record(self, name: str, model: Any, step: int, mean_answer: float) -> None:
-        found = measure(model, self.prompts)
-        logger.info(
-            f"{name}, step {step}: answers in training {mean_answer:.4f}; held out {found.line()}"
-        )
+        measured = measure(model, self.prompts)
+        answers = f"answers in training {mean_answer:.4f}"
+        logger.info(f"{name}, step {step}: {answers}; held out {measured.line()}")
         record = {
             "settings": asdict(self.settings),
             "stage": name,
@@ -293,16 +292,16 @@ class Training:
             "training_answer_loss": round(mean_answer, 5),
             "held_out": {
                 "prompts": len(self.prompts),
-                "accuracy": round(found.accuracy, 5),
-                "logit_diff": round(found.logit_diff, 4),
-                "loss": round(found.loss, 6),
+                "accuracy": round(measured.accuracy, 5),
+                "logit_diff": round(measured.logit_diff, 4),
+                "loss": round(measured.loss, 6),
             },
         }
         save(model, self.language, self.out, record)
 
 
 def train(settings: Settings, out: Path, language: Language | None = None) -> Any:
-    """Train both stages, or with `settings.start` those of step 6; return the last one's model."""
+    """Train both stages, or with `settings.start` those of step 6; return the model."""
     language = language or Language()
     torch.manual_seed(settings.seed)
     training = Training(settings, out, language)
@@ -311,7 +310,7 @@ def train(settings: Settings, out: Path, language: Language | None = None) -> An
         freeze_mlps(model)
         training.stage("fade", model, settings.first_steps, FULL, settings.spread, fading=True)
     else:
-        model = new_model(language, settings, settings.layers - settings.grown)
+        model = make_model(language, settings, settings.layers - settings.grown)
         training.stage("simple", model, settings.first_steps, SIMPLE, spread=0.0)
     model = grow(model, language, settings)
     training.stage("full", model, settings.steps, FULL, settings.spread)
@@ -335,7 +334,7 @@ def main(argv: list[str] | None = None) -> None:
     out = options.pop("out")
     settings = Settings(**options)
     if settings.start and settings.mlp:
-        parser.error("--start fades the MLPs of a trained model; give --mlp 0 with it")
+        parser.error("--start fades the MLPs of a trained model; set --mlp 0, too")
     train(settings, out)
 
 

@@ -1,6 +1,6 @@
-"""What the report of an imported circuit says: its graph, and how it stands against a reference.
+"""The report of an imported circuit: its graph and its evaluation against a reference.
 
-There is no store behind it, so it has no prompts, firings or slices to tell of.
+An imported circuit has no store, so the report has no prompts, firings or slices.
 """
 
 import json
@@ -18,29 +18,29 @@ from svt.report.page import Fact, Report, Section, Table
 from svt.report.run import precision_facts
 
 
-def report_of_import(
+def make_import_report(
     con: duckdb.DuckDBPyConnection,
     ask: Ask,
     config: Config,
     context: Context,
     figures: Sequence[Figure],
 ) -> Report:
-    """The page of an imported circuit, with `figures`."""
+    """Return the report of an imported circuit, with `figures`."""
     run_row = con.sql("FROM run").pl().to_dicts()[0]
     imported = con.sql("FROM imported").pl().to_dicts()[0]
     edges, nodes = ask("shown_edges"), ask("graph_nodes")
     rare = ask("left_out")["rare_edges"].item()
-    found = ask("precision_recall", min_count=context.min_count)
+    evaluation = ask("precision_recall", min_count=context.min_count)
     roots = ", ".join(head_name(*root) for root in context.roots)
     least = f"edges with at least {counted(context.min_count, context.trace.count)}"
     facts = [Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge"))]
-    facts += precision_facts(found)
-    left_out = [f"{told[0].upper()}{told[1:]}." for told in json.loads(imported["left_out"])]
-    left_out.append("There is no store: nothing is known of prompts, firings and slices.")
+    facts += precision_facts(evaluation)
+    left_out = [f"{text[0].upper()}{text[1:]}." for text in json.loads(imported["left_out"])]
+    left_out.append("There is no store, so there are no prompts, firings and slices.")
     if rare:
         left_out.append(f"{plural(rare, 'edge')} of the graph below the threshold of counts.")
-    if found.is_empty():
-        left_out.append("No reference was given, so nothing was evaluated.")
+    if evaluation.is_empty():
+        left_out.append("No reference was set, so nothing was evaluated.")
     return Report(
         title=f"svt: {imported['name']}, imported",
         lead=f"A circuit read from {Path(imported['file']).name}.",
@@ -48,7 +48,7 @@ def report_of_import(
         ran={
             "file": imported["file"],
             "read as": imported["format"],
-            "roots": roots or "none given",
+            "roots": roots or "none",
             "shown": least,
             "versions": f"svt {run_row['svt_version']}",
         },
@@ -65,7 +65,7 @@ def report_of_import(
                     Table(title, frame, reading)
                     for title, frame, reading in (
                         ("Heads", nodes.drop("n_prompts", "n_firings"), "The heads shown."),
-                        ("Edges", edges, "A dash is what the file does not tell."),
+                        ("Edges", edges, "A dash marks a value that is not in the file."),
                     )
                     if frame.height
                 ],

@@ -1,13 +1,13 @@
-"""What the report says about interventions: how many edges are causal, which, and how sets add up.
+"""The interventions in the report: the number of causal edges, the heaviest edges, and sets.
 
-Everything is told for one way of changing an edge, the first that was run of: global before local,
-ablation before boosting.
+Facts and single edges are of one scope and kind of change, the first that was run: global before
+local, ablation before boosting.
 """
 
 import polars as pl
 
 from svt.charts.interventions import KIND_NAMES, SCOPE_NAMES, kinds_of, scopes_of, verdicts
-from svt.report.page import Fact, Table, written
+from svt.report.page import Fact, Table, write_values
 
 HEAVIEST = 12
 
@@ -17,25 +17,25 @@ def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
     tested = edges.drop_nulls("random_low")
     if tested.is_empty():
         return []
-    chosen, way = _chosen(tested)
-    return [Fact("causal edges", verdicts(chosen), f"beyond random slices, {way}")]
+    chosen, change = _select_first(tested)
+    return [Fact("causal edges", verdicts(chosen), f"beyond random slices, {change}")]
 
 
 def intervention_tables(edges: pl.DataFrame, sets: pl.DataFrame) -> list[Table]:
     """Counts, the heaviest edges and the sets, from the rows of `edge_effects` and `additivity`."""
-    tables = [] if edges.is_empty() else [_counts(edges), _heaviest(edges)]
-    return tables if sets.is_empty() else [*tables, _sets(sets)]
+    tables = [] if edges.is_empty() else [_count_table(edges), _heaviest_table(edges)]
+    return tables if sets.is_empty() else [*tables, _set_table(sets)]
 
 
-def _chosen(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """The rows of the way that is told, and the way in words."""
+def _select_first(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """Return the rows of the first scope and kind, and these in words."""
     scope = scopes_of(rows)[0]
     of_scope = rows.filter(pl.col("scope") == scope)
     kind = kinds_of(of_scope)[0]
     return of_scope.filter(pl.col("kind") == kind), f"{SCOPE_NAMES[scope]} {KIND_NAMES[kind]}"
 
 
-def _counts(edges: pl.DataFrame) -> Table:
+def _count_table(edges: pl.DataFrame) -> Table:
     counts = edges.group_by("scope", "kind", maintain_order=True).agg(
         edges=pl.len(),
         beyond_random_slices=pl.col("beyond").sum(),
@@ -51,13 +51,13 @@ def _counts(edges: pl.DataFrame) -> Table:
             pl.col("scope").cast(pl.String).replace(SCOPE_NAMES)
         ),
         "An edge counts as causal when the interval of its effect on the logit difference does not "
-        "hold 0 and lies farther from it than that of the same change to random slices. It helps "
-        "the answer when the difference falls without it, and hinders it when it rises.",
+        "contain 0 and lies farther from it than that of the same change to random slices. It "
+        "helps the answer when the difference falls without it, and hinders it when it rises.",
     )
 
 
-def _heaviest(edges: pl.DataFrame) -> Table:
-    chosen, way = _chosen(edges)
+def _heaviest_table(edges: pl.DataFrame) -> Table:
+    chosen, change = _select_first(edges)
     heaviest = chosen.head(HEAVIEST)
     return Table(
         "The heaviest edges, changed one at a time",
@@ -65,19 +65,19 @@ def _heaviest(edges: pl.DataFrame) -> Table:
             pl.col("label").alias("edge"),
             "weight",
             "effect",
-            _interval(heaviest, "effect_low", "effect_high").alias("interval"),
+            _write_interval(heaviest, "effect_low", "effect_high").alias("interval"),
             pl.col("effect_share").alias("share"),
             "random_effect",
-            _interval(heaviest, "random_low", "random_high").alias("random_interval"),
+            _write_interval(heaviest, "random_low", "random_high").alias("random_interval"),
             "beyond",
         ),
-        f"{way.capitalize()}: the change of the logit difference and its share of the whole, "
-        "beside the same change to random slices; the intervals hold 95% of a bootstrap.",
+        f"{change.capitalize()}: the change of the logit difference and its share of the whole, "
+        "beside the same change to random slices; the intervals are of 95% from a bootstrap.",
     )
 
 
-def _sets(sets: pl.DataFrame) -> Table:
-    chosen, way = _chosen(sets)
+def _set_table(sets: pl.DataFrame) -> Table:
+    chosen, change = _select_first(sets)
     return Table(
         "Edges changed together",
         chosen.select(
@@ -87,15 +87,15 @@ def _sets(sets: pl.DataFrame) -> Table:
             "sum_of_members",
             "ratio",
             "difference",
-            _interval(chosen, "difference_low", "difference_high").alias("interval"),
+            _write_interval(chosen, "difference_low", "difference_high").alias("interval"),
         ),
-        f"{way.capitalize()}: where the interval of the difference holds 0, the edges act "
-        "independently of one another; the ratio says little where the sum is near 0.",
+        f"{change.capitalize()}: where the interval of the difference contains 0, the edges act "
+        "independently of one another; the ratio is unreliable where the sum is near 0.",
     )
 
 
-def _interval(rows: pl.DataFrame, low: str, high: str) -> pl.Series:
+def _write_interval(rows: pl.DataFrame, low: str, high: str) -> pl.Series:
     """`−0.57 to −0.47`, null where there is none."""
-    ends = written(pl.concat([rows[low], rows[high].alias(low)]))
-    told = pl.Series([f"{a} to {b}" for a, b in zip(ends, ends[rows.height :], strict=False)])
-    return told.cast(pl.String).set(rows[low].is_null(), None)
+    ends = write_values(pl.concat([rows[low], rows[high].alias(low)]))
+    texts = pl.Series([f"{a} to {b}" for a, b in zip(ends, ends[rows.height :], strict=False)])
+    return texts.cast(pl.String).set(rows[low].is_null(), None)

@@ -1,6 +1,6 @@
-"""The report: one page that holds a run's charts, numbers and settings and needs nothing else.
+"""The report: one self-contained HTML page with the charts, numbers and settings of a run.
 
-What the page says is a `Report`; how charts get into a page is told in svt/charts/page.py.
+A `Report` has the contents of the page; svt/charts/page.py embeds the charts.
 """
 
 import json
@@ -18,7 +18,7 @@ from svt.charts.page import render
 from svt.errors import StoreError
 
 Cell = tuple[str, bool]
-"""A text, and whether it is a number (and so stands at the right)."""
+"""A text, and whether it is a number, to be aligned at the right."""
 
 _MARKS = (
     b'<meta name="generator" content="svt">',
@@ -39,7 +39,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Table:
-    """A frame shown as it is, one plain sentence above it."""
+    """A frame that is shown as a table, below one sentence on how to read it."""
 
     title: str
     frame: pl.DataFrame
@@ -55,9 +55,9 @@ class Table:
 
     @property
     def rows(self) -> list[list[Cell]]:
-        """The cells, written for people: one format a column, null is a dash."""
+        """The cells as readable text: one format for each column, a dash for null."""
         numeric = [is_number for _, is_number in self.columns]
-        columns = [written(self.frame[name]) for name in self.frame.columns]
+        columns = [write_values(self.frame[name]) for name in self.frame.columns]
         return [list(zip(row, numeric, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -76,35 +76,35 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page says, from top to bottom: a summary, sections, the settings."""
+    """The contents of the page in order: a summary, sections, the settings."""
 
     title: str
     lead: str
-    """One sentence: what was run, on what."""
+    """One sentence on the run and its data."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """What the words of the page mean, said before they are used."""
     facts: Sequence[Fact] = ()
     headline: Sequence[str] = ()
     """Sentences on what the facts amount to."""
     ran: Mapping[str, str] = field(default_factory=dict)
-    """What was run, in a few words each: model, data, thresholds, versions, time."""
+    """Short descriptions of the run: model, data, thresholds, versions, time."""
     left_out: Sequence[str] = ()
-    """Sentences on what the page does not show, or the run did not do."""
+    """Sentences on what the page does not show or the run did not compute."""
     sections: Sequence[Section] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     """The whole configuration, nested."""
     sql: Mapping[str, str] = field(default_factory=dict)
-    """The text of each query that a figure asked."""
+    """The text of each query behind a figure."""
 
     @property
     def filled(self) -> list[Section]:
-        """The sections that say something."""
+        """The sections with figures or tables."""
         return [section for section in self.sections if section.figures or section.tables]
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """The configuration as dotted keys and the values one would type."""
-        return list(_flat(self.config))
+        """The configuration as dotted keys and values in the syntax of the command line."""
+        return list(_flatten(self.config))
 
 
 def check_report(path: Path) -> None:
@@ -131,23 +131,23 @@ def write_report(path: Path, report: Report) -> Path:
     A file of somebody else is not replaced (`check_report`).
     """
     check_report(path)
-    return write_whole(path, page(report))
+    return write_whole(path, render_page(report))
 
 
-def page(report: Report) -> str:
-    """The page as text."""
+def render_page(report: Report) -> str:
+    """Return the HTML of the page."""
     charts = {figure.name: figure.spec for section in report.sections for figure in section.figures}
     return render("report.html.j2", charts, report=report)
 
 
-def written(values: pl.Series) -> list[str]:
-    """The values of a column as people write them, all with the same number of decimals."""
+def write_values(values: pl.Series) -> list[str]:
+    """Return the values of a column as readable text with the same number of decimals."""
     decimals = _decimals(values) if values.dtype.is_float() else None
-    return [_shown(value, decimals) for value in values.to_list()]
+    return [_write_value(value, decimals) for value in values.to_list()]
 
 
 def _decimals(values: pl.Series) -> int | None:
-    """So many that the largest has four significant digits; None if it is tiny."""
+    """Return the decimals for four significant digits of the largest value; None if it is tiny."""
     sizes = [abs(value) for value in values.drop_nulls().to_list() if isfinite(value)]
     largest = max(sizes, default=0.0)
     if 0 < largest < TINY:
@@ -156,7 +156,7 @@ def _decimals(values: pl.Series) -> int | None:
     return min(4, max(0, 3 - whole))
 
 
-def _shown(value: Any, decimals: int | None) -> str:
+def _write_value(value: Any, decimals: int | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -171,9 +171,9 @@ def _shown(value: Any, decimals: int | None) -> str:
     return str(value)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Any:
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Any:
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)

@@ -1,7 +1,7 @@
-"""What the report says beside the paper: its numbers and its two thresholds.
+"""The section of the report that compares a run with the paper: its numbers and two thresholds.
 
-A run is the paper's experiment when it was traced from the paper's roots and held against the heads
-of Wang et al., whatever the model: the tables name what was measured, never what should have been.
+A run is the paper's experiment when it was traced from the paper's roots and evaluated against the
+heads of Wang et al., with any model.
 """
 
 from collections.abc import Sequence
@@ -19,44 +19,44 @@ PROMPTS, THRESHOLDS = 256, (65, 170)
 
 
 def is_papers_experiment(con: duckdb.DuckDBPyConnection, roots: Sequence[Head]) -> bool:
-    """Whether a run's numbers may stand beside those of the paper."""
-    found = con.execute("SELECT 1 FROM evaluation WHERE reference = 'wang2023' LIMIT 1").fetchall()
-    return set(roots) == ROOTS and bool(found)
+    """Return whether a run's numbers are comparable with those of the paper."""
+    rows = con.execute("SELECT 1 FROM evaluation WHERE reference = 'wang2023' LIMIT 1").fetchall()
+    return set(roots) == ROOTS and bool(rows)
 
 
 def paper_tables(ask: Ask, n_prompts: int, model: ModelConfig, all_slices: bool) -> list[Table]:
-    """The paper's numbers beside the run's, and with contributions through all slices the
-    evaluation at the paper's thresholds.
+    """Return the paper's numbers beside the run's, and the evaluation at the paper's thresholds.
 
-    Whose weights gave the numbers is said: a name alone would let any checkpoint pass for GPT-2.
+    The second table needs contributions through all slices. The first names the source of the
+    weights, as model.name alone does not identify them.
     """
     numbers = ask("paper_numbers").with_columns(
-        pl.col("measured").map_elements(_written, return_dtype=pl.String)
+        pl.col("measured").map_elements(_write_number, return_dtype=pl.String)
     )
     weights = model.path or f"{model.name} on the Hugging Face hub"
     scaled = f" Thresholds of {PROMPTS} prompts are scaled to the {n_prompts:,} of this run."
-    beside = Table(
-        "The paper's numbers beside this run's",
+    comparison = Table(
+        "The paper's numbers comparison this run's",
         numbers,
         "What Franco and Crovella state of GPT-2 small, in numbers or words, and what was "
         f"measured here, with the weights of {weights}; a dash where a stage did not run or a "
         f"head never fired. The published graph counts visits, as trace=released does."
         + (scaled if n_prompts != PROMPTS else ""),
     )
-    return [beside, _at_thresholds(ask, n_prompts)] if all_slices else [beside]
+    return [comparison, _threshold_table(ask, n_prompts)] if all_slices else [comparison]
 
 
-def _at_thresholds(ask: Ask, n_prompts: int) -> Table:
+def _threshold_table(ask: Ask, n_prompts: int) -> Table:
     counts = {n: ceil(n_prompts * n / PROMPTS) for n in THRESHOLDS}
-    told = " and ".join(f"{n} ({count} of {n_prompts:,})" for n, count in counts.items())
+    thresholds = " and ".join(f"{n} ({count} of {n_prompts:,})" for n, count in counts.items())
     return Table(
         "At the paper's thresholds",
         pl.concat([ask("baseline_without_svd", min_count=count) for count in counts.values()]),
         f"The trace over signal slices and over all slices, which needs no singular vectors, "
-        f"at the paper's counts of 256 prompts: {told}.",
+        f"at the paper's counts of 256 prompts: {thresholds}.",
     )
 
 
-def _written(value: float) -> str:
-    """Counts whole, everything else with four digits."""
+def _write_number(value: float) -> str:
+    """Return whole numbers without decimals, others with four significant digits."""
     return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"

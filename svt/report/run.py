@@ -1,7 +1,7 @@
-"""What the report of a run says: its numbers, tables and figures, section by section.
+"""The report of a run: its numbers, tables and figures, section by section.
 
-Everything comes from named queries over the run and its store. A section whose tables have no rows
-says nothing and is left out; what interventions found stands in svt/report/interventions.py.
+All of it comes from named queries over the run and its store. A section without figures and tables
+is left out. The results of interventions are in svt/report/interventions.py.
 """
 
 import json
@@ -28,50 +28,50 @@ from svt.report.words import precision_sentences, terms
 EVALUATION_FIGURES = ("precision_recall", "sweep")
 
 
-def report_of(
+def make_report(
     con: duckdb.DuckDBPyConnection,
     ask: Ask,
     config: Config,
     context: Context,
     figures: Sequence[Figure],
 ) -> Report:
-    """The page of a finished run, with `figures` in the sections that they belong to."""
+    """Return the report of a finished run, with `figures` in their sections."""
     run_row = con.sql("FROM run").pl().to_dicts()[0]
     dump_row = con.sql("FROM dump").pl().to_dicts()[0]
-    found = ask("summary").to_dicts()[0]
+    summary = ask("summary").to_dicts()[0]
     edges, sets = ask("edge_effects"), ask("additivity")
     evaluated = bool(con.execute("SELECT 1 FROM evaluation LIMIT 1").fetchall())
     all_slices = has_all_slices(con)
     return Report(
-        title=f"svt: {found['model']} on {config.dataset.name}",
-        lead=f"A circuit traced through singular vectors over {found['prompts']:,} prompts, from "
-        f"{_heads(context)}.",
+        title=f"svt: {summary['model']} on {config.dataset.name}",
+        lead=f"A circuit traced through singular vectors over {summary['prompts']:,} prompts, from "
+        f"{_name_roots(context)}.",
         terms=terms(config.trace.firing_weight, [head_name(*root) for root in context.roots]),
         headline=_headline(con, ask, context) if config.evaluate.edges == "all" else (),
-        facts=[*_facts(ask, context, found), *intervention_facts(edges)],
-        ran=_ran(config, context, found, run_row, dump_row),
+        facts=[*_facts(ask, context, summary), *intervention_facts(edges)],
+        ran=_describe_run(config, context, summary, run_row, dump_row),
         left_out=_left_out(ask, run_row, dump_row, evaluated, bool(edges.height), all_slices),
         sections=[
             Section(
                 "Circuit",
-                _of(figures, set(TRACE_FIGURES) - set(EVALUATION_FIGURES)),
+                _select(figures, set(TRACE_FIGURES) - set(EVALUATION_FIGURES)),
                 [Table("From each root", ask("trace_summary"), "How far the trace went.")],
             ),
             Section(
                 "Evaluation",
-                _of(figures, EVALUATION_FIGURES),
+                _select(figures, EVALUATION_FIGURES),
                 _evaluation(ask, all_slices) if evaluated else [],
             ),
-            Section("Heads", _of(figures, HEAD_FIGURES), _roles(ask)),
+            Section("Heads", _select(figures, HEAD_FIGURES), _roles(ask)),
             Section(
                 "Interventions",
-                _of(figures, INTERVENTION_FIGURES),
+                _select(figures, INTERVENTION_FIGURES),
                 intervention_tables(edges, sets),
             ),
             Section(
                 "The paper",
                 (),
-                paper_tables(ask, found["prompts"], config.model, all_slices)
+                paper_tables(ask, summary["prompts"], config.model, all_slices)
                 if is_papers_experiment(con, context.roots)
                 else [],
             ),
@@ -82,24 +82,28 @@ def report_of(
     )
 
 
-def _of(figures: Sequence[Figure], names: Any) -> list[Figure]:
+def _select(figures: Sequence[Figure], names: Any) -> list[Figure]:
     return [figure for figure in figures if figure.name in names]
 
 
-def _heads(context: Context) -> str:
+def _name_roots(context: Context) -> str:
     return ", ".join(head_name(*root) for root in context.roots)
 
 
-def _facts(ask: Ask, context: Context, found: Mapping[str, Any]) -> list[Fact]:
-    """The headline numbers of the store, the trace and its evaluation."""
+def _facts(ask: Ask, context: Context, summary: Mapping[str, Any]) -> list[Fact]:
+    """Return the headline numbers of the store, the trace and its evaluation."""
     nodes, edges = ask("graph_nodes"), ask("shown_edges")
     deepest = max(ask("trace_summary")["deepest"].to_list())
     facts = [
         Fact(
-            "prompts", f"{found['prompts']:,}", "answered rightly: " + _percent(found["accuracy"])
+            "prompts",
+            f"{summary['prompts']:,}",
+            "answered correctly: " + _percent(summary["accuracy"]),
         ),
-        Fact("firing pairs a prompt", f"{found['firing_pairs_a_prompt']:.1f}"),
-        Fact("slices in a signal", f"{found['median_signal_size']:.0f}", "median of a firing pair"),
+        Fact("firing pairs a prompt", f"{summary['firing_pairs_a_prompt']:.1f}"),
+        Fact(
+            "slices in a signal", f"{summary['median_signal_size']:.0f}", "median of a firing pair"
+        ),
         Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge")),
         Fact("deepest trace", f"{deepest}", "edges from a root"),
     ]
@@ -128,22 +132,22 @@ def precision_facts(rows: pl.DataFrame) -> list[Fact]:
     return facts
 
 
-def _ran(
+def _describe_run(
     config: Config,
     context: Context,
-    found: Mapping[str, Any],
+    summary: Mapping[str, Any],
     run_row: Mapping[str, Any],
     dump_row: Mapping[str, Any],
 ) -> dict[str, str]:
-    """What was run, with which thresholds, by which versions, and how long it took."""
+    """Return descriptions of the model, data, thresholds, versions and time of the run."""
     trace, stores = context.trace, Stores.from_text(run_row["store_path"])
     versions = json.loads(dump_row["library_versions"])
     seconds = sum(_seconds(run_row, dump_row).values())
     return {
-        "model": f"{found['model']}: {found['layers']} layers, {found['heads']} heads",
-        "data": f"{config.dataset.name}: {plural(found['prompts'], 'prompt')}, "
-        f"{plural(found['tokens'], 'token')}",
-        "roots": f"{_heads(context)}, attending from {trace.root_dest} to {trace.root_src}",
+        "model": f"{summary['model']}: {summary['layers']} layers, {summary['heads']} heads",
+        "data": f"{config.dataset.name}: {plural(summary['prompts'], 'prompt')}, "
+        f"{plural(summary['tokens'], 'token')}",
+        "roots": f"{_name_roots(context)}, attending from {trace.root_dest} to {trace.root_src}",
         "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, coverage "
         f"{trace.coverage:g} of {trace.slices} slices, edges in at least "
         f"{counted(context.min_count, trace.count)}",
@@ -164,30 +168,30 @@ def _left_out(
     all_slices: bool,
 ) -> list[str]:
     row = ask("left_out").to_dicts()[0]
-    told = [
+    sentences = [
         *json.loads(run_row["warnings"]),
         *json.loads(dump_row["notes"] or "[]"),
-        f"{row['rare_edges']:,} edges of the graph lie below the threshold of counts.",
+        f"{row['rare_edges']:,} edges of the graph are below the threshold of counts.",
         f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write into "
-        "tokens without a role; they stand in trace_edges, not in the graph (trace.unlabelled).",
+        "tokens without a role; they are in trace_edges, not in the graph (trace.unlabelled).",
         _without_upstream(json.loads(dump_row["config"])["dump"]),
     ]
     if not evaluated:
-        told.append("No reference was given for this model, so nothing was evaluated.")
+        sentences.append("No reference was set for this model, so nothing was evaluated.")
     if not all_slices:
-        told.append(
+        sentences.append(
             "The trace without singular vectors is not shown: the store holds no contributions "
             "through all slices; dump with dump.all_slices=true for it."
         )
     if not intervened:
-        told.append(
+        sentences.append(
             "No edge was changed, so none is shown to be causal; add intervene to the stages."
         )
-    return told
+    return sentences
 
 
 def _without_upstream(dump: Mapping[str, Any]) -> str:
-    """Which pairs a store of these settings holds no upstream contributions of."""
+    """Return a sentence on the pairs without upstream contributions in the store."""
     weak = f"with attention weight below {dump['min_weight']:g}"
     if dump["pairs"] == "eligible" and dump["min_weight"] > 0:
         weak += ", a negative score or the first token as source"
@@ -220,7 +224,7 @@ def _evaluation(ask: Ask, all_slices: bool) -> list[Table]:
 
 
 def _roles(ask: Ask) -> list[Table]:
-    """What the traced heads do, in the field's names, and how the strongest of them are chained."""
+    """Return the roles of the traced heads, in the names of the field, and the strongest chains."""
     chains = ask("head_chains").filter(pl.col("n_heads") > 1)
     roles = Table(
         "Roles of the heads",
@@ -258,7 +262,7 @@ def _numbers(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> list[Ta
 
 
 def _seconds(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> dict[str, float]:
-    """Wall time by phase; the dump's may have been taken in an earlier run of the same store."""
+    """Return wall time by phase; the dump may be of an earlier run with the same store."""
     dumped = {f"dump: {k}": v for k, v in json.loads(dump_row["seconds"]).items()}
     return dumped | {k: v for k, v in json.loads(run_row["seconds"]).items() if k != "dump"}
 
@@ -268,4 +272,4 @@ def _pairs(values: Mapping[str, object], key: str, value: str) -> pl.DataFrame:
 
 
 def _percent(share: float | None) -> str:
-    return "no answers given" if share is None else f"{share:.1%}"
+    return "no answers" if share is None else f"{share:.1%}"

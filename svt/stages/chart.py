@@ -25,9 +25,9 @@ from svt.db.target import open_target
 from svt.query.graphml import write_graphml
 from svt.query.named import has_all_slices, has_effects, run
 from svt.query.refusals import check_drawn_edges
-from svt.report.imported import report_of_import
+from svt.report.imported import make_import_report
 from svt.report.page import is_report, write_report
-from svt.report.run import report_of
+from svt.report.run import make_report
 from svt.store.results import NAME
 from svt.system.progress import Progress
 
@@ -73,7 +73,7 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
                 config.trace.count,
             )
         if "report" in config.stages:
-            told = report_of if context.imported is None else report_of_import
+            told = make_report if context.imported is None else make_import_report
             write_report(folder / REPORT, told(con, ask, config, context, figures))  # 3
 
 

@@ -1,4 +1,4 @@
-"""Four small tokenizers, one of each common kind, that know most of a small English."""
+"""Four small tokenizers, one of each common kind, trained on a small English corpus."""
 
 import re
 from typing import Any
@@ -88,8 +88,10 @@ def word_piece() -> tokenizers.Tokenizer:
 
 
 def spaced(*texts: str) -> tokenizers.Tokenizer:
-    """Splits as GPT-2 does, a year into two digits each (but 1700 stays whole), and knows the
-    pieces of the texts, each of them after a space, too."""
+    """Return a tokenizer that splits as GPT-2 does, and a year into pairs of digits except 1700.
+
+    Its vocabulary is the pieces of the texts, each also after a space.
+    """
     cuts = r"'t| 1700| ?\d\d| ?[A-Za-z]+| ?[^\sA-Za-z\d]"
     pieces = {piece for text in texts for piece in re.findall(cuts, text)}
     pieces |= {f" {piece.strip()}" for piece in pieces}
@@ -101,7 +103,7 @@ def spaced(*texts: str) -> tokenizers.Tokenizer:
 
 
 def shipped_words(name: str) -> tokenizers.Tokenizer:
-    """A tokenizer that knows the words of a shipped dataset's files, and two digits."""
+    """Return a tokenizer for the words of a shipped dataset's files and for two digits."""
     texts = [file.read_text() for file in sorted((conf_dir() / "dataset" / name).iterdir())]
     return spaced(*texts, *(f"{n:02}" for n in range(100)), " 1700")
 

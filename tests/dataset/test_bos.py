@@ -1,4 +1,4 @@
-"""Tokenizers of the models people have: where words stand, what follows, and the BOS token."""
+"""Tokenizers of common models: positions of words, the next token, and the BOS token."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def bpe(size: int, alphabet: Sequence[str] = ()) -> trainers.Trainer:
 
 
 def starts(inner: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """Adds <s> before a text by itself, and </s> after it."""
+    """Add <s> before a text and </s> after it by default."""
     inner.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A $B", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
@@ -53,7 +53,7 @@ def like_smollm2() -> tokenizers.Tokenizer:
 
 
 def like_llama() -> tokenizers.Tokenizer:
-    """BPE over a text whose spaces the normaliser marks, one more in front, with a BOS."""
+    """BPE over a text whose spaces the normaliser marks, with one more in front and a BOS."""
     inner = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
     inner.normalizer = normalizers.Sequence(
         [normalizers.Prepend(MARK), normalizers.Replace(" ", MARK)]
@@ -98,13 +98,12 @@ Maker = Callable[[], tokenizers.Tokenizer]
 @pytest.fixture(scope="module", params=MAKERS, ids=lambda make: make.__name__)
 def maker(request: pytest.FixtureRequest) -> Maker:
     inner: tokenizers.Tokenizer = request.param()
-    made: Maker = request.param
 
-    def again() -> tokenizers.Tokenizer:
+    def make() -> tokenizers.Tokenizer:
         return inner
 
-    again.__name__ = made.__name__
-    return again
+    make.__name__ = request.param.__name__
+    return make
 
 
 def prompts(config: DatasetConfig, inner: tokenizers.Tokenizer, bos: str) -> tuple[Prompt, ...]:
@@ -138,7 +137,7 @@ def test_roles_are_at_their_words_and_answers_follow(
 
 @pytest.mark.parametrize("word", ["1732", "17", "Mary", "When"])
 def test_the_first_word_of_a_text_is_covered_by_its_tokens(maker: Maker, word: str) -> None:
-    """Not by the lone mark of a space that the text does not have."""
+    """Not by the lone mark of a space that is not in the text."""
     inner = maker()
     tokenizer = Tokenizer(inner).with_bos("auto")
     encoding = tokenizer.encode_spans(f"{word} went")
@@ -149,7 +148,7 @@ def test_the_first_word_of_a_text_is_covered_by_its_tokens(maker: Maker, word: s
     assert len(first) == 1
 
 
-def test_auto_is_what_the_tokenizer_does_by_itself(config: DatasetConfig, maker: Maker) -> None:
+def test_auto_is_the_default_of_the_tokenizer(config: DatasetConfig, maker: Maker) -> None:
     inner = maker()
     auto, always, never = (
         [] if bos == "always" and maker.__name__ not in ADD_BOS else prompts(config, inner, bos)
@@ -157,7 +156,7 @@ def test_auto_is_what_the_tokenizer_does_by_itself(config: DatasetConfig, maker:
     )
     if maker.__name__ not in ADD_BOS:
         assert auto == never
-        with pytest.raises(SvtError, match=r"dataset\.bos=always: the model names no BOS token"):
+        with pytest.raises(SvtError, match=r"dataset\.bos=always: the model has no BOS token"):
             prompts(config, inner, "always")
         return
     assert auto == always
@@ -173,8 +172,10 @@ def test_auto_is_what_the_tokenizer_does_by_itself(config: DatasetConfig, maker:
         assert [1, *other.tokens, 2] == inner.encode(one.text).ids
 
 
-def test_years_cut_into_digits_are_refused(maker: Maker) -> None:
-    with pytest.raises(SvtError, match=r"makes of no year of .* \(XX\) two tokens of two digits"):
+def test_years_split_into_digits_are_refused(maker: Maker) -> None:
+    with pytest.raises(
+        SvtError, match=r"splits no year of .* \(XX\) into two tokens of two digits"
+    ):
         load_prompts(few("greater_than", bos="auto"), Tokenizer(maker()))
 
 
@@ -243,7 +244,7 @@ def test_the_bos_token_of_a_folder(
 @pytest.mark.parametrize(
     ("files", "bos", "says"),
     [
-        ({}, "always", "names no BOS token; give bos_token in its tokenizer_config.json"),
+        ({}, "always", "has no BOS token; set bos_token in its tokenizer_config.json"),
         ({"config": {"bos_token_id": 10**6}}, "always", "config.json is 1000000, which is not in"),
         (
             {"tokenizer_config": {"bos_token": "<b>", "add_bos_token": True}},
@@ -252,7 +253,7 @@ def test_the_bos_token_of_a_folder(
         ),
     ],
 )
-def test_a_bos_token_that_is_not_there(
+def test_a_missing_bos_token_is_refused(
     tmp_path: Path, files: dict[str, dict[str, object]], bos: str, says: str
 ) -> None:
     tokenizer = load_tokenizer(folder(tmp_path, like_smollm2(), **files))
@@ -276,13 +277,13 @@ def test_a_prompt_file_counts_roles_without_the_bos_token(tmp_path: Path) -> Non
     assert prompt.roles == {"end": len(prompt.tokens) - 1, "IO": 2}
     assert prompt.answer == (prompt.tokens[2],)
     assert dataset.notes == (
-        "a BOS token stands before each text; the roles of the file are counted without",
+        "a BOS token is before each text; the roles of the file do not count it",
     )
     with pytest.raises(SvtError, match=r"role IO is at position 13, .*0 to 12, BOS not counted"):
         load_file(tmp_path / "p.jsonl", row | {"roles": {"IO": 13}})
 
 
-def test_the_tokens_of_a_prompt_file_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_the_tokens_of_a_prompt_file_get_no_bos_token(tmp_path: Path) -> None:
     ids = like_llama().encode(TEXT, add_special_tokens=False).ids
     for tokens in (ids, [1, *ids]):
         row = {"tokens": tokens, "roles": {"IO": 1}, "answer": " Mary"}
@@ -302,7 +303,7 @@ def test_a_text_that_has_the_bos_token_already_is_refused(tmp_path: Path) -> Non
     assert prompt.tokens.count(1) == 1
 
 
-def test_texts_are_cut_with_their_bos_token(tmp_path: Path) -> None:
+def test_the_bos_token_counts_when_texts_are_truncated(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text(TEXT)
     config = few("text", path=str(tmp_path / "t.txt"), n_tokens=4, bos="auto")
     (prompt,) = load_prompts(config, Tokenizer(like_llama())).prompts

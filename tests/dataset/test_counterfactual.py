@@ -1,4 +1,4 @@
-"""Counterfactual prompts: token by token those of their originals, with other names."""
+"""Counterfactual prompts: the tokens of their originals, with other names."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from svt.config import DatasetConfig
 from svt.dataset import Prompt, Tokenizer, load_prompts
-from svt.dataset.counterfactual import linked
+from svt.dataset.counterfactual import link_counterfactual
 from svt.errors import SvtError
 from tests.dataset.samples import NAMES, few
 
@@ -15,7 +15,7 @@ NAMED = ("IO", "S1", "S2")
 
 
 def pairs(config: DatasetConfig, tokenizer: Tokenizer, kind: str) -> list[tuple[Prompt, Prompt]]:
-    """Every original and its counterfactual."""
+    """Return every original and its counterfactual."""
     originals = load_prompts(config, tokenizer).prompts
     changed = load_prompts(replace(config, counterfactual=kind), tokenizer).prompts
     return list(zip(originals, changed, strict=True))
@@ -39,7 +39,7 @@ def test_only_the_names_differ(config: DatasetConfig, tokenizer: Tokenizer, kind
         assert tokenizer.encode(changed.text) == list(changed.tokens)
 
 
-def test_swapped_exchanges_the_names_and_what_is_right(
+def test_swapped_exchanges_the_names_and_the_answers(
     config: DatasetConfig, tokenizer: Tokenizer
 ) -> None:
     for original, changed in pairs(config, tokenizer, "swapped"):
@@ -76,12 +76,12 @@ def test_a_counterfactual_does_not_depend_on_how_many_there_are(
 
 
 def test_abc_is_drawn_for_every_prompt(config: DatasetConfig, words: Tokenizer) -> None:
-    """Not the same places of the list of names that are left."""
+    """The three names are not at the same places of the remaining names each time."""
     places = set()
     for original, changed in pairs(config, words, "abc"):
-        said, drawn = ([p.token_texts[p.roles[r]] for r in NAMED] for p in (original, changed))
-        left = [name for name in NAMES if name not in said]
-        places.add(tuple(left.index(name) for name in drawn))
+        used, drawn = ([p.token_texts[p.roles[r]] for r in NAMED] for p in (original, changed))
+        remaining = [name for name in NAMES if name not in used]
+        places.add(tuple(remaining.index(name) for name in drawn))
     assert len(places) > 6  # of 4 * 3 * 2
 
 
@@ -106,6 +106,9 @@ def test_abc_needs_five_names(config: DatasetConfig, words: Tokenizer) -> None:
 def test_tokens_that_do_not_line_up_are_refused(changed: Prompt) -> None:
     original = Prompt(0, "a b b", (1, 2, 2), (), {"IO": 1})
     config = few(counterfactual="swapped")
-    assert linked(replace(original, tokens=(1, 3, 2)), original, config, ["IO"]).original == "a b b"
+    assert (
+        link_counterfactual(replace(original, tokens=(1, 3, 2)), original, config, ["IO"]).original
+        == "a b b"
+    )
     with pytest.raises(SvtError, match="are not those of 'a b b' with other words"):
-        linked(changed, original, config, ["IO"])
+        link_counterfactual(changed, original, config, ["IO"])

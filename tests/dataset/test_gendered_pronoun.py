@@ -1,4 +1,4 @@
-"""Pronouns: the one that stands for the name is right."""
+"""Prompts of gendered_pronoun: answers, roles, counterfactuals, and invalid files."""
 
 from collections import Counter
 from dataclasses import replace
@@ -95,7 +95,7 @@ def test_names_that_are_not_single_tokens_are_left_out(small: DatasetConfig) -> 
         ("she: Mary\nhe: [John]", "she must be a list of words"),
     ],
 )
-def test_names_that_cannot_be_used(small: DatasetConfig, names: str, says: str) -> None:
+def test_invalid_names_are_refused(small: DatasetConfig, names: str, says: str) -> None:
     tokenizer = Tokenizer(spaced("Now Mary Anna John is at the shop, isn't she he"))
     Path(small.names).write_text(names)
     with pytest.raises(SvtError, match=says) as error:
@@ -103,7 +103,7 @@ def test_names_that_cannot_be_used(small: DatasetConfig, names: str, says: str) 
     assert f"dataset.names {small.names}" in str(error.value)
 
 
-def test_the_bundled_models_words_do_not_do() -> None:
+def test_the_words_of_the_bundled_model_are_refused() -> None:
     from svt.ioi_mini.language import Language
 
     with pytest.raises(SvtError, match="needs a single token for she"):
@@ -113,5 +113,5 @@ def test_the_bundled_models_words_do_not_do() -> None:
 def test_a_kind_twice_is_refused(pronouns: Tokenizer, tmp_path: Path) -> None:
     nouns = tmp_path / "nouns.yaml"
     nouns.write_text("place: [shop]\nplace: [store]\n")
-    with pytest.raises(SvtError, match="'place' stands twice in one mapping"):
+    with pytest.raises(SvtError, match="'place' is twice in one mapping"):
         read_nouns(nouns)

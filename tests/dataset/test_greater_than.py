@@ -1,4 +1,4 @@
-"""Years: which can be asked about, what is greater, and where the tokens stand."""
+"""Prompts of greater_than: usable years, answers, roles, and invalid files."""
 
 from collections import Counter
 from dataclasses import replace
@@ -34,10 +34,10 @@ def test_answers_are_greater_years_and_distractors_the_others(years: Tokenizer) 
     assert len({p.text for p in dataset.prompts}) == 256
     assert set(Counter(p.template for p in dataset.prompts).values()) == {51, 52}
     for prompt in dataset.prompts:
-        said = prompt.token_texts[prompt.roles["YY"]]
-        assert 2 <= int(said) <= 98
-        assert [int(text) for text in prompt.answer_texts] == list(range(int(said) + 1, 100))
-        assert [int(text) for text in prompt.distractor_texts] == list(range(int(said) + 1))
+        year = int(prompt.token_texts[prompt.roles["YY"]])
+        assert 2 <= year <= 98
+        assert [int(text) for text in prompt.answer_texts] == list(range(year + 1, 100))
+        assert [int(text) for text in prompt.distractor_texts] == list(range(year + 1))
         assert years.texts(prompt.answer) == prompt.answer_texts
         answered = prompt.text + prompt.answer_texts[0]
         assert years.encode(answered) == [*prompt.tokens, prompt.answer[0]]
@@ -83,11 +83,11 @@ def test_words_and_years_of_more_than_one_token_are_left_out(small: DatasetConfi
         load_prompts(replace(small, n_prompts=88), tokenizer)  # YY 02 to 88
 
 
-def test_a_tokenizer_that_cuts_years_otherwise_is_refused(
+def test_a_tokenizer_with_other_tokens_of_years_is_refused(
     words: Tokenizer, gpt2_like: Tokenizer
 ) -> None:
     for tokenizer in (words, gpt2_like):  # no digits; one digit a token
-        with pytest.raises(SvtError, match=r"makes of no year of .* \(XX\) two tokens"):
+        with pytest.raises(SvtError, match=r"splits no year of .* \(XX\) into two tokens"):
             load_prompts(few("greater_than"), tokenizer)
 
 
@@ -97,11 +97,11 @@ def test_a_tokenizer_that_cuts_years_otherwise_is_refused(
         ("The {noun} of {YY}{XX} ended in {XX}", "slots must be {XX}, {YY}, {XX} in this order"),
         ("The {noun} of {XX} {YY} ended in {XX}", "as {XX}{YY}, and {XX} must be its end"),
         ("The {noun} of {XX}{YY} ended in {XX} or", "as {XX}{YY}, and {XX} must be its end"),
-        ("The {noun} of {XX}{YY} <ended> in {XX}", "nothing stands in <...> here, there are 1"),
+        ("The {noun} of {XX}{YY} <ended> in {XX}", "there must be 0 verbs in <...>, not 1"),
         ("The {noun} of the year{XX}{YY} ended in {XX}", "17 is not a token of its own in: The"),
     ],
 )
-def test_a_template_that_breaks_the_scheme(
+def test_an_invalid_template_is_named_by_its_line(
     years: Tokenizer, small: DatasetConfig, line: str, says: str
 ) -> None:
     Path(small.templates).write_text(f"{TEMPLATE}\n{line}")
@@ -111,8 +111,8 @@ def test_a_template_that_breaks_the_scheme(
     assert says in str(error.value)
 
 
-@pytest.mark.parametrize("listed", ["noun: [war]", 'XX: ["7"]\nnoun: [war]', 'XX: ["017"]'])
-def test_first_halves_have_two_digits(years: Tokenizer, small: DatasetConfig, listed: str) -> None:
-    Path(small.nouns).write_text(listed)
+@pytest.mark.parametrize("nouns", ["noun: [war]", 'XX: ["7"]\nnoun: [war]', 'XX: ["017"]'])
+def test_first_halves_have_two_digits(years: Tokenizer, small: DatasetConfig, nouns: str) -> None:
+    Path(small.nouns).write_text(nouns)
     with pytest.raises(SvtError, match="must list the first halves of the years under XX"):
         load_prompts(small, years)

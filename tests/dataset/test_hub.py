@@ -1,4 +1,4 @@
-"""Sets laid out as those of the hub, from a folder; and what is told when there is no network."""
+"""Sets in the layouts of the hub, read from a folder, and messages without a network."""
 
 import json
 import sys
@@ -22,8 +22,8 @@ ROLES = {
 
 
 @pytest.fixture(autouse=True)
-def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network, and a cache of the test's own."""
+def offline(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disable the network and use an empty cache."""
     import datasets
     import huggingface_hub.constants
 
@@ -35,7 +35,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 def choices(prompt: str, names: list[str], key: int) -> dict[str, Any]:
-    """A row as mib-bench/ioi has them."""
+    """Return a row in the layout of mib-bench/ioi."""
     other = {"prompt": "no", "choices": ["a", "b"], "answerKey": 1}
     return {
         "prompt": prompt,
@@ -101,7 +101,9 @@ def test_whole_sentences(tmp_path: Path, gpt2_like: Tokenizer) -> None:
     assert [p.answer_texts for p in dataset.prompts] == [(" Mary",)] * 2
     assert [p.distractor_texts for p in dataset.prompts] == [(" John",)] * 2
     assert [p.pattern for p in dataset.prompts] == ["ABBA", "BABA"]
-    assert dataset.notes == ("1 of 3 rows left out: not one name stands in it twice (1)",)
+    assert dataset.notes == (
+        "1 of 3 rows left out: there must be exactly one name that occurs twice (1)",
+    )
     for prompt in dataset.prompts:
         assert prompt.token_texts[prompt.roles["S2"]] == " John"
         assert prompt.roles["S1"] < prompt.roles["S2"]
@@ -113,7 +115,7 @@ def test_the_columns_of_a_prompt_file(tmp_path: Path, words: Tokenizer) -> None:
     assert (prompt.answer_texts, prompt.roles) == (("Mary",), {"end": 13, "IO": 1})
 
 
-def test_the_first_rows_of_use_keep_their_numbers(tmp_path: Path, words: Tokenizer) -> None:
+def test_the_first_usable_rows_keep_their_numbers(tmp_path: Path, words: Tokenizer) -> None:
     rows = [
         choices(ABBA.replace("Mary", "Xqzwvyk"), ["Xqzwvyk", "John"], 0),
         choices(ABBA, ["Mary", "John"], 0),
@@ -126,18 +128,18 @@ def test_the_first_rows_of_use_keep_their_numbers(tmp_path: Path, words: Tokeniz
     dataset = load(tmp_path, words, rows, n_prompts=2)
     assert [p.prompt_id for p in dataset.prompts] == [1, 5]
     assert dataset.notes == (
-        "4 of 6 rows left out: the answer must be said once and the distractor twice (2); a name "
-        "is not one token of this model (1); there must be a prompt, two choices, and answerKey "
-        "0 or 1 (1)",
+        "4 of 6 rows left out: the answer must occur once and the distractor twice (2); a name is "
+        "not one token of this model (1); there must be a prompt, two choices, and answerKey 0 or "
+        "1 (1)",
     )
     assert load(tmp_path, words, rows, n_prompts=9).notes[1] == (
-        f"{tmp_path} has 3 prompts of use, fewer than n_prompts=9"
+        f"{tmp_path} has 3 usable prompts, fewer than n_prompts=9"
     )
     shard = load(tmp_path, words, rows, shard=1, n_shards=2)
     assert [p.prompt_id for p in shard.prompts] == [5, 6]
 
 
-def test_nulls_leave_a_row_out_and_other_roles_alone(tmp_path: Path, words: Tokenizer) -> None:
+def test_a_null_drops_a_row_or_one_of_its_roles(tmp_path: Path, words: Tokenizer) -> None:
     whole = choices(ABBA, ["Mary", "John"], 0)
     nulls = [{"choices": None}, {"choices": ["Mary", None]}, {"prompt": None}, {"answerKey": None}]
     dataset = load(tmp_path, words, [*(whole | null for null in nulls), whole | {"template": None}])
@@ -151,7 +153,7 @@ def test_nulls_leave_a_row_out_and_other_roles_alone(tmp_path: Path, words: Toke
     assert [p.roles for p in structs] == [{"end": 13, "IO": 1}, {"end": 13, "S1": 1}]
 
 
-def test_a_prompt_id_of_the_set_is_not_taken(tmp_path: Path, words: Tokenizer) -> None:
+def test_the_prompt_id_of_a_set_is_ignored(tmp_path: Path, words: Tokenizer) -> None:
     rows = [{"text": text, "prompt_id": i} for text, i in ((ABBA, 7), (BABA, 3), ("When", 3))]
     dataset = load(tmp_path, words, rows)
     assert [(p.prompt_id, p.text) for p in dataset.prompts] == [(0, ABBA), (1, BABA), (2, "When")]
@@ -170,14 +172,14 @@ def test_splits(tmp_path: Path, words: Tokenizer) -> None:
     ("rows", "says"),
     [
         ([{"question": "Who?"}], "has the columns question, which are not those of an IOI set"),
-        ([choices(ABBA, ["Tom", "Kate"], 0)], "has no prompt of use: the answer must be"),
+        ([choices(ABBA, ["Tom", "Kate"], 0)], "has no usable prompt: the answer must occur"),
         (
             [{"text": "When", "roles": {"IO": 4}}],
-            "no prompt of use: role IO is at position",
+            "no usable prompt: role IO is at position",
         ),
     ],
 )
-def test_sets_that_cannot_be_used(
+def test_unusable_sets_are_refused(
     tmp_path: Path, words: Tokenizer, rows: list[dict[str, Any]], says: str
 ) -> None:
     with pytest.raises(SvtError) as error:
@@ -190,10 +192,10 @@ def test_without_a_network_the_message_names_a_folder(words: Tokenizer) -> None:
     config = few("hub", path="mib-bench/ioi")
     with pytest.raises(SvtError) as error:
         load_prompts(config, words)
-    told = str(error.value)
-    assert "dataset.path=mib-bench/ioi, split train: " in told
-    assert told.endswith("fetch the set's files where there is one and give their folder: "
-                         "dataset.path=DIR")  # fmt: skip
+    message = str(error.value)
+    assert "dataset.path=mib-bench/ioi, split train: " in message
+    assert message.endswith("download the set's files elsewhere and set their folder: "
+                            "dataset.path=DIR")  # fmt: skip
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -208,13 +210,13 @@ def test_a_hub_that_does_not_answer_is_tried_once(
             raise ConnectionError("timed out")
 
     def load_dataset(*_: Any, **__: Any) -> None:
-        raise ValueError(f"asked, offline: {library.HF_HUB_OFFLINE}")
+        raise ValueError(f"called, offline: {library.HF_HUB_OFFLINE}")
 
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     config = few("hub", path="some/set", revision="v1")
     with pytest.raises(
-        SvtError, match="asked, offline: False" if answers else r"train: timed out\."
+        SvtError, match="called, offline: False" if answers else r"train: timed out\."
     ):
         load_prompts(config, words)
     assert library.HF_HUB_OFFLINE is not answers
@@ -227,7 +229,7 @@ def test_without_the_library_it_is_named(words: Tokenizer, monkeypatch: pytest.M
 
 
 def test_a_token_of_more_than_the_name_is_no_name(tmp_path: Path) -> None:
-    """A comma that belongs to a name's token: the row is left out, never half understood."""
+    """A comma is part of a name's token: the row is left out."""
     from tokenizers import Tokenizer as Inner
     from tokenizers import models, pre_tokenizers
 
@@ -250,7 +252,7 @@ def test_a_key_that_is_text(tmp_path: Path, gpt2_like: Tokenizer, key: str) -> N
     assert (prompt.answer_texts, prompt.distractor_texts) == ((" Mary",), (" John",))
 
 
-def test_the_bars_of_the_library_stay_quiet(
+def test_progress_bars_of_the_library_are_hidden(
     tmp_path: Path, words: Tokenizer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import datasets
@@ -258,4 +260,4 @@ def test_the_bars_of_the_library_stay_quiet(
     datasets.enable_progress_bars()
     load(tmp_path, words, [choices(ABBA, ["Mary", "John"], 0)])
     assert capfd.readouterr().err == ""
-    assert not datasets.are_progress_bars_disabled()  # as the caller had it
+    assert not datasets.are_progress_bars_disabled()  # as before

@@ -1,4 +1,4 @@
-"""Generated prompts: roles by token texts, seeds, counts, and what is wrong with the files."""
+"""Generated prompts of ioi: roles by token texts, seeds, counts, and invalid files."""
 
 import re
 from collections import Counter
@@ -35,10 +35,10 @@ def test_roles_of_every_template_in_every_kind_of_tokens(
         assert list(prompt.tokens) == tokenizer.encode(prompt.text)
         assert prompt.pattern == pattern
         io, subject = (t.strip() for t in (*prompt.answer_texts, *prompt.distractor_texts))
-        said = dict(zip(("IO", "S1", "S2"), (io, subject, subject), strict=True))
-        spoken = [(word_at(prompt, role), prompt.roles[role]) for role in ORDERS[pattern]]
-        assert [word for word, _ in spoken] == [said[role] for role in ORDERS[pattern]]
-        assert [pos for _, pos in spoken] == sorted({pos for _, pos in spoken})
+        names = dict(zip(("IO", "S1", "S2"), (io, subject, subject), strict=True))
+        words = [(word_at(prompt, role), prompt.roles[role]) for role in ORDERS[pattern]]
+        assert [word for word, _ in words] == [names[role] for role in ORDERS[pattern]]
+        assert [pos for _, pos in words] == sorted({pos for _, pos in words})
         # the names' tokens are nowhere else, and the one that follows the text is the answer
         assert prompt.tokens.count(*prompt.answer) == 1
         assert prompt.tokens.count(*prompt.distractor) == 2
@@ -94,9 +94,7 @@ def test_one_prompt_in_full(words: Tokenizer, tmp_path: Path) -> None:
     }
 
 
-def test_templates_of_another_code_are_taken_over_word_for_word(
-    tmp_path: Path, words: Tokenizer
-) -> None:
+def test_templates_of_another_code_give_the_same_texts(tmp_path: Path, words: Tokenizer) -> None:
     """By the recipe of conf/dataset/ioi/templates.txt; ABBA and BABA as both codes have them."""
     theirs = "Here [A] and [B] stood. So [B] offered a [OBJECT] of the [PLACE] to [A]"
     ours = theirs.replace("[", "{").replace("]", "}").removesuffix(" {A}")
@@ -108,10 +106,10 @@ def test_templates_of_another_code_are_taken_over_word_for_word(
     wanted = set()
     for a, b in (("Mary", "John"), ("John", "Mary")):
         for first, second in ((a, b), (b, a)):
-            said = theirs.replace("[A] and [B]", f"{first} and {second}")
+            text = theirs.replace("[A] and [B]", f"{first} and {second}")
             for slot, word in {"[A]": a, "[B]": b, "[PLACE]": "store", "[OBJECT]": "ring"}.items():
-                said = said.replace(slot, word)
-            wanted.add(said)
+                text = text.replace(slot, word)
+            wanted.add(text)
     prompts = load_prompts(few(**paths, n_prompts=4), words).prompts
     assert {f"{p.text} {p.answer_texts[0]}" for p in prompts} == wanted
 
@@ -165,9 +163,7 @@ def test_a_seed_makes_the_prompts_and_more_keep_the_first(
     assert prompts != load_prompts(replace(config, seed=1), gpt2_like).prompts
 
 
-def test_as_many_prompts_as_there_are_and_not_one_more(
-    config: DatasetConfig, gpt2_like: Tokenizer
-) -> None:
+def test_all_distinct_prompts_and_not_one_more(config: DatasetConfig, gpt2_like: Tokenizer) -> None:
     # template 3 has no nouns: 6 * 5 pairs of names; it is turn 2 of 3, so prompt 30 * 3 + 2 = 92
     # is the first it cannot make
     config = replace(config, pattern="ABBA", n_prompts=92)
@@ -181,8 +177,8 @@ def test_more_prompts_than_memory_holds_are_refused_at_once(
 ) -> None:
     monkeypatch.setattr("svt.dataset.draw.limits", lambda: Limits(24 * 1500, 0))
     assert len(load_prompts(replace(config, n_prompts=24), gpt2_like).prompts) == 24
-    told = r"n_prompts=25: the prompts alone take at least 0\.0 GB; .* in all; ask for fewer"
-    with pytest.raises(SvtError, match=told):
+    message = r"n_prompts=25: the prompts alone take at least 0\.0 GB; .* in all; set fewer"
+    with pytest.raises(SvtError, match=message):
         load_prompts(replace(config, n_prompts=25), gpt2_like)
 
 
@@ -205,18 +201,18 @@ def test_shipped_files_make_prompts_for_their_own_words() -> None:
             "slots must be {A}, {B}, {B} in this order, not {B}, {B}",
         ),
         ("So {B} and {A} left, {B} <gave> it to", "not {B}, {A}, {B}"),
-        ("When {A} and {B} left, {B} gave it to", "one verb must stand in <...>, there are 0"),
-        ("When {A} and {B} <left>, {B} <gave> it to", "there are 2"),
+        ("When {A} and {B} left, {B} gave it to", "there must be 1 verbs in <...>, not 0"),
+        ("When {A} and {B} <left>, {B} <gave> it to", "there must be 1 verbs in <...>, not 2"),
         ("When {A} and {B} left, {B} <> it to", "the verb in <...> is empty"),
         ("When {A} and {B} left, {B} < gave> it to", "spaces around it"),
         ("When {A} and {B} saw {it}, {B} <gave> it to", "unknown placeholder {it}; "),
         ("When {A} and {B} saw {, {B} <gave> it to", "has no partner"),
         ("{A} and {B} left, {B} <gave> it to", "{A} is the first word"),
-        (TEMPLATES[0], "this template was there before"),
+        (TEMPLATES[0], "this template is a duplicate"),
         ("When x{A} and {B} left, {B} <gave> it to", "is not a token of its own in: When x"),
     ],
 )
-def test_a_template_that_breaks_the_scheme_is_named_by_its_line(
+def test_an_invalid_ioi_template_is_named_by_its_line(
     config: DatasetConfig, gpt2_like: Tokenizer, line: str, says: str
 ) -> None:
     with Path(config.templates).open("a") as templates:
@@ -233,7 +229,7 @@ def test_a_template_that_breaks_the_scheme_is_named_by_its_line(
         ("templates", "# nothing", "has no template"),
         ("names", "", "0 of 0 names are single tokens of this model, two are needed"),
         ("names", "Mary\nXqzwvyk", "1 of 2 names are single tokens"),
-        ("names", "Mary\nJohn\nMary", ":3: the name Mary was there before"),
+        ("names", "Mary\nJohn\nMary", ":3: the name Mary is a duplicate"),
         ("nouns", "place: [store", "is not YAML"),
         ("nouns", "- store", "must map each kind to a list of words"),
         ("nouns", "place: store", "place must be a list of words"),
@@ -244,7 +240,7 @@ def test_a_template_that_breaks_the_scheme_is_named_by_its_line(
         ("nouns", "place: [store]", "unknown placeholder {object}"),
     ],
 )
-def test_files_that_cannot_be_used(
+def test_invalid_files_are_refused(
     config: DatasetConfig, gpt2_like: Tokenizer, key: str, text: str, says: str
 ) -> None:
     Path(getattr(config, key)).write_text(text)
@@ -257,7 +253,7 @@ def test_files_that_cannot_be_used(
 
 
 @pytest.mark.parametrize("key", ["templates", "names", "nouns"])
-def test_files_that_cannot_be_read(
+def test_unreadable_files_are_refused(
     config: DatasetConfig, gpt2_like: Tokenizer, tmp_path: Path, key: str
 ) -> None:
     (tmp_path / "bytes").write_bytes(b"When \xff")

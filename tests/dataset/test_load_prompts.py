@@ -1,4 +1,4 @@
-"""Shards, files, rows and what does not fit a model."""
+"""Shards, files, rows, and prompts that do not fit a model."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def test_prompts_out_of_order_are_refused(
     words: Tokenizer, ids: tuple[int, ...], says: str
 ) -> None:
     stored = Dataset(tuple(Prompt(i, "a", (1,), ("a",)) for i in ids))
-    with pytest.raises(SvtError, match=f"dataset=store gives prompt {says}"):
+    with pytest.raises(SvtError, match=f"dataset=store has prompt {says}"):
         load_prompts(dataset("store", path="any"), words, stored)
 
 

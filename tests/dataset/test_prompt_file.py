@@ -1,4 +1,4 @@
-"""Prompt files: the three formats agree, and every violation is told with its row."""
+"""Prompt files: the three formats agree, and every problem is reported with its row."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ anything = settings(
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """The rows in the format of the path's suffix."""
+    """Write the rows in the format of the path's suffix."""
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     elif path.suffix == ".parquet":
@@ -58,8 +58,8 @@ def load(path: Path, tokenizer: Tokenizer, **settings: Any) -> Dataset:
     return load_prompts(replace(CONFIG, path=str(path), **settings), tokenizer)
 
 
-def told(path: Path, tokenizer: Tokenizer) -> str:
-    """The message of the error that loading the file must give."""
+def load_error(path: Path, tokenizer: Tokenizer) -> str:
+    """Return the message of the error that loading the file must raise."""
     with pytest.raises(SvtError) as error:
         load(path, tokenizer)
     assert str(path) in str(error.value)
@@ -95,7 +95,9 @@ def test_roles_as_a_map_in_parquet(tmp_path: Path, words: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
-def test_tokens_win_over_text(tmp_path: Path, gpt2_like: Tokenizer, suffix: str) -> None:
+def test_tokens_take_precedence_over_text(
+    tmp_path: Path, gpt2_like: Tokenizer, suffix: str
+) -> None:
     ids = gpt2_like.encode("When Mary went")
     rows = [{"text": "something else", "tokens": ids}, {"text": None, "tokens": ids[:2]}]
     one, two = load(write(tmp_path / f"p{suffix}", rows), gpt2_like).prompts
@@ -124,7 +126,7 @@ def test_an_answer_lacks_its_space_only_where_tokens_do(
     assert (
         "line 2: answer 'Mary' is not one token after the prompt, but ' Mary' is; write it with "
         "the space"
-    ) in told(path, gpt2_like)
+    ) in load_error(path, gpt2_like)
 
 
 def test_the_space_before_an_answer_does_not_end_the_prompt(
@@ -135,7 +137,7 @@ def test_the_space_before_an_answer_does_not_end_the_prompt(
     assert (
         "line 1: answer 'Mary' is not one token after the prompt, whose last space belongs to it; "
         "end the prompt before the space and write ' Mary'"
-    ) in told(path, gpt2_like)
+    ) in load_error(path, gpt2_like)
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
@@ -154,7 +156,7 @@ def test_a_cell_with_a_bracket_is_a_word_unless_it_is_a_list(
     path.write_text("text,answer\nWhen,[\n")
     assert load(path, gpt2_like).prompts[0].answer_texts == ("[",)
     path.write_text('text,answer\nWhen,"[""Mary"", ""Tom"""\n')
-    assert "line 2: answer: not JSON" in told(path, gpt2_like)
+    assert "line 2: answer: not JSON" in load_error(path, gpt2_like)
 
 
 def test_the_first_rows_and_all_rows(tmp_path: Path, words: Tokenizer) -> None:
@@ -206,33 +208,33 @@ def test_words_that_the_tokenizer_does_not_know_are_counted(
         ({"prompt_id": -1}, "prompt_id must be an integer from 0"),
         ({"prompt_id": "x"}, "not 'x'"),
         ({"prompt_id": 2**31}, "prompt_id must be an integer from 0 to 2147483647"),
-        ({"prompt_id": 0}, "prompt_id 0 is that of line 1 already"),
+        ({"prompt_id": 0}, "prompt_id 0 is also that of line 1"),
         ({"colour": "red"}, "unknown column 'colour'; known: prompt_id, text, tokens, roles, "),
     ],
 )
-def test_a_violation_is_named_with_its_row(
+def test_a_problem_is_reported_with_its_row(
     tmp_path: Path, gpt2_like: Tokenizer, change: dict[str, Any], says: str
 ) -> None:
-    message = told(write(tmp_path / "p.jsonl", [SPARSE, FULL | change]), gpt2_like)
-    assert "1 of 2 rows are wrong, nothing was done:\n  line 2: " in message
+    message = load_error(write(tmp_path / "p.jsonl", [SPARSE, FULL | change]), gpt2_like)
+    assert "1 of 2 rows are invalid, nothing was done:\n  line 2: " in message
     assert says in message
 
 
 def test_an_unknown_answer(tmp_path: Path, words: Tokenizer) -> None:
     path = write(tmp_path / "p.jsonl", [SPARSE | {"answer": "zzz"}])
-    assert "answer 'zzz' must be one token of the model, but is not a token it knows" in told(
+    assert "answer 'zzz' must be one token of the model, but is not a token it knows" in load_error(
         path, words
     )
 
 
-def test_all_violations_are_named_at_once_up_to_a_limit(tmp_path: Path, words: Tokenizer) -> None:
+def test_all_problems_are_reported_up_to_a_limit(tmp_path: Path, words: Tokenizer) -> None:
     rows = [SPARSE] + [SPARSE | {"roles": {"IO": i}} for i in range(3, 17)]
     rows += [SPARSE | {"colour": 1}] * 5
-    message = told(write(tmp_path / "p.jsonl", rows), words)
-    assert "19 of 20 rows are wrong" in message
+    message = load_error(write(tmp_path / "p.jsonl", rows), words)
+    assert "19 of 20 rows are invalid" in message
     assert len(message.splitlines()) == 12
-    assert message.endswith("and 5 problems more")
-    message = told(write(tmp_path / "p.jsonl", rows[-5:]), words)
+    assert message.endswith("and 5 more problems")
+    message = load_error(write(tmp_path / "p.jsonl", rows[-5:]), words)
     assert "line 1, line 2, line 3 and 2 more: unknown column 'colour'" in message
 
 
@@ -250,7 +252,7 @@ def test_all_violations_are_named_at_once_up_to_a_limit(tmp_path: Path, words: T
 )
 def test_broken_json_lines(tmp_path: Path, words: Tokenizer, text: str, says: str) -> None:
     (tmp_path / "p.jsonl").write_text(text)
-    assert says in told(tmp_path / "p.jsonl", words)
+    assert says in load_error(tmp_path / "p.jsonl", words)
 
 
 @pytest.mark.parametrize(
@@ -269,27 +271,27 @@ def test_broken_json_lines(tmp_path: Path, words: Tokenizer, text: str, says: st
 )
 def test_broken_csv(tmp_path: Path, words: Tokenizer, text: str, says: str) -> None:
     (tmp_path / "p.csv").write_text(text)
-    assert says in told(tmp_path / "p.csv", words)
+    assert says in load_error(tmp_path / "p.csv", words)
 
 
 def test_broken_parquet(tmp_path: Path, words: Tokenizer) -> None:
     path = write(tmp_path / "p.parquet", [FULL, FULL])
-    assert "row 2: prompt_id 7 is that of row 1 already" in told(path, words)
+    assert "row 2: prompt_id 7 is also that of row 1" in load_error(path, words)
     whole = path.read_bytes()
     for cut in (0, 3, 100, len(whole) - 1):
         path.write_bytes(whole[:cut])
-        assert "is not a sound Parquet file" in told(path, words)
+        assert "is not a valid Parquet file" in load_error(path, words)
 
 
 def test_files_that_are_no_prompt_files(tmp_path: Path, words: Tokenizer) -> None:
     for name in ("p.jsonl", "p.csv", "p.parquet"):
-        assert "cannot read dataset.path" in told(tmp_path / name, words)
+        assert "cannot read dataset.path" in load_error(tmp_path / name, words)
         (tmp_path / name).mkdir()
-        assert "cannot read dataset.path" in told(tmp_path / name, words)
+        assert "cannot read dataset.path" in load_error(tmp_path / name, words)
     (tmp_path / "p.txt").write_text("a")
-    assert "unknown kind of file; a prompt file ends in" in told(tmp_path / "p.txt", words)
+    assert "unknown format; a prompt file ends in" in load_error(tmp_path / "p.txt", words)
     (tmp_path / "latin.csv").write_bytes(b"text\n\xe9\n")
-    assert "is not UTF-8 text (byte 5)" in told(tmp_path / "latin.csv", words)
+    assert "is not UTF-8 text (byte 5)" in load_error(tmp_path / "latin.csv", words)
 
 
 some_json = st.recursive(
@@ -315,7 +317,7 @@ rows = st.fixed_dictionaries(
 )
 
 
-def check_sound(dataset: Dataset, tokenizer: Tokenizer) -> None:
+def check_valid(dataset: Dataset, tokenizer: Tokenizer) -> None:
     ids = [prompt.prompt_id for prompt in dataset.prompts]
     assert ids == sorted(set(ids))
     for prompt in dataset.prompts:
@@ -339,7 +341,7 @@ def test_any_rows_make_prompts_or_a_clear_error(
         assert f"dataset.path {path}" in str(error)
         assert not rows or "line " in str(error)
     else:
-        check_sound(dataset, gpt2_like)
+        check_valid(dataset, gpt2_like)
         assert len(dataset.prompts) == len(rows)
 
 
@@ -385,7 +387,7 @@ def test_any_bytes_make_a_clear_error_or_prompts(
     path = tmp_path / f"any{suffix}"
     path.write_bytes(content)
     try:
-        check_sound(load(path, gpt2_like), gpt2_like)
+        check_valid(load(path, gpt2_like), gpt2_like)
     except SvtError as error:
         assert f"dataset.path {path}" in str(error)
 
@@ -398,7 +400,7 @@ def test_a_damaged_parquet_file(tmp_path: Path, gpt2_like: Tokenizer, at: int, b
     content[at % len(content)] = byte
     path.write_bytes(content)
     try:
-        check_sound(load(path, gpt2_like), gpt2_like)
+        check_valid(load(path, gpt2_like), gpt2_like)
     except SvtError as error:
         assert f"dataset.path {path}" in str(error)
 
@@ -415,7 +417,7 @@ def eap_rows(tokenizer: Tokenizer) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-def test_tables_for_eap_read_as_they_are(tmp_path: Path, gpt2_like: Tokenizer, suffix: str) -> None:
+def test_tables_in_the_format_of_eap(tmp_path: Path, gpt2_like: Tokenizer, suffix: str) -> None:
     dataset = load(write(tmp_path / f"p{suffix}", eap_rows(gpt2_like)), gpt2_like)
     one, two = dataset.prompts
     assert one.text == "When Mary and John went to the store, John gave a ring to"
@@ -423,8 +425,8 @@ def test_tables_for_eap_read_as_they_are(tmp_path: Path, gpt2_like: Tokenizer, s
     assert (one.answer_texts, one.distractor_texts) == ((" Mary",), (" John",))
     assert two.distractor_texts == (" John", " Tom")
     assert dataset.notes[-1] == (
-        "read as a table for EAP; columns left out: 'corrupted', 'corrupted_hard'; in this model "
-        "the token ids of its first row are ' Mary' (correct) and ' John' (incorrect)"
+        "read in the format of EAP; columns left out: 'corrupted', 'corrupted_hard'; in this model "
+        "the token ids of the first row are ' Mary' (correct) and ' John' (incorrect)"
     )
 
 
@@ -441,12 +443,12 @@ def test_a_broken_row_for_eap(
     tmp_path: Path, gpt2_like: Tokenizer, change: dict[str, Any], says: str
 ) -> None:
     row, _ = eap_rows(gpt2_like)
-    assert says in told(write(tmp_path / "p.jsonl", [row | change]), gpt2_like)
+    assert says in load_error(write(tmp_path / "p.jsonl", [row | change]), gpt2_like)
 
 
 @pytest.mark.parametrize("name", ["", "__index_level_0__", "Unnamed: 0"])
 def test_the_index_of_pandas(tmp_path: Path, words: Tokenizer, name: str) -> None:
-    message = told(write(tmp_path / "p.csv", [{name: 0} | SPARSE]), words)
+    message = load_error(write(tmp_path / "p.csv", [{name: 0} | SPARSE]), words)
     assert f"column {name!r} is the index that pandas writes; write the file with index=False" in (
         message
     )
@@ -455,4 +457,4 @@ def test_the_index_of_pandas(tmp_path: Path, words: Tokenizer, name: str) -> Non
 def test_a_column_twice_in_parquet(tmp_path: Path, words: Tokenizer) -> None:
     table = pyarrow.table([["When"], ["to"]], names=["text", "text"])
     pyarrow.parquet.write_table(table, tmp_path / "p.parquet")
-    assert "column 'text' is there more than once" in told(tmp_path / "p.parquet", words)
+    assert "column 'text' is there more than once" in load_error(tmp_path / "p.parquet", words)

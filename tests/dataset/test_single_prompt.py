@@ -1,4 +1,4 @@
-"""One prompt out of the configuration: a row of a prompt file without the file."""
+"""One prompt from the configuration equals a row of a prompt file."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_it_is_the_prompt_of_a_file_of_one_row(
     assert dataset_files(config) == ()
 
 
-def test_what_is_wrong_with_it_is_said_without_a_row(words: Tokenizer) -> None:
+def test_an_invalid_prompt_is_refused_without_a_row(words: Tokenizer) -> None:
     with pytest.raises(SvtError, match=r"^dataset=prompt: a distractor without an answer$"):
         load_prompts(dataset("prompt", text=TEXT, distractor="John"), words)
     with pytest.raises(SvtError, match=r"^dataset=prompt: the text '' has no tokens|no text"):

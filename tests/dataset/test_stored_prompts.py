@@ -1,4 +1,4 @@
-"""Prompts come out of a store as they went in."""
+"""Prompts read from a store equal those that were written."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -76,9 +76,9 @@ def test_the_first_prompts(store: Path) -> None:
 
 def test_another_tokenizer_is_refused(store: Path) -> None:
     config = replace(READ, path=str(store))
-    with pytest.raises(SvtError, match="token 17 says 'a' there and 'c' with this model's"):
+    with pytest.raises(SvtError, match="token 17 is 'a' there and 'c' with this model's"):
         stored_prompts(config, words("b", "c"))
-    with pytest.raises(SvtError, match="token 17 says 'a' there and nothing with this model's"):
+    with pytest.raises(SvtError, match="token 17 is 'a' there and nothing with this model's"):
         stored_prompts(config, words("b"))
 
 
@@ -87,7 +87,7 @@ def test_what_has_no_prompts_is_refused(store: Path, tmp_path: Path) -> None:
         stored_prompts(replace(READ, path=str(tmp_path / "no.duckdb")), words())
     runs = {"run": [{"store_path": str(tmp_path / "gone"), "store_identity": "i"}]}
     connection(results=runs, results_file=tmp_path / "results.duckdb").close()
-    with pytest.raises(SvtError, match="has no store beside it any more"):
+    with pytest.raises(SvtError, match="has lost its store"):
         stored_prompts(replace(READ, path=str(tmp_path)), words())
     connection(store_file=tmp_path / "empty.duckdb").close()
     with pytest.raises(SvtError, match="has no prompts"):
@@ -115,9 +115,8 @@ def test_generated_prompts_are_read_as_they_were_written(tmp_path: Path, name: s
         rows["dump"] |= {"d_model": [8], "d_head": [2], "n_ctx": [32]}
         rows["dump"] |= {"library_versions": ["{}"], "seconds": ["{}"]}
         for table, columns in rows.items():
-            given = arrow_table(columns)
-            con.register("given", given)
-            con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM given")
+            con.register("new_rows", arrow_table(columns))
+            con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM new_rows")
     read = stored_prompts(replace(READ, path=str(path)), tokenizer)
     labelled = [
         replace(p, roles={role: pos for pos, role in role_labels(p).items()})

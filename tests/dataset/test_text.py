@@ -1,4 +1,4 @@
-"""Plain texts: cut, counted, without roles."""
+"""Plain texts: truncated, counted, without roles."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,7 @@ def load(path: Path, tokenizer: Tokenizer, text: str, **settings: object) -> Dat
     return load_prompts(replace(CONFIG, path=str(path), **settings), tokenizer)
 
 
-def test_documents_are_cut_to_tokens_and_have_no_roles(
-    tmp_path: Path, gpt2_like: Tokenizer
-) -> None:
+def test_documents_are_truncated_and_have_no_roles(tmp_path: Path, gpt2_like: Tokenizer) -> None:
     text = "\ufeffWhen Mary went to the store\r\n\n  Mary gave a ring  \r\nWhen John\nMary\n"
     dataset = load(tmp_path / "t.txt", gpt2_like, text.replace("Mary gave", "When Mary gave"))
     assert [p.text for p in dataset.prompts] == [
@@ -73,7 +71,7 @@ def test_json_lines(tmp_path: Path, words: Tokenizer) -> None:
         ("t.jsonl", '{"text": "When \\ud800"}', "cannot encode"),
     ],
 )
-def test_texts_that_cannot_be_used(
+def test_invalid_texts_are_refused(
     tmp_path: Path, words: Tokenizer, name: str, text: str, says: str
 ) -> None:
     with pytest.raises(SvtError, match=says):

@@ -42,7 +42,7 @@ def test_an_old_gpt2_folder_with_vocab_and_merges(tmp_path: Path) -> None:
 
 
 def save_old(folder: Path, **files: dict[str, Any]) -> int:
-    """vocab.json, merges.txt and other files; how many tokens vocab.json has."""
+    """Write vocab.json, merges.txt and other files; return the size of the vocabulary."""
     inner = byte_level()
     inner.model.save(str(folder))
     for name, content in files.items():
@@ -87,7 +87,7 @@ def test_a_prefix_space_beside_vocab_json(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_stands_beside_vocab_json_and_cannot_be_used(
+def test_invalid_files_beside_vocab_json_are_refused(
     tmp_path: Path, files: dict[str, Any], says: str
 ) -> None:
     save_old(tmp_path, **files)
@@ -114,7 +114,7 @@ def test_a_sentencepiece_model_alone_is_refused_with_what_to_do(tmp_path: Path) 
     )
 
 
-def test_token_texts_are_what_a_reader_should_see() -> None:
+def test_token_texts_are_readable() -> None:
     shown = {}
     for kind, make in KINDS.items():
         tokenizer = Tokenizer(make())
@@ -125,24 +125,24 @@ def test_token_texts_are_what_a_reader_should_see() -> None:
     assert shown["word_piece"] == ("When", "Mary", ",", "[UNK]")
 
 
-def test_no_special_tokens_no_cutting_no_padding() -> None:
+def test_no_special_tokens_truncation_or_padding() -> None:
     ids = Tokenizer(KINDS["word_piece"]()).encode("When Mary went to the store and gave it to John")
     assert len(ids) == 11
     assert not {1, 2} & set(ids)
 
 
 def test_the_token_that_follows_a_text(words: Tokenizer, gpt2_like: Tokenizer) -> None:
-    assert words.following("went to", " Mary") == words.encode("Mary")[0]
-    assert words.following("went to", " zzz") is None  # unknown
-    assert words.following("went to", " Mary John") is None
-    assert words.following("went to", "Mary") is None  # toMary
-    assert words.following("went to", "") is None
-    assert gpt2_like.following("went to", " Mary") == gpt2_like.encode("to Mary")[-1]
-    assert gpt2_like.following("went to", " zzz") is None
-    assert gpt2_like.following("went to ", "Mary") is None  # the space belongs to Mary
+    assert words.next_token("went to", " Mary") == words.encode("Mary")[0]
+    assert words.next_token("went to", " zzz") is None  # unknown
+    assert words.next_token("went to", " Mary John") is None
+    assert words.next_token("went to", "Mary") is None  # toMary
+    assert words.next_token("went to", "") is None
+    assert gpt2_like.next_token("went to", " Mary") == gpt2_like.encode("to Mary")[-1]
+    assert gpt2_like.next_token("went to", " zzz") is None
+    assert gpt2_like.next_token("went to ", "Mary") is None  # the space belongs to Mary
 
 
-def test_the_vocabulary_ends_where_it_ends(words: Tokenizer) -> None:
+def test_only_ids_of_the_vocabulary_are_in_it(words: Tokenizer) -> None:
     assert [words.has(i) for i in (-1, 0, words.vocab_size - 1, words.vocab_size, 2**40)] == [
         False,
         True,

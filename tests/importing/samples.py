@@ -1,4 +1,4 @@
-"""Small circuits in the formats of others, written as their tools write them."""
+"""Small circuits in the formats of other tools."""
 
 from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
@@ -17,7 +17,7 @@ KEYS = """\
   <key id="d1" for="edge" attr.name="weight" attr.type="float" />
   <key id="d0" for="node" attr.name="nfiring" attr.type="long" />
 """
-"""As networkx declares them: a name stands twice where its values have two types."""
+"""As networkx declares them: a name is there twice if its values have two types."""
 
 Edge = tuple[Head, Head, str, str, int]
 """Upstream, downstream, role of the token written into, side, count."""
@@ -32,7 +32,7 @@ def graphml(body: str, keys: str = KEYS, attributes: str = 'edgedefault="directe
 
 
 def published(edges: Sequence[Edge], other: str = "end") -> str:
-    """Edges in the scheme of the published graph; the other token of each firing is `other`."""
+    """Return edges in the scheme of the published graph with `other` as other token of firings."""
     heads = dict.fromkeys(head for up, down, *_ in edges for head in (up, down))
     at = dict.fromkeys((*down, role) for _, down, role, *_ in edges)
     lines = [node(str(name)) for name in (*heads, *at)]

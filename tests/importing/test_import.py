@@ -1,4 +1,4 @@
-"""`svt-import`: from a file to results that are asked, held against a reference and compared."""
+"""`svt-import`: from a file to results that are queried, evaluated and compared."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def imported(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[str, st
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The 31 edges that the published graph has from 170 visits on, and two that have fewer."""
+    """Return the 31 edges of the published graph with at least 170 visits, and two with fewer."""
     path = tmp_path / "published.graphml"
     path.write_text(published([*PUBLISHED, *WEAKER]), encoding="utf-8")
     return path
@@ -45,16 +45,16 @@ def test_the_published_graph_at_170(
     """31 edges, 22 heads and 10 hits; with the roots, of which 10.0 has no edge, 23 and 11.
 
     The reference has 26 heads, 16 of them reachable from the roots. From 24 visits on 0.3 and 7.1
-    are in the circuit, which both are unknown: 25 heads.
+    are in the circuit, neither in the reference: 25 heads.
     """
     out = tmp_path / "theirs"
-    told, _, code = imported(
+    output, _, code = imported(
         capsys, file, "--roots", "9.6,9.9,10.0", "--reference", "wang2023", "--min-count", "170",
         "--out", out,
     )  # fmt: skip
     assert code == 0
-    assert "published: 25 heads, 33 edges, read as graphml; shown: 23 and 31" in told
-    assert "11 of 23 heads, precision 0.48, recall 0.42, of the reachable 0.69" in told
+    assert "published: 25 heads, 33 edges, read as graphml; shown: 23 and 31" in output
+    assert "11 of 23 heads, precision 0.48, recall 0.42, of the reachable 0.69" in output
     assert len(rows(out, "shown_edges")) == 31
     heads = {(row["layer"], row["head"]): row["is_root"] for row in rows(out, "graph_nodes")}
     assert len(heads) == 23
@@ -63,8 +63,8 @@ def test_the_published_graph_at_170(
     assert (at["n_heads"], at["tp"]) == (23, 11)
     assert (at["precision"], at["recall"]) == (11 / 23, 11 / 26)
     assert at["recall_reachable"] == 11 / 16
-    (all_of_it,) = rows(out, "precision_recall", "min_count=24")
-    assert (all_of_it["n_heads"], all_of_it["tp"]) == (25, 11)
+    (all_edges,) = rows(out, "precision_recall", "min_count=24")
+    assert (all_edges["n_heads"], all_edges["tp"]) == (25, 11)
     assert rows(out, "precision_recall", "count=prompts") == []
 
     _, _, code = imported(
@@ -112,8 +112,8 @@ def test_a_circuit_of_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     file = tmp_path / "heads.csv"
     file.write_text("layer,head\n9,6\n0,1\n0,0\n")
     out = tmp_path / "out"
-    told, _, _ = imported(capsys, file, "--out", out, "--reference", "wang2023")
-    assert "2 of 3 heads, precision 0.67, recall 0.08, of the reachable 0.08" in told
+    output, _, _ = imported(capsys, file, "--out", out, "--reference", "wang2023")
+    assert "2 of 3 heads, precision 0.67, recall 0.08, of the reachable 0.08" in output
     for count in ("prompts", "visits"):
         for least in (1, 100):
             (row,) = rows(out, "precision_recall", f"count={count}", f"min_count={least}")
@@ -129,7 +129,7 @@ def test_a_circuit_of_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert row["recall_reachable"] == 2 / 14
 
 
-def test_our_own_export_gives_the_same_edges(
+def test_an_export_of_svt_has_the_same_edges(
     finished: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = finished.runs[0]
@@ -142,21 +142,21 @@ def test_our_own_export_gives_the_same_edges(
         out = tmp_path / form
         imported(capsys, file, "--out", out, "--reference", "ioi-mini", "--min-count", "4")
         # a quarter of the 16 prompts
-        ours = rows(run, "from graph_edges where n_prompts >= 4 order by all")
-        assert len(ours) > 20
-        assert rows(out, "from graph_edges order by all") == ours
+        own_rows = rows(run, "from graph_edges where n_prompts >= 4 order by all")
+        assert len(own_rows) > 20
+        assert rows(out, "from graph_edges order by all") == own_rows
     roots = [sorted(json.loads(rows(at, "from run")[0]["roots"])) for at in (run, tmp_path / form)]
-    assert roots[0] and roots[1] == []  # a CSV tells none
+    assert roots[0] and roots[1] == []  # a CSV has none
     own = json.loads(rows(tmp_path / "graphml", "from run")[0]["roots"])
     assert sorted(own) == roots[0]
-    (ours,), (theirs,) = (
+    (own_rows,), (theirs,) = (
         rows(at, "precision_recall", "min_count=4") for at in (run, tmp_path / "graphml")
     )
-    assert theirs == ours
+    assert theirs == own_rows
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["gone.graphml"], "gone.graphml: no such file"),
         (["FILE", "--roots", "9"], "--roots: node 9 is not known"),
@@ -167,21 +167,21 @@ def test_our_own_export_gives_the_same_edges(
     ],
 )
 def test_an_error_is_one_line_and_leaves_nothing(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], told: str
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
     out = tmp_path / "out"
-    given = [str(file) if arg == "FILE" else arg for arg in args]
-    _, error, code = imported(capsys, *given, "--out", out)
+    paths = [str(file) if arg == "FILE" else arg for arg in args]
+    _, error, code = imported(capsys, *paths, "--out", out)
     assert code == 2
     assert error.startswith("svt-import: ") and error.count("\n") == 1
-    assert told in error
+    assert message in error
     assert not out.exists()
 
 
 def test_a_head_that_the_references_model_lacks_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of GPT-2 small, which has layers 0 to 11; without that reference the circuit is read."""
+    """GPT-2 small has layers 0 to 11; without that reference the circuit is read."""
     larger = tmp_path / "larger.csv"
     larger.write_text("layer,head\n9,9\n14,3\n")
     out = tmp_path / "out"
@@ -192,12 +192,12 @@ def test_a_head_that_the_references_model_lacks_is_refused(
     assert imported(capsys, larger, "--out", out)[2] == 0
 
 
-def test_what_to_try_next_can_be_pasted(
+def test_the_suggested_command_is_quoted_for_the_shell(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "my circuit (1)"
-    told, _, _ = imported(capsys, file, "--out", out)
-    assert f'  {command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in told
+    output, _, _ = imported(capsys, file, "--out", out)
+    assert f'  {command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in output
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
@@ -211,8 +211,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 def test_a_root_that_the_file_does_not_name_is_refused(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told, _, _ = imported(capsys, file, "--roots", "9.6,11.11", "--out", tmp_path / "out")
-    assert "roots: 9.6, 11.11\nroots that the file does not name: 11.11\n" in told
+    output, _, _ = imported(capsys, file, "--roots", "9.6,11.11", "--out", tmp_path / "out")
+    assert "roots: 9.6, 11.11\nroots that the file does not name: 11.11\n" in output
     nodes = rows(tmp_path / "out", "graph_nodes")
     assert [(r["layer"], r["head"]) for r in nodes if r["is_root"]] == [(9, 6), (11, 11)]
 
@@ -232,7 +232,7 @@ def test_a_run_is_never_overwritten_but_an_import_is(
     assert (out / "results.duckdb").read_bytes() == before
 
 
-def test_a_query_that_needs_a_store_finds_it_empty(
+def test_queries_over_the_store_have_no_rows(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

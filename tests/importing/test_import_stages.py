@@ -32,9 +32,9 @@ def test_evaluate_chart_and_report(
         f"evaluate.reference={known}",
     )  # fmt: skip
     assert done.code == 0
-    told = capsys.readouterr().out
-    assert "theirs, imported: 23 heads, 31 edges in at least 1 visit" in told
-    assert "against known: precision 0.09, recall 0.67, of the reachable 1.00" in told
+    output = capsys.readouterr().out
+    assert "theirs, imported: 23 heads, 31 edges in at least 1 visit" in output
+    assert "against known: precision 0.09, recall 0.67, of the reachable 1.00" in output
     (row,) = answer(theirs, "precision_recall", ["min_count=1"]).to_dicts()
     assert (row["reference"], row["n_heads"], row["tp"]) == ("known", 23, 2)
     names = sorted(path.name for path in (theirs / "charts").iterdir())
@@ -70,7 +70,7 @@ def test_heads_alone_have_no_graph(tmp_path: Path, svt: Svt) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("overrides", "message"),
     [
         (
             ["stages=[trace]"],
@@ -82,9 +82,9 @@ def test_heads_alone_have_no_graph(tmp_path: Path, svt: Svt) -> None:
     ],
 )
 def test_what_needs_a_store_is_refused(
-    theirs: Path, svt: Svt, capsys: pytest.CaptureFixture[str], given: list[str], told: str
+    theirs: Path, svt: Svt, capsys: pytest.CaptureFixture[str], overrides: list[str], message: str
 ) -> None:
     before = (theirs / "results.duckdb").read_bytes()
-    assert svt(f"run.path={theirs}", *given).code == 1
-    assert told in capsys.readouterr().err
+    assert svt(f"run.path={theirs}", *overrides).code == 1
+    assert message in capsys.readouterr().err
     assert (theirs / "results.duckdb").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Names of nodes: what they mean, and that nothing else is taken for one."""
+"""Names of nodes: what they mean, and that any other text is refused."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from svt.errors import SvtError
 from svt.importing.circuit import Node
-from svt.importing.nodes import node_of, split_reads
+from svt.importing.nodes import parse_node, split_reads
 
 HEADS = st.integers(0, 255)
 
@@ -40,7 +40,7 @@ HEADS = st.integers(0, 255)
     ],
 )
 def test_names(name: object, node: Node) -> None:
-    assert node_of(name, "here") == node
+    assert parse_node(name, "here") == node
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_names(name: object, node: Node) -> None:
         [9, 6, "\ud800"], "(9, 6, '\\ud800')",
     ],
 )  # fmt: skip
-def test_what_is_no_name_is_refused_with_its_place(name: object) -> None:
+def test_other_names_are_refused_with_their_place(name: object) -> None:
     with pytest.raises(SvtError, match=r"^here: node .* is not known; nodes are named like"):
-        node_of(name, "here")
+        parse_node(name, "here")
 
 
 @given(st.text(max_size=30) | st.lists(st.integers() | st.text(max_size=5), max_size=5))
 def test_any_text_is_a_node_or_refused(name: object) -> None:
     try:
-        node = node_of(name, "here")
+        node = parse_node(name, "here")
     except SvtError:
         return
     assert node.component in ("head", "mlp", "bias", "embed", "pos_embed", "output", "other")
@@ -69,11 +69,11 @@ def test_any_text_is_a_node_or_refused(name: object) -> None:
 
 @given(HEADS, HEADS, st.text(max_size=8))
 def test_a_head_and_role_is_read_as_python_writes_it(layer: int, head: int, role: str) -> None:
-    assert node_of(str((layer, head, role)), "") == Node("head", layer, head, role=role)
-    assert node_of(f"a{layer}.h{head}", "").at == (layer, head)
+    assert parse_node(str((layer, head, role)), "") == Node("head", layer, head, role=role)
+    assert parse_node(f"a{layer}.h{head}", "").at == (layer, head)
 
 
-def test_what_is_read() -> None:
+def test_an_input_is_split_from_the_name() -> None:
     assert split_reads("a9.h6<k>") == ("a9.h6", "k")
     assert split_reads("m3") == ("m3", None)
     assert split_reads("a9.h6<z>") == ("a9.h6<z>", None)

@@ -1,4 +1,4 @@
-"""GraphML in: the published scheme, what a line refuses, and our own file back again."""
+"""Read GraphML: the published scheme, invalid lines, and files that svt wrote."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svt.errors import SvtError
-from svt.importing.circuit import Edge, graph_edges
+from svt.importing.circuit import Edge, merge_edges
 from svt.importing.graphml import read_graphml
 from svt.query.graphml import to_graphml
 from tests.importing.samples import KEYS, edge, graphml, node, published
@@ -22,7 +22,7 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def test_the_published_scheme(tmp_path: Path) -> None:
-    """Two edges, one into each token of 9.6; attention edges are passed over."""
+    """Two edges, one into each token of 9.6; attention edges are skipped."""
     file = written(
         tmp_path,
         published([((8, 6), (9, 6), "end", "dest", 12), ((0, 1), (9, 6), "IO", "src", 4)], "S2"),
@@ -44,8 +44,8 @@ def test_the_published_scheme(tmp_path: Path) -> None:
 
 def test_the_lines_are_those_of_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, published([((8, 6), (9, 6), "end", "dest", 12)]))
-    (found,) = read_graphml(file, None).edges
-    line = int(found.place.rpartition(" ")[2])
+    (only,) = read_graphml(file, None).edges
+    line = int(only.place.rpartition(" ")[2])
     assert file.read_text().splitlines()[line - 1].strip().startswith('<edge source="(8, 6)"')
 
 
@@ -60,18 +60,18 @@ def test_a_node_that_is_a_firing(tmp_path: Path) -> None:
     body += edge(down, logit, d3="d", d1=9.0)
     circuit = read_graphml(written(tmp_path, graphml(body)), None)
     common = {"up_head": 6, "component": "head", "layer": 9, "head": 6, "n_prompts": 1}
-    assert graph_edges(circuit) == [
+    assert merge_edges(circuit) == [
         {**common, "up_layer": 8, "side": "dest", "role": " to", "n_firings": 1, "n_visits": 2,
          "total": 3.0, "mean": 3.0},
         {**common, "up_layer": 3, "up_head": 0, "side": "src", "role": " Mary", "n_firings": 1,
          "n_visits": 1, "total": 4.0, "mean": 4.0},
     ]  # fmt: skip
     assert [e.other_role for e in circuit.edges] == [" Mary", " Mary", " to"]
-    assert circuit.left_out == ("1 edges from or into what is no part of a head",)
+    assert circuit.left_out == ("1 edges from or into nodes that are no heads",)
 
 
 def test_edges_between_plain_heads(tmp_path: Path) -> None:
-    """Without a role node the role is the token that the type names; without a type there is none.
+    """Without a role node the role is the token that the type selects; without a type, none.
 
     2.2 stands alone; 5.5 is an mlp's reader.
     """
@@ -88,7 +88,7 @@ def test_edges_between_plain_heads(tmp_path: Path) -> None:
         None,
     )
     assert circuit.alone == {(2, 2): None}
-    assert [row["n_visits"] for row in graph_edges(circuit)] == [1, 1]
+    assert [row["n_visits"] for row in merge_edges(circuit)] == [1, 1]
 
 
 HEAD = "(8, 6)"
@@ -96,7 +96,7 @@ ENDS = node(HEAD) + node("(9, 6, 'IO')") + node("(9, 6)")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "line 1: is not well-formed XML"),
         ("{}", "line 1: is not well-formed XML"),
@@ -127,31 +127,31 @@ ENDS = node(HEAD) + node("(9, 6, 'IO')") + node("(9, 6)")
         ),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     file = written(tmp_path, text)
-    with pytest.raises(SvtError, match=told) as error:
+    with pytest.raises(SvtError, match=message) as error:
         read_graphml(file, None)
     assert str(error.value).startswith(str(file))
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
-        (edge(HEAD, "(9, 6, 'IO')", d3="s") * 2, "line 23: this edge stands in .*line 20 already"),
+        (edge(HEAD, "(9, 6, 'IO')", d3="s") * 2, "line 23: duplicates the edge in .*line 20"),
         (
             edge(HEAD, "(9, 6, 'IO')", d3="s", d4=3) + edge(HEAD, "(9, 6, 'IO')", d3="d"),
             "line 24: has no visits where other edges have them",
         ),
     ],
 )
-def test_edges_that_do_not_go_together_are_refused(tmp_path: Path, body: str, told: str) -> None:
+def test_inconsistent_edges_are_refused(tmp_path: Path, body: str, message: str) -> None:
     circuit = read_graphml(written(tmp_path, graphml(ENDS + body)), None)
-    with pytest.raises(SvtError, match=told):
-        graph_edges(circuit)
+    with pytest.raises(SvtError, match=message):
+        merge_edges(circuit)
 
 
 def test_entities_are_never_expanded(tmp_path: Path) -> None:
-    """A name from another file would be the node's."""
+    """An entity would be replaced by a name from another file."""
     (tmp_path / "secret").write_text("(8, 6)")
     text = f'<!DOCTYPE g [<!ENTITY e SYSTEM "{tmp_path}/secret">]>' + graphml(node("&e;"))[39:]
     with pytest.raises(SvtError, match="document type"):
@@ -160,7 +160,7 @@ def test_entities_are_never_expanded(tmp_path: Path) -> None:
         read_graphml(written(tmp_path, graphml(node("&e;").replace("&amp;", "&"))), None)
 
 
-def test_the_count_kind_of_the_file_is_taken(tmp_path: Path) -> None:
+def test_the_count_kind_of_the_file_is_used(tmp_path: Path) -> None:
     keys = KEYS + '<key id="k" for="graph" attr.name="count_kind" attr.type="string"/>\n'
     body = '<data key="k">{}</data>\n' + ENDS + edge(HEAD, "(9, 6, 'IO')", d4=3)
     file = written(tmp_path, graphml(body.format("firings"), keys))
@@ -185,7 +185,7 @@ COLUMNS = ["up_layer", "up_head", "component", "layer", "head", "side", "role"]
 
 
 def exported(edges: dict[tuple[object, ...], tuple[int, int, float]]) -> pl.DataFrame:
-    """Rows as those of graph_links; the other token of each firing is at S2."""
+    """Return rows as in graph_links; the other token of each firing is at S2."""
     rows = [
         {
             "component": up[0], "up_layer": up[1], "up_head": up[2], "layer": down[0],
@@ -202,7 +202,7 @@ def exported(edges: dict[tuple[object, ...], tuple[int, int, float]]) -> pl.Data
 
 @given(st.dictionaries(KEY, VALUES, min_size=1, max_size=8), st.sampled_from(["prompts", "visits"]))
 @settings(max_examples=examples(60), deadline=None)
-def test_our_own_file_gives_the_same_edges(
+def test_a_file_of_svt_has_the_same_edges(
     tmp_path_factory: pytest.TempPathFactory,
     edges: dict[tuple[object, ...], tuple[int, int, float]],
     count: str,
@@ -214,7 +214,7 @@ def test_our_own_file_gives_the_same_edges(
     file = written(tmp_path_factory.mktemp("graph"), to_graphml(links, nodes, count))
     circuit = read_graphml(file, None)
     names = [*COLUMNS, "n_prompts", "n_firings", "n_visits", "total", "mean", "effect"]
-    assert graph_edges(circuit) == links.select(names).to_dicts()
+    assert merge_edges(circuit) == links.select(names).to_dicts()
     assert {e.other_role for e in circuit.edges} == {"S2"}
     assert (circuit.roots, circuit.count) == (((11, 0),), count)
     assert circuit.alone == {(11, 0): None}
@@ -225,13 +225,13 @@ def test_our_own_file_gives_the_same_edges(
 def test_a_damaged_file_is_refused_or_read(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Bytes taken out or put in anywhere: an SvtError that names the file, or a circuit."""
+    """Bytes removed or inserted at any place: an SvtError that names the file, or a circuit."""
     text = bytearray(published([((8, 6), (9, 6), "end", "dest", 12)]).encode())
     at = data.draw(st.integers(0, len(text) - 1))
     text[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=4))
     file = written(tmp_path_factory.mktemp("graph"), bytes(text))
     try:
-        graph_edges(read_graphml(file, None))
+        merge_edges(read_graphml(file, None))
     except SvtError as error:
         assert str(error).startswith(str(file))
 
@@ -241,15 +241,15 @@ def test_the_prompts_of_a_combined_graph_are_counted(tmp_path: Path) -> None:
     up, down = "(8, 6, ' to', ' John')", "(9, 6, ' to', ' Mary')"
     body = node(up) + node(down) + edge(up, down, d3="d", d1=1.5, p="[0, 1, 2]")
     circuit = read_graphml(written(tmp_path, graphml(body, keys)), None)
-    (row,) = graph_edges(circuit)
+    (row,) = merge_edges(circuit)
     assert (row["n_prompts"], row["n_firings"], row["n_visits"]) == (3, 3, None)
     assert (row["total"], row["mean"], circuit.count) == (None, 1.5, "prompts")
 
 
-def test_nothing_stands_twice(tmp_path: Path) -> None:
+def test_duplicate_values_are_refused(tmp_path: Path) -> None:
     key = '<key id="k" for="edge" attr.name="weight" attr.type="float" />\n'
     with pytest.raises(SvtError, match="line 4: key k is declared twice"):
         read_graphml(written(tmp_path, graphml("", key * 2)), None)
     body = node("(8, 6)") + node("(9, 6)") + edge("(8, 6)", "(9, 6)", d1=1, d8=2)
-    with pytest.raises(SvtError, match="weight is given twice"):
+    with pytest.raises(SvtError, match="weight is there twice"):
         read_graphml(written(tmp_path, graphml(body)), None)

@@ -1,4 +1,4 @@
-"""JSON in: EAP-IG's graphs, nodes and links of others, and what they refuse."""
+"""Read JSON: graphs of EAP-IG, nodes and links of other tools, and invalid files."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svt.errors import SvtError
-from svt.importing.circuit import graph_edges
+from svt.importing.circuit import merge_edges
 from svt.importing.json_file import read_json
 from svt.importing.read import read_circuit
 from tests.marks import examples
@@ -40,9 +40,9 @@ def written(folder: Path, tree: Any) -> Path:
 
 
 def test_eap_ig(tmp_path: Path) -> None:
-    """Only what is in the graph; into MLPs and logits nothing; 1.1 is in it without an edge."""
+    """Edges in the graph, without those into MLPs and logits; 1.1 is in it without an edge."""
     circuit = read_json(written(tmp_path, eap(out=("a1.h0->a2.h3<k>",))), None, None)
-    rows = [tuple(row.values()) for row in graph_edges(circuit)]
+    rows = [tuple(row.values()) for row in merge_edges(circuit)]
     assert rows == [
         (None, None, "embed", 0, 1, None, None, None, None, 1, 0.25, 0.25, None),
         (0, 1, "head", 2, 3, "dest", None, None, None, 1, -0.5, -0.5, None),
@@ -59,7 +59,7 @@ def test_nodes_of_earlier_eap_ig(tmp_path: Path) -> None:
     assert read_json(written(tmp_path, tree), None, None).alone == {(1, 1): None}
 
 
-def test_the_strongest_whether_in_the_graph_or_not(tmp_path: Path) -> None:
+def test_the_strongest_edges_ignore_in_graph(tmp_path: Path) -> None:
     """Of the edges into heads, by size: 2, 0.75, -0.5 of 2, 0.75, -0.5, 0.25, 0.125."""
     file = written(tmp_path, eap(out=tuple(EAP)))
     with pytest.raises(SvtError, match=r"none of its 8 edges is in the graph; .*--top N"):
@@ -71,7 +71,7 @@ def test_the_strongest_whether_in_the_graph_or_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         (
             {"a0.h1->a0.h2<q>": {"score": 1, "in_graph": True}},
@@ -86,10 +86,10 @@ def test_the_strongest_whether_in_the_graph_or_not(tmp_path: Path) -> None:
         ({"a0.h1->a2.h2<q>": 0.5}, "has no in_graph that is true or false"),
     ],
 )
-def test_a_broken_edge_is_named(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
+def test_a_broken_edge_is_named(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     tree = eap()
     tree["edges"] |= changed
-    with pytest.raises(SvtError, match=told):
+    with pytest.raises(SvtError, match=message):
         read_json(written(tmp_path, tree), None, None)
 
 
@@ -100,7 +100,7 @@ def links(*pairs: tuple[Any, ...], **more: Any) -> list[dict[str, Any]]:
 def test_nodes_and_links_with_head_nodes(tmp_path: Path) -> None:
     """A circuit-tracer style graph: 5.3 at two positions writes for 9.6, as do an MLP and a token.
 
-    The feature and the logit have no place.
+    The feature and the logit are left out.
     """
     nodes = [
         {"node_id": "a5.h3_4", "layer": "5", "head": 3, "ctx_idx": 4,
@@ -114,20 +114,20 @@ def test_nodes_and_links_with_head_nodes(tmp_path: Path) -> None:
         {"node_id": "4_77_9", "layer": "4", "ctx_idx": 9, "feature_type": "cross layer transcoder"},
         {"node_id": "L_1_9", "layer": "13", "ctx_idx": 9, "feature_type": "logit"},
     ]  # fmt: skip
-    given = links(
+    edges = links(
         ("a5.h3_4", "a9.h6_9", 1.0), ("a5.h3_7", "a9.h6_9", 0.5), ("m2_9", "a9.h6_9", 0.25),
         ("E_50_9", "a9.h6_9", 2.0), ("4_77_9", "a9.h6_9", 9.0), ("a9.h6_9", "L_1_9", 3.0),
     )  # fmt: skip
     circuit = read_json(
-        written(tmp_path, {"metadata": {}, "nodes": nodes, "links": given}), None, None
+        written(tmp_path, {"metadata": {}, "nodes": nodes, "links": edges}), None, None
     )
-    rows = [tuple(row.values()) for row in graph_edges(circuit)]
+    rows = [tuple(row.values()) for row in merge_edges(circuit)]
     assert rows == [
         (5, 3, "head", 9, 6, None, None, 1, 1, 2, 1.5, 1.5),
         (2, None, "mlp", 9, 6, None, None, 1, 1, 1, 0.25, 0.25),
         (None, None, "embed", 9, 6, None, None, 1, 1, 1, 2.0, 2.0),
     ]
-    assert circuit.left_out == ("2 links from or into what is no part of a head",)
+    assert circuit.left_out == ("2 edges from or into nodes that are no heads",)
 
 
 def test_links_of_networkx(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_links_of_networkx(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     circuit = read_json(written(tmp_path, tree), None, None)
-    assert [(r["side"], r["role"], r["total"]) for r in graph_edges(circuit)] == [
+    assert [(r["side"], r["role"], r["total"]) for r in merge_edges(circuit)] == [
         ("dest", " to", 0.5), ("src", " Mary", 0.25),
     ]  # fmt: skip
     assert circuit.alone == {(3, 0): None}
@@ -156,7 +156,7 @@ def test_nodes_by_name_and_edges_u_v(tmp_path: Path) -> None:
             {"u": "(9, 6)", "v": "('Logit direction', ' to')", "type": "d", "weight": 2.0},
         ],
     }
-    (row,) = graph_edges(read_json(written(tmp_path, tree), "firings", None))
+    (row,) = merge_edges(read_json(written(tmp_path, tree), "firings", None))
     assert (row["side"], row["n_firings"], row["n_visits"]) == ("src", 3, None)
     assert (row["total"], row["mean"]) == (1.5, 0.5)
 
@@ -167,8 +167,10 @@ def test_a_graph_of_features_alone_is_refused(tmp_path: Path) -> None:
         for i, kind in enumerate(["cross layer transcoder", "mlp reconstruction error", "logit"])
     ]
     file = written(tmp_path, {"nodes": nodes, "links": links(("0_0_0", "2_2_0", 1.0))})
-    told = "no attention head among its nodes .its nodes are cross layer transcoder, logit, mlp rec"
-    with pytest.raises(SvtError, match=told):
+    message = (
+        "no attention head among its nodes .its nodes are cross layer transcoder, logit, mlp rec"
+    )
+    with pytest.raises(SvtError, match=message):
         read_json(file, None, None)
 
 
@@ -176,7 +178,7 @@ HEADS = [{"id": "8.6"}, {"id": "9.6"}]
 
 
 @pytest.mark.parametrize(
-    ("tree", "told"),
+    ("tree", "message"),
     [
         ("", "line 1: is not JSON"),
         ('{"nodes": [],\n "links": [}', "line 2: is not JSON"),
@@ -185,16 +187,16 @@ HEADS = [{"id": "8.6"}, {"id": "9.6"}]
         ("7", "is no circuit"),
         ({"nodes": HEADS}, "is no circuit"),
         ({"edges": [], "nodes": None}, "is no circuit"),
-        ('{"edges": {"a": 1, "a": 2}}', "'a' stands twice in one object"),
+        ('{"edges": {"a": 1, "a": 2}}', "'a' is twice in one object"),
         ({"edges": {}}, "none of its 0 edges is in the graph"),
         ({"nodes": [], "links": []}, "has no attention head among its nodes;"),
-        ({"nodes": [*HEADS, {"id": "8.6"}], "links": []}, "node 2: node 8.6 stands there twice"),
+        ({"nodes": [*HEADS, {"id": "8.6"}], "links": []}, "node 2: node 8.6 is there twice"),
         ({"nodes": [*HEADS, {"id": "Bob"}], "links": []}, "node 2: node Bob is not known"),
         ({"nodes": [*HEADS, {"layer": 3}], "links": []}, "node 2: has no id, node_id or name"),
         ({"nodes": [*HEADS, 5], "links": []}, "node 2: must be an object"),
         (
             {"nodes": [*HEADS, {"id": "h", "layer": "E", "head": 1}], "links": []},
-            "node 2: layer is E; it must be a count",
+            "node 2: layer is 'E'; it must be a count",
         ),
         ({"nodes": HEADS, "links": [3]}, "link 0: must be an object"),
         ({"nodes": HEADS, "links": [{"source": "8.6"}]}, "link 0: has no target or v"),
@@ -206,17 +208,17 @@ HEADS = [{"id": "8.6"}, {"id": "9.6"}]
         ({"nodes": HEADS, "links": links(("8.6", "9.6", 1), count=-1)}, "link 0: count is -1"),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_refused(tmp_path: Path, tree: Any, told: str) -> None:
+def test_a_broken_file_is_refused(tmp_path: Path, tree: Any, message: str) -> None:
     file = written(tmp_path, tree)
-    with pytest.raises(SvtError, match=told) as error:
+    with pytest.raises(SvtError, match=message) as error:
         read_json(file, None, None)
     assert str(error.value).startswith(str(file))
 
 
 def test_a_second_link_between_heads_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path, {"nodes": HEADS, "links": links(("8.6", "9.6", 1)) * 2})
-    with pytest.raises(SvtError, match=r"link 1: this edge stands in .*link 0 already"):
-        graph_edges(read_json(file, None, None))
+    with pytest.raises(SvtError, match=r"link 1: duplicates the edge in .*link 0"):
+        merge_edges(read_json(file, None, None))
 
 
 JSON = st.recursive(
@@ -241,25 +243,25 @@ def test_any_tree_is_a_circuit_or_refused(
 ) -> None:
     file = written(tmp_path_factory.mktemp("tree"), tree)
     try:
-        graph_edges(read_circuit(file, top=top))
+        merge_edges(read_circuit(file, top=top))
     except SvtError as error:
         assert str(error).startswith(str(file))
 
 
 @pytest.mark.parametrize("name", ["circuit.txt", "circuit", "circuit.pt"])
-def test_the_ending_tells_the_format(tmp_path: Path, name: str) -> None:
+def test_the_extension_selects_the_format(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}")
-    with pytest.raises(SvtError, match=r"give a circuit as .graphml, .csv or .json"):
+    with pytest.raises(SvtError, match=r"pass a circuit as .graphml, .csv or .json"):
         read_circuit(tmp_path / name)
     with pytest.raises(SvtError, match="no such file"):
         read_circuit(tmp_path / "gone.json")
 
 
-def test_no_ranking_without_information(tmp_path: Path) -> None:
-    """Scores of nodes leave the edges at 0; a cut among equal weights is said."""
+def test_ranking_with_zero_or_equal_scores(tmp_path: Path) -> None:
+    """Scores of nodes leave the edges at 0; ties at the cut are reported."""
     tree = eap(out=tuple(EAP))
-    for told in tree["edges"].values():
-        told["score"] = 0.0
+    for edge in tree["edges"].values():
+        edge["score"] = 0.0
     with pytest.raises(SvtError, match=r"weighs 0, as all 5 edges do, .* leave --top out"):
         read_circuit(written(tmp_path, tree), top=2)
     for name, score in zip(tree["edges"], (3, 1, 1, 1, 1, 0, 0, 0), strict=True):
@@ -271,7 +273,7 @@ def test_no_ranking_without_information(tmp_path: Path) -> None:
     )
 
 
-def test_heads_that_the_file_marks_are_a_circuit_of_heads(tmp_path: Path) -> None:
+def test_heads_in_the_graph_are_a_circuit_of_heads(tmp_path: Path) -> None:
     tree = eap(out=tuple(EAP))
     tree["nodes"]["a1.h0"]["in_graph"] = False
     circuit = read_circuit(written(tmp_path, tree))
@@ -286,34 +288,32 @@ def test_heads_that_the_file_marks_are_a_circuit_of_heads(tmp_path: Path) -> Non
         ("a1.h1->bias 3", "1 edges into biases"),
     ],
 )
-def test_edges_that_the_tables_do_not_hold_are_counted(
-    tmp_path: Path, name: str, left_out: str
-) -> None:
+def test_edges_without_a_table_are_counted(tmp_path: Path, name: str, left_out: str) -> None:
     tree = eap()
     tree["edges"] = {name: {"score": 1, "in_graph": True}}
     assert read_json(written(tmp_path, tree), None, None).left_out == (left_out,)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"count": 8_000_000_000_000_000_000}, "n_visits of the edges"),
         ({"weight": 1e308}, "weights"),
     ],
 )
 def test_sums_beyond_their_type_are_refused(
-    tmp_path: Path, values: dict[str, Any], told: str
+    tmp_path: Path, values: dict[str, Any], message: str
 ) -> None:
     firings = [[8, 6, " to", " a"], [8, 6, " to", " b"]]
-    given = [{"source": f, "target": [9, 6, " to", " a"], "type": "d", **values} for f in firings]
+    edges = [{"source": f, "target": [9, 6, " to", " a"], "type": "d", **values} for f in firings]
     nodes = [{"id": f} for f in (*firings, [9, 6, " to", " a"])]
-    file = written(tmp_path, {"nodes": nodes, "links": given})
-    with pytest.raises(SvtError, match=rf"link 0: (the )?{told}.* add up to"):
-        graph_edges(read_circuit(file))
+    file = written(tmp_path, {"nodes": nodes, "links": edges})
+    with pytest.raises(SvtError, match=rf"link 0: (the )?{message}.* add up to"):
+        merge_edges(read_circuit(file))
 
 
 def over_prompts(by: str, *prompts: list[int]) -> dict[str, Any]:
-    """Two firings of 8.6, in these prompts each, write for one of 9.6; `by` nodes or links."""
+    """Return two firings of 8.6 with these prompts, on `by` nodes or links, that write for 9.6."""
     down = [9, 6, " to", " Mary"]
     up = [[8, 6, " to", " John"], [8, 6, " to", " and"]]
     ends = {"prompts_appeared": [0, 1, 2, 3, 4]} if by == "nodes" else {}
@@ -332,16 +332,16 @@ def over_prompts(by: str, *prompts: list[int]) -> dict[str, Any]:
 def test_prompts_that_edges_appeared_in_are_counted(tmp_path: Path, by: str) -> None:
     """0, 1, 2 and 2, 3: four prompts, in each of which 9.6 fires once; weights are no total."""
     circuit = read_json(written(tmp_path, over_prompts(by, [0, 1, 2], [2, 3])), None, None)
-    (row,) = graph_edges(circuit)
+    (row,) = merge_edges(circuit)
     assert (row["n_prompts"], row["n_firings"], row["n_visits"]) == (4, 4, None)
     assert (row["total"], row["mean"], circuit.count) == (None, None, "prompts")
     assert bool(circuit.notes) == (by == "nodes")
 
 
-def test_an_edge_that_names_no_prompts_among_others_that_do(tmp_path: Path) -> None:
+def test_prompts_of_some_edges_only_give_no_count(tmp_path: Path) -> None:
     tree = over_prompts("links", [0, 1, 2], [2, 3])
     del tree["links"][1]["prompts_appeared"]
-    (row,) = graph_edges(read_json(written(tmp_path, tree), None, None))
+    (row,) = merge_edges(read_json(written(tmp_path, tree), None, None))
     assert (row["n_prompts"], row["n_firings"]) == (None, None)
 
 
@@ -350,13 +350,13 @@ def test_a_total_over_prompts_is_no_mean(tmp_path: Path) -> None:
     tree = over_prompts("links", [0, 1, 2], [2])
     del tree["links"][1]
     tree["links"][0] |= {"total": 6.0}
-    (row,) = graph_edges(read_json(written(tmp_path, tree), None, None))
+    (row,) = merge_edges(read_json(written(tmp_path, tree), None, None))
     assert (row["n_prompts"], row["total"], row["mean"]) == (3, 6.0, 2.0)
 
 
-@pytest.mark.parametrize("given", ["[0, [1]]", [], 3, "[0", {"a": 1}, [True]])
-def test_prompts_that_are_no_list_are_refused(tmp_path: Path, given: Any) -> None:
+@pytest.mark.parametrize("value", ["[0, [1]]", [], 3, "[0", {"a": 1}, [True]])
+def test_invalid_prompts_are_refused(tmp_path: Path, value: Any) -> None:
     tree = over_prompts("links", [0], [1])
-    tree["links"][1]["prompts_appeared"] = given
+    tree["links"][1]["prompts_appeared"] = value
     with pytest.raises(SvtError, match=r"link 1: prompts_appeared is .* must be a list of prompts"):
         read_json(written(tmp_path, tree), None, None)

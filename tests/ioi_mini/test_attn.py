@@ -1,4 +1,4 @@
-"""The bundled model of attention only: its MLPs write nothing, and heads and embeddings close."""
+"""The bundled model without MLPs: heads, embeddings and biases account for every score."""
 
 import json
 from pathlib import Path
@@ -23,8 +23,8 @@ WITHOUT_MLPS = "dump.components=[head,embed,pos_embed,bias]"
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Traced over 8 prompts, down to whatever component wrote."""
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return a run over 8 prompts, traced down to every component."""
     done = svt_in(
         tmp_path_factory.mktemp("attn"),
         f"model={NAME}",
@@ -53,9 +53,9 @@ def test_language_and_shape_are_those_of_ioi_mini() -> None:
 
 def test_without_mlps_it_finds_the_receiver_by_attention() -> None:
     model = GPT2LMHeadModel.from_pretrained(MODEL, attn_implementation="eager")
-    found = measure(model, Language().held_out_prompts(99, 4))
-    assert found.accuracy >= 0.95
-    assert found.fires_on_io.max() >= 0.8
+    measured = measure(model, Language().held_out_prompts(99, 4))
+    assert measured.accuracy >= 0.95
+    assert measured.fires_on_io.max() >= 0.8
 
 
 def test_its_mlps_write_nothing_folded_or_not() -> None:
@@ -75,16 +75,16 @@ def test_its_mlps_write_nothing_folded_or_not() -> None:
         assert (output == 0).all()
 
 
-def test_heads_embeddings_and_biases_close(ended: Finished) -> None:
+def test_heads_embeddings_and_biases_close(traced: Finished) -> None:
     sides = "select count(*) as n, count(closure) as closed, max(abs(closure)) as worst from sides"
-    (row,) = answer(ended.stores[0], sides, []).to_dicts()
+    (row,) = answer(traced.stores[0], sides, []).to_dicts()
     assert row["closed"] == row["n"] > 1000
     assert row["worst"] < 1e-4
 
 
-def test_the_trace_ends_at_heads_embeddings_and_biases(ended: Finished) -> None:
+def test_the_trace_ends_at_heads_embeddings_and_biases(traced: Finished) -> None:
     edges = "select distinct component::varchar as component from trace_edges"
-    ends = set(answer(ended.runs[0], edges, [])["component"])
+    ends = set(answer(traced.runs[0], edges, [])["component"])
     assert {"head", "embed"} <= ends <= {"head", "embed", "pos_embed", "bias"}
 
 

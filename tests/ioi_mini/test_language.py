@@ -1,3 +1,5 @@
+"""The language of ioi-mini: scenes, documents, held-out names and the tokenizer."""
+
 import random
 import re
 from collections import Counter
@@ -5,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from svt.ioi_mini.language import FULL, NAMES, SIMPLE, UNKNOWN, Language, both_orders, words
+from svt.ioi_mini.language import FULL, NAMES, SIMPLE, UNKNOWN, Language, make_orders, split_words
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +16,7 @@ def language() -> Language:
 
 
 def test_both_orders_swap_only_the_first_names() -> None:
-    assert both_orders("When {A} and {B} met, {B} gave a {object} to") == (
+    assert make_orders("When {A} and {B} met, {B} gave a {object} to") == (
         "When {A} and {B} met, {B} gave a {object} to",
         "When {B} and {A} met, {B} gave a {object} to",
     )
@@ -42,40 +44,40 @@ def test_in_company_the_last_one_named_may_be_the_receiver(language: Language) -
 def test_held_out_pairs_share_no_training_document(language: Language) -> None:
     rng = random.Random(1)
     number = {language.index[name]: n for n, name in enumerate(language.names)}
-    seen: set[tuple[int, int]] = set()
+    shared: set[tuple[int, int]] = set()
     for _ in range(1500):
         ids, _ = language.document(rng, 48, FULL)
         named = sorted({number[i] for i in ids.tolist() if i in number})
-        seen.update(combinations(named, 2))
-    assert len(seen) > 3000
-    assert not any(language.held_out(*pair) for pair in seen)
+        shared.update(combinations(named, 2))
+    assert len(shared) > 3000
+    assert not any(language.held_out(*pair) for pair in shared)
 
 
 def test_held_out_prompts_have_held_out_names_in_both_orders(language: Language) -> None:
     prompts = language.held_out_prompts(3, 4)
     assert len(prompts) == len(language.templates) * 2 * 4
     for prompt in prompts:
-        said = [language.vocabulary[i] for i in prompt.ids]
-        receiver, giver = said[prompt.io], said[prompt.s1]
+        text = [language.vocabulary[i] for i in prompt.ids]
+        receiver, giver = text[prompt.io], text[prompt.s1]
         assert language.held_out(language.names.index(receiver), language.names.index(giver))
-        assert said[prompt.s2] == giver
-        assert said.count(receiver) == 1
-        assert said.count(giver) == 2
-        assert said[-1] == "to"
-        assert 14 <= len(said) <= 20
+        assert text[prompt.s2] == giver
+        assert text.count(receiver) == 1
+        assert text.count(giver) == 2
+        assert text[-1] == "to"
+        assert 14 <= len(text) <= 20
     assert {p.io < p.s1 for p in prompts} == {True, False}
 
 
 def test_prompts_and_documents_follow_the_seed(language: Language) -> None:
     assert language.held_out_prompts(3, 2) == language.held_out_prompts(3, 2)
     assert language.held_out_prompts(3, 2) != language.held_out_prompts(4, 2)
-    first, again, other = (language.batch(random.Random(s), 4, 30, FULL) for s in (5, 5, 6))
-    assert (first[0] == again[0]).all()
+    first, second, other = (language.batch(random.Random(s), 4, 30, FULL) for s in (5, 5, 6))
+    assert (first[0] == second[0]).all()
     assert (first[0] != other[0]).any()
     assert first[0].shape == first[1].shape == (4, 30)
 
 
-def test_an_answer_was_said_before(language: Language) -> None:
+def test_an_answer_occurs_before(language: Language) -> None:
     rng = random.Random(2)
     for _ in range(200):
         ids, answers = language.document(rng, 40, SIMPLE)
@@ -101,11 +103,11 @@ def test_tokenizer_gives_pieces_and_the_whole_the_same_ids(language: Language) -
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_texts_are_long_enough_and_give_nothing(language: Language) -> None:
+def test_texts_are_long_enough_and_have_no_gifts(language: Language) -> None:
     tokenizer = language.tokenizer()
     for text in language.texts(0, 100, 21):
         assert len(tokenizer.encode(text).ids) >= 21
-        assert not set(words(text)) & {"to", "by", "gave", "handed"}
+        assert not set(split_words(text)) & {"to", "by", "gave", "handed"}
 
 
 def test_slots_are_filled(language: Language) -> None:

@@ -1,4 +1,4 @@
-"""The bundled model's other seeds: trained alike, as good, and with a circuit of their own."""
+"""Other seeds of the bundled model: the same training, as accurate, with own circuits."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ SEEDS = sorted(int(folder.name.removeprefix("model-")) for folder in FOLDER.glob
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "training.json").read_text())["settings"]
-    return found
+    record: dict[str, Any] = json.loads((folder / "training.json").read_text())
+    return record["settings"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -36,9 +36,9 @@ def test_it_finds_the_receiver_by_attention(seed: int) -> None:
     language = Language()
     model = GPT2LMHeadModel.from_pretrained(FOLDER / f"model-{seed}", attn_implementation="eager")
     with torch.no_grad():
-        found = measure(model, language.held_out_prompts(99, 4))
-    assert found.accuracy >= 0.99
-    assert found.fires_on_io.max() >= 0.8
+        measured = measure(model, language.held_out_prompts(99, 4))
+    assert measured.accuracy >= 0.99
+    assert measured.fires_on_io.max() >= 0.8
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,3 +1,5 @@
+"""Training of ioi-mini: files, seeds, stages, growth, and the bundled model."""
+
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +16,8 @@ from svt.ioi_mini.train import (
     freeze_mlps,
     grow,
     main,
+    make_model,
     measure,
-    new_model,
     rate_at,
     train,
 )
@@ -35,7 +37,7 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-def test_files_load_again(tmp_path: Path, language: Language) -> None:
+def test_written_files_can_be_loaded(tmp_path: Path, language: Language) -> None:
     trained = train(TINY, tmp_path / "model", language)
     model = GPT2LMHeadModel.from_pretrained(tmp_path / "model")
     for name, value in trained.state_dict().items():
@@ -59,14 +61,14 @@ def test_training_lowers_the_loss(tmp_path: Path, language: Language) -> None:
     settings = Settings(layers=2, heads=2, width=32, batch=16, length=24, every=100, rate=1e-2)
     training = Training(settings, tmp_path / "model", language)
     torch.manual_seed(0)
-    model = new_model(language, settings, 2)
+    model = make_model(language, settings, 2)
     before = measure(model, training.prompts)
     training.stage("full", model, 40, FULL, spread=0.1)
     assert measure(model, training.prompts).loss < before.loss - 0.3
 
 
 def test_growing_keeps_the_trained_layers_on_top(language: Language) -> None:
-    model = new_model(language, TINY, 2)
+    model = make_model(language, TINY, 2)
     grown = grow(model, language, TINY)
     assert len(grown.transformer.h) == 3
     for below, above in ((0, 1), (1, 2)):
@@ -81,7 +83,7 @@ def test_without_mlps_only_attention_and_embeddings_are_trained(
 ) -> None:
     train(replace(TINY, mlp=0, dtype="float32"), tmp_path / "model", language)
     torch.manual_seed(TINY.seed)
-    start = new_model(language, replace(TINY, mlp=0), TINY.layers - TINY.grown)
+    start = make_model(language, replace(TINY, mlp=0), TINY.layers - TINY.grown)
     model = GPT2LMHeadModel.from_pretrained(tmp_path / "model")
     for block in model.transformer.h:
         assert all((value == 0).all() for value in block.mlp.parameters())
@@ -93,10 +95,8 @@ def test_without_mlps_only_attention_and_embeddings_are_trained(
     assert not torch.equal(start.transformer.wte.weight, model.transformer.wte.weight)
 
 
-def test_mlps_of_a_trained_model_fade_until_attention_is_left(
-    tmp_path: Path, language: Language
-) -> None:
-    model = new_model(language, TINY, TINY.layers)
+def test_mlps_of_a_trained_model_are_scaled_to_zero(tmp_path: Path, language: Language) -> None:
+    model = make_model(language, TINY, TINY.layers)
     freeze_mlps(model)
     starting = model.transformer.h[1].mlp.c_proj.weight.clone()
     training = Training(TINY, tmp_path / "fade", language)
@@ -113,7 +113,7 @@ def test_mlps_of_a_trained_model_fade_until_attention_is_left(
     assert (model.transformer.h[1].mlp.c_proj.weight == 0).all()
 
 
-def test_attention_goes_on_from_a_trained_model(tmp_path: Path, language: Language) -> None:
+def test_attention_starts_from_a_trained_model(tmp_path: Path, language: Language) -> None:
     small = replace(TINY, grown=0, layers=2)
     train(small, tmp_path / "start", language)
     rest = replace(small, mlp=0, start=str(tmp_path / "start"), rate=1e-9, decay=0.0)
@@ -131,10 +131,10 @@ def test_a_start_without_mlp_0_is_refused(
 ) -> None:
     with pytest.raises(SystemExit):
         main(["--out", str(tmp_path), "--start", str(MODEL)])
-    assert "give --mlp 0" in capsys.readouterr().err
+    assert "set --mlp 0" in capsys.readouterr().err
 
 
-def test_rate_warms_up_and_falls_to_nothing() -> None:
+def test_rate_warms_up_and_falls_to_zero() -> None:
     settings = Settings(rate=1.0, warmup=0.1)
     rates = [rate_at(step, 100, settings) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
@@ -145,9 +145,9 @@ def test_rate_warms_up_and_falls_to_nothing() -> None:
 
 def test_the_bundled_model_finds_the_receiver(language: Language) -> None:
     model = GPT2LMHeadModel.from_pretrained(MODEL, attn_implementation="eager")
-    found = measure(model, language.held_out_prompts(99, 8))
-    assert found.accuracy >= 0.99
-    assert found.fires_on_io[2:].max() >= 0.9
-    assert found.attention[:, :, 2].max() >= 0.9  # end->S2
+    measured = measure(model, language.held_out_prompts(99, 8))
+    assert measured.accuracy >= 0.99
+    assert measured.fires_on_io[2:].max() >= 0.9
+    assert measured.attention[:, :, 2].max() >= 0.9  # end->S2
     size = sum(file.stat().st_size for file in MODEL.iterdir())
     assert size <= 16 * 2**20

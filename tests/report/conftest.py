@@ -1,4 +1,4 @@
-"""The small graph of tests/charts, for pages that show it."""
+"""Fixtures of the small graph of tests/charts."""
 
 from tests.charts.conftest import edges, nodes
 

@@ -10,7 +10,7 @@ from svt.charts import Asked, Figure
 from svt.charts.graph import graph
 from svt.charts.style import inline, title
 from svt.errors import SvtError
-from svt.report.page import Fact, Report, Section, Table, write_report, written
+from svt.report.page import Fact, Report, Section, Table, write_report, write_values
 from tests.charts.browser import BROWSERS, find_browser, see
 from tests.charts.frames import loads_nothing
 
@@ -18,7 +18,7 @@ HOSTILE = "</script><script>document.title='taken'</script><!-- & \" '"
 
 
 def slider_chart() -> alt.Chart:
-    """Bars whose title comes from the data and whose threshold a reader moves."""
+    """Return bars with a title from the data and a threshold with a slider."""
     least = alt.param(name="least", value=1, bind=alt.binding_range(min=0, max=9, name="at least "))
     return (
         alt.Chart(inline([{"k": 0, "n": 3}, {"k": 1, "n": 0}]), title=title("Slices", HOSTILE))
@@ -69,18 +69,18 @@ def test_the_page_is_one_file_that_loads_nothing(page):
     assert [p.name for p in page.parent.iterdir()] == ["report.html"]
 
 
-def test_the_page_says_everything(page):
+def test_the_page_has_all_contents(page):
     text = page.read_text()
-    for said in (
+    for text_part in (
         *("100 prompts.", "all right", "The graph", "Read it upwards.", "4 edges.", "Bars."),
         *("svt-sql RUN shown_edges min_count=0", "WHERE n_prompts &lt; $min_count;"),
         *("<th>model.path</th><td>null</td>", "<td>[&#34;dump&#34;, &#34;trace&#34;]</td>"),
         *("<th>model</th><td>ioi-mini</td>", "Higher is better."),
     ):
-        assert said in text
+        assert text_part in text
 
 
-def test_a_table_is_written_for_people(page):
+def test_a_table_has_formatted_cells(page):
     (table,) = re.findall(r"Higher is better\.</p>(.*?)</table>", page.read_text(), re.DOTALL)
     assert re.findall(r"<t([dh])([^>]*)>([^<]*)</t[dh]>", table) == [
         ("h", "", "set of"),
@@ -110,10 +110,10 @@ def test_a_table_is_written_for_people(page):
     ],
 )
 def test_a_column_has_one_format(values, shown):
-    assert written(pl.Series(values)) == shown
+    assert write_values(pl.Series(values)) == shown
 
 
-def test_sections_stand_in_order_and_empty_ones_not_at_all(page):
+def test_sections_are_in_order_without_empty_ones(page):
     text = page.read_text()
     assert re.findall(r'<h2 id="([^"]*)">([^<]*)</h2>', text) == [
         ("circuit", "Circuit"),
@@ -124,7 +124,7 @@ def test_sections_stand_in_order_and_empty_ones_not_at_all(page):
     assert re.findall(r">([^<]+)</a>", nav) == ["Summary", "Circuit", "All Heads", "Settings"]
 
 
-def test_every_link_leads_somewhere(page):
+def test_every_link_has_a_target(page):
     text = page.read_text()
     body = text[text.index("<main>") : text.index("</main>")]
     targets = re.findall(r'href="#([^"]*)"', body)
@@ -157,18 +157,18 @@ def test_a_page_that_cannot_be_written_is_named(report, tmp_path):
 
 @pytest.fixture
 def browser() -> str:
-    found = find_browser()
-    if found is None:
+    path = find_browser()
+    if path is None:
         pytest.skip(f"no browser installed, looked for {', '.join(BROWSERS)}")
-    return found
+    return path
 
 
 def test_a_browser_draws_every_chart_offline_without_errors(browser, page, tmp_path):
-    seen = see(browser, page, tmp_path)
-    assert seen.console == []
-    assert seen.asked == []
+    view = see(browser, page, tmp_path)
+    assert view.console == []
+    assert view.asked == []
     for name in ("graph", "slices"):
-        (chart,) = re.findall(rf'id="chart-{name}".*?</figure>', seen.dom, re.DOTALL)
+        (chart,) = re.findall(rf'id="chart-{name}".*?</figure>', view.dom, re.DOTALL)
         assert chart.count('class="marks"') == 1
         assert "could not be drawn" not in chart
     for drawn in (
@@ -179,14 +179,14 @@ def test_a_browser_draws_every_chart_offline_without_errors(browser, page, tmp_p
         'class="vega-bindings"',
         "at least",
     ):
-        assert drawn in seen.dom
-    assert "<title>taken" not in seen.dom
+        assert drawn in view.dom
+    assert "<title>taken" not in view.dom
 
 
-def test_the_browser_would_tell_of_an_error_and_of_a_request(browser, tmp_path):
-    """What the test above relies on."""
+def test_the_browser_reports_errors_and_requests(browser, tmp_path):
+    """The test above relies on it."""
     bad = tmp_path / "bad.html"
     bad.write_text("<img src='http://example.invalid/a.png'><script>nonsense()</script>")
-    seen = see(browser, bad, tmp_path)
-    assert any("nonsense is not defined" in line for line in seen.console)
-    assert "http://example.invalid/a.png" in seen.asked
+    view = see(browser, bad, tmp_path)
+    assert any("nonsense is not defined" in line for line in view.console)
+    assert "http://example.invalid/a.png" in view.asked

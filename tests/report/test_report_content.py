@@ -1,4 +1,4 @@
-"""What the report of a finished run says, from its own tables."""
+"""The report of a finished run has the contents of its tables."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_the_page_is_small(page: str) -> None:
     assert len(page.encode()) < 2_000_000
 
 
-def test_sections_stand_in_the_order_of_reading(page: str) -> None:
+def test_the_sections_of_a_run_are_in_order(page: str) -> None:
     assert re.findall(r'<h2 id="[^"]*">([^<]*)</h2>', page) == [
         "Circuit",
         "Evaluation",
@@ -37,7 +37,7 @@ def test_sections_stand_in_the_order_of_reading(page: str) -> None:
     ]
 
 
-def test_every_figure_has_its_place_its_sentence_and_its_sql(page: str) -> None:
+def test_every_figure_has_its_section_sentence_and_sql(page: str) -> None:
     names = list(drawn(page))
     assert {"graph", "precision_recall", "slice_contributions"} <= set(names)
     shown = re.findall(r'<figure id="(\w+)">(.*?)</figure>', page, re.DOTALL)
@@ -50,8 +50,8 @@ def test_every_figure_has_its_place_its_sentence_and_its_sql(page: str) -> None:
     assert load_query("precision_recall").text.splitlines()[0][3:] in section
 
 
-def test_what_was_run_is_said(page: str) -> None:
-    for said in (
+def test_the_run_is_described(page: str) -> None:
+    for text in (
         "<th>model</th><td>ioi-mini: 8 layers, 8 heads</td>",
         "<th>data</th><td>ioi: 16 prompts,",
         "coverage 0.7 of signal slices, edges in at least 4 prompts",
@@ -60,17 +60,17 @@ def test_what_was_run_is_said(page: str) -> None:
         "largest relative error of a head&#39;s SVD",
         "<th>trace.coverage</th><td>0.7</td>",
     ):
-        assert said in page
+        assert text in page
 
 
-def test_what_was_not_done_is_said(page: str) -> None:
+def test_the_page_names_what_was_not_computed(page: str) -> None:
     assert "No edge was changed, so none is shown to be causal" in page
-    assert "No reference was given" not in page
+    assert "No reference was set" not in page
     assert "store holds no contributions through all slices; dump with dump.all_slices=tr" in page
     assert "With and without singular vectors" not in page
 
 
-def test_a_question_is_answered_once(finished: Finished) -> None:
+def test_a_query_runs_once(finished: Finished) -> None:
     with open_target(finished.runs[0]) as con:
         ask = asking(con)
         first = ask("shown_edges", min_count=1)

@@ -36,7 +36,7 @@ def test_what_hinders_and_what_is_too_rare_is_counted_apart(edges):
     assert fact.value == "none decided; 1 in too few prompts"
 
 
-def test_what_was_run_is_said_without_a_global_ablation(edges):
+def test_the_fact_without_a_global_ablation(edges):
     local = edges.filter(pl.col("scope") != "global")
     assert intervention_facts(local)[0].note == "beyond random slices, local: q or k ablation"
     boost = edges.filter(pl.col("kind") == "boost")
@@ -54,7 +54,7 @@ def test_edges_beyond_chance_are_counted_by_scope_and_kind(edges):
     ]
 
 
-def test_the_heaviest_edges_stand_in_the_order_of_the_query(edges):
+def test_the_heaviest_edges_are_in_the_order_of_the_query(edges):
     heaviest = intervention_tables(edges, NO_SETS)[1]
     assert heaviest.reading.startswith("Global ablation: ")
     shown = heaviest.frame.select("edge", "effect", "interval", "share", "beyond")
@@ -82,6 +82,6 @@ def test_sets_have_a_table_of_their_own(edges):
     assert table.frame.rows() == [("serial: x", 2, -1.0, -2.0, 0.5, 1.0, "0.500 to 1.500")]
 
 
-def test_without_interventions_nothing_is_said(edges):
+def test_without_interventions_there_are_no_tables(edges):
     assert intervention_facts(edges.clear()) == []
     assert intervention_tables(edges.clear(), NO_SETS) == []
