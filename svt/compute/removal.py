@@ -57,6 +57,7 @@ class Removal:
         windows = [scoring.window or model.n_ctx for scoring in model.scoring]
         self.window = torch.tensor(windows, device=model.device)  # [layer]
         self.shortest_window = min(windows)
+        self.is_capped = any(scoring.cap is not None for scoring in model.scoring)
         self.qk_norm = model.scoring[0].q_gain is not None
         self.biased = bool(of.b.any())
         self.w = [model.weight(name, gained=False) for name in ("W_Q", "W_K")]
@@ -363,8 +364,11 @@ class WeightsWithout:
             rows *= streams.inverse[run.token][layer, None]
             if of.biased:
                 rows += offset[..., None]
-        capped = of.model.scoring[0].capped
-        rows, score = capped(rows), capped(score)
+        if of.is_capped:
+            score = score.clone()
+            for value, at in _spans(layers):
+                capped = of.model.scoring[value].capped
+                rows[at], score[at] = capped(rows[at]), capped(score[at])
         if run.side == 0:
             self._attend(run.readers, rows, score, layer)
         else:

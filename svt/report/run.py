@@ -241,8 +241,10 @@ def _roles(ask: Ask) -> list[Table]:
 
 
 def _numbers(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> list[Table]:
+    contrast = json.loads(dump_row["config"])["dump"].get("score") == "contrast"
+    of_slices = "the score's lead over the other sources" if contrast else "score"
     residuals = {
-        "largest |sum of slices − score|": dump_row["worst_residual"],
+        f"largest |sum of slices − {of_slices}|": dump_row["worst_residual"],
         "largest relative error of a head's SVD": dump_row["worst_reconstruction"],
         "largest closure of a side (none unless every component was dumped)": dump_row[
             "worst_closure"

@@ -120,6 +120,12 @@ def test_without_effects_contributions_make_the_width() -> None:
     assert [(line["size"], line["hinders"]) for line in lines] == [(2.0, False), (3.0, False)]
 
 
+def test_by_coverage_contributions_make_the_width() -> None:
+    chart = prompt_graph(pl.DataFrame(ROWS, schema=SCHEMA, orient="row"), TOKENS, by_effect=False)
+    sizes = [line["size"] for line in with_field(specification(chart), "hinders")]
+    assert sizes == [2.0, 3.0]
+
+
 def test_every_token_has_a_column_with_its_text_and_role() -> None:
     names = with_field(drawn(ROWS), "token")
     told = [(name["token"], name["role"]) for name in names if "x" in name and "role" in name]

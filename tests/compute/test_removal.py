@@ -138,6 +138,19 @@ def test_probes_and_images_give_the_same(
     np.testing.assert_allclose(one, other, rtol=0, atol=1.1 / STEPS)
 
 
+def test_every_layer_has_its_own_soft_cap(tmp_path: Path) -> None:
+    """Nothing is written before layer 0 but embeddings: what heads of layer 1 on read without a
+    head hangs on their own cap alone.
+    """
+    model = loaded(tiny_model("gemma2", tmp_path), "float64")
+    uncapped = replace(model.scoring[0], cap=None)
+    other = replace(model, scoring=(uncapped, *model.scoring[1:]))
+    heads = replace(EVERYTHING, components=("head",))
+    one, two = (dumped(m, prompts_of(7, 3, (4, 12)), heads)["upstream"] for m in (model, other))
+    assert model.scoring[1].cap is not None and len(one["weight_without"]) > 1000
+    np.testing.assert_array_equal(one["weight_without"], two["weight_without"])
+
+
 @pytest.mark.parametrize("family", ["gemma3_text", "gemma2", "olmo2", "llama"])
 def test_float32_is_enough_where_almost_nothing_is_left(tmp_path: Path, family: str) -> None:
     """Before layer 0 the embedding is all that a head reads, so nothing is left without it."""

@@ -284,6 +284,11 @@ def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None
             "trace.rule=effect needs the attention weight without each upstream component, which "
             "dump.effects=false does not store; make a new run with dump.effects=true",
         ),
+        (
+            ["chart.edges=effect", "dump.effects=false"],
+            "chart.edges=effect needs the attention weight without each upstream component, which "
+            "dump.effects=false does not store; make a new run with dump.effects=true",
+        ),
     ],
 )
 def test_what_the_dump_will_not_store_is_refused_before_work(
