@@ -3,11 +3,11 @@
 1. Its strongest firings, one a prompt, as text: the token that attends and the one attended to are
    marked. Of long prompts only what lies near the two is written. With a second store the same on
    its prompts: a head rarely does on all text what it does on one task.
-2. How its attention weights are distributed, and how often each slice is in the signal of a firing;
-   of more than `MOST_SLICES` those that are most often.
-3. Who writes for its firings, on each side: the `MOST_WRITERS` of the largest mean contributions, as
-   many of the largest mean effects and `MOST_SUPPRESSORS` without which it would attend more, whose
-   effects are below 0.
+2. How its attention weights are distributed, and how often each slice is in the signal of its
+   firings; of more than `MOST_SLICES` those that are most often.
+3. Who writes for its firings, on each side: the `MOST_WRITERS` of the largest mean contributions,
+   as many of the largest mean effects and `MOST_SUPPRESSORS` without which it would attend more,
+   whose effects are below 0.
 4. What it writes for the answer stands below the name.
 """
 
@@ -19,6 +19,7 @@ import altair as alt
 import polars as pl
 
 from svt.charts.style import (
+    CATEGORY,
     GREEN,
     SIDE_COLOURS,
     SIDE_NAMES,
@@ -38,6 +39,7 @@ LETTER, LINE, WIDTH = 6.7, 19, 780
 """Pixels of a letter and of a line of text, and of a card."""
 LETTERS, NEAR = int(WIDTH / LETTER) - 7, 5
 """Letters that a line holds after the weight; tokens around a marked one that are kept."""
+OTHER = CATEGORY[3]
 MONOSPACE = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 Head = tuple[int, int]
@@ -71,19 +73,26 @@ def head_card(cards: dict[Head, Card], notes: Sequence[str] = ()) -> Chart:
     if not drawn:
         return message(HEADING, "No pair of these heads is stored.")
     return alt.vconcat(*drawn, spacing=40, title=title(HEADING, *notes)).resolve_scale(
-        color="independent", x="independent", y="independent"
+        color="independent"
     )
 
 
 def _card(head: Head, card: Card) -> Any:
-    parts: list[Any] = [_texts(name, frame) for name, frame in card.firings.items()]
+    parts: list[Any] = [
+        _texts(name, frame, legend=i == 0) for i, (name, frame) in enumerate(card.firings.items())
+    ]
     middle = [_weights(card.weights)] + ([_slices(card.slices)] if card.slices.height else [])
-    parts.append(alt.hconcat(*middle, spacing=40))
+    parts.append(alt.hconcat(*middle, spacing=40).resolve_scale(color="independent"))
     sides = [_writers(side, card.writers[side]) for side in SIDES if card.writers[side].height]
     if sides:
         parts.append(alt.hconcat(*sides, spacing=40))
     told = title(f"Head {head_name(*head)}", _does(card.roles), _answers(card.answer))
-    return alt.vconcat(*parts, spacing=18, title=told)
+    return alt.vconcat(*parts, spacing=18, title=told).resolve_scale(color="independent")
+
+
+def _part(text: str) -> alt.TitleParams:
+    """The title of a part of a card."""
+    return alt.TitleParams(text, fontSize=12, offset=6)
 
 
 def _does(roles: pl.DataFrame) -> str:
@@ -109,11 +118,11 @@ def _answers(answer: pl.DataFrame) -> str:
     return ""
 
 
-def _texts(name: str, firings: pl.DataFrame) -> Any:
+def _texts(name: str, firings: pl.DataFrame, legend: bool) -> Any:
     """Step 1."""
     heading = f"Strongest firings on {name}"
     if firings.is_empty():
-        return message(heading, "It does not fire there.")
+        return message(heading, "It does not fire there.").properties(title=_part(heading))
     words = [word for i, row in enumerate(firings.to_dicts()) for word in _words(i, row)]
     across = alt.Scale(domain=[0, WIDTH / LETTER], nice=False)
     downward = alt.Scale(domain=[firings.height, 0], nice=False)
@@ -127,7 +136,9 @@ def _texts(name: str, firings: pl.DataFrame) -> Any:
             domain=["attends", "is attended to"],
             range=[SIDE_COLOURS["dest"], SIDE_COLOURS["src"]],
         ),
-        legend=alt.Legend(symbolType="square", symbolOpacity=0.5),
+        legend=alt.Legend(symbolType="square", symbolOpacity=0.5, orient="right")
+        if legend
+        else None,
     )
     return alt.layer(
         base.transform_filter("datum.mark !== null")
@@ -141,7 +152,7 @@ def _texts(name: str, firings: pl.DataFrame) -> Any:
         base.mark_text(
             style="label", align="left", baseline="middle", font=MONOSPACE, fontSize=11
         ).encode(text="word:N", tooltip=[alt.Tooltip("told:N", title="firing")]),
-    ).properties(width=WIDTH, height=LINE * firings.height, title=title(heading))
+    ).properties(width=WIDTH, height=LINE * firings.height, title=_part(heading))
 
 
 def _words(line: int, row: Row) -> list[Row]:
@@ -153,8 +164,9 @@ def _words(line: int, row: Row) -> list[Row]:
     words: list[Row] = [{"word": f"{row['weight']:.2f}", "x": 0, "end": 4, "mark": None}]
     at = 6
     for word, pos in _kept(row["tokens"], marks):
-        words.append({"word": word, "x": at, "end": at + len(word), "mark": marks.get(pos)})
+        start = at + len(word) - len(word.lstrip())  # a renderer drops the spaces before a text
         at += len(word)
+        words.append({"word": word.strip(), "x": start, "end": at, "mark": marks.get(pos)})
     place = {"y": line + 0.5, "top": line + 0.08, "bottom": line + 0.92, "told": told}
     return [word | place for word in words]
 
@@ -178,7 +190,7 @@ def _weights(weights: dict[str, pl.DataFrame]) -> alt.Chart:
     """Step 2."""
     rows = [{"dataset": name, **row} for name, frame in weights.items() for row in frame.to_dicts()]
     chart: alt.Chart = (
-        alt.Chart(inline(rows), title=title("Attention weights"))
+        alt.Chart(inline(rows), title=_part("Attention weights"))
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
             alt.X("low:Q", title="attention weight").scale(domain=[0, 1]),
@@ -186,7 +198,7 @@ def _weights(weights: dict[str, pl.DataFrame]) -> alt.Chart:
             color=alt.Color(
                 "dataset:N",
                 title="on",
-                scale=alt.Scale(domain=list(weights)),
+                scale=alt.Scale(domain=list(weights), range=[GREEN, OTHER]),
                 legend=alt.Legend(orient="bottom") if len(weights) > 1 else None,
             ),
             tooltip=[
@@ -207,7 +219,7 @@ def _slices(slices: pl.DataFrame) -> alt.Chart:
     chart: alt.Chart = (
         alt.Chart(
             inline(frame.select("k", "share", "mean_contribution").to_dicts()),
-            title=title("Slices in the signal"),
+            title=_part("Slices in the signal"),
         )
         .mark_bar(color=GREEN)
         .encode(
@@ -252,7 +264,7 @@ def _writers(side: str, writers: pl.DataFrame) -> Any:
     panels = [panel("contribution", "mean contribution", True)]
     if by_effect:
         panels.append(panel("effect", "weight lost without it", False))
-    told = title(f"Who writes into the {SIDE_NAMES[side]}")
+    told = _part(f"Who writes into the {SIDE_NAMES[side]}")
     return alt.hconcat(*panels, spacing=10, title=told)
 
 

@@ -252,9 +252,9 @@ HEAD_FIGURES = {
     ),
     "head_card": FigureSpec(
         "Cards of heads",
-        "Read a card from the top: where the head attends most, marked in the text, on the task and "
-        "on other texts; how strongly and through which slices; and who writes for it, bars to the "
-        "left being writers without which it would attend more.",
+        "Read a card from the top: where the head attends most, marked in the text, on the task "
+        "and on other texts; how strongly and through which slices; and who writes for it, bars to "
+        "the left being writers without which it would attend more.",
         _head_card,
         default=False,
         needs=("pairs",),

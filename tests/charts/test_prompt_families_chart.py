@@ -1,4 +1,4 @@
-"""The picture of families: what they go by in words, prompts in the tree's order, heads by share."""
+"""The picture of families: what they go by, prompts in the tree's order, heads by share."""
 
 from typing import Any
 
@@ -54,10 +54,10 @@ def test_the_title_says_what_families_go_by() -> None:
     neither = drawn(families("neither"), MEMBERS, heads())["title"]["subtitle"][0]
     assert "which go by neither template nor order" in neither
     one = drawn(families("one family", 1), MEMBERS, heads().clear())["title"]["subtitle"][0]
-    assert one.startswith("3 prompts: their traces fall into no families")
+    assert one.startswith("2 prompts: their traces fall into no families")
 
 
-def test_prompts_stand_in_the_tree_s_order_with_a_colour_for_each_group() -> None:
+def test_prompts_stand_in_order_coloured_by_group() -> None:
     spec = drawn(families(), MEMBERS, heads())
     rows = spec["datasets"][spec["vconcat"][0]["data"]["name"]]
     strip = {kind: [r["colour"] for r in rows if r["kind"] == kind] for kind in ("family", "order")}

@@ -52,41 +52,6 @@ def test_silhouettes_by_hand() -> None:
     assert found[4] == 0
 
 
-def test_a_trace_writes_families_and_queries_tell_them_apart() -> None:
-    """Prompts 0 to 5 are reached through 0.0 and order ABBA, 6 to 9 through 0.1 and BABA."""
-    store = StoreRows(n_layers=2, n_heads=2)
-    for prompt in range(10):
-        abba = prompt < 6
-        store.prompt(
-            prompt,
-            {"end": 5, "IO": 2, "S1": 3},
-            n_tokens=6,
-            pattern="ABBA" if abba else "BABA",
-            template="odd" if prompt % 2 else "even",
-        )
-        writer = 0 if abba else 1
-        store.pair((prompt, 1, 0, 5, 2), dest={(0, writer): 1.0}, src={(0, 1 - writer): 1.0})
-        store.pair((prompt, 0, writer, 5, 3))
-    con = store.connect()
-    trace(con, replace(TRACE, roots=((1, 0),)))
-    first, second = run(con, "prompt_families").to_dicts()
-    assert (first["n_prompts"], first["pattern"], first["pattern_share"]) == (6, "ABBA", 1.0)
-    assert (second["n_prompts"], second["pattern"]) == (4, "BABA")
-    assert first["rand_pattern"] == pytest.approx(1.0)
-    assert first["rand_template"] < 0.5
-    assert {first["goes_by"], second["goes_by"]} == {"pattern"}
-    heads = run(con, "family_heads").filter(family=1)
-    assert heads.select(
-        "layer", "head", "dest_role", "src_role", "share", "share_others"
-    ).rows() == [
-        (0, 0, "end", "S1", 1.0, 0.0),
-        (0, 1, "end", "S1", 0.0, 1.0),
-    ]
-    members = run(con, "family_members")
-    assert members["place"].to_list() == list(range(10))
-    assert set(members.filter(family=1)["prompt_id"]) == set(range(6))
-
-
 def test_two_prompts_have_no_families() -> None:
     store = StoreRows(n_layers=2, n_heads=1)
     for prompt in range(2):
