@@ -50,7 +50,7 @@ def prompt_families(families: pl.DataFrame, members: pl.DataFrame, heads: pl.Dat
 def _told(families: pl.DataFrame) -> str:
     """How many families there are, and what they go by."""
     first = families.row(0, named=True)
-    n_prompts = plural(families["n_prompts"].sum(), "prompt")
+    n_prompts = plural(sum(families["n_prompts"].to_list()), "prompt")
     if first["goes_by"] == "one family":
         return f"{n_prompts}: their traces fall into no families that chance would not make."
     indices = ", ".join(

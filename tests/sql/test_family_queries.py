@@ -106,3 +106,18 @@ def test_head_answer(card: duckdb.DuckDBPyConnection) -> None:
     assert (row["n_prompts"], row["low"], row["high"]) == (
         *(2, pytest.approx(-0.4625), pytest.approx(0.9625)),
     )
+
+
+def test_answer_edges(card: duckdb.DuckDBPyConnection) -> None:
+    """Means 2 and 0.25 of a positive sum of 2.25; the root stays however little it writes."""
+    assert run(card, "answer_edges", min_share=0.5).select("layer", "head").rows() == [(0, 1)]
+    card.execute(
+        "INSERT INTO results.run BY NAME SELECT '0' svt_version, '{}' config, 'x' "
+        "store_path, '[[0,0]]' roots, 2 n_prompts, 'done' status"
+    )
+    rows = run(card, "answer_edges", min_share=0.5)
+    assert rows.select("head", "is_root", "n_prompts", "n_positive", "mean").rows() == [
+        (1, False, 2, 2, 2.0),
+        (0, True, 2, 1, 0.25),
+    ]
+    assert rows["share"].to_list() == pytest.approx([2 / 2.25, 0.25 / 2.25])
