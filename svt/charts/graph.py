@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from svt.charts.graph_answer import answer_rows, answer_told
 from svt.charts.graph_marks import draw_graph
 from svt.charts.graph_strength import DECIMALS, ByCount, ByEffect, Measure, edge_of, with_counts
 from svt.charts.layout import Edge, Node, lay_out
@@ -46,6 +47,7 @@ def graph(
     left_out: str = "",
     rule: str = "",
     order: Sequence[str] = (),
+    answer: pl.DataFrame | None = None,
 ) -> Chart:
     """The graph from a threshold on.
 
@@ -55,7 +57,8 @@ def graph(
     count: prompts, firings or visits, the column that `min_count` is held against;
     by_effect: `min_count` is held against `strength` instead, an effect on the attention weight;
     left_out, rule: what the rows lack, and how they were traced; sentences for below the title;
-    order: the roles from left to right, of the query `place_order`.
+    order: the roles from left to right, of the query `place_order`;
+    answer: rows of the query `answer_edges`, which stand at the top (svt/charts/graph_answer.py).
     """
     heads = {(row["layer"], row["head"]): row for row in nodes.to_dicts()}
     roots = [Node(*head, root_dest) for head, row in heads.items() if row["is_root"]]
@@ -78,9 +81,17 @@ def graph(
         measure=measure,
         start=offer.start,
         levels=_levels(offer, drawn, roots, measure),
+        answer=[] if answer is None else answer_rows(layout, answer, root_dest),
+        root_dest=root_dest,
     ).properties(
         title=title(
-            heading, told, left_out, rule, _key(heads, count, drawn), _verdicts(offer.shown)
+            heading,
+            told,
+            left_out,
+            rule,
+            _key(heads, count, drawn),
+            "" if answer is None else answer_told(answer),
+            _verdicts(offer.shown),
         )
     )
 

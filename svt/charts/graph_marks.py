@@ -17,6 +17,7 @@ from typing import Any
 
 import altair as alt
 
+from svt.charts.graph_answer import HEIGHT, answer_marks
 from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
 from svt.charts.graph_strength import Measure
 from svt.charts.layout import Edge, Layout, Node
@@ -57,25 +58,29 @@ def draw_graph(
     measure: Measure,
     start: float,
     levels: list[Row],
+    answer: list[Row],
+    root_dest: str,
 ) -> Chart:
     """The layered chart, without a title.
 
     edges: those that have a curve in `layout`, with their rows of `graph_links`, the strongest
     first; levels: low high text, what is shown while the slider stands between low and high;
-    count: prompts, firings or visits, of which faint edges have few.
+    count: prompts, firings or visits, of which faint edges have few;
+    answer: of answer_rows, above the column of `root_dest`.
     """
     lines = edge_rows(layout, edges, roots, count)
     points = node_rows(layout, edges, roots, heads)
-    axes = _Axes(layout)
+    axes = _Axes(layout, ABOVE + HEIGHT if answer else ABOVE)
     layers = [*_columns(layout, axes)]
     if lines:
         layers += [*_edges(lines, axes, measure), _shown(levels, axes, layout, measure, start)]
+    layers[1:1] = answer_marks(answer, layout, root_dest, axes.x, axes.y)  # below the names
     layers += _nodes(points, axes)
     chart: Chart = (
         alt.layer(*layers)
         .properties(
             width=(axes.right - axes.left + MARGIN) * SLOT_X,
-            height=(layout.height + BELOW + ABOVE) * SLOT_Y,
+            height=(layout.height + BELOW + axes.above) * SLOT_Y,
             datasets={"edges": lines, "nodes": points},
         )
         .add_params(_slider(lines, measure, start))
@@ -100,11 +105,12 @@ def _slider(lines: list[Row], measure: Measure, start: float) -> alt.Parameter:
 class _Axes:
     """x and y encodings of a field, or of a fixed place, in the slots of the layout."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, above: float) -> None:
         self.left, self.right = layout.sides
+        self.above = above
         domain = [self.left - MARGIN, self.right]
         self._across = alt.Scale(domain=domain, nice=False, zero=False)
-        self._up = alt.Scale(domain=[-BELOW, layout.height + ABOVE], nice=False, zero=False)
+        self._up = alt.Scale(domain=[-BELOW, layout.height + above], nice=False, zero=False)
 
     def x(self, field: str) -> alt.X:
         return alt.X(f"{field}:Q", scale=self._across, axis=None)
@@ -245,7 +251,7 @@ def _shown(
         .transform_filter(f"least != {start} && datum.low <= least && least <= datum.high")
         .transform_calculate(told=f"'Now shown: ' + datum.text + ', ' + {measure.least_told}")
         .mark_text(style="quiet", align="left", fontSize=12)
-        .encode(axes.x("x"), axes.y(layout.height + 0.95), text="told:N")
+        .encode(axes.x("x"), axes.y(layout.height + axes.above - 0.25), text="told:N")
     )
     return chart
 

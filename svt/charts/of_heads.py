@@ -8,19 +8,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from svt.charts.figure import Ask, Context, FigureSpec, Recorder
+from svt.charts.head_card import Card, head_card
 from svt.charts.signal_by_token import signal_by_token
 from svt.charts.slice_contributions import PairSlices, slice_contributions
 from svt.charts.slice_counts import slice_counts
 from svt.charts.slice_usage import slice_usage
 from svt.charts.style import Chart, head_name
 from svt.charts.upstream_heatmap import upstream_heatmap
+from svt.words import SIDES
 
 Head = tuple[int, int]
 
 MOST_HEADS = 4
+OWN = "the run's prompts"
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,37 @@ def _upstream_heatmap(ask: Ask, context: Context) -> Chart:
     return upstream_heatmap(upstream, notes=[*chosen.notes, _prompt_note(context)])
 
 
+def _head_card(ask: Recorder, context: Context) -> Chart:
+    """Of the run's store and, where there is one, of chart.compare_store."""
+    chosen = choice(context)
+    other = context.chart.compare_store
+    asks: dict[str, Ask] = {OWN: ask}
+    if context.compare is not None and other is not None:
+        asks[Path(other).stem] = ask.elsewhere(context.compare, other)
+    roles = ask("head_roles", min_share=0.1)
+    fires = context.trace.firing_weight
+    cards = {}
+    for layer, head in chosen.heads:
+        at: dict[str, Any] = {"layer": layer, "head": head}
+        cards[layer, head] = Card(
+            firings={
+                name: each("head_firings", firing_weight=fires, **at) for name, each in asks.items()
+            },
+            weights={name: each("head_weights", **at) for name, each in asks.items()},
+            slices=ask("slice_usage", **at),
+            writers={side: ask("upstream_of", side=side, **at) for side in SIDES},
+            answer=ask("head_answer", **at),
+            roles=roles.filter(layer=layer, head=head),
+        )
+    return head_card(cards, notes=[*chosen.notes[1:], _beside(context)])
+
+
+def _beside(context: Context) -> str:
+    if context.compare is not None:
+        return ""
+    return "On one dataset alone, until chart.compare_store names a store of other texts."
+
+
 def _where(dest_role: str | None, src_role: str | None) -> str:
     """` from end onto IO`, or what of it is not any."""
     return "".join(
@@ -213,6 +248,15 @@ HEAD_FIGURES = {
         "score of the head named above, through the signal slices or, where they are stored, "
         "through all slices.",
         _upstream_heatmap,
+        needs=("pairs",),
+    ),
+    "head_card": FigureSpec(
+        "Cards of heads",
+        "Read a card from the top: where the head attends most, marked in the text, on the task "
+        "and on other texts; how strongly and through which slices; and who writes for it, bars to "
+        "the left being writers without which it would attend more.",
+        _head_card,
+        default=False,
         needs=("pairs",),
     ),
 }

@@ -94,6 +94,7 @@ def _drawn(
         left_out=left_out,
         rule="" if context.imported else _rule(context),
         order=ask("place_order")["role"].to_list() if context.imported is None else (),
+        answer=ask("answer_edges") if context.imported is None else None,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, CATEGORY, GREY, Chart, message, plural, title
+from svt.charts.style import BLUE, CATEGORY, GREY, Chart, message, number, plural, title
 
 HEADING = "Families of prompts"
 MOST_HEADS, MOST_COLOURS = 30, 6
@@ -50,11 +50,11 @@ def prompt_families(families: pl.DataFrame, members: pl.DataFrame, heads: pl.Dat
 def _told(families: pl.DataFrame) -> str:
     """How many families there are, and what they go by."""
     first = families.row(0, named=True)
-    n_prompts = plural(families["n_prompts"].sum(), "prompt")
+    n_prompts = plural(sum(families["n_prompts"].to_list()), "prompt")
     if first["goes_by"] == "one family":
-        return f"{n_prompts}: no grouping of their traces is clearer than one family."
+        return f"{n_prompts}: their traces fall into no families that chance would not make."
     indices = ", ".join(
-        f"{KINDS[kind]} {first[f'rand_{kind}']:.2f}"
+        f"{KINDS[kind]} {number(first[f'rand_{kind}'], '.2f')}"
         for kind in ("template", "pattern")
         if first[f"rand_{kind}"] is not None
     )

@@ -5,8 +5,9 @@
 2. Measure the distance of two prompts, 1 - Jaccard: the edges in both over the edges in either.
 3. Join prompts by average linkage, which gives a tree.
 4. Cut the tree into the number of families, from 2 to `MOST_FAMILIES`, whose mean silhouette is
-   largest: how much closer a prompt is to its own family than to the next. Below `LEAST_FIT` there
-   is one family.
+   largest: how much closer a prompt is to its own family than to the next. There is one family
+   unless that is more than in each of `SHUFFLES` shuffled tables, in which every edge is in as many
+   prompts as before, drawn at random: families that chance makes are seen once in 20 runs.
 5. Number the families from 1, the largest first.
 """
 
@@ -18,9 +19,10 @@ import numpy as np
 import polars as pl
 
 from svt.paths import sql_dir
+from svt.query.exact import frame_of
 
-MOST_PROMPTS, MOST_FAMILIES = 2048, 12
-LEAST_FIT = 0.1
+MOST_PROMPTS, MOST_FAMILIES = 512, 12
+SHUFFLES, SEED = 19, 0
 
 Array = np.ndarray[Any, Any]
 
@@ -37,11 +39,13 @@ class Families:
 def write_families(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the table families of `results` from its trace; it stays empty below three prompts."""
     text = (sql_dir() / "trace" / "families" / "edges.sql").read_text(encoding="utf-8")
-    edges = con.sql(text, params={"n_prompts": MOST_PROMPTS}).pl()
+    edges = frame_of(con, text, {"n_prompts": MOST_PROMPTS})
     prompts = edges["prompt_id"].unique().sort()
     if len(prompts) < 3:
         return
-    found = find_families(_distances(edges, prompts))
+    held = np.zeros((len(prompts), edges["edge"].n_unique()), np.float32)
+    held[prompts.search_sorted(edges["prompt_id"]).to_numpy(), edges["edge"].to_numpy()] = 1
+    found = find_families(held)
     rows = pl.DataFrame(
         {
             "prompt_id": prompts,
@@ -57,33 +61,17 @@ def write_families(con: duckdb.DuckDBPyConnection) -> None:
     con.unregister("families_found")
 
 
-def _distances(edges: pl.DataFrame, prompts: pl.Series) -> Array:
-    """Return step 2 as a matrix [prompt, prompt]."""
-    held = np.zeros((len(prompts), int(edges["edge"].max()) + 1), np.float32)  # type: ignore[arg-type]
-    held[prompts.search_sorted(edges["prompt_id"]).to_numpy(), edges["edge"].to_numpy()] = 1
-    both = held @ held.T
-    size = held.sum(axis=1)
-    distance: Array = 1 - both / (size[:, None] + size[None, :] - both)
-    np.fill_diagonal(distance, 0)
-    return distance.astype(np.float64)
+def find_families(held: Array) -> Families:
+    """Return steps 2 to 5 for a table [prompt, edge] of 0 and 1, of three prompts or more."""
+    from scipy.cluster.hierarchy import leaves_list
 
-
-def find_families(distance: Array) -> Families:
-    """Return steps 3 to 5 for distances [prompt, prompt] of three prompts or more."""
-    from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
-    from scipy.spatial.distance import squareform
-
-    tree = linkage(squareform(distance, checks=False), method="average")  # 3
-    place = np.empty(len(distance), np.int64)
-    place[leaves_list(tree)] = np.arange(len(distance))
-    cuts = (
-        fcluster(tree, n, criterion="maxclust")
-        for n in range(2, min(MOST_FAMILIES, len(distance) - 1) + 1)
-    )
-    fits = [(cut, silhouettes(distance, cut)) for cut in cuts if len(set(cut)) > 1]
-    best, fit = max(fits, key=lambda each: each[1].mean(), default=(None, np.zeros(1)))  # 4
-    if best is None or fit.mean() < LEAST_FIT:
-        return Families(np.ones(len(distance), np.int64), place, None)
+    tree, best, fit = _best_cut(held)
+    place = np.empty(len(held), np.int64)
+    place[leaves_list(tree)] = np.arange(len(held))
+    random = np.random.default_rng(SEED)
+    chance = max(_best_cut(random.permuted(held, axis=0))[2].mean() for _ in range(SHUFFLES))
+    if fit.mean() <= chance:
+        return Families(np.ones(len(held), np.int64), place, None)
     numbers, sizes = np.unique(best, return_counts=True)
     first = [place[best == number].min() for number in numbers]
     order = sorted(range(len(numbers)), key=lambda i: (-sizes[i], first[i]))  # 5
@@ -91,9 +79,35 @@ def find_families(distance: Array) -> Families:
     return Families(np.array([new[number] for number in best]), place, fit)
 
 
+def _best_cut(held: Array) -> tuple[Array, Array, Array]:
+    """Return the tree (step 3), the family of each prompt at its best cut, and its silhouette."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    distance = _distances(held)
+    tree = linkage(squareform(distance, checks=False), method="average")
+    most = min(MOST_FAMILIES, len(held) - 1)
+    cuts = [fcluster(tree, n, criterion="maxclust") for n in range(2, most + 1)]
+    fits = [silhouettes(distance, cut) for cut in cuts]
+    best = max(range(len(cuts)), key=lambda i: fits[i].mean())
+    return tree, cuts[best], fits[best]
+
+
+def _distances(held: Array) -> Array:
+    """Return step 2 as a matrix [prompt, prompt]."""
+    both = held @ held.T
+    size = held.sum(axis=1)
+    either = size[:, None] + size[None, :] - both
+    distance: Array = 1 - both / np.maximum(either, 1)
+    np.fill_diagonal(distance, 0)
+    return distance.astype(np.float64)
+
+
 def silhouettes(distance: Array, family: Array) -> Array:
-    """Return each prompt's silhouette; 0 for one that is a family of its own."""
+    """Return each prompt's silhouette; 0 for one that is a family of its own, or if all are one."""
     numbers = np.unique(family)
+    if len(numbers) == 1:
+        return np.zeros(len(family))
     member = (family[:, None] == numbers).astype(float)  # [prompt, family]
     size = member.sum(axis=0)
     own = family[:, None] == numbers

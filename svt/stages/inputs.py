@@ -6,7 +6,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svt.config import Config, DatasetConfig, ModelConfig, StoredConfig, from_mapping, to_mapping
+from svt.config import (
+    Config,
+    DatasetConfig,
+    ModelConfig,
+    SinglePromptConfig,
+    StoredConfig,
+    from_mapping,
+    to_mapping,
+)
 from svt.dataset import Dataset, Tokenizer, dataset_files, load_prompts, load_tokenizer
 from svt.dataset.stored import stored_prompts
 from svt.db.identity import Identity, identify
@@ -43,8 +51,10 @@ class Inputs:
 
     @cached_property
     def dataset(self) -> Dataset:
-        if is_whole([asdict(config) for config in self._datasets]):
-            return self._prompts(replace(self._datasets[0], shard=0, n_shards=1))
+        first = self._datasets[0]
+        whole = is_whole([asdict(config) for config in self._datasets])
+        if whole and not isinstance(first, SinglePromptConfig):
+            return self._prompts(replace(first, shard=0, n_shards=1))
         parts = [self._prompts(config) for config in self._datasets]
         prompts = chain.from_iterable(part.prompts for part in parts)
         return Dataset(

@@ -400,7 +400,7 @@ def test_tokens_without_a_role_stay_out_of_the_graph() -> None:
     store.prompt(0, {"end": 5})
     store.pair((0, 3, 0, 5, 2), dest={(1, 0): 1.0}, src={(2, 0): 1.0})
     con = store.connect()
-    trace(con, PAPER)
+    trace(con, replace(PAPER, unlabelled="drop"))
     assert rows(con, "SELECT count(*) FROM trace_edges") == [(2,)]
     assert rows(con, "SELECT side, role FROM graph_edges") == [("dest", "end")]
 

@@ -1,0 +1,28 @@
+-- purpose: the edges into the answer: what heads write for the logit difference directly, roots and strong others
+-- params: min_share DOUBLE least share of all heads' positive effects, either way, of a head that is no root [= 0.02]
+-- grain: [head]; none where the prompts have no answers
+-- columns: layer, head, is_root, n_prompts, n_positive, mean, share
+-- `mean` is the head's mean direct effect at the end on logit(answer) - logit(distractor), over prompts, `share` that
+-- of the sum of all heads' positive means, by which trace.roots=auto chooses; `n_positive` counts the prompts in which
+-- the effect is above 0.
+WITH means AS (
+    SELECT
+        layer, head,
+        count(*) AS n_prompts,
+        count(*) FILTER (WHERE logit_diff_effect > 0) AS n_positive,
+        avg(logit_diff_effect ORDER BY prompt_id) AS mean
+    FROM head_effects
+    GROUP BY layer, head
+),
+shares AS (
+    SELECT *, mean / nullif(sum(greatest(mean, 0) ORDER BY layer, head) OVER (), 0) AS share FROM means
+),
+root_heads AS (
+    SELECT DISTINCT root[1] AS layer, root[2] AS head
+    FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)
+)
+SELECT s.layer, s.head, r.layer IS NOT NULL AS is_root, s.n_prompts, s.n_positive, s.mean, s.share
+FROM shares AS s
+LEFT JOIN root_heads AS r ON r.layer = s.layer AND r.head = s.head
+WHERE r.layer IS NOT NULL OR abs(s.share) >= $min_share
+ORDER BY s.mean DESC, s.layer, s.head;

@@ -1,0 +1,26 @@
+-- purpose: what one head writes for the answer: its direct effect on the logit difference, over prompts
+-- params: layer INTEGER layer of the head
+--         head INTEGER the head in its layer
+-- grain: [1], none where the prompts have no answers
+-- columns: layer, head, n_prompts, mean, low, high, share_positive, place, n_heads
+-- `low` and `high` are the 2.5% and 97.5% quantiles over prompts; `place` is the head's among all `n_heads` by mean, from 1.
+WITH means AS (
+    SELECT
+        layer, head,
+        count(*) AS n_prompts,
+        avg(logit_diff_effect ORDER BY prompt_id) AS mean,
+        quantile_cont(logit_diff_effect, 0.025) AS low,
+        quantile_cont(logit_diff_effect, 0.975) AS high,
+        avg((logit_diff_effect > 0)::INTEGER) AS share_positive
+    FROM head_effects
+    GROUP BY layer, head
+)
+SELECT *
+FROM (
+    SELECT
+        *,
+        row_number() OVER (ORDER BY mean DESC, layer, head) AS place,
+        count(*) OVER () AS n_heads
+    FROM means
+)
+WHERE layer = $layer AND head = $head;
