@@ -291,7 +291,7 @@ class ReferenceConfig:
 class ChartConfig:
     figures: Annotated[Literal["default", "all"] | tuple[Text, ...], _filled]
     edges: Literal["coverage", "effect"] | None
-    format: tuple[Literal["json", "html", "svg", "png"], ...]
+    format: tuple[Literal["json", "html", "svg", "png", "pdf"], ...]
     heads: Annotated[tuple[Head, ...] | None, _filled]
     dest_role: Text | None
     src_role: Text | None

@@ -1,4 +1,4 @@
-"""Charts as files: JSON, self-contained HTML, SVG and PNG, each whole or not there."""
+"""Charts as files: JSON, self-contained HTML, SVG, PNG and PDF, each whole or not there."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _BOTH = r' fill-opacity="\1" stroke-opacity="\1"'
 
 
 def export(spec: Spec, folder: Path, name: str, formats: Sequence[str]) -> tuple[Path, ...]:
-    """Write `folder/name.<format>` for each of `formats` (json, html, svg, png); returns the paths.
+    """Write `folder/name.<format>` for each of `formats`, keys of _WRITERS; return the paths.
 
     `spec` is a chart's specification without a palette, as a figure has it.
     The same data give the same JSON bytes. HTML brings its scripts along and needs no network.
@@ -87,6 +87,11 @@ def _flattened(svg: str) -> str:
     return _MARK.sub(lambda mark: _OPACITY.sub(_BOTH, mark[0]), svg)
 
 
+def _pdf(spec: Spec) -> bytes:
+    pdf: bytes = vl_convert().svg_to_pdf(_flattened(_svg(spec)))
+    return pdf
+
+
 def _light(spec: Spec) -> Spec:
     return spec | {"config": config(LIGHT)}
 
@@ -96,4 +101,5 @@ _WRITERS: dict[str, Callable[[Spec], str | bytes]] = {
     "html": _html,
     "svg": _svg,
     "png": _png,
+    "pdf": _pdf,
 }

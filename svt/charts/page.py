@@ -33,7 +33,7 @@ def vl_convert() -> Any:
         import vl_convert
     except ImportError as error:
         raise SvtError(
-            "html, svg, png and the report need vl-convert: pip install vl-convert-python, "
+            "html, svg, png, pdf and the report need vl-convert: pip install vl-convert-python, "
             "or choose chart.format=[json] and leave out the report stage"
         ) from error
     return vl_convert

@@ -34,7 +34,7 @@ from svt.system.progress import Progress
 logger = logging.getLogger(__name__)
 
 CHARTS, REPORT = "charts", "report.html"
-FORMATS = ("json", "html", "svg", "png")
+FORMATS = ("json", "html", "svg", "png", "pdf")
 DRAWN = {f"{name}.{form}" for name in FIGURES for form in FORMATS} | {"graph.graphml"}
 
 

@@ -20,14 +20,19 @@ bare = partial(specification, palette=None)
 
 def test_every_format_is_written(tmp_path, edges, nodes):
     paths = export(
-        bare(graph(edges, nodes)), tmp_path / "charts", "graph", ("json", "html", "svg", "png")
+        bare(graph(edges, nodes)),
+        tmp_path / "charts",
+        "graph",
+        ("json", "html", "svg", "png", "pdf"),
     )
-    assert [p.name for p in paths] == ["graph.json", "graph.html", "graph.svg", "graph.png"]
+    assert [p.suffix for p in paths] == [".json", ".html", ".svg", ".png", ".pdf"]
+    assert {p.stem for p in paths} == {"graph"}
     assert sorted(p.name for p in (tmp_path / "charts").iterdir()) == sorted(p.name for p in paths)
-    as_json, html, svg, png = (p.read_bytes() for p in paths)
+    as_json, html, svg, png, pdf = (p.read_bytes() for p in paths)
     assert json.loads(as_json)["config"] == config(LIGHT)
     assert b"<svg" in svg and b"1.1" in svg
     assert png.startswith(b"\x89PNG")
+    assert pdf.startswith(b"%PDF-")
     assert loads_nothing(html.decode())
 
 
@@ -43,7 +48,7 @@ def test_more_rows_than_altair_allows(tmp_path):
 
 
 def test_an_unknown_format_is_refused_before_any_write(tmp_path):
-    with pytest.raises(SvtError, match="no such format gif; known: json, html, svg, png"):
+    with pytest.raises(SvtError, match="no such format gif; known: json, html, svg, png, pdf"):
         export({}, tmp_path, "x", ("json", "gif"))
     assert list(tmp_path.iterdir()) == []
 
