@@ -187,7 +187,7 @@ HEADS = [{"id": "8.6"}, {"id": "9.6"}]
         ("7", "is no circuit"),
         ({"nodes": HEADS}, "is no circuit"),
         ({"edges": [], "nodes": None}, "is no circuit"),
-        ('{"edges": {"a": 1, "a": 2}}', "'a' is twice in one object"),
+        ('{"edges": {"a": 1, "a": 2}}', "the key 'a' is there more than once"),
         ({"edges": {}}, "none of its 0 edges is in the graph"),
         ({"nodes": [], "links": []}, "has no attention head among its nodes;"),
         ({"nodes": [*HEADS, {"id": "8.6"}], "links": []}, "node 2: node 8.6 is there twice"),
