@@ -142,14 +142,19 @@ def _describe_run(
     """Return descriptions of the model, data, thresholds, versions and time of the run."""
     trace, stores = context.trace, Stores.from_text(run_row["store_path"])
     versions = json.loads(dump_row["library_versions"])
+    rule = (
+        f"coverage {trace.coverage:g} of {trace.slices} slices"
+        if trace.rule == "coverage"
+        else f"effects of at least {trace.min_effect:g}"
+    )
     seconds = sum(_seconds(run_row, dump_row).values())
     return {
         "model": f"{summary['model']}: {summary['layers']} layers, {summary['heads']} heads",
         "data": f"{config.dataset.name}: {plural(summary['prompts'], 'prompt')}, "
         f"{plural(summary['tokens'], 'token')}",
         "roots": f"{_name_roots(context)}, attending from {trace.root_dest} to {trace.root_src}",
-        "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, coverage "
-        f"{trace.coverage:g} of {trace.slices} slices, edges in at least "
+        "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, {rule}, "
+        f"edges in at least "
         f"{counted(context.min_count, trace.count)}",
         "versions": f"svt {run_row['svt_version']}"
         + "".join(f", {name} {version}" for name, version in versions.items()),

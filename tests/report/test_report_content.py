@@ -8,6 +8,7 @@ import pytest
 from svt.charts import FIGURES
 from svt.db.target import open_target
 from svt.query.named import load_query
+from svt.report import run as run_report
 from svt.stages.chart import asking
 from tests.conftest import Finished
 
@@ -76,3 +77,14 @@ def test_a_query_runs_once(finished: Finished) -> None:
         first = ask("shown_edges", min_count=1)
         assert ask("shown_edges", min_count=1) is first
         assert ask("shown_edges", min_count=9).height < first.height
+
+
+@pytest.mark.parametrize(
+    ("score", "measure"),
+    [("raw", "|sum of slices − score|"), ("contrast", "|sum of slices − the score's lead over")],
+)
+def test_the_residual_is_of_what_slices_sum_to(score: str, measure: str) -> None:
+    row = {"config": json.dumps({"dump": {"score": score}}), "seconds": "{}"}
+    row |= dict.fromkeys(("worst_residual", "worst_reconstruction", "worst_closure"), 1e-6)
+    residuals, _ = run_report._numbers({"seconds": "{}"}, row)
+    assert residuals.frame["measure"][0].startswith(f"largest {measure}")
