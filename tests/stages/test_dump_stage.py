@@ -1,5 +1,6 @@
 """The dump stage: a stopped one goes on where it was, wrong answers can be left out."""
 
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -68,15 +69,17 @@ def test_a_stopped_dump_goes_on_and_gives_the_same_store(
     whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = tmp_path / "store.duckdb"
+    caplog.set_level(logging.INFO, "svt")
     for n in (2, 3):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             stop_after(patch, n)
             dump(config, dataset, IDENTITY, path)
         assert not path.exists()
-        kept = re.findall(r"(\d+) of 24 prompts are kept; the same", capsys.readouterr().err)
+        kept = re.findall(r"(\d+) of 24 prompts are kept; the same", caplog.text)
+        caplog.clear()
         assert len(kept) == 1 and 0 < int(kept[0]) < 24
     with monkeypatch.context() as patch:
         run = stop_after(patch, 100)
@@ -168,14 +171,15 @@ def test_a_long_dump_says_what_it_will_take(
     dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """After the first of its batches; a short one does not."""
+    caplog.set_level(logging.INFO, "svt")
     dump(config, dataset, IDENTITY, tmp_path / "short.duckdb")
-    assert "dump: about" not in capsys.readouterr().err
+    assert "dump: about" not in caplog.text
     monkeypatch.setattr(stage, "LONG", 0.0)
     dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
-    told = capsys.readouterr().err
+    told = caplog.text
     assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 24 prompts; what is fini", told)
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert "; only 0.0 MB are free in" in stage._in_words(1.0, 1e6, 24, tmp_path)
