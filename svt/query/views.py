@@ -24,6 +24,7 @@ from svt.query.named import (
     n_jobs_of,
     query_names,
 )
+from svt.system.text import first_line
 
 _PARAM = re.compile(r"\$(\w+)")
 
@@ -46,7 +47,7 @@ def make_views(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
             except SvtError as error:
                 reasons.append(str(error))
             except duckdb.Error as error:  # without results, or without a store
-                reasons.append(f"query {name}: {str(error).splitlines()[0]}")
+                reasons.append(f"query {name}: {first_line(error)}")
     return reasons
 
 
