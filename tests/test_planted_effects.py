@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from svt.compute.intervene import Edits, Variant
+from svt.compute.intervene import Edits, EditMode
 from svt.query.named import run
 from svt.query.trace import trace
 from tests.compute.edited import effects
@@ -132,6 +132,6 @@ def removed(stores: Stores, reader: str, *sets: list[str]) -> list[float]:
                 rows.append((i * len(sets) + j, i, pair_id, layer, head, dest, src, 0, *up))
     edits = Edits(*np.array(rows, np.int64).T)
     every = np.ones((len(edits), model.d_head), bool)
-    (found,) = effects(model, circuit.prompts, edits, [Variant("local_qk", -1.0, every)])
+    (found,) = effects(model, circuit.prompts, edits, [EditMode("local_qk", -1.0, every)])
     after = [found["weight_after"][found["run"] % len(sets) == j].mean() for j in range(len(sets))]
     return [float(found["weight"].mean()), *map(float, after)]
