@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from svt.compute.intervene import Edits, EditMode
+from svt.compute.edits import EditMode, Edits
 from svt.query.named import run
 from svt.query.trace import trace
 from tests.compute.edited import effects
@@ -103,7 +103,7 @@ def test_writers_that_stand_in_for_one_another_have_no_effect(stores: Stores) ->
     assert both < 0.05
 
 
-def test_a_suppressor_is_found_with_its_effect(stores: Stores) -> None:
+def test_a_suppressor_has_its_effect_in_the_query(stores: Stores) -> None:
     """Without `against` the weight of `torn` rises to 1, and nobody else's removal raises it."""
     circuit, cons = stores
     layer, head = circuit.place["torn"]

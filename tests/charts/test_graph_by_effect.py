@@ -19,6 +19,11 @@ from tests.charts.frames import edges_frame, nodes_frame, subtitle
 ROOTS = [Node(9, 0, "end")]
 NODES = nodes_frame([(9, 0, True, 10, 10, False, None)])
 
+ANSWER = pl.DataFrame(
+    schema={"layer": pl.UInt8, "head": pl.UInt8, "is_root": pl.Boolean, "n_prompts": pl.Int64,
+            "n_positive": pl.Int64, "mean": pl.Float64, "share": pl.Float64}
+)  # fmt: skip
+
 Row = tuple[Head, Head, str, str, int, float, str]  # up, down, side, role, firings, effect, from
 
 
@@ -164,7 +169,8 @@ def test_a_figure_by_effect_names_rules_and_threshold(
         return graph(frame, nodes, **settings)
 
     def ask(query: str, **_: Any) -> pl.DataFrame:
-        return {"graph_links": edges, "graph_nodes": NODES}.get(query, edges.clear())
+        frames = {"graph_links": edges, "graph_nodes": NODES, "answer_edges": ANSWER}
+        return frames.get(query, edges.clear())
 
     monkeypatch.setattr(of_trace, "graph", drawn)
     monkeypatch.setattr(of_trace, "with_verdicts", lambda edges, _: edges)

@@ -121,7 +121,8 @@ def test_without_effects_contributions_make_the_width() -> None:
 
 
 def test_by_coverage_contributions_make_the_width() -> None:
-    chart = prompt_graph(pl.DataFrame(ROWS, schema=SCHEMA, orient="row"), TOKENS, by_effect=False)
+    frame = pl.DataFrame(ROWS, schema=SCHEMA, orient="row")
+    chart = prompt_graph([(frame, TOKENS)], by_effect=False)
     sizes = [line["size"] for line in with_field(specification(chart), "hinders")]
     assert sizes == [2.0, 3.0]
 
