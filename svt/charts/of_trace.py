@@ -236,7 +236,7 @@ TRACE_FIGURES = {
     "prompt_families": FigureSpec(
         "Families of prompts",
         "Above, prompts whose traces share edges stand side by side, so that colours that change "
-        "together belong together; below, the fuller a square, the more of a family's traces have "
+        "together belong together; below, the fuller a square, the more traces of a family have "
         "that head.",
         _prompt_families,
         needs=("families",),
