@@ -94,7 +94,10 @@ class Bench:
         return self.edits(named, range(len(self.circuit.prompts)))
 
 
-@pytest.fixture(scope="module", params=range(3))
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))]
+
+
+@pytest.fixture(scope="module", params=SEEDS)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     circuit = planted(tmp_path_factory.mktemp("planted"), seed=request.param)
     model = loaded(circuit.path)

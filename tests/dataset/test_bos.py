@@ -296,7 +296,7 @@ def test_the_tokens_of_a_prompt_file_get_no_bos_token(tmp_path: Path) -> None:
 
 def test_a_text_that_has_the_bos_token_already_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        SvtError, match=r"line 1: the text begins with <s>, which dataset\.bos puts"
+        SvtError, match=r"line 1: the text begins with <s>, which dataset\.bos adds"
     ):
         load_file(tmp_path / "p.jsonl", {"text": f"<s>{TEXT}"})
     (prompt,) = load_file(tmp_path / "p.jsonl", {"text": f"<s>{TEXT}"}, "never").prompts

@@ -91,7 +91,7 @@ def test_svt_sql_names_a_damaged_store(made: Path, tmp_path: Path, query: str, k
 @pytest.mark.parametrize("stages", ["evaluate", "chart", "trace"])
 def test_damaged_results(made: Path, tmp_path: Path, stages: str) -> None:
     run, after = tmp_path / "run", tmp_path / "after"
-    asked = (f"stages=[{stages}]", "chart.figures=[graph]")
+    asked = ("run.overwrite=true", f"stages=[{stages}]", "chart.figures=[graph]")
     shutil.copytree(made / "run", after)
     assert ran(tmp_path, f"run.path={after}", *asked, folder="after").code == 0
     whole = (made / "run/results.duckdb").read_bytes()

@@ -98,7 +98,7 @@ def test_a_run(
 ) -> None:
     run = shutil.copytree(template, tmp_path / "run")
     before = content(run / "results.duckdb"), pictures(run)
-    asked = ("run.path=run", f"stages=[{stages}]", *others)
+    asked = ("run.path=run", "run.overwrite=true", f"stages=[{stages}]", *others)
     is_one_message(ran(tmp_path, *asked, limits=Limits(n_bytes)), told)
     assert content(run / "results.duckdb") == before[0]
     found = pictures(run)

@@ -127,6 +127,7 @@ def test_a_second_process_waits_and_takes_the_first_ones_folder(
     file, context = tiny_gguf(tmp_path / "tiny.gguf"), multiprocessing.get_context("fork")
     started, goes_on, results = context.Event(), context.Event(), context.Queue()
     other = context.Process(target=convert_slowly, args=(file, started, goes_on, results))
+    other.daemon = True
     other.start()
     said: list[str] = []
 
@@ -134,7 +135,7 @@ def test_a_second_process_waits_and_takes_the_first_ones_folder(
         said.append(line)
         goes_on.set()
 
-    monkeypatch.setattr(gguf_file, "say", say)
+    monkeypatch.setattr(gguf_file.logger, "info", say)
     monkeypatch.setattr(gguf_file, "_convert", None)
     assert started.wait(60)
     folder = converted(file)
