@@ -164,7 +164,7 @@ def with_roles(nodes: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
     roles: rows of the query `head_roles`, the most frequent of a head first.
     """
     words = (
-        pl.format("{} → {}", "dest_role", pl.col("src_role").fill_null("a token without a role")),
+        pl.format("{} -> {}", "dest_role", pl.col("src_role").fill_null("a token without a role")),
         pl.format(" ({})", "pattern").fill_null(""),
         pl.format(", {}% of the prompts", (pl.col("share") * 100).round(0).cast(pl.Int64)),
     )
