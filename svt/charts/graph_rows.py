@@ -22,12 +22,14 @@ def edge_rows(
 ) -> list[Row]:
     """One for each edge, the weakest first: strong ones are drawn on top.
 
-    `strength` is what the threshold is held against, `size` gives the width, `count` the opacity.
+    `over`: drawn above the nodes, as it passes one. `strength` is what the threshold is held
+    against, `size` gives the width, `count` the opacity.
     """
-    number = _numbers(edges, roots)
+    number, over = _numbers(edges, roots), layout.over
     return [
         {
             "edge": i,
+            "over": edge in over,
             "up": number[edge.up],
             "down": number[edge.down],
             "x": round(layout.position[edge.up][0], 3),

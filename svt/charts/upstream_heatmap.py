@@ -3,9 +3,9 @@
 1. A row for each chosen head: first what is written into its destination token, then into its
    source token, each through the signal slices and, where they are stored, through all slices.
 2. One square for each upstream head; its mean contribution over the firings is the colour.
-3. All panels of a row share one diverging scale about 0, so that equal colours are equal
-   contributions. Where one panel's largest value is more than `RATIO` times another's, the colours
-   follow the square root of the size, since the smaller would be white throughout.
+3. All panels share one diverging scale about 0, so that equal colours are equal contributions.
+   Where one panel's largest value is more than `RATIO` times another's, the colours follow the
+   square root of the size, since the smaller would be white throughout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,9 @@ RATIO = 4.0
 CELL, WIDTH = 30, 240
 """Pixels for a head, at most, and for a panel of many."""
 PANELS = {"contribution": "signal slices", "contribution_all": "all slices"}
+
+Panels = dict[tuple[str, str], pl.DataFrame]
+"""Of a (side, column of PANELS) the rows of the side."""
 
 
 def upstream_heatmap(
@@ -36,26 +39,34 @@ def upstream_heatmap(
         *notes,
         f"No firing of {', '.join(nothing)} has heads upstream in the store." if nothing else "",
     ]
-    rows = [_row(frame, *head) for head, frame in upstream.items() if not frame.is_empty()]
-    if not rows:
+    filled = {head: frame for head, frame in upstream.items() if not frame.is_empty()}
+    if not filled:
         return message(HEADING, " ".join(filter(None, lines)))
     heading = title(
         HEADING,
-        "Orange raises the score, blue lowers it; all panels of a head share the scale below them.",
+        "Orange raises the score, blue lowers it; all panels share the scale below.",
         *lines,
     )
+    shown = {head: _panels(frame) for head, frame in filled.items()}
+    colour = _colour(
+        [_largest(values, at[1]) for panels in shown.values() for at, values in panels.items()]
+    )
+    rows = [_row(panels, colour, *head) for head, panels in shown.items()]
     return alt.concat(*rows, columns=1, title=heading, spacing=28)
 
 
-def _row(upstream: pl.DataFrame, layer: int, head: int) -> alt.HConcatChart:
-    n_firings = int(upstream["n_firings"].max())  # type: ignore[arg-type]
-    shown = {
+def _panels(upstream: pl.DataFrame) -> Panels:
+    """Step 1."""
+    return {
         (side, column): upstream.filter(side=side)
-        for side in SIDE_NAMES  # 1
+        for side in SIDE_NAMES
         for column in PANELS
         if upstream[column].count()
     }
-    colour = _colour([_largest(values, column) for (_, column), values in shown.items()])
+
+
+def _row(shown: Panels, colour: alt.Color, layer: int, head: int) -> alt.HConcatChart:
+    n_firings = max(int(values["n_firings"].max()) for values in shown.values())  # type: ignore[arg-type]
     row: alt.HConcatChart = alt.hconcat(
         *(
             _panel(values, column, colour, f"{SIDE_NAMES[side]}, {PANELS[column]}")
@@ -65,7 +76,7 @@ def _row(upstream: pl.DataFrame, layer: int, head: int) -> alt.HConcatChart:
             f"Into {head_name(layer, head)}, mean of {plural(n_firings, 'firing')}", fontSize=13
         ),
         spacing=14,
-    ).resolve_scale(color="shared")
+    )
     return row
 
 
