@@ -34,6 +34,21 @@ def points_of(curve: Curve) -> Floats:
     return points
 
 
+def between_discs(curve: Curve, radius: float) -> Curve:
+    """Return the part of the curve that lies outside discs around its start and its end."""
+    points, ends = points_of(curve), np.array(curve)
+    outside = np.flatnonzero(
+        (((points[:, None] - ends[[0, 3]]) ** 2).sum(-1) > radius**2).all(1)  # [point]
+    )
+    if outside.size < 2:
+        return curve
+    (t0, t1), steps = outside[[0, -1]] / STEPS, np.diff(ends, axis=0)
+    third = [(t1 - t0) * np.array([(1 - t) ** 2, 2 * t * (1 - t), t**2]) @ steps for t in (t0, t1)]
+    first, last = points[outside[0]], points[outside[-1]]
+    parts = np.array([first, first + third[0], last - third[1], last]).tolist()
+    return tuple(map(tuple, parts))  # type: ignore[return-value]
+
+
 def hits(curve: Curve, places: Sequence[Point]) -> int:
     """How many places the curve passes closer than `CLEARANCE`."""
     return int(all_hits([curve], places)[0])

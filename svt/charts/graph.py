@@ -283,4 +283,7 @@ def _key(heads: dict[Head, Row], count: str, drawn: list[Strength]) -> str:
     ring = " Ringed: in the reference." if known else ""
     grey = " Grey: side not told." if any(s.edge.side is None for s in drawn) else ""
     root = " Filled: root." if any(row["is_root"] for row in heads.values()) else ""
-    return f"Columns: the token that a head writes to.{root}{ring} Faint: few {count}.{grey}"
+    return (
+        "Columns: the token that a head writes to; a head that writes to several stands in each."
+        f"{root}{ring} Faint: few {count}.{grey}"
+    )

@@ -306,7 +306,7 @@ def _edge_rows(trace: Trace) -> list[Row]:
             "down": number[edge.down],
             "x": round(position[edge.up][0], 3),
             "y": round(position[edge.up][1], 3),
-            "path": path_of(trace.layout.curves[edge], SLOT_X, SLOT_Y),
+            "path": path_of(trace.layout.curves[edge], SLOT_X, SLOT_Y, over=edge in over),
             "from": edge.up.label,
             "to": edge.down.label,
             "side": SIDE_NAMES[row["side"]],

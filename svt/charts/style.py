@@ -18,6 +18,9 @@ CATEGORY = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8860B", GREY)
 SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
 SIDE_NAMES = {"dest": "destination", "src": "source"}
 
+NOTHING = {"nothing_to_draw": True}
+"""The `usermeta` of a chart that only says why there is nothing to draw."""
+
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
 """What the chart functions return."""
 
@@ -113,7 +116,7 @@ def message(heading: str, text: str) -> alt.Chart:
         alt.Chart(inline([{"message": text}]), title=title(heading))
         .mark_text(style="quiet", align="left", fontSize=13)
         .encode(x=alt.value(0), text="message:N")
-        .properties(width=480, height=40)
+        .properties(width=480, height=40, usermeta=NOTHING)
     )
     return chart
 

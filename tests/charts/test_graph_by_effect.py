@@ -164,7 +164,11 @@ def test_a_figure_by_effect_names_rules_and_threshold(
         return graph(frame, nodes, **settings)
 
     def ask(query: str, **_: Any) -> pl.DataFrame:
-        return {"graph_links": edges, "graph_nodes": NODES}.get(query, edges.clear())
+        answers = pl.DataFrame(
+            schema={"is_root": pl.Boolean, "share": pl.Float64, "mean": pl.Float64}
+        )
+        frames = {"graph_links": edges, "graph_nodes": NODES, "answer_edges": answers}
+        return frames.get(query, edges.clear())
 
     monkeypatch.setattr(of_trace, "graph", drawn)
     monkeypatch.setattr(of_trace, "with_verdicts", lambda edges, _: edges)
