@@ -120,13 +120,18 @@ class Figure:
         """Whether the chart only says why there is nothing to draw."""
         return self.spec.get("usermeta") == NOTHING
 
-    @property
-    def standalone(self) -> dict[str, Any]:
-        """`spec` with `reading` below the title, for files that no page explains."""
+    def standalone(self, heading: str | None = "auto") -> dict[str, Any]:
+        """`spec` with `reading` below the title, for files that no page explains.
+
+        heading: in place of the chart's own title (auto); None for no title and no lines below it.
+        """
+        if heading is None:
+            return {key: value for key, value in self.spec.items() if key != "title"}
         head = self.spec.get("title", self.title)
         head = {"text": head} if isinstance(head, str) else head
         lines = head.get("subtitle", [])
         lines = [lines] if isinstance(lines, str) else lines
+        head = head if heading == "auto" else head | {"text": heading}
         return self.spec | {"title": head | {"subtitle": [*wrap(self.reading, LINE), *lines]}}
 
 

@@ -24,6 +24,7 @@ from svt.charts import (
     Ask,
     Context,
     Figure,
+    Look,
     chosen_figures,
     draw,
     export,
@@ -95,7 +96,9 @@ def _write(figure: Figure, folder: Path, config: Config) -> None:
         for form in FORMATS:
             (folder / f"{figure.name}.{form}").unlink(missing_ok=True)
     else:
-        export(figure.standalone, folder, figure.name, config.chart.format)
+        chart = config.chart
+        look = Look(chart.width, chart.height, chart.font)
+        export(figure.standalone(chart.title), folder, figure.name, chart.format, look)
 
 
 def _without_store(names: Sequence[str], filled: Collection[str]) -> tuple[str, ...]:

@@ -95,11 +95,17 @@ def test_a_file_says_how_to_read_it():
     """Above what the chart says itself, in lines that fit."""
     chart = message("Heading", "x").properties(title=title("Heading", "12 prompts."))
     reading = "Read it upwards. " * 9
-    lines = Figure("own", "Title", reading.strip(), chart).standalone["title"]["subtitle"]
+    lines = Figure("own", "Title", reading.strip(), chart).standalone()["title"]["subtitle"]
     assert lines[-1] == "12 prompts." and len(lines) == 3
     assert " ".join(lines[:-1]) == reading.strip() and max(map(len, lines)) <= 110
+    figure = Figure("own", "Title", "Read.", chart)
+    assert figure.standalone("Mine")["title"] == {
+        "text": "Mine",
+        "subtitle": ["Read.", "12 prompts."],
+    }
+    assert figure.standalone(None) == {k: v for k, v in figure.spec.items() if k != "title"}
     untitled = Figure("own", "Title", "Read.", alt.Chart(alt.Data(values=[])).mark_bar())
-    assert untitled.standalone["title"] == {"text": "Title", "subtitle": ["Read."]}
+    assert untitled.standalone()["title"] == {"text": "Title", "subtitle": ["Read."]}
 
 
 def test_only_a_chart_of_words_is_empty():
