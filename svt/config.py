@@ -298,6 +298,10 @@ class ChartConfig:
     prompt_id: Annotated[Int | None, _at_least(0), _at_most(2**31 - 1)]
     min_firings: Positive
     compare_store: Text | None
+    width: Positive | None
+    height: Positive | None
+    font: Text | None
+    title: Text | None
 
 
 @dataclass(frozen=True, config=_CLOSED)

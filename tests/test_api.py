@@ -93,7 +93,7 @@ def test_a_chart_displays_itself_and_takes_settings(run: Run) -> None:
     ("name", "settings", "told"),
     [
         ("nothing", {}, "no figure 'nothing'; known: graph, "),
-        ("graph", {"colour": "red"}, r"chart\.colour: no such setting; known: figures, edges, format, "),
+        ("graph", {"colour": "red"}, r"chart\.colour: no such setting; known: figures, edges, "),
         ("graph", {"heads": [[5]]}, r"chart\.heads=.*must be a list, each a pair of integers"),
     ],
 )

@@ -7,7 +7,7 @@ asked, so that the report can show the SQL:
     export(figure.spec, folder, figure.name, ("svg", "png"))
 """
 
-from svt.charts.export import export
+from svt.charts.export import Look, export
 from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Asked, Context, Figure
 from svt.charts.registry import FIGURES, check_figures, chosen_figures, draw
 from svt.charts.sweep import sweep
@@ -20,6 +20,7 @@ __all__ = [
     "Asked",
     "Context",
     "Figure",
+    "Look",
     "check_figures",
     "chosen_figures",
     "draw",

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,26 @@ PNG_SCALE = 2
 """Pixels for each unit of the chart."""
 
 _MARK = re.compile(r"<(?:path|text|line|rect)\b(?![^>]*(?:fill|stroke)-opacity)[^>]*>")
+_SIZE = re.compile(r' (width|height)="([\d.]+)"')
 _OPACITY = re.compile(r' opacity="([^"]*)"')
 _BOTH = r' fill-opacity="\1" stroke-opacity="\1"'
 
 
-def export(spec: Spec, folder: Path, name: str, formats: Sequence[str]) -> tuple[Path, ...]:
+@dataclass(frozen=True)
+class Look:
+    """How files look: `font`, and the pixels that svg, png and pdf are scaled to, as a whole.
+
+    With width and height the picture, which keeps its shape, is as large as fits into both.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    font: str | None = None
+
+
+def export(
+    spec: Spec, folder: Path, name: str, formats: Sequence[str], look: Look = Look()
+) -> tuple[Path, ...]:
     """Write `folder/name.<format>` for each of `formats`, keys of _WRITERS; return the paths.
 
     `spec` is a chart's specification without a palette, as a figure has it.
@@ -33,14 +49,15 @@ def export(spec: Spec, folder: Path, name: str, formats: Sequence[str]) -> tuple
             f"chart.format: no such format {', '.join(unknown)}; known: {', '.join(_WRITERS)}"
         )
     return tuple(
-        write_whole(folder / f"{name}.{kind}", _rendered(spec, name, kind)) for kind in formats
+        write_whole(folder / f"{name}.{kind}", _rendered(spec, name, kind, look))
+        for kind in formats
     )
 
 
-def _rendered(spec: Spec, name: str, kind: str) -> str | bytes:
+def _rendered(spec: Spec, name: str, kind: str, look: Look) -> str | bytes:
     """The chart in a format; SvtError when the renderer fails."""
     try:
-        return _WRITERS[kind](spec)
+        return _WRITERS[kind](spec, look)
     except (SvtError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the renderer's panics are no Exceptions
@@ -60,22 +77,33 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def _json(spec: Spec) -> str:
-    text = json.dumps(_light(spec), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def _json(spec: Spec, look: Look) -> str:
+    text = json.dumps(_light(spec, look), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text + "\n"
 
 
-def _html(spec: Spec) -> str:
-    return render("chart.html.j2", {"figure": spec})
+def _html(spec: Spec, look: Look) -> str:
+    return render("chart.html.j2", {"figure": spec}, look.font)
 
 
-def _svg(spec: Spec) -> str:
-    svg: str = vl_convert().vegalite_to_svg(_light(spec))
-    return svg
+def _svg(spec: Spec, look: Look) -> str:
+    svg: str = vl_convert().vegalite_to_svg(_light(spec, look))
+    return _scaled(svg, look)
 
 
-def _png(spec: Spec) -> bytes:
-    png: bytes = vl_convert().svg_to_png(_flattened(_svg(spec)), scale=PNG_SCALE)
+def _scaled(svg: str, look: Look) -> str:
+    """Return the picture in the size of `look`; its view box stays, so that all of it scales."""
+    head, tag, body = svg.partition(">")
+    sizes = {name: float(value) for name, value in _SIZE.findall(head)}
+    factors = [wanted / sizes[at] for at in sizes if (wanted := getattr(look, at)) is not None]
+    if not factors:
+        return svg
+    scale = min(factors)
+    return _SIZE.sub(lambda m: f' {m[1]}="{float(m[2]) * scale:.2f}"', head) + tag + body
+
+
+def _png(spec: Spec, look: Look) -> bytes:
+    png: bytes = vl_convert().svg_to_png(_flattened(_svg(spec, look)), scale=PNG_SCALE)
     return png
 
 
@@ -87,16 +115,16 @@ def _flattened(svg: str) -> str:
     return _MARK.sub(lambda mark: _OPACITY.sub(_BOTH, mark[0]), svg)
 
 
-def _pdf(spec: Spec) -> bytes:
-    pdf: bytes = vl_convert().svg_to_pdf(_flattened(_svg(spec)))
+def _pdf(spec: Spec, look: Look) -> bytes:
+    pdf: bytes = vl_convert().svg_to_pdf(_flattened(_svg(spec, look)))
     return pdf
 
 
-def _light(spec: Spec) -> Spec:
-    return spec | {"config": config(LIGHT)}
+def _light(spec: Spec, look: Look) -> Spec:
+    return spec | {"config": config(LIGHT, look.font)}
 
 
-_WRITERS: dict[str, Callable[[Spec], str | bytes]] = {
+_WRITERS: dict[str, Callable[[Spec, Look], str | bytes]] = {
     "json": _json,
     "html": _html,
     "svg": _svg,

@@ -6,17 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
+from textwrap import wrap
 from typing import Any, Protocol
 
 import polars as pl
 
-from svt.charts.style import Chart, specification
+from svt.charts.style import NOTHING, Chart, specification
 from svt.config import ChartConfig, TraceConfig
 
 ALL_SLICES = "upstream.contribution_all"
 """What a figure needs that shows contributions through all slices (dump.all_slices)."""
 EFFECTS = "upstream.weight_without"
 """What a figure needs that shows exact effects (dump.effects)."""
+
+LINE = 110
+"""Characters of a line below the title."""
 
 
 class Ask(Protocol):
@@ -110,6 +114,25 @@ class Figure:
     def spec(self) -> dict[str, Any]:
         """The chart as Vega-Lite, without colours: its files and the page bring their own."""
         return specification(self.chart, palette=None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the chart only says why there is nothing to draw."""
+        return self.spec.get("usermeta") == NOTHING
+
+    def standalone(self, heading: str | None = "auto") -> dict[str, Any]:
+        """`spec` with `reading` below the title, for files that no page explains.
+
+        heading: in place of the chart's own title (auto); None for no title and no lines below it.
+        """
+        if heading is None:
+            return {key: value for key, value in self.spec.items() if key != "title"}
+        head = self.spec.get("title", self.title)
+        head = {"text": head} if isinstance(head, str) else head
+        lines = head.get("subtitle", [])
+        lines = [lines] if isinstance(lines, str) else lines
+        head = head if heading == "auto" else head | {"text": heading}
+        return self.spec | {"title": head | {"subtitle": [*wrap(self.reading, LINE), *lines]}}
 
 
 @dataclass(frozen=True)

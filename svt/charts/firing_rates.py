@@ -65,10 +65,10 @@ def _groups(frame: pl.DataFrame) -> int:
 
 
 def _labelled(frame: pl.DataFrame) -> pl.DataFrame:
-    """With the column's name, `5.4 end→IO`."""
+    """With the column's name, `5.4 end -> IO`."""
     return frame.with_columns(
         firing=pl.format(
-            "{}.{} {}→{}",
+            "{}.{} {} -> {}",
             "layer",
             "head",
             pl.col("dest_role").fill_null("other"),

@@ -164,7 +164,7 @@ def with_roles(nodes: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
     roles: rows of the query `head_roles`, the most frequent of a head first.
     """
     words = (
-        pl.format("{} → {}", "dest_role", pl.col("src_role").fill_null("a token without a role")),
+        pl.format("{} -> {}", "dest_role", pl.col("src_role").fill_null("a token without a role")),
         pl.format(" ({})", "pattern").fill_null(""),
         pl.format(", {}% of the prompts", (pl.col("share") * 100).round(0).cast(pl.Int64)),
     )
@@ -283,4 +283,7 @@ def _key(heads: dict[Head, Row], count: str, drawn: list[Strength]) -> str:
     ring = " Ringed: in the reference." if known else ""
     grey = " Grey: side not told." if any(s.edge.side is None for s in drawn) else ""
     root = " Filled: root." if any(row["is_root"] for row in heads.values()) else ""
-    return f"Columns: the token that a head writes to.{root}{ring} Faint: few {count}.{grey}"
+    return (
+        "Columns: the token that a head writes to; a head that writes to several stands in each."
+        f"{root}{ring} Faint: few {count}.{grey}"
+    )

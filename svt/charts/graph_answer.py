@@ -10,9 +10,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.charts.curves import Curve, Point, hits, rising
+from svt.charts.curves import Curve, Point
 from svt.charts.graph_rows import path_of
-from svt.charts.layout import BENDS, Layout, Node
+from svt.charts.layout import Layout, Node, clearest
 from svt.charts.style import GREEN, head_name, inline, plural
 
 Row = dict[str, Any]
@@ -93,10 +93,9 @@ def answer_marks(lines: list[Row], layout: Layout, role: str, x: Any, y: Any) ->
 
 
 def _curve(layout: Layout, start: Point, end: Point) -> Curve:
-    """Return the curve that passes the fewest other nodes, the straightest of several."""
+    """Return the curve that passes the fewest other nodes, of the least bend."""
     others = [place for place in layout.position.values() if place != start]
-    curves = [rising(start, end, bend) for bend in BENDS]
-    return min(curves, key=lambda curve: hits(curve, others))
+    return clearest(start, end, others)
 
 
 def _place(layout: Layout, role: str) -> Point:

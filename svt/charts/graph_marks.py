@@ -2,7 +2,7 @@
 
 1. Columns of the roles and names of the layers.
 2. Edges: one path each, in pixels from its lower end, strong ones on top; dashed if interventions
-   found them not causal.
+   found them not causal. Those that pass a node stand above the nodes: they do not end there.
 3. Nodes: rings, discs (boxes for what is no head) and labels.
 4. The slider `least` hides edges of a smaller strength, and nodes whose edges all have one; above
    the picture stands what is left once it has been moved.
@@ -75,7 +75,9 @@ def draw_graph(
     if lines:
         layers += [*_edges(lines, axes, measure), _shown(levels, axes, layout, measure, start)]
     layers[1:1] = answer_marks(answer, layout, root_dest, axes.x, axes.y)  # below the names
-    layers += _nodes(points, axes)
+    discs, names, felt = _nodes(points, axes)
+    over = [_seen(lines, axes, measure, over=True)] if any(line["over"] for line in lines) else []
+    layers += [*discs, *over, *names, felt]
     chart: Chart = (
         alt.layer(*layers)
         .properties(
@@ -149,15 +151,54 @@ def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
 
 
 def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
-    """Step 2, and 5 for edges; the scales are those of all edges, wherever the slider stands."""
-    sizes = [line["size"] for line in lines if line["size"] is not None] or [1.0]
-    judged = "causal" in lines[0]
-    most = max(line["count"] for line in lines)
-    paths = (
+    """Step 2, and 5 for edges."""
+    felt = (
+        _paths(axes)
+        .mark_point(filled=False, fill="none", size=4, strokeWidth=EDGE_REACH, opacity=0)
+        .encode(
+            tooltip=[
+                alt.Tooltip("from:N"),
+                alt.Tooltip("to:N"),
+                *_told(
+                    lines,
+                    side=alt.Tooltip("side:N", title="writes into the"),
+                    role=alt.Tooltip("role:N", title="token"),
+                    dest_role=alt.Tooltip("dest_role:N", title="which attends from"),
+                    src_role=alt.Tooltip("src_role:N", title="and to"),
+                    prompts=alt.Tooltip("prompts:Q", format=","),
+                    firings=alt.Tooltip("firings:Q", format=","),
+                    visits=alt.Tooltip("visits:Q", format=","),
+                    total=alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
+                    mean=alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
+                    effect=alt.Tooltip(
+                        "effect:Q", title="weight lost without it, mean", format=".3f"
+                    ),
+                ),
+                *([alt.Tooltip("causal:N")] if "causal" in lines[0] else []),
+            ]
+        )
+        .add_params(_pointed("edge"))
+    )
+    return [_seen(lines, axes, measure, over=False), felt]
+
+
+def _paths(axes: _Axes) -> alt.Chart:
+    chart: alt.Chart = (
         alt.Chart(alt.NamedData("edges"))
         .transform_filter("datum.strength >= least")
         .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
     )
+    return chart
+
+
+def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt.Chart:
+    """Step 2 for the edges that pass a node, or for those that do not.
+
+    The scales are those of all edges, wherever the slider stands.
+    """
+    sizes = [line["size"] for line in lines if line["size"] is not None] or [1.0]
+    most = max(line["count"] for line in lines)
+    paths = _paths(axes).transform_filter("datum.over" if over else "!datum.over")
     dashes = {
         "strokeDash": alt.when("datum.causal === 'no'")
         .then(alt.value(DASHED))
@@ -166,7 +207,7 @@ def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
         .when("datum.causal === 'too few prompts'")
         .then(alt.value(DASH_DOTTED))
     }
-    seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
+    seen: alt.Chart = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
@@ -189,35 +230,9 @@ def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
                 "count:Q", scale=alt.Scale(domain=[0, most], range=[0.2, 0.95]), legend=None
             )
         ),
-        **(dashes if judged else {}),
+        **(dashes if "causal" in lines[0] else {}),
     )
-    felt = (
-        paths.mark_point(filled=False, fill="none", size=4, strokeWidth=EDGE_REACH, opacity=0)
-        .encode(
-            tooltip=[
-                alt.Tooltip("from:N"),
-                alt.Tooltip("to:N"),
-                *_told(
-                    lines,
-                    side=alt.Tooltip("side:N", title="writes into the"),
-                    role=alt.Tooltip("role:N", title="token"),
-                    dest_role=alt.Tooltip("dest_role:N", title="which attends from"),
-                    src_role=alt.Tooltip("src_role:N", title="and to"),
-                    prompts=alt.Tooltip("prompts:Q", format=","),
-                    firings=alt.Tooltip("firings:Q", format=","),
-                    visits=alt.Tooltip("visits:Q", format=","),
-                    total=alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
-                    mean=alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
-                    effect=alt.Tooltip(
-                        "effect:Q", title="weight lost without it, mean", format=".3f"
-                    ),
-                ),
-                *([alt.Tooltip("causal:N")] if judged else []),
-            ]
-        )
-        .add_params(_pointed("edge"))
-    )
-    return [seen, felt]
+    return seen
 
 
 def _told(rows: list[Row], **tooltips: alt.Tooltip) -> list[alt.Tooltip]:
@@ -256,8 +271,8 @@ def _shown(
     return chart
 
 
-def _nodes(points: list[Row], axes: _Axes) -> list[alt.Chart]:
-    """Step 3, and 5 for nodes."""
+def _nodes(points: list[Row], axes: _Axes) -> tuple[list[alt.Chart], list[alt.Chart], alt.Chart]:
+    """Return discs and names of step 3, and what takes the pointer in step 5."""
     there = (
         alt.Chart(alt.NamedData("nodes"))
         .transform_filter("datum.most >= least || datum.kind == 'root'")
@@ -300,12 +315,14 @@ def _nodes(points: list[Row], axes: _Axes) -> list[alt.Chart]:
         )
         .add_params(_pointed("node"))
     )
-    return [
+    discs = [
         disc("datum.reference", style="ring", size=RING_AREA),
         disc("datum.kind == 'head'", style="node", size=NODE_AREA),
         disc("datum.kind == 'root'", style="root", size=NODE_AREA),
         disc("datum.kind == 'other'", style="node", shape=BOX, size=NODE_AREA),
+    ]
+    labels = [
         names("datum.kind != 'root'", "label", opacity=faded),
         names("datum.kind == 'root'", "root_label"),
-        felt,
     ]
+    return discs, labels, felt

@@ -7,7 +7,7 @@ numbers a mark finds what belongs to it when the pointer is over another.
 from collections import defaultdict
 from typing import Any
 
-from svt.charts.curves import Curve
+from svt.charts.curves import CLEARANCE, Curve, between_discs
 from svt.charts.layout import Edge, Layout, Node
 from svt.charts.style import SIDE_NAMES
 
@@ -22,17 +22,19 @@ def edge_rows(
 ) -> list[Row]:
     """One for each edge, the weakest first: strong ones are drawn on top.
 
-    `strength` is what the threshold is held against, `size` gives the width, `count` the opacity.
+    `over`: drawn above the nodes, as it passes one. `strength` is what the threshold is held
+    against, `size` gives the width, `count` the opacity.
     """
-    number = _numbers(edges, roots)
+    number, over = _numbers(edges, roots), layout.over
     return [
         {
             "edge": i,
+            "over": edge in over,
             "up": number[edge.up],
             "down": number[edge.down],
             "x": round(layout.position[edge.up][0], 3),
             "y": round(layout.position[edge.up][1], 3),
-            "path": path_of(layout.curves[edge]),
+            "path": path_of(layout.curves[edge], over=edge in over),
             "from": edge.up.label,
             "to": edge.down.label,
             "side": SIDE_NAMES.get(edge.side or ""),
@@ -107,11 +109,15 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def path_of(curve: Curve, slot_x: int = SLOT_X, slot_y: int = SLOT_Y) -> str:
-    """The curve as an SVG path in pixels, y downwards, from its start; slots as wide and high."""
+def path_of(curve: Curve, slot_x: int = SLOT_X, slot_y: int = SLOT_Y, *, over: bool = False) -> str:
+    """The curve as an SVG path in pixels, y downwards, from its start; slots as wide and high.
+
+    One that is drawn over the nodes begins and ends at the rims of its own.
+    """
     x0, y0 = curve[0]
-    points = [f"{(x - x0) * slot_x:.1f},{(y0 - y) * slot_y:.1f}" for x, y in curve[1:]]
-    return "M0,0C" + " ".join(points)
+    drawn = between_discs(curve, CLEARANCE) if over else curve
+    start, *points = [f"{(x - x0) * slot_x:.1f},{(y0 - y) * slot_y:.1f}" for x, y in drawn]
+    return f"M{start}C" + " ".join(points)
 
 
 def _kind(node: Node, roots: list[Node]) -> str:

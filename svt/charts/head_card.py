@@ -98,7 +98,7 @@ def _part(text: str) -> alt.TitleParams:
 def _does(roles: pl.DataFrame) -> str:
     """Between which roles it attends in the trace, the most frequent first."""
     told = [
-        f"{row['dest_role'] or 'other'} → {row['src_role'] or 'other'}"
+        f"{row['dest_role'] or 'other'} -> {row['src_role'] or 'other'}"
         + (f" ({row['pattern']})" if row["pattern"] else "")
         + f" in {row['share']:.0%} of the prompts"
         for row in roles.head(3).to_dicts()

@@ -12,19 +12,22 @@ token, with heads between them.
    with the same most nodes in a line.
 2. Order within a cell: barycentre sweeps. Nodes are sorted by the mean position of their neighbours
    below, then of those above, in turn; of all orders seen the one with the fewest crossings stays.
-3. Edges are cubic curves that leave and arrive upwards. Of a few bends to either side the one that
-   passes the fewest other nodes is taken, and no two edges between the same nodes share one.
+3. Edges are cubic curves that leave and arrive upwards. Of the bends to either side the least that
+   passes no other node is taken, or the one that passes the fewest, and no two edges between the
+   same nodes share one. An edge that still passes a node is in `over`: it has to be drawn above the
+   nodes, or it would seem to end there.
 4. Weaker edges, which are hidden at first, move nothing: a node that only they have takes a free
    place of its cell, and where there is none its edges are not drawn.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from svt.charts.curves import Curve, Floats, Point, hits, points_of, rising
+from svt.charts.curves import Curve, Floats, Point, all_hits, hits, points_of, rising
 
 PROMPT_ORDER = ("IO-1", "IO", "IO+1", "S1-1", "S1", "S1+1", "S2-1", "S2", "verb", "end-1", "end")
 WIDTH = 24.0
@@ -33,6 +36,11 @@ COLUMN_GAP = 0.6
 HEIGHT_BY_WIDTH = 0.8
 ROW_GAP, WIDEST_ROW_GAP = 1.2, 3.0
 BENDS = (0.0, 0.5, -0.5, 1.0, -1.0, 1.6, -1.6)
+WIDER_BENDS = sorted(
+    product((0.0, *(s * b for b in (0.7, 1.4, 2.2, 3.2, 4.5, 6.0) for s in (1, -1))), repeat=2),
+    key=lambda bends: (abs(bends[0]) + abs(bends[1]) + abs(bends[0] - bends[1]), bends),
+)
+"""Of the lower and the upper control point, the least first."""
 SWEEPS = 6
 
 
@@ -77,6 +85,15 @@ class Layout:
     """(layer, bottom, top)"""
     curves: dict[Edge, Curve]
     """Of every edge, and of the weaker ones that found room."""
+
+    @property
+    def over(self) -> set[Edge]:
+        """The edges that pass a node which is not their own (step 3)."""
+        return {
+            edge
+            for edge, curve in self.curves.items()
+            if hits(curve, [p for n, p in self.position.items() if n not in (edge.up, edge.down)])
+        }
 
     @property
     def width(self) -> float:
@@ -239,7 +256,7 @@ def _crossings(position: dict[Node, Point], edges: Sequence[Edge]) -> int:
 
 def _curves(position: dict[Node, Point], edges: Sequence[Edge]) -> dict[Edge, Curve]:
     """Step 3."""
-    taken: dict[tuple[Node, Node], set[float]] = defaultdict(set)
+    taken: dict[tuple[Node, Node], set[Curve]] = defaultdict(set)
     curves = {}
     for edge in edges:
         start, end = position[edge.up], position[edge.down]
@@ -248,11 +265,26 @@ def _curves(position: dict[Node, Point], edges: Sequence[Edge]) -> dict[Edge, Cu
             for node, p in position.items()
             if node not in (edge.up, edge.down) and start[1] - 0.5 <= p[1] <= end[1] + 0.5
         ]
-        free = [b for b in BENDS if b not in taken[edge.up, edge.down]] or [0.0]
-        bend = min(free, key=lambda b: (hits(rising(start, end, b), others), BENDS.index(b)))
-        taken[edge.up, edge.down].add(bend)
-        curves[edge] = rising(start, end, bend)
+        used = taken[edge.up, edge.down]
+        curves[edge] = clearest(start, end, others, used)
+        used.add(curves[edge])
     return curves
+
+
+def clearest(
+    start: Point, end: Point, others: Sequence[Point], used: Collection[Curve] = ()
+) -> Curve:
+    """Return the curve of the least bend, not in `used`, that passes the fewest of `others`."""
+    near = [rising(start, end, bend) for bend in BENDS]
+    found: list[tuple[int, Curve]] = []
+    for curves in (near, [rising(start, end, *bends) for bends in WIDER_BENDS]):
+        free = [curve for curve in curves if curve not in used]
+        n_hits = all_hits(free, others)
+        best = int(n_hits.argmin())
+        found.append((int(n_hits[best]), free[best]))
+        if n_hits[best] == 0:
+            break
+    return min(found, key=lambda each: each[0])[1]
 
 
 def _room(position: dict[Node, Point], grid: _Grid, weaker: Sequence[Edge]) -> dict[Node, Point]:

@@ -17,9 +17,11 @@ from svt.charts.style import PAGE, config
 from svt.errors import SvtError
 
 
-def render(template: str, specs: Mapping[str, dict[str, Any]], **values: Any) -> str:
+def render(
+    template: str, specs: Mapping[str, dict[str, Any]], font: str | None = None, **values: Any
+) -> str:
     """The page of `template`; each Vega-Lite spec is drawn into the element `chart-<name>`."""
-    charts = {"config": config(PAGE), "specs": specs}
+    charts = {"config": config(PAGE, font), "specs": specs}
     return (
         _templates()
         .get_template(template)

@@ -110,9 +110,9 @@ def _strips(members: pl.DataFrame) -> alt.Chart:
 
 
 def _named(heads: pl.DataFrame) -> pl.DataFrame:
-    """With the column's name, `5.4 end→IO`."""
+    """With the column's name, `5.4 end -> IO`."""
     ends = (pl.col(end).fill_null("other") for end in ("dest_role", "src_role"))
-    return heads.with_columns(firing=pl.format("{}.{} {}→{}", "layer", "head", *ends))
+    return heads.with_columns(firing=pl.format("{}.{} {} -> {}", "layer", "head", *ends))
 
 
 def _columns(heads: pl.DataFrame) -> list[str]:

@@ -192,11 +192,15 @@ def _draw(traces: Sequence[Trace]) -> Chart:
         base = alt.Chart(inline(rows))
         return base.transform_filter(CHOSEN) if len(traces) > 1 else base
 
+    drawn = any(trace.drawn for trace in traces)
+    nodes = _nodes(marks, x, y)
     layers = [
         *_columns(marks, x, y),
         *_attended(marks, x, y),
-        *(_edges(marks, traces, x, y) if any(trace.drawn for trace in traces) else ()),
-        *_nodes(marks, x, y),
+        *(_edges(marks, traces, x, y) if drawn else ()),
+        *nodes[:2],
+        *([_seen(marks, traces, x, y, over=True)] if drawn else ()),  # they do not end there
+        *nodes[2:],
     ]
     chart: Chart = alt.layer(*layers).properties(
         width=(right - left + MARGIN) * SLOT_X, height=(top + BELOW) * SLOT_Y
@@ -294,14 +298,15 @@ def _attended(marks: Marks, x: Any, y: Any) -> list[alt.Chart]:
 
 def _edge_rows(trace: Trace) -> list[Row]:
     """The edges of a prompt, the strongest last, so on top."""
-    number, position = trace.number, trace.layout.position
+    number, position, over = trace.number, trace.layout.position, trace.layout.over
     return [
         {
+            "over": edge in over,
             "up": number[edge.up],
             "down": number[edge.down],
             "x": round(position[edge.up][0], 3),
             "y": round(position[edge.up][1], 3),
-            "path": path_of(trace.layout.curves[edge], SLOT_X, SLOT_Y),
+            "path": path_of(trace.layout.curves[edge], SLOT_X, SLOT_Y, over=edge in over),
             "from": edge.up.label,
             "to": edge.down.label,
             "side": SIDE_NAMES[row["side"]],
@@ -318,19 +323,51 @@ def _edge_rows(trace: Trace) -> list[Row]:
 
 
 def _edges(marks: Marks, traces: Sequence[Trace], x: Any, y: Any) -> list[alt.Chart]:
-    """The edges, and what takes the pointer for them."""
-    drawn = [row for trace in traces for _, row in trace.drawn]
-    by_effect = all(row["by_effect"] for row in drawn)
-    paths = marks(_edge_rows).encode(
+    """The edges that pass no node, and what takes the pointer for all of them."""
+    by_effect = _by_effect(traces)
+    felt = (
+        _paths(marks, x, y)
+        .mark_point(filled=False, fill="none", size=4, strokeWidth=REACH, opacity=0)
+        .encode(
+            tooltip=[
+                alt.Tooltip("from:N"),
+                alt.Tooltip("to:N"),
+                alt.Tooltip("side:N", title="writes into the"),
+                alt.Tooltip("token:N"),
+                alt.Tooltip("contribution:Q", format=".3~f"),
+                alt.Tooltip("share:Q", title="share of the side's total", format=".0%"),
+                *(
+                    [alt.Tooltip("effect:Q", title="weight lost without it", format=".3f")]
+                    if by_effect
+                    else []
+                ),
+            ]
+        )
+    )
+    return [_seen(marks, traces, x, y, over=False), felt]
+
+
+def _by_effect(traces: Sequence[Trace]) -> bool:
+    return all(row["by_effect"] for trace in traces for _, row in trace.drawn)
+
+
+def _paths(marks: Marks, x: Any, y: Any) -> alt.Chart:
+    chart: alt.Chart = marks(_edge_rows).encode(
         x("x"), y("y"), shape=alt.Shape("path:N", scale=None, legend=None)
     )
+    return chart
+
+
+def _seen(marks: Marks, traces: Sequence[Trace], x: Any, y: Any, *, over: bool) -> alt.Chart:
+    """The edges that pass a node, or those that do not; the scales are those of all."""
+    paths = _paths(marks, x, y).transform_filter("datum.over" if over else "!datum.over")
     belongs = f"({POINTED} === datum.up || {POINTED} === datum.down)"
-    largest = max(row["size"] for row in drawn) or 1.0
-    seen = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
+    largest = max(row["size"] for trace in traces for _, row in trace.drawn) or 1.0
+    seen: alt.Chart = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
-            title="weight lost without it" if by_effect else "contribution",
+            title="weight lost without it" if _by_effect(traces) else "contribution",
             scale=alt.Scale(type="sqrt", domain=[0, largest], range=[0.5, 6]),
             legend=alt.Legend(
                 symbolType="stroke",
@@ -346,22 +383,7 @@ def _edges(marks: Marks, traces: Sequence[Trace], x: Any, y: Any) -> list[alt.Ch
             alt.Opacity("size:Q", scale=alt.Scale(type="sqrt", range=[0.3, 0.95]), legend=None)
         ),
     )
-    felt = paths.mark_point(filled=False, fill="none", size=4, strokeWidth=REACH, opacity=0).encode(
-        tooltip=[
-            alt.Tooltip("from:N"),
-            alt.Tooltip("to:N"),
-            alt.Tooltip("side:N", title="writes into the"),
-            alt.Tooltip("token:N"),
-            alt.Tooltip("contribution:Q", format=".3~f"),
-            alt.Tooltip("share:Q", title="share of the side's total", format=".0%"),
-            *(
-                [alt.Tooltip("effect:Q", title="weight lost without it", format=".3f")]
-                if by_effect
-                else []
-            ),
-        ]
-    )
-    return [seen, felt]
+    return seen
 
 
 def _node_rows(trace: Trace) -> list[Row]:
@@ -375,8 +397,8 @@ def _node_rows(trace: Trace) -> list[Row]:
             "y": round(position[node][1], 3),
             "label": head_name(node.layer, node.head),
             "root": node in trace.roots,
-            "pair": f"{row['dest_token']} ({row['dest']}) → {row['src_token']} ({row['src']})",
-            "roles": f"{row['dest_role'] or '–'} → {row['src_role'] or '–'}",
+            "pair": f"{row['dest_token']} ({row['dest']}) -> {row['src_token']} ({row['src']})",
+            "roles": f"{row['dest_role'] or '–'} -> {row['src_role'] or '–'}",
             "pattern": row["pattern"] or "–",
             "weight": round(row["weight"], 4),
             "score": round(row["score"], 4),

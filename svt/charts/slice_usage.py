@@ -1,11 +1,13 @@
 """Which slices are in a head's signal, prompt by prompt, when it fires and when it does not.
 
 1. A row of panels for each head; each panel has a column for every prompt with such a pair, at most
-   `MOST_PROMPTS`, evenly chosen, and a row for every slice, the first singular value lowest.
+   `MOST_PROMPTS`, evenly chosen, and a row for every slice, the first singular value lowest. Below
+   stand the ids of at most `NAMED_PROMPTS` of the prompts.
 2. Neighbouring prompts that use a slice are one mark, and the runs of a slice are one row of data:
    256 prompts by 64 slices stay light.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,7 +19,7 @@ from svt.charts.style import ORANGE, Chart, head_name, inline, message, plural, 
 
 HEADING = "Slices in the signal set, by prompt"
 STATES = ("firing", "not firing")
-MOST_PROMPTS = 256
+MOST_PROMPTS, NAMED_PROMPTS = 256, 8
 WIDTH = 420
 
 
@@ -73,9 +75,9 @@ def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
         .encode(
             alt.X(
                 "from:Q",
-                title="prompts",
+                title="prompt_id",
                 scale=alt.Scale(domain=[0, len(shown)], nice=False),
-                axis=alt.Axis(grid=False, tickMinStep=1, tickCount=5),
+                axis=_prompt_axis(shown),
             ),
             alt.X2("to:Q"),
             alt.Y(
@@ -102,6 +104,17 @@ def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
         )
     )
     return chart
+
+
+def _prompt_axis(shown: Sequence[int]) -> alt.Axis:
+    """Return an axis that names the prompts of some columns, below the middle of each."""
+    columns = range(0, len(shown), -(-len(shown) // NAMED_PROMPTS))
+    named = {f"{x + 0.5}": shown[x] for x in columns}
+    return alt.Axis(
+        grid=False,
+        values=[x + 0.5 for x in columns],
+        labelExpr=f"({json.dumps(named)})[datum.value]",
+    )
 
 
 def _evenly(n: int) -> list[int]:

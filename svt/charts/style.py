@@ -18,6 +18,9 @@ CATEGORY = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8860B", GREY)
 SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
 SIDE_NAMES = {"dest": "destination", "src": "source"}
 
+NOTHING = {"nothing_to_draw": True}
+"""The `usermeta` of a chart that only says why there is nothing to draw."""
+
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
 """What the chart functions return."""
 
@@ -30,18 +33,29 @@ class Palette:
     quiet: str
     faint: str
     paper: str
+    middle: str
+    """Of heatmaps: the colour of 0."""
 
 
-LIGHT = Palette(ink="#1f2328", quiet="#656d76", faint="#e4e7eb", paper="#ffffff")
-PAGE = Palette(ink="var(--ink)", quiet="var(--quiet)", faint="var(--faint)", paper="var(--paper)")
-"""Follows the page's style sheet, so that dark mode and print need no second drawing."""
+LIGHT = Palette(ink="#1f2328", quiet="#656d76", faint="#e4e7eb", paper="#ffffff", middle="#f5f5f3")
+PAGE = Palette(
+    ink="var(--ink)",
+    quiet="var(--quiet)",
+    faint="var(--faint)",
+    paper="var(--paper)",
+    middle="rgba(128, 128, 128, 0)",
+)
+"""Follows the page's style sheet, so that dark mode and print need no second drawing.
+
+Through the middle of heatmaps, which no style sheet can colour, the paper is seen.
+"""
+FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
-def config(palette: Palette) -> dict[str, Any]:
-    """The Vega-Lite `config` in the colours of `palette`."""
-    font = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+def config(palette: Palette, font: str | None = None) -> dict[str, Any]:
+    """The Vega-Lite `config` in the colours of `palette`, in `font` before the usual ones."""
     return {
-        "font": font,
+        "font": FONT if font is None else f"{font}, {FONT}",
         "background": palette.paper,
         "padding": 12,
         "view": {"stroke": None, "continuousWidth": 480, "continuousHeight": 260},
@@ -73,7 +87,7 @@ def config(palette: Palette) -> dict[str, Any]:
             "titleFontSize": 11,
             "labelLimit": 320,
         },
-        "range": {"category": list(CATEGORY), "diverging": [BLUE, "#f5f5f3", ORANGE]},
+        "range": {"category": list(CATEGORY), "diverging": [BLUE, palette.middle, ORANGE]},
         "text": {"color": palette.ink},
         "style": {
             "band": {"color": palette.faint, "opacity": 0.45},
@@ -113,7 +127,7 @@ def message(heading: str, text: str) -> alt.Chart:
         alt.Chart(inline([{"message": text}]), title=title(heading))
         .mark_text(style="quiet", align="left", fontSize=13)
         .encode(x=alt.value(0), text="message:N")
-        .properties(width=480, height=40)
+        .properties(width=480, height=40, usermeta=NOTHING)
     )
     return chart
 

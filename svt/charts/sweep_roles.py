@@ -60,7 +60,7 @@ def _table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) -> Ch
     """Step 1."""
     lists = roles.with_columns(
         text=pl.col("heads").map_elements(_lines, return_dtype=pl.String),
-        role=pl.col("head_role").str.replace("->", "→"),
+        role=pl.col("head_role").str.replace("->", " -> "),
         name=pl.col("job").replace_strict({job: names[job] for job in jobs}),
         x=pl.col("job").replace_strict({job: i * COLUMN for i, job in enumerate(jobs)}),
     )

@@ -9,6 +9,8 @@ The scheme is that of the graph which the authors published:
 3. An attention edge goes from each head-and-role node to its head; it only draws the attention.
 4. Beyond that scheme, so that svt-import gives back the same edges: the graph says what `count`
    counts, an edge has effect, n_prompts, n_firings and n_visits, a head says whether it is a root.
+   For other tools a node has component, layer, head and role, and the edges of step 3 have `helper`
+   true, all others false.
 
 What an imported circuit does not tell has no attribute; an edge without a role goes to the head.
 """
@@ -24,10 +26,15 @@ from svt.system.text import drawable
 _NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _KEYS = {
     ("graph", "count_kind"): "string",
+    ("node", "component"): "string",
+    ("node", "layer"): "long",
+    ("node", "head"): "long",
+    ("node", "role"): "string",
     ("node", "nfiring"): "long",
     ("node", "reference"): "boolean",
     ("node", "root"): "boolean",
     ("edge", "type"): "string",
+    ("edge", "helper"): "boolean",
     ("edge", "count"): "long",
     ("edge", "total"): "double",
     ("edge", "weight"): "double",
@@ -67,17 +74,20 @@ def to_graphml(edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> bytes:
     rows = edges.to_dicts()
     known = {_head(row): row for row in nodes.to_dicts()}
     written = {(_at_role(row), _head(row)) for row in rows if row["role"] is not None}  # 3
-    names = {*known, *(_upstream(row) for row in rows), *(_head(row) for row in rows)}
-    for name in sorted(names):
-        _node(graph, name, known.get(name, {}))
+    ends = {_head(row): _ends(row) for row in (*known.values(), *rows)}
+    ends |= {_upstream(row): _ends(row, "up_") for row in rows}
+    roles = {_at_role(row): row["role"] for row in rows}
+    for name in sorted(ends):
+        _node(graph, name, known.get(name, {}), **ends[name])
     for name, head in sorted(written):
-        _node(graph, name, known.get(head, {}))
+        _node(graph, name, known.get(head, {}), **ends[head], role=roles[name])
     for row in rows:
         _edge(
             graph,
             _upstream(row),
             _at_role(row),
             type={"src": "s", "dest": "d"}.get(row["side"]),
+            helper=False,
             count=row[f"n_{count}"],
             total=row["total"],
             weight=row["mean"],
@@ -87,7 +97,7 @@ def to_graphml(edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> bytes:
             **{name: row[name] for name in ("n_prompts", "n_firings", "n_visits")},
         )
     for name, head in sorted(written):
-        _edge(graph, name, head, type="attention")
+        _edge(graph, name, head, type="attention", helper=True)
     ElementTree.indent(root)
     content: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return content
@@ -110,8 +120,15 @@ def _upstream(row: dict[str, object]) -> str:
     return str(row["component"]) if layer is None else f"{row['component']} {layer}"
 
 
-def _node(graph: ElementTree.Element, name: str, row: dict[str, object]) -> None:
+def _ends(row: dict[str, object], end: str = "") -> dict[str, object]:
+    """Return the component, layer and head of the row's head, or of its `up_` end."""
+    component = row["component"] if end else "head"
+    return {"component": component, "layer": row[f"{end}layer"], "head": row[f"{end}head"]}
+
+
+def _node(graph: ElementTree.Element, name: str, row: dict[str, object], **place: object) -> None:
     node = ElementTree.SubElement(graph, "node", id=name)
+    _data(node, "node", **place)
     if row:
         values = {"reference": row["in_reference"], "root": row["is_root"]}
         _data(node, "node", nfiring=row["n_firings"], **values)

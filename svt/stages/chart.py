@@ -2,7 +2,8 @@
 
 1. Every figure asks its own queries of the run's results and store. An imported circuit has no
    store: figures that need one are left out, and said to be.
-2. charts/NAME.<format> for each figure and format; charts/graph.graphml for other tools.
+2. charts/NAME.<format> for each figure that has something to draw, and each format, with the
+   sentence on how to read it; charts/graph.graphml for other tools.
 3. report.html: the figures among what else the run has to say (svt/report/run.py).
 """
 
@@ -16,7 +17,18 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.charts import ALL_SLICES, EFFECTS, FIGURES, Ask, Context, chosen_figures, draw, export
+from svt.charts import (
+    ALL_SLICES,
+    EFFECTS,
+    FIGURES,
+    Ask,
+    Context,
+    Figure,
+    Look,
+    chosen_figures,
+    draw,
+    export,
+)
 from svt.config import Config
 from svt.db.catalog import tables
 from svt.db.connect import connect
@@ -62,7 +74,7 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
         for name in names:
             figure = draw(name, ask, context)  # 1
             if "chart" in config.stages:
-                export(figure.spec, folder / CHARTS, name, config.chart.format)  # 2
+                _write(figure, folder / CHARTS, config)  # 2
             figures.append(figure)
             bar.advance(1)
         if "chart" in config.stages:
@@ -75,6 +87,18 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
         if "report" in config.stages:
             told = make_report if context.imported is None else make_import_report
             write_report(folder / REPORT, told(con, ask, config, context, figures))  # 3
+
+
+def _write(figure: Figure, folder: Path, config: Config) -> None:
+    """Step 2 for a figure."""
+    if figure.is_empty:
+        logger.info(f"figure {figure.name} is not written: there is nothing to draw")
+        for form in FORMATS:
+            (folder / f"{figure.name}.{form}").unlink(missing_ok=True)
+    else:
+        chart = config.chart
+        look = Look(chart.width, chart.height, chart.font)
+        export(figure.standalone(chart.title), folder, figure.name, chart.format, look)
 
 
 def _without_store(names: Sequence[str], filled: Collection[str]) -> tuple[str, ...]:

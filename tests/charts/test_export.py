@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 import pytest
 
-from svt.charts.export import _flattened, export
+from svt.charts.export import Look, _flattened, export
 from svt.charts.graph import graph
 from svt.charts.page import vl_convert
 from svt.charts.style import LIGHT, config, inline, specification
@@ -34,6 +34,37 @@ def test_every_format_is_written(tmp_path, edges, nodes):
     assert png.startswith(b"\x89PNG")
     assert pdf.startswith(b"%PDF-")
     assert loads_nothing(html.decode())
+
+
+def test_pictures_are_scaled_as_a_whole_and_json_is_not(tmp_path, edges, nodes):
+    """Half as wide is half as high; of 100 by 9999 the width decides; the letters scale along."""
+    spec = bare(graph(edges, nodes))
+    (plain,) = export(spec, tmp_path, "plain", ("svg",))
+    size = {
+        key: float(ElementTree.parse(plain).getroot().attrib[key]) for key in ("width", "height")
+    }
+    looks = {"half": Look(width=round(size["width"] / 2)), "both": Look(width=100, height=9999)}
+    for name, look in looks.items():
+        svg, png = export(spec, tmp_path, name, ("svg", "png"), look)
+        root, factor = ElementTree.parse(svg).getroot(), look.width / size["width"]
+        assert float(root.attrib["width"]) == pytest.approx(look.width)
+        assert float(root.attrib["height"]) == pytest.approx(size["height"] * factor, abs=0.01)
+        assert root.attrib["viewBox"] == ElementTree.parse(plain).getroot().attrib["viewBox"]
+        wide = int.from_bytes(png.read_bytes()[16:20])
+        assert wide == pytest.approx(2 * look.width, abs=2)
+    one, other = (
+        export(spec, tmp_path, n, ("json",), k)[0] for n, k in (("a", Look()), ("b", look))
+    )
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_text_stays_text_in_the_chosen_font(tmp_path, edges, nodes):
+    spec = bare(graph(edges, nodes))
+    svg, html = export(spec, tmp_path, "x", ("svg", "html"), Look(font="Times New Roman"))
+    texts = list(ElementTree.parse(svg).getroot().iter("{http://www.w3.org/2000/svg}text"))
+    assert {"Traced graph", "S2"} <= {text.text for text in texts}
+    assert all(text.attrib["font-family"].startswith("Times New Roman, ") for text in texts)
+    assert "Times New Roman, system-ui" in html.read_text()
 
 
 def test_the_same_data_give_the_same_json(tmp_path, edges, nodes):

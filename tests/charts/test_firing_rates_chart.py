@@ -52,19 +52,19 @@ def test_a_panel_for_templates_and_one_for_orders() -> None:
     spec = specification(firing_rates({"template": TEMPLATES, "pattern": ORDERS}, least=0.25))
     above, below = spec["concat"]
     assert drawn(spec, above) == {
-        ("4.1 end→S2", "when {A}", 1.0),
-        ("4.1 end→S2", LONG, 0.5),
-        ("4.2 end→IO", "when {A}", 0.3),
-        ("4.2 end→IO", LONG, 0.1),
+        ("4.1 end -> S2", "when {A}", 1.0),
+        ("4.1 end -> S2", LONG, 0.5),
+        ("4.2 end -> IO", "when {A}", 0.3),
+        ("4.2 end -> IO", LONG, 0.1),
     }
     assert {r[:2] for r in drawn(spec, below)} == {
         (firing, order)
-        for firing in ("4.1 end→S2", "4.2 end→IO")  # the same columns, however rare
+        for firing in ("4.1 end -> S2", "4.2 end -> IO")  # the same columns, however rare
         for order in ("ABBA", "BABA")
     }
     for panel in (above, below):
         encoding = panel["encoding"]
-        assert encoding["x"]["scale"]["domain"] == ["4.1 end→S2", "4.2 end→IO"]
+        assert encoding["x"]["scale"]["domain"] == ["4.1 end -> S2", "4.2 end -> IO"]
         assert encoding["opacity"]["field"] == "rate"
         assert encoding["opacity"]["scale"]["domain"] == [0, 1]
     assert above["encoding"]["x"]["axis"] is None
@@ -93,7 +93,7 @@ def test_of_many_firings_those_that_differ_most_are_kept() -> None:
     spec = specification(firing_rates({"template": many}, notes=["Some note."]))
     (panel,) = spec["concat"]
     domain = panel["encoding"]["x"]["scale"]["domain"]
-    assert domain == [f"4.{head} end→IO" for head in range(2, MOST_FIRINGS + 2)]
+    assert domain == [f"4.{head} end -> IO" for head in range(2, MOST_FIRINGS + 2)]
     assert subtitle(spec) == "Some note. Left out: 2 firings that differ less between rows."
 
 

@@ -316,5 +316,5 @@ def test_a_node_names_what_its_head_mostly_attends_to():
     )
     spec = specification(graph(edges, with_roles(nodes, roles)))
     told = {row["label"]: row["does"] for row in spec["datasets"]["nodes"]}
-    assert told == {"1.0": "S2 → S1+1 (induction), 75% of the prompts", "20.0": None}
+    assert told == {"1.0": "S2 -> S1+1 (induction), 75% of the prompts", "20.0": None}
     assert "does" in str(spec["layer"][-1]["encoding"]["tooltip"])

@@ -1,7 +1,9 @@
 import random
 from itertools import combinations, pairwise
 
-from svt.charts.curves import points_of
+import numpy as np
+
+from svt.charts.curves import CLEARANCE, between_discs, points_of, rising
 from svt.charts.layout import LEAST_IN_LINE, WIDTH, Edge, Layout, Node, lay_out, role_order
 
 
@@ -55,6 +57,29 @@ def test_an_edge_bends_around_a_node_in_between():
     layout = lay_out([Node(1, 0, "end")], [long])
     x, y = layout.position[Node(1, 0, "end")]
     assert min((p - x) ** 2 + (q - y) ** 2 for p, q in points(layout, long)) > 0.2
+
+
+def test_the_part_between_discs_lies_on_the_curve():
+    """Outside discs of 0.5 around both ends, and nowhere off the whole curve."""
+    whole = rising((0.0, 0.0), (2.0, 4.0), 1.0)
+    part = points_of(between_discs(whole, 0.5))
+    line = np.vstack([points_of(between_discs(whole, 0.0)), points_of(whole)])
+    for x, y in part.tolist():
+        assert min(x**2 + y**2, (x - 2) ** 2 + (y - 4) ** 2) > 0.5**2
+        assert min((line[:, 0] - x) ** 2 + (line[:, 1] - y) ** 2) < 0.1**2
+    assert min(x**2 + y**2 for x, y in part.tolist()) < 0.8**2
+
+
+def test_edges_that_pass_a_node_are_over_it():
+    """Of 150 edges in a dense picture some find no way around; no other passes a node."""
+    layout = lay_out([], random_graph(0))
+    passing = set()
+    for each in layout.curves:
+        others = [p for n, p in layout.position.items() if n not in (each.up, each.down)]
+        gaps = [(x - p) ** 2 + (y - q) ** 2 for x, y in points(layout, each) for p, q in others]
+        passing |= {each} if min(gaps) < CLEARANCE**2 else set()
+    assert layout.over == passing
+    assert 0 < len(passing) < len(layout.curves) / 2
 
 
 def test_edges_between_the_same_nodes_do_not_coincide():

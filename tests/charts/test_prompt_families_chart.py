@@ -69,7 +69,7 @@ def test_heads_that_tell_families_apart_have_a_column() -> None:
     spec = drawn(families(), MEMBERS, heads())
     rows = spec["datasets"][spec["vconcat"][1]["data"]["name"]]
     assert [(r["name"], r["firing"], r["share"]) for r in rows] == [
-        ("family 1, 2 prompts", "5.4 end→IO", 1.0),
-        ("family 2, 1 prompts", "5.4 end→IO", 0.0),
+        ("family 1, 2 prompts", "5.4 end -> IO", 1.0),
+        ("family 2, 1 prompts", "5.4 end -> IO", 0.0),
     ]
     assert len(drawn(families("one family", 1), MEMBERS, heads().clear())["vconcat"]) == 1

@@ -6,13 +6,14 @@ import dataclasses
 import re
 from functools import partial
 
+import altair as alt
 import duckdb
 import polars as pl
 import pytest
 
 from svt.charts import FIGURES, Asked, Context, check_figures, chosen_figures, draw, of_trace
-from svt.charts.figure import FigureSpec, Recorder
-from svt.charts.style import message, specification
+from svt.charts.figure import Figure, FigureSpec, Recorder
+from svt.charts.style import message, specification, title
 from svt.errors import SvtError
 from svt.query.named import query_names, run
 from tests import settings
@@ -88,6 +89,28 @@ def test_the_count_from_which_edges_are_shown(min_share, min_count, shown):
     trace = dataclasses.replace(TRACE, min_share=min_share, min_count=min_count)
     assert Context(trace, [(2, 0)], 100, settings.CHART).min_count == shown
     assert Context(dataclasses.replace(TRACE, min_share=0.1), [], 70, settings.CHART).min_count == 7
+
+
+def test_a_file_says_how_to_read_it():
+    """Above what the chart says itself, in lines that fit."""
+    chart = message("Heading", "x").properties(title=title("Heading", "12 prompts."))
+    reading = "Read it upwards. " * 9
+    lines = Figure("own", "Title", reading.strip(), chart).standalone()["title"]["subtitle"]
+    assert lines[-1] == "12 prompts." and len(lines) == 3
+    assert " ".join(lines[:-1]) == reading.strip() and max(map(len, lines)) <= 110
+    figure = Figure("own", "Title", "Read.", chart)
+    assert figure.standalone("Mine")["title"] == {
+        "text": "Mine",
+        "subtitle": ["Read.", "12 prompts."],
+    }
+    assert figure.standalone(None) == {k: v for k, v in figure.spec.items() if k != "title"}
+    untitled = Figure("own", "Title", "Read.", alt.Chart(alt.Data(values=[])).mark_bar())
+    assert untitled.standalone()["title"] == {"text": "Title", "subtitle": ["Read."]}
+
+
+def test_only_a_chart_of_words_is_empty():
+    assert Figure("own", "Title", "Read.", message("Heading", "Nothing.")).is_empty
+    assert not Figure("own", "Title", "Read.", alt.Chart(alt.Data(values=[])).mark_bar()).is_empty
 
 
 def test_unknown_figures_are_refused_with_the_known_ones(con):

@@ -5,6 +5,7 @@ import random
 
 import polars as pl
 
+from svt.charts.page import vl_convert
 from svt.charts.slice_usage import MOST_PROMPTS, slice_usage
 from svt.charts.style import specification
 from tests.charts.frames import rows_of, subtitle
@@ -54,6 +55,16 @@ def test_every_slice_has_its_place_used_or_not():
     assert encoding["y"]["field"] == "k"
     assert encoding["y"]["scale"]["domain"] == list(range(8))
     assert encoding["y"]["scale"]["reverse"] is True  # 0 lowest
+
+
+def test_the_axis_names_prompts_by_their_ids():
+    """Columns 0 to 4 are the prompts 3, 4, 9, 11 and 12, each named below its middle."""
+    spec = specification(slice_usage({(5, 3): (FIRING, NOT_FIRING)}))
+    axis = spec["concat"][0]["hconcat"][0]["encoding"]["x"]["axis"]
+    svg = vl_convert().vegalite_to_svg(spec)
+    assert axis["values"] == [0.5, 1.5, 2.5, 3.5, 4.5]
+    assert [text for text in ("3", "4", "9", "11", "12") if f">{text}</text>" not in svg] == []
+    assert ">11</text>" in svg and ">5.3 firing</text>" in svg
 
 
 def test_more_prompts_than_fit_are_thinned_evenly():

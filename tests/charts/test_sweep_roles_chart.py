@@ -44,11 +44,11 @@ def test_heads_stand_by_role_and_job(spec: dict[str, Any]) -> None:
     squares, heads, labels, columns = spec["concat"][0]["layer"]
     told = {(r["role"], r["name"]): r["text"] for r in rows_of(spec, heads)}
     assert told == {
-        ("end→IO", "mini-0"): "5.0  5.1  5.2  5.3  5.4  5.5  5.6\n5.7",
-        ("end→IO", "mini-1"): "6.1",
+        ("end -> IO", "mini-0"): "5.0  5.1  5.2  5.3  5.4  5.5  5.6\n5.7",
+        ("end -> IO", "mini-1"): "6.1",
         ("at S2", "mini-1"): "0.1  0.2",
     }
-    assert {r["role"] for r in rows_of(spec, labels)} == {"end→IO", "at S2"}
+    assert {r["role"] for r in rows_of(spec, labels)} == {"end -> IO", "at S2"}
     assert [r["name"] for r in rows_of(spec, columns)] == ["mini-0", "mini-1"]
     assert squares["encoding"]["opacity"]["field"] == "n_heads"
 
@@ -58,7 +58,7 @@ def test_rows_are_as_high_as_their_longest_list(spec: dict[str, Any]) -> None:
     table = spec["concat"][0]
     places = {(r["role"], r["name"]): r for r in rows_of(spec, table["layer"][0])}
     first, second = 2 * LINE + MARGIN, LINE + MARGIN
-    assert {(r["y"], r["y2"]) for (role, _), r in places.items() if role == "end→IO"} == {
+    assert {(r["y"], r["y2"]) for (role, _), r in places.items() if role == "end -> IO"} == {
         (0, first)
     }
     assert {(r["y"], r["y2"]) for (role, _), r in places.items() if role == "at S2"} == {

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from svt.charts.page import vl_convert
 from svt.charts.style import specification
 from svt.charts.upstream_heatmap import upstream_heatmap
 from tests.charts.frames import rows_of, subtitle
@@ -68,15 +69,31 @@ def test_four_panels_for_each_head():
         assert encoding["y"]["sort"] == "descending"
 
 
-def test_the_panels_of_a_side_share_a_scale_about_zero():
-    spec = specification(upstream_heatmap({(2, 3): upstream(2.0, 1.0)}))
-    assert limits(spec) == [[-2.0, 2.0], [-2.0, 2.0], [-0.2, 0.2], [-0.2, 0.2]]
-    assert spec["concat"][0]["resolve"]["scale"]["color"] == "independent"
+def exponents(spec: dict) -> list[float]:
+    return [panel["encoding"]["color"]["scale"]["exponent"] for panel in panels(spec)]
 
 
-def test_panels_far_apart_have_their_own_scales():
+def test_all_panels_share_a_scale_about_zero():
+    """The sizes are at most 2 and 1 into dest, 2 and 1.5 into src."""
+    values = upstream(2.0, 1.0)
+    near = pl.concat(
+        [
+            values.filter(side="dest"),
+            values.filter(side="dest").with_columns(
+                side=pl.lit("src"), contribution_all=pl.col("contribution_all") * 1.5
+            ),
+        ]
+    )
+    spec = specification(upstream_heatmap({(2, 3): near}))
+    assert limits(spec) == [[-2.0, 2.0]] * 4
+    assert exponents(spec) == [1] * 4
+    assert vl_convert().vegalite_to_svg(spec).count(">mean contribution</text>") == 1
+
+
+def test_panels_far_apart_share_a_scale_of_square_roots():
     spec = specification(upstream_heatmap({(2, 3): upstream(2.0, 90.0)}))
-    assert limits(spec) == [[-2.0, 2.0], [-90.0, 90.0], [-0.2, 0.2], [-9.0, 9.0]]
+    assert limits(spec) == [[-90.0, 90.0]] * 4
+    assert exponents(spec) == [0.5] * 4
 
 
 def test_many_heads_have_smaller_squares():

@@ -3,6 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
+import networkx
 import polars as pl
 
 from svt.query.graphml import write_graphml
@@ -38,6 +39,25 @@ def values(element: ElementTree.Element) -> dict[str, str | None]:
     return {data.attrib["key"].split("_", 1)[1]: data.text for data in element}
 
 
+def head(layer: int, head: int) -> dict[str, str]:
+    return {"component": "head", "layer": str(layer), "head": str(head)}
+
+
+def test_networkx_loads_it_with_types(tmp_path: Path) -> None:
+    """5 edges between heads, 3 helpers from the nodes of a head at a role; 10 nodes."""
+    file = tmp_path / "graph.graphml"
+    write_graphml(file, edges(), nodes(), "visits")
+    graph = networkx.read_graphml(file)
+    assert (graph.number_of_nodes(), graph.number_of_edges()) == (10, 8)
+    assert graph.is_directed() and graph.graph["count_kind"] == "visits"
+    at_role = graph.nodes["(9, 6, 'IO')"]
+    assert (at_role["layer"], at_role["head"], at_role["role"]) == (9, 6, "IO")
+    assert graph.edges["(8, 6)", "(9, 6, 'end')"]["weight"] == 2.0
+    helpers = {ends[:2] for ends in graph.edges.data("helper") if ends[2]}
+    at_roles = {(n, f"({v['layer']}, {v['head']})") for n, v in graph.nodes.items() if "role" in v}
+    assert helpers == at_roles
+
+
 def test_parsed_back(tmp_path: Path) -> None:
     file = tmp_path / "graph.graphml"
     write_graphml(file, edges(), nodes(), "visits")
@@ -49,20 +69,26 @@ def test_parsed_back(tmp_path: Path) -> None:
     found = {node.attrib["id"]: values(node) for node in root.iterfind(".//g:node", SPACE)}
     other = {"reference": "true", "root": "false"}
     assert found == {
-        "(2, 2)": {"nfiring": "0", "reference": "false", "root": "false"},
-        "(7, 1)": {},
-        "(8, 6)": {"nfiring": "11", **other},
-        "(9, 6)": {"nfiring": "12", **other},
-        "(10, 0)": {"reference": "false", "root": "true"},  # a root without edges, not met firing
-        "mlp 3": {},
-        "embed": {},
-        "(8, 6, 'S2 <&>')": {"nfiring": "11", **other},
-        "(9, 6, 'IO')": {"nfiring": "12", **other},
-        "(9, 6, 'end')": {"nfiring": "12", **other},
+        "(2, 2)": head(2, 2) | {"nfiring": "0", "reference": "false", "root": "false"},
+        "(7, 1)": head(7, 1),
+        "(8, 6)": head(8, 6) | {"nfiring": "11", **other},
+        "(9, 6)": head(9, 6) | {"nfiring": "12", **other},
+        # a root without edges, not met firing
+        "(10, 0)": head(10, 0) | {"reference": "false", "root": "true"},
+        "mlp 3": {"component": "mlp", "layer": "3"},
+        "embed": {"component": "embed"},
+        "(8, 6, 'S2 <&>')": head(8, 6) | {"role": "S2 <&>", "nfiring": "11", **other},
+        "(9, 6, 'IO')": head(9, 6) | {"role": "IO", "nfiring": "12", **other},
+        "(9, 6, 'end')": head(9, 6) | {"role": "end", "nfiring": "12", **other},
     }
     arrows = {
         (edge.attrib["source"], edge.attrib["target"]): values(edge)
         for edge in root.iterfind(".//g:edge", SPACE)
+    }
+    helpers = {ends: arrow.pop("helper") for ends, arrow in arrows.items()}
+    assert helpers == {
+        ends: "true" if arrow.get("type") == "attention" else "false"
+        for ends, arrow in arrows.items()
     }
     assert arrows == {
         ("(8, 6)", "(9, 6, 'end')"): {
