@@ -2,8 +2,9 @@
 
 The chart functions name styles (`style="quiet"`), never colours of text, axes or paper: one chart
 serves a PNG on white and a report page that may be dark. Colours that carry meaning are constants
-here, from the colour-blind-safe palette of Okabe and Ito (its blue a little lighter), dark enough
-for white and light enough for black.
+here, from the colour-blind-safe palette of Okabe and Ito (its blue a little lighter; violet and
+ochre in place of its pink and its second orange, which deuteranopes take for grey and for orange),
+dark enough for white and light enough for black.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import altair as alt
 from svt.system.text import drawable
 
 BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#8A8F98"
-CATEGORY = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#B8860B", GREY)
+CATEGORY = (BLUE, ORANGE, GREEN, "#9C4AA8", "#56B4E9", "#BFA500", GREY)
 SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
 SIDE_NAMES = {"dest": "destination", "src": "source"}
 

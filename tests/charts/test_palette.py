@@ -57,9 +57,9 @@ def test_simulated_red_and_green_grow_alike() -> None:
     [
         (tuple(SIDE_COLOURS.values()), 40),
         ((*KIND_COLOURS.values(), GREY), 20),
-        ((*SCOPE_COLOURS.values(), GREY), 20),
-        ((BLUE, ORANGE, GREEN), 20),
-        (CATEGORY, 10),
+        ((*SCOPE_COLOURS.values(), GREY), 12),
+        ((BLUE, ORANGE, GREEN), 12),
+        (CATEGORY, 12),
     ],
 )
 def test_colours_used_together_stay_apart(
