@@ -1,12 +1,14 @@
 """The benchmark: its format_table, its parts on a tiny checkpoint, and that both products agree."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
-from svt.bench import dumps, products, traces
+from svt.bench import dumps, larger, products, traces
 from svt.bench.__main__ import format_table
 from svt.bench.rows import Row, divide, format_number
 from svt.bench.setting import EVERYTHING, STRONG, configuration, random_prompts
@@ -14,10 +16,12 @@ from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.db.stores import Stores
 from svt.errors import SvtError
+from svt.model.memory import needs_of
 from svt.query.trace import trace
 from svt.store.results import writing_results
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
+from tests.families import SETTINGS, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +107,43 @@ def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path)
     for rate, ratio in zip(rows[::2], rows[1::2], strict=True):
         assert rate.name.startswith("tiny: interventions, ")
         assert ratio.values == pytest.approx([rate.values[0] * 2 / 4, rate.values[1] * 1 / 4])
+
+
+def test_products_of_a_small_shape() -> None:
+    """2 layers of 2 heads, one of keys, width 3, r 1, MLP 5; 4 tokens, one pair a head and prompt.
+
+    forward: 2 * (4 * (2 * 3 * 3 + 45) + 2 * 16 * 2); contributions: 4 * 2 * 3 written,
+    4 pairs * (6 + 4 + 2 * 1 head below * 3); effects: 4 * 2 * 4 * 3 norms,
+    4 heads * 4 (1 - 3/4) rows * 2.5 keys + 4 pairs = 14 partners * (1 + 1) * 3.
+    """
+    counted = larger.count_products(larger.Shape(2, 2, 1, 3, 1, 5), 4, 1.0)
+    assert counted.decomposition == 2 * (2 * (6 * 3 + 14) + 2 * 3)
+    assert counted.forward == 632
+    assert counted.contributions == 24 + 4 * 16
+    assert counted.effects == pytest.approx(96 + 84)
+    assert counted.of_pairs(effects=False) == 88
+
+
+def test_a_shape_needs_what_its_weights_need(tmp_path: Path) -> None:
+    """Without weights as with them, but for what bfloat16 saves in the mapped file."""
+    settings = SETTINGS["llama"]
+    whole = tiny_model("llama", tmp_path / "whole")
+    real = needs_of(whole, json.loads((whole / "config.json").read_text()), 4)
+    config = AutoConfig.for_model("llama", **settings)
+    without = larger.needs_of_shape(tmp_path / "without", config)
+    assert without.stays == real.stays
+    assert real.mapped / 2 < without.mapped < real.mapped / 2 + 10_000
+
+
+def test_layers_are_measured_and_the_rest_is_calculated(tmp_path: Path) -> None:
+    settings = SETTINGS["llama"] | {"num_hidden_layers": larger.N_LAYERS}
+    larger.make_layers(tmp_path / "layers", "llama", settings)
+    measured = larger.measure_layers(tmp_path / "layers")
+    shape = larger.Shape(larger.N_LAYERS, 4, 2, 32, 8, 48)
+    cost = measured.kinds["effects"]
+    assert cost.pairs == measured.kinds["strong"].pairs < measured.kinds["defaults"].pairs
+    density = cost.density(shape)
+    same = larger.calculate_computing(shape, measured, "effects", larger.N_RUN, density)
+    assert same == pytest.approx(cost.computing)  # of the layers that were run
+    more = replace(shape, n_layers=8)
+    assert larger.calculate_computing(more, measured, "effects", 1, density) > same * 4 / 16

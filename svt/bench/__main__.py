@@ -6,7 +6,8 @@
 3. Measure traces, graphs and interventions over the first store; the dump, traces and interventions
    on SmolLM2 (traces.py).
 4. Compare the two ways to compute contributions (products.py).
-5. Print every median with its range and its limit, and write them with a description of the machine
+5. Run two layers of the shapes of larger models and calculate the rest (larger.py).
+6. Print every median with its range and its limit, and write them with a description of the machine
    to outputs/bench.json.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 import torch
 
 from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, everything_rows, growth_rows
+from svt.bench.larger import larger_rows
 from svt.bench.products import product_rows
 from svt.bench.rows import Row, describe_machine
 from svt.bench.setting import STRONG, configuration, ioi_prompts, make_checkpoint
@@ -79,7 +81,7 @@ def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
     return rows + product_rows(model, decompose_model(model), repeats)  # 4
 
 
-PARTS = {"gpt2": gpt2_rows, "smollm2": smollm2_rows}
+PARTS = {"gpt2": gpt2_rows, "smollm2": smollm2_rows, "larger": larger_rows}
 
 
 def format_table(rows: list[Row]) -> str:

@@ -16,6 +16,7 @@ from svt.system import memory as system_memory
 from svt.system.memory import Limits, limits
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
+from tests.families import FAMILIES, tiny_model
 
 CONFIG: dict[str, Any] = {"hidden_size": 10, "vocab_size": 7}
 GPT2 = {"n_embd": 10, "vocab_size": 7}
@@ -67,8 +68,9 @@ def test_the_parts_that_an_index_names_add_up(folder: Path) -> None:
     assert needs_of(folder, CONFIG, 4).stays == before.stays + 20
 
 
-def test_what_stays_is_what_a_loaded_model_holds(tmp_path: Path) -> None:
-    folder = tiny_gpt2(tmp_path, n_layers=4, d_model=64)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_stays_is_what_a_loaded_model_holds(tmp_path: Path, family: str) -> None:
+    folder = tiny_model(family, tmp_path)
     held = {
         tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
         for _, tensor in loaded(folder).bridge.named_parameters()
