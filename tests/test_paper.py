@@ -134,7 +134,8 @@ def test_every_figure_has_something_to_show(done: Finished) -> None:
     """The experiment asks for all; here some are drawn."""
     assert composed("experiment=paper")["chart"]["figures"] == "all"
     with open_target(done.runs[0]) as con:
-        assert chosen_figures("all", filled(con)) == tuple(FIGURES)
+        empty = set(FIGURES) - set(chosen_figures("all", filled(con)))
+    assert empty == {"prompt_families"}  # which take three prompts
     assert {file.stem for file in (done.runs[0] / "charts").glob("*.json")} == set(DRAWN)
 
 

@@ -98,9 +98,9 @@ def test_a_node_is_a_head_at_the_token_that_it_attends_from() -> None:
     assert [label for label, node in nodes.items() if node["root"]] == ["2.0"]
     root = nodes["2.0"]
     assert (root["pattern"], nodes["1.1"]["pattern"]) == ("name mover", "–")
-    assert root["pair"] == " to (3) →  Mary (1)"
+    assert root["pair"] == " to (3) ->  Mary (1)"
     assert (root["roles"], root["weight"], root["score"], root["slices"]) == (
-        *("end → IO", 0.75, 2.5, 4),
+        *("end -> IO", 0.75, 2.5, 4),
     )
 
 

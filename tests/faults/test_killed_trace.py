@@ -100,7 +100,6 @@ def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> No
     [
         ("chart", "os.replace"),
         ("chart", "svt.stages.run.remove_pictures"),
-        ("chart", "shutil.rmtree"),
         ("chart", "svt.stages.chart.write_graphml"),
         ("report", "svt.stages.chart.write_report"),
     ],

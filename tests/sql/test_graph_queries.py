@@ -89,9 +89,9 @@ def test_graph_links_are_those_of_shown_edges(con: duckdb.DuckDBPyConnection) ->
 
 def test_graph_links_count_a_token_with_two_roles_for_both(con: duckdb.DuckDBPyConnection) -> None:
     """S1 of prompts 0 and 1 is also A1, which then has two pairs of 2.0; S1 stays ahead with 3."""
-    insert(con, "store.roles", [{"prompt_id": p, "role": "A1", "pos": S1} for p in (0, 1)])
+    insert(con, "results.places", [{"prompt_id": p, "role": "A1", "pos": S1} for p in (0, 1)])
     assert links(con, min_count=3) == [("head", 0, "S1", "S2", 3)]
-    insert(con, "store.roles", [{"prompt_id": 2, "role": "A1", "pos": S1}])
+    insert(con, "results.places", [{"prompt_id": 2, "role": "A1", "pos": S1}])
     assert links(con, min_count=3) == [("head", 0, "A1", "S2", 3)]
 
 

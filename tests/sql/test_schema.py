@@ -42,6 +42,7 @@ RESULTS = {
     "graph_edges": "up_layer up_head component layer head side role n_prompts n_firings n_visits "
     "total mean effect",
     "places": "prompt_id pos role",
+    "families": "prompt_id family place silhouette",
     "graph_firings": "layer head dest_role src_role n_prompts n_firings n_visits",
     "interventions": "intervention_id label layer head side dest_role src_role up_layer up_head "
     "scope kind control seed strength n_pairs",
