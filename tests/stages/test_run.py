@@ -31,6 +31,7 @@ def test_a_run_leaves_everything(finished: Finished) -> None:
         "charts/graph.json",
         "charts/graph_skeleton.json",
         "charts/precision_recall.json",
+        "charts/prompt_families.json",
         "charts/prompt_graph.json",
         "charts/slice_contributions.json",
         "charts/slice_counts.json",
