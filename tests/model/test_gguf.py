@@ -134,7 +134,7 @@ def test_a_second_process_waits_and_takes_the_first_ones_folder(
         said.append(line)
         goes_on.set()
 
-    monkeypatch.setattr(gguf_file, "say", say)
+    monkeypatch.setattr(gguf_file.logger, "info", say)
     monkeypatch.setattr(gguf_file, "_convert", None)
     assert started.wait(60)
     folder = converted(file)

@@ -3,8 +3,8 @@
 import csv
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_what_counts_for_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
         choose(0, torch.as_tensor(weights[part]), torch.as_tensor(scores[part]))
 
     monkeypatch.setattr(attends, "forward", forward)
-    model: Any = SimpleNamespace(n_layers=1, n_heads=5)
+    model = Mock(spec=Model, n_layers=1, n_heads=5)
     assert head_classes(model, prompts, 0.5, 3) == {(0, 0): "end->x"}
 
 
