@@ -29,6 +29,7 @@ from svt.charts.style import (
     message,
     number,
     plural,
+    sentence,
     title,
 )
 from svt.words import SIDES
@@ -122,7 +123,7 @@ def _texts(name: str, firings: pl.DataFrame, legend: bool) -> Any:
     """Step 1."""
     heading = f"Strongest firings on {name}"
     if firings.is_empty():
-        return message(heading, "It does not fire there.").properties(title=_part(heading))
+        return sentence(heading, "It does not fire there.").properties(title=_part(heading))
     words = [word for i, row in enumerate(firings.to_dicts()) for word in _words(i, row)]
     across = alt.Scale(domain=[0, WIDTH / LETTER], nice=False)
     downward = alt.Scale(domain=[firings.height, 0], nice=False)
