@@ -86,7 +86,10 @@ def test_a_full_device_is_one_line_and_no_failure(
 
 def test_an_interruption_of_svt_is_one_line(tmp_path: Path) -> None:
     """While the model runs: exit code 130, and nothing under a store's name."""
-    code = "from svt.cli.main import main; main()"
+    code = (  # a process that was started in the background ignores interruptions
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from svt.cli.main import main; main()"
+    )
     child = subprocess.Popen(
         [
             sys.executable,
