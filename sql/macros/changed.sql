@@ -35,21 +35,50 @@ signals AS (
     FROM by_prompt
     WHERE control = 'signal'
     GROUP BY change_id, intervention_id
+),
+compared AS MATERIALIZED (
+    SELECT
+        s.change_id, i.scope, i.kind, i.strength,
+        e.mean AS effect, e.low AS effect_low, e.high AS effect_high,
+        r.mean AS random_effect, r.low AS random_low, r.high AS random_high,
+        coalesce(r.n_repeats, 0) AS n_random,
+        r.mean IS NOT NULL AND s.n_measured >= least_prompts AS decided
+    FROM signals AS s
+    JOIN query_table(interventions_table) AS i USING (intervention_id)
+    LEFT JOIN bootstrapped('signal_values', n_draws, draw_seed) AS e ON e.series = s.change_id
+    LEFT JOIN bootstrapped('random_values', n_draws, draw_seed) AS r ON r.series = s.change_id
+),
+control_means AS (
+    SELECT series, avg(value ORDER BY prompt_id) AS mean
+    FROM random_values
+    WHERE value IS NOT NULL
+    GROUP BY series, repeat
+),
+tests AS (
+    SELECT
+        c.change_id,
+        (c.scope, c.kind, c.strength) AS family,
+        (1 + count(*) FILTER (WHERE abs(m.mean) >= abs(c.effect))) / (1 + count(*)) AS p_value
+    FROM compared AS c
+    JOIN control_means AS m ON m.series = c.change_id
+    WHERE c.decided
+    GROUP BY c.change_id, family
 )
 SELECT
     s.change_id, s.intervention_id, i.label, i.layer, i.head, i.side, i.dest_role, i.src_role,
     i.up_layer, i.up_head, i.scope, i.kind, i.strength, s.n_prompts, s.n_pairs,
-    e.mean AS effect, e.low AS effect_low, e.high AS effect_high,
-    e.mean / nullif(s.logit_diff, 0) AS effect_share,
+    c.effect, c.effect_low, c.effect_high,
+    c.effect / nullif(s.logit_diff, 0) AS effect_share,
     s.score_effect, s.weight_effect, s.rank_effect,
-    r.mean AS random_effect, r.low AS random_low, r.high AS random_high,
-    coalesce(r.n_repeats, 0) AS n_random,
+    c.random_effect, c.random_low, c.random_high, c.n_random,
     CASE
-        WHEN r.mean IS NOT NULL AND s.n_measured >= least_prompts
-        THEN e.high < least(r.low, 0) OR e.low > greatest(r.high, 0)
+        WHEN c.decided
+        THEN c.effect_high < least(c.random_low, 0) OR c.effect_low > greatest(c.random_high, 0)
     END AS beyond,
-    CASE WHEN beyond THEN (e.mean < 0) = (i.kind::VARCHAR = 'ablate') END AS helps
+    CASE WHEN beyond THEN (c.effect < 0) = (i.kind::VARCHAR = 'ablate') END AS helps,
+    t.p_value, d.q_value
 FROM signals AS s
 JOIN query_table(interventions_table) AS i USING (intervention_id)
-LEFT JOIN bootstrapped('signal_values', n_draws, draw_seed) AS e ON e.series = s.change_id
-LEFT JOIN bootstrapped('random_values', n_draws, draw_seed) AS r ON r.series = s.change_id;
+JOIN compared AS c USING (change_id)
+LEFT JOIN tests AS t USING (change_id)
+LEFT JOIN false_discovery('tests') AS d USING (change_id);

@@ -6,14 +6,15 @@
 --         min_prompts INTEGER fewer measured prompts decide nothing [= 6]
 -- grain: [set, scope, kind, strength]
 -- columns: label, scope, kind, strength, n_edges, n_prompts, effect, effect_low, effect_high, random_effect,
---          random_low, random_high, n_random, beyond
--- Effects, intervals and `beyond` are those of edge_effects.
+--          random_low, random_high, n_random, beyond, p_value, q_value
+-- Effects, intervals, `beyond` and the p- and q-values are those of edge_effects.
 WITH sizes AS (
     SELECT intervention_id, count(*) AS n_edges FROM intervention_edges GROUP BY intervention_id
 )
 SELECT
     c.label, c.scope, c.kind, c.strength, s.n_edges, c.n_prompts, c.effect, c.effect_low,
-    c.effect_high, c.random_effect, c.random_low, c.random_high, c.n_random, c.beyond
+    c.effect_high, c.random_effect, c.random_low, c.random_high, c.n_random, c.beyond,
+    c.p_value, c.q_value
 FROM changed(
     'interventions', 'intervention_effects', true, $scope, $kind, $draws, $seed,
     least_prompts := $min_prompts

@@ -19,6 +19,7 @@ from svt.charts.interventions import (
     KIND_NAMES,
     LEGEND,
     SCOPE_NAMES,
+    discoveries,
     kind_scale,
     kinds_of,
     scopes_of,
@@ -43,7 +44,8 @@ def edge_effects(effects: pl.DataFrame, *, heading: str = HEADING) -> Chart:
 
     effects: rows of the query `edge_effects`, one an (edge, scope, kind): label scope kind
     n_prompts n_pairs weight effect effect_low effect_high score_effect random_effect random_low
-    random_high n_random beyond helps; the random columns and `beyond` are null without a control.
+    random_high n_random beyond helps p_value q_value; those from random_effect on are null without
+    a control.
     """
     measured = effects.drop_nulls("effect").with_columns(
         label=pl.format("{} ({})", "label", pl.col("n_prompts").max().over("label"))
@@ -111,6 +113,8 @@ def _effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
             alt.Tooltip("random_low:Q", title="random, 2.5%", format="+.3~g"),
             alt.Tooltip("random_high:Q", title="random, 97.5%", format="+.3~g"),
             alt.Tooltip("n_random:Q", title="random draws", format=","),
+            alt.Tooltip("p_value:Q", title="p-value", format=".2~g"),
+            alt.Tooltip("q_value:Q", title="false discovery rate", format=".2~g"),
             alt.Tooltip("weight:Q", title="mean contribution of the edge", format=".3~g"),
             alt.Tooltip("n_prompts:Q", title="prompts", format=","),
             alt.Tooltip("n_pairs:Q", title="pairs", format=","),
@@ -171,4 +175,5 @@ def _beyond(shown: pl.DataFrame, scopes: list[str]) -> list[str]:
     return [
         "Filled points lie beyond random slices; such an edge helps the answer or hinders it.",
         f"{KIND_NAMES[kind].capitalize()}: {'. '.join(counts)}.",
+        *([f"{told[0].upper()}{told[1:]}."] if (told := discoveries(rows)) else []),
     ]

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREEN, GREY, ORANGE, inline
+from svt.charts.style import BLUE, GREEN, GREY, ORANGE, inline, plural
 
 KIND_COLOURS = {"ablate": BLUE, "boost": ORANGE}
 KIND_NAMES = {"ablate": "ablation", "boost": "boosting"}
@@ -16,6 +16,8 @@ SCOPE_NAMES = {
 SCOPE_COLOURS = {"global": BLUE, "local_qk": ORANGE, "local_qkv": GREEN}
 ARRANGEMENTS = ("parallel", "serial", "outgoing")
 EFFECT = "change of the logit difference"
+DISCOVERIES = 0.05
+"""The false discovery rate at which edges are counted."""
 LEGEND = alt.Legend(orient="top", symbolType="circle")
 
 
@@ -35,6 +37,26 @@ def verdicts(rows: pl.DataFrame) -> str:
         + (f" ({', '.join(parts)})" if parts else "")
         + (f"; {few} in too few prompts" if few else "")
     )
+
+
+def discoveries(rows: pl.DataFrame) -> str:
+    """Return how many effects count at a false discovery rate of 5%, or why none can, in words.
+
+    rows: n_random q_value of one scope and kind, from `edge_effects`; "" where none has a q-value.
+    With n controls no p-value is below 1 / (n + 1).
+    """
+    tested = rows.drop_nulls("q_value")
+    if tested.is_empty():
+        return ""
+    repeats = int(tested["n_random"].max())  # type: ignore[arg-type]
+    if 1 / (repeats + 1) > DISCOVERIES:
+        enough = round(1 / DISCOVERIES) - 1
+        return (
+            f"{plural(repeats, 'control')} a change cannot tell an edge from chance by a p-value "
+            f"(none is below {1 / (repeats + 1):.2f}): intervene.repeats={enough} or more can"
+        )
+    counted = int((tested["q_value"] <= DISCOVERIES).sum())
+    return f"{counted} of {tested.height} at a false discovery rate of {DISCOVERIES:.0%}"
 
 
 def scopes_of(frame: pl.DataFrame) -> list[str]:

@@ -6,7 +6,15 @@ local, ablation before boosting.
 
 import polars as pl
 
-from svt.charts.interventions import KIND_NAMES, SCOPE_NAMES, kinds_of, scopes_of, verdicts
+from svt.charts.interventions import (
+    DISCOVERIES,
+    KIND_NAMES,
+    SCOPE_NAMES,
+    discoveries,
+    kinds_of,
+    scopes_of,
+    verdicts,
+)
 from svt.report.page import Fact, Table, write_values
 
 HEAVIEST = 12
@@ -18,7 +26,9 @@ def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
     if tested.is_empty():
         return []
     chosen, change = _select_first(tested)
-    return [Fact("causal edges", verdicts(chosen), f"beyond random slices, {change}")]
+    told = discoveries(chosen)
+    note = f"beyond random slices, {change}" + (f"; {told}" if told else "")
+    return [Fact("causal edges", verdicts(chosen), note)]
 
 
 def intervention_tables(edges: pl.DataFrame, sets: pl.DataFrame) -> list[Table]:
@@ -41,6 +51,7 @@ def _count_table(edges: pl.DataFrame) -> Table:
         beyond_random_slices=pl.col("beyond").sum(),
         helping=pl.col("helps").sum(),
         hindering=(~pl.col("helps")).sum(),
+        false_discovery_below_5_percent=(pl.col("q_value") <= DISCOVERIES).sum(),
         too_few_prompts=(pl.col("beyond").is_null() & pl.col("random_low").is_not_null()).sum(),
         mean_effect=pl.col("effect").mean(),
         mean_random_effect=pl.col("random_effect").mean(),
@@ -52,7 +63,10 @@ def _count_table(edges: pl.DataFrame) -> Table:
         ),
         "An edge counts as causal when the interval of its effect on the logit difference does not "
         "contain 0 and lies farther from it than that of the same change to random slices. It "
-        "helps the answer when the difference falls without it, and hinders it when it rises.",
+        "helps the answer when the difference falls without it, and hinders it when it rises. "
+        "Intervals draw prompts, those of random slices also the seeds. The false discovery rate "
+        "(Benjamini and Hochberg, over all edges of a row) is of p-values that rank an effect "
+        "among its random controls.",
     )
 
 
@@ -70,6 +84,8 @@ def _heaviest_table(edges: pl.DataFrame) -> Table:
             "random_effect",
             _write_interval(heaviest, "random_low", "random_high").alias("random_interval"),
             "beyond",
+            "p_value",
+            "q_value",
         ),
         f"{change.capitalize()}: the change of the logit difference and its share of the whole, "
         "beside the same change to random slices; the intervals are of 95% from a bootstrap.",

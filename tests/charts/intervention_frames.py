@@ -24,6 +24,8 @@ EFFECTS = {
     "n_random": pl.Int64,
     "beyond": pl.Boolean,
     "helps": pl.Boolean,
+    "p_value": pl.Float64,
+    "q_value": pl.Float64,
 }
 
 
@@ -33,6 +35,7 @@ def effects_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     usual |= {"n_pairs": 12, "weight": 1.0, "effect": -0.5, "effect_low": -0.6}
     usual |= {"effect_high": -0.4, "score_effect": -0.25, "weight_effect": -0.1, "n_random": 5}
     usual |= {"random_effect": 0.0, "random_low": -0.1, "random_high": 0.1, "beyond": True}
+    usual |= {"p_value": 1 / 6, "q_value": 1 / 6}
     whole = [usual | row for row in rows]
     helps = [_helps(row) if row["beyond"] and row["effect"] else None for row in whole]
     return pl.DataFrame(whole, schema=EFFECTS).with_columns(

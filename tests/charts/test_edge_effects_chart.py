@@ -76,7 +76,8 @@ def test_what_lies_beyond_the_control_is_filled_and_counted(effects):
     assert subtitle(spec) == (
         "2 edges, the greatest weight on top; in brackets the number of prompts. Filled points lie "
         "beyond random slices; such an edge helps the answer or hinders it. Ablation: global 1 of "
-        "2 (1 help). local: q or k 1 of 2 (1 help)."
+        "2 (1 help). local: q or k 1 of 2 (1 help). 5 controls a change cannot tell an edge from "
+        "chance by a p-value (none is below 0.17): intervene.repeats=19 or more can."
     )
 
 

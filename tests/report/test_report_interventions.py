@@ -24,7 +24,21 @@ def edges() -> pl.DataFrame:
 def test_the_fact_is_of_global_ablation(edges):
     (fact,) = intervention_facts(edges)
     assert (fact.label, fact.value) == ("causal edges", "1 of 2 (1 help)")
+    change, told = fact.note.split("; ")
+    assert change == "beyond random slices, global ablation"
+    assert told.startswith("5 controls a change cannot tell") and "none is below 0.17" in told
+    assert told.endswith("intervene.repeats=19 or more can")
+
+
+def test_discoveries_are_counted_where_enough_controls_were_run(edges):
+    values = pl.Series([0.04, 0.04, 0.05, 0.2])
+    enough = edges.with_columns(n_random=pl.lit(19), q_value=values)
+    (fact,) = intervention_facts(enough)
+    assert fact.note.endswith("global ablation; 1 of 2 at a false discovery rate of 5%")
+    (fact,) = intervention_facts(enough.with_columns(q_value=pl.lit(None, pl.Float64)))
     assert fact.note == "beyond random slices, global ablation"
+    found = intervention_tables(enough, NO_SETS)[0].frame["false_discovery_below_5_percent"]
+    assert found.to_list() == [1, 1, 1]
 
 
 def test_what_hinders_and_what_is_too_rare_is_counted_apart(edges):
@@ -38,9 +52,11 @@ def test_what_hinders_and_what_is_too_rare_is_counted_apart(edges):
 
 def test_the_fact_without_a_global_ablation(edges):
     local = edges.filter(pl.col("scope") != "global")
-    assert intervention_facts(local)[0].note == "beyond random slices, local: q or k ablation"
+    assert intervention_facts(local)[0].note.startswith(
+        "beyond random slices, local: q or k ablation; "
+    )
     boost = edges.filter(pl.col("kind") == "boost")
-    assert intervention_facts(boost)[0].note == "beyond random slices, global boosting"
+    assert intervention_facts(boost)[0].note.startswith("beyond random slices, global boosting; ")
 
 
 def test_edges_beyond_chance_are_counted_by_scope_and_kind(edges):

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import false_discovery_control
 
 from svt.query.named import run
 from tests.store_rows import InterventionRows, StoreRows, connection, insert
@@ -233,6 +234,57 @@ def test_edge_effects_with_controls_over_prompts_and_seeds() -> None:
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
 
 
+def test_p_values_count_the_controls_that_reach_as_far() -> None:
+    """Of 3 controls (-1, 0.5, 2 on average) 1.5 is reached by one, -3 by none; -9 has no control.
+
+    So p = 2/4 and 1/4; with two tests q = 1/4 * 2 / 1 and 2/4 * 2 / 2, both 0.5.
+    """
+    rows = InterventionRows()
+    for head, effect in enumerate((1.5, -3.0, -9.0)):
+        edge = {**A_B, "up_head": head}
+        rows.add(edge, effects=by_prompt(*[effect] * 6))
+        for seed, control in enumerate((-1.0, 0.5, 2.0) if head < 2 else ()):
+            rows.add(edge, effects=by_prompt(control - 1, control + 1, *[control] * 4), seed=seed)
+    con = connected(rows)
+    found = run(con, "edge_effects").sort("up_head")
+    tested = ("n_random", "p_value", "q_value")
+    assert found.select(tested).rows() == [(3, 0.5, 0.5), (3, 0.25, 0.5), (0, None, None)]
+    assert found.select(tested[1:]).equals(
+        run(con, "validated_edges").sort("up_head").select(tested[1:])
+    )
+    few = run(con, "edge_effects", min_prompts=7)
+    assert few["p_value"].null_count() == 3
+
+
+def test_p_values_of_noise_are_below_a_tenth_in_a_tenth() -> None:
+    """The change and its 19 controls are alike, so every rank of it is as likely: 10% of 400."""
+    rng = np.random.default_rng(3)
+    rows = InterventionRows()
+    for head in range(400):
+        edge = {**A_B, "up_layer": head // 20, "up_head": head % 20}
+        for seed in (None, *range(19)):
+            rows.add(edge, effects=by_prompt(*rng.normal(size=6).tolist()), seed=seed)
+    found = run(connected(rows), "edge_effects", draws=0)["p_value"]
+    assert (found * 20).cast(int).unique().sort().to_list() == list(range(1, 21))
+    assert 20 <= (found < 0.101).sum() <= 60  # 40 expected, 6 their standard deviation
+
+
+def test_q_values_are_scipys() -> None:
+    """Family by family, with equal values, and p-values of 1."""
+    rng = np.random.default_rng(0)
+    sizes = (1, 7, 40)
+    families = [np.ceil(rng.uniform(size=n) ** 3 * 20) / 20 for n in sizes]
+    con = connection()
+    con.execute("CREATE TABLE tests (change_id INTEGER, family VARCHAR, p_value DOUBLE)")
+    flat = [(f, float(p)) for f, values in enumerate(families) for p in values]
+    con.executemany("INSERT INTO tests VALUES (?, ?, ?)", [(i, *row) for i, row in enumerate(flat)])
+    con.execute("INSERT INTO tests VALUES (99, '0', NULL)")
+    found = con.sql("FROM false_discovery('tests') ORDER BY change_id").pl()
+    expected = np.concatenate([false_discovery_control(values) for values in families])
+    assert found["change_id"].to_list() == list(range(len(flat)))
+    np.testing.assert_allclose(found["q_value"].to_numpy(), expected, rtol=1e-12)
+
+
 def test_validated_edges() -> None:
     """Controls from -1 to 0: -1.5 and 0.5 lie outside, -1 does not; C has no control."""
     rows = InterventionRows()
@@ -266,8 +318,42 @@ def test_set_effects() -> None:
     rows.add(A_B, A_C, name="both", effects=by_prompt(0.25, 0.25), seed=0)
     rows.add(B_C, name="alone", effects=by_prompt(-0.5, -0.5))
     assert run(connected(rows), "set_effects", min_prompts=2).rows() == [
-        ("alone", "global", "ablate", 1.0, 1, 2, -0.5, -0.5, -0.5, None, None, None, 0, None),
-        ("both", "global", "ablate", 1.0, 2, 2, -1.5, -2.0, -1.0, 0.25, 0.25, 0.25, 1, True),
+        (
+            "alone",
+            "global",
+            "ablate",
+            1.0,
+            1,
+            2,
+            -0.5,
+            -0.5,
+            -0.5,
+            None,
+            None,
+            None,
+            0,
+            None,
+            None,
+            None,
+        ),
+        (
+            "both",
+            "global",
+            "ablate",
+            1.0,
+            2,
+            2,
+            -1.5,
+            -2.0,
+            -1.0,
+            0.25,
+            0.25,
+            0.25,
+            1,
+            True,
+            0.5,
+            0.5,
+        ),
     ]
 
 

@@ -70,6 +70,7 @@ def test_stopped_interventions_say_how_to_go_on(
     monkeypatch.setattr(Units, "add", stopped)
     run = svt(*SMALL, *FEW, "stages=[dump,trace,intervene,evaluate]")
     assert run.code == 130
+    monkeypatch.chdir(run.cwd)  # from where the script is named
     told = f'{command("svt")} run.path={run.runs[0]} "stages=[intervene,evaluate]"'
     assert f"go on: {told}" in capfd.readouterr().err
     again = [word.strip('"') for word in told.split()[1:]]
