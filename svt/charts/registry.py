@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from altair.utils.schemapi import debug_mode
+
 from svt.charts.figure import Ask, Context, Figure, Recorder
 from svt.charts.of_heads import HEAD_FIGURES
 from svt.charts.of_interventions import INTERVENTION_FIGURES
@@ -16,7 +18,8 @@ def draw(name: str, ask: Ask, context: Context) -> Figure:
     check_figures((name,))
     spec = FIGURES[name]
     recorder = Recorder(ask)
-    chart = spec.draw(recorder, context)
+    with debug_mode(False):  # every part of a chart would be held against Vega-Lite's schema
+        chart = spec.draw(recorder, context)
     return Figure(name, spec.title, spec.reading, chart, tuple(recorder.asked))
 
 

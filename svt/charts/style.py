@@ -109,10 +109,11 @@ def config(palette: Palette, font: str | None = None) -> dict[str, Any]:
 def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, Any]:
     """The chart as Vega-Lite; no configuration if `palette` is None, as the page brings its own.
 
-    Its texts are such as XML holds: the renderer ends the process at any other.
+    Its texts are such as XML holds: the renderer ends the process at any other. Not held against
+    Vega-Lite's schema, which takes longer than drawing: the tests do so.
     """
     with alt.data_transformers.enable("default", max_rows=None):
-        spec: dict[str, Any] = drawable(chart.to_dict())
+        spec: dict[str, Any] = drawable(chart.to_dict(validate=False))
     spec.pop("config", None)
     return spec if palette is None else spec | {"config": config(palette)}
 
@@ -139,9 +140,19 @@ def sentence(heading: str, text: str) -> alt.Chart:
     return chart
 
 
+class _Rows(alt.Data):
+    """Rows that Altair passes on as they are, however often it copies the chart around them."""
+
+    def __deepcopy__(self, memo: object) -> "_Rows":
+        return self
+
+    def to_dict(self, validate: bool = True, **_: Any) -> dict[str, Any]:
+        return dict(self._kwds)
+
+
 def inline(rows: list[dict[str, Any]]) -> alt.Data:
-    """Rows as the chart's own data."""
-    return alt.Data(values=rows)
+    """Return rows as the chart's own data."""
+    return _Rows(values=rows)
 
 
 def side_colour() -> Any:

@@ -12,6 +12,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -86,15 +87,15 @@ class _Batch:
 
     def through(self, layer: int, resid: Tensor, heads: tuple[int, ...]) -> Tensor:
         """Return the residual behind a layer, of that before it, with the z of `heads` replaced."""
-
-        def replace(z: Tensor) -> Tensor:  # [run, place, head, r]
-            changed = z.clone()
-            some = self.stand_in[layer][:, list(heads)]
-            changed[:, :, list(heads)] = some[self.window.token]
-            return changed
-
-        hooks = {"attn.hook_z": replace} if heads else {}
+        hooks = {"attn.hook_z": partial(self._replace, layer, list(heads))} if heads else {}
         return self.runner.through(layer, resid, self.window, hooks)
+
+    def _replace(
+        self, layer: int, heads: list[int], z: Float[Tensor, "run place head r"]
+    ) -> Float[Tensor, "run place head r"]:
+        changed = z.clone()
+        changed[:, :, heads] = self.stand_in[layer][:, heads][self.window.token]
+        return changed
 
     def logit_diff(self, resid: Tensor) -> NDArray[np.float64]:
         """Return logit(answer) - logit(distractor), of the residual behind the last layer."""

@@ -207,15 +207,7 @@ class Runner:
         `hooks` by their names within the block; those that the model does not have are left out.
         `look` gets all keys and values of the layer, [run, key head, slot, r].
         """
-
-        def update(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:  # 2
-            if window.width < window.slot_token.shape[1]:
-                keys = self._with_earlier(self._keys[layer], keys, window)
-                values = self._with_earlier(self._values[layer], values, window)
-            if look is not None:
-                look(keys, values)
-            return keys, values
-
+        update = partial(self._complete, layer, window, look)  # 2
         named = {
             name: _Cache(update) if name in _CACHES else self._cut(value, window)
             for name, value in self._calls[layer].items()
@@ -224,6 +216,17 @@ class Runner:
             output = self.model.bridge.blocks[layer](resid, **named)
         behind: Tensor = output[0] if isinstance(output, tuple) else output
         return behind
+
+    def _complete(
+        self, layer: int, window: Window, look: LookAtCache | None, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of a layer with those of the tokens before the window."""
+        if window.width < window.slot_token.shape[1]:
+            keys = self._with_earlier(self._keys[layer], keys, window)
+            values = self._with_earlier(self._values[layer], values, window)
+        if look is not None:
+            look(keys, values)
+        return keys, values
 
     def final(self, resid: Float[Tensor, "run place d_model"]) -> Float[Tensor, "run d_model"]:
         """Return the normalised residual at the last token, of the residual behind the last layer.
@@ -367,7 +370,5 @@ def _rotation(seen: Mapping[str, Tensor], layer: int) -> Rotation | None:
 
 
 def _as_hook(replace: Hook) -> Callable[[Tensor, Any], Tensor | None]:
-    def full(value: Tensor, hook: Any) -> Tensor | None:
-        return replace(value)
-
-    return full
+    """Return `replace` with the name of the second argument that TransformerLens passes."""
+    return lambda value, hook: replace(value)
