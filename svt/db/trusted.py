@@ -8,6 +8,7 @@
 """
 
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -17,6 +18,9 @@ from svt.db.files import database
 from svt.errors import StoreError
 
 Columns = dict[str, dict[str, str]]
+
+_PASSED: set[tuple[str | int, ...]] = set()
+"""The files that hold no code, each with its identity, size and times."""
 
 _COLUMNS = (
     "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
@@ -31,16 +35,30 @@ _MACROS = (
 
 
 def check_code(
-    con: duckdb.DuckDBPyConnection, catalog: str, path: object, kind: Literal["store", "results"]
+    con: duckdb.DuckDBPyConnection, catalog: str, path: Path, kind: Literal["store", "results"]
 ) -> None:
-    """StoreError for views, macros and tables that have no place in the file (steps 1 and 3)."""
+    """Raise StoreError for views, macros and tables that have no place in a file (steps 1 and 3).
+
+    A file that passed is not looked at a second time while it stays as it is: DuckDB takes a tenth
+    of a second to list its functions.
+    """
+    stat = path.stat()
+    state = (kind, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if state not in _PASSED:
+        _check_code(con, catalog, path, kind)
+        _PASSED.add(state)
+
+
+def _check_code(
+    con: duckdb.DuckDBPyConnection, catalog: str, path: Path, kind: Literal["store", "results"]
+) -> None:
     views = _views(con, catalog)
     allowed = _shape("store")[1] if kind == "store" else {}
     strange = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
     strange += [f"the macro {name}" for (name,) in con.execute(_MACROS, [catalog]).fetchall()]
     if kind == "results":
-        own = _shape("store")[0].keys() - _shape("results")[0].keys()
-        strange += [f"the table {name}" for name in sorted(own & _columns(con, catalog).keys())]
+        own = expected_columns("store").keys() - expected_columns("results").keys()
+        strange += [f"the table {name}" for name in sorted(own & columns_of(con, catalog).keys())]
     if strange:
         raise StoreError(
             f"{path} holds {strange[0]}, which svt does not write into {kind}; svt reads tables of "
@@ -50,8 +68,8 @@ def check_code(
 
 def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> None:
     """StoreError when a store lacks a table or a column, or has one of another type (step 2)."""
-    there = _columns(con, catalog)
-    for table, columns in _shape("store")[0].items():
+    there = columns_of(con, catalog)
+    for table, columns in expected_columns("store").items():
         if there.get(table) != columns:
             raise StoreError(
                 f"{path} is not a store that svt can read (its table {table} is not that of a "
@@ -59,7 +77,7 @@ def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) ->
             )
 
 
-def _columns(con: duckdb.DuckDBPyConnection, catalog: str) -> Columns:
+def columns_of(con: duckdb.DuckDBPyConnection, catalog: str) -> Columns:
     """The tables of a catalog, each with its columns and their types."""
     found: Columns = {}
     for table, column, kind in con.execute(_COLUMNS, [catalog, catalog]).fetchall():
@@ -72,10 +90,15 @@ def _views(con: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, str]:
     return {name: sql.replace(f"{catalog}.", "") for name, sql in rows}
 
 
+def expected_columns(kind: Literal["store", "results"]) -> Columns:
+    """Return the tables that svt writes, each with its columns and their types."""
+    return _shape(kind)[0]
+
+
 @cache
 def _shape(kind: Literal["store", "results"]) -> tuple[Columns, dict[str, str]]:
     """The tables and views that svt writes."""
     with database() as con:
         con.execute("ATTACH ':memory:' AS expected")
         create_tables(con, "expected", kind)
-        return _columns(con, "expected"), _views(con, "expected")
+        return columns_of(con, "expected"), _views(con, "expected")

@@ -19,16 +19,13 @@ from svt.db.catalog import create_tables
 from svt.db.connect import connect
 from svt.db.files import database, shut, unreadable
 from svt.db.stores import Stores, read_json
+from svt.db.trusted import columns_of, expected_columns
 from svt.errors import StoreError, SvtError
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import aside
 from svt.system.text import first_line
 
 NAME = "results.duckdb"
-
-_COLUMNS = (
-    "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ? ORDER BY ALL"
-)
 
 
 @contextmanager
@@ -79,17 +76,13 @@ def reading_results(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def check_tables(folder: Path) -> None:
     """StoreError when a run's results lack a table or a column that this svt knows."""
     path = folder / NAME
-    with database() as con:
-        con.execute("ATTACH ':memory:' AS results")
-        create_tables(con, "results", "results")
-        known = con.execute(_COLUMNS, ["results"]).fetchall()
     with reading_results(path) as con:
-        there = set(con.execute(_COLUMNS, ["results"]).fetchall())
-    tables = {table for table, _ in there}
+        there = columns_of(con, "results")
     lacking = dict.fromkeys(
-        f"{table}.{column}" if table in tables else table
-        for table, column in known
-        if (table, column) not in there
+        f"{table}.{column}" if table in there else table
+        for table, columns in expected_columns("results").items()
+        for column in columns
+        if column not in there.get(table, {})
     )
     if lacking:
         raise StoreError(
@@ -115,7 +108,8 @@ def load_stores(folder: Path) -> Stores:
 
     An imported circuit has none.
     """
-    row, stores = _run_row(folder), stores_of(folder)
+    row = _run_row(folder)
+    stores = Stores.from_text(row["store_path"])
     for path in stores.missing:
         raise StoreError(f"{folder}: its store {path} is gone; make the run anew without run.path")
     if stores.paths and stores.identity != row["store_identity"]:
