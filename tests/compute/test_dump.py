@@ -235,7 +235,7 @@ def with_memory(dump: DumpConfig, memory_gb: float) -> DumpConfig:
 
 
 def test_little_memory_changes_nothing(model: Model) -> None:
-    little, prompts = with_memory(ALL, 1e-9), PROMPTS[:3]
+    little, prompts = with_memory(ALL, 1e-9), PROMPTS[:2]
     assert [len(batch) for batch in plan(model, prompts, little)] == [1] * len(prompts)
     assert Outputs(model, writers(model, COMPONENTS), share(little)).n_tokens == 1
     assert_same(dumped(model, prompts, little), dumped(model, prompts, ALL))

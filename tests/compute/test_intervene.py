@@ -25,6 +25,7 @@ from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import PLACES, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded, prompts_of, with_signs
 from tests.families import FAMILIES
+from tests.marks import TYPICAL
 
 SHAPE: dict[str, Any] = {"n_layers": 4, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
 TWICE = ("logit_diff", "score", "weight", "answer_rank")  # before and after
@@ -52,8 +53,13 @@ def same(found: Columns, wanted: Columns) -> None:
 @pytest.mark.parametrize(
     ("case", "most", "base"),
     [
-        *((case, 6, "live") for case in FAMILIES),
-        *((case, *way) for case in ("gpt2", "gemma3_text") for way in ((1, "live"), (6, "clean"))),
+        *((case, 6, "live") for case in TYPICAL),
+        *(("gpt2", *way) for way in ((1, "live"), (6, "clean"))),
+        *(
+            pytest.param(case, 6, "live", marks=pytest.mark.long)
+            for case in FAMILIES
+            if case not in TYPICAL
+        ),
     ],
 )
 def test_strength_0_changes_nothing_in_any_family(

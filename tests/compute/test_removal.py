@@ -23,6 +23,7 @@ from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import effects, random_edits
 from tests.compute.runs import dumped, loaded
 from tests.families import CASES, tiny_model
+from tests.marks import families, first
 from tests.prompts import prompts_of
 from tests.settings import DUMP
 
@@ -31,7 +32,7 @@ HALF = 0.51 / STEPS  # rounding of a stored weight
 NUMERICAL = 3e-5  # of models that compute softmaxes and rotations in float32
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", families(CASES))
 def test_the_intervention_engine_agrees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
@@ -123,7 +124,7 @@ def test_without_effects_all_else_is_the_same(tmp_path: Path) -> None:
             np.testing.assert_array_equal(tables[1][table][column], values, f"{table}.{column}")
 
 
-@pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "gemma2", "mistral"])
+@pytest.mark.parametrize("family", first(2, ["mistral", "gemma2", "gpt2", "gpt_neox"]))
 def test_probes_and_images_give_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
@@ -151,7 +152,7 @@ def test_every_layer_has_its_own_soft_cap(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one["weight_without"], two["weight_without"])
 
 
-@pytest.mark.parametrize("family", ["gemma3_text", "gemma2", "olmo2", "llama"])
+@pytest.mark.parametrize("family", families(["gemma3_text", "gemma2", "olmo2", "llama"]))
 def test_float32_is_enough_where_almost_nothing_is_left(tmp_path: Path, family: str) -> None:
     """Before layer 0 the embedding is all that a head reads, so nothing is left without it."""
     folder, prompts = tiny_model(family, tmp_path), prompts_of(8, 3, (4, 12))

@@ -16,6 +16,7 @@ from svt.errors import SvtError
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 from tests.families import CASES
+from tests.marks import families
 from tests.prompts import prompts_of
 
 SHAPE = {"n_layers": 3, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
@@ -59,7 +60,7 @@ def own_logits(
         return model.bridge.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", families(CASES))
 def test_from_every_layer_and_token_it_is_the_model(
     family: Callable[..., Model], case: str
 ) -> None:

@@ -18,6 +18,7 @@ from svt.stages import faithfulness
 from svt.stages.faithfulness import measure_faithfulness
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded, prompts_of
+from tests.marks import first
 from tests.planted_answers import planted_with_answers
 from tests.settings import TRACE, composed
 from tests.store_rows import connection
@@ -29,7 +30,7 @@ def config_of(*overrides: str) -> Config:
 
 
 @pytest.mark.parametrize("ablation", ["mean", "resample"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", first(1, range(3)))
 def test_the_planted_circuit_alone_does_what_it_is_for(
     tmp_path: Path, seed: int, ablation: str
 ) -> None:

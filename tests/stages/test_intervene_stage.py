@@ -20,6 +20,10 @@ from tests.conftest import Svt, svt_in
 SMALL = ("dataset.n_prompts=6", "stages=[dump,trace]")
 TOP = "intervene.edges='select * from graph_edges order by total desc limit 4'"
 FEW = (TOP, "intervene.repeats=2", "intervene.faithfulness=none")
+LESS = (
+    "intervene.edges='select * from graph_edges order by total desc limit 2'",
+    *("intervene.sets=null", "intervene.repeats=1", "intervene.faithfulness=none"),
+)
 TABLES = ("interventions", "intervention_edges", "intervention_effects")
 
 
@@ -54,6 +58,15 @@ def run(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("intervened") / "run"
     shutil.copytree(small, copy)
     assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *FEW).code == 0
+    return copy
+
+
+@pytest.fixture(scope="module")
+def less(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It with interventions on its two strongest edges alone."""
+    copy = tmp_path_factory.mktemp("less") / "run"
+    shutil.copytree(small, copy)
+    assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *LESS).code == 0
     return copy
 
 
@@ -121,7 +134,7 @@ def test_members_of_sets_are_measured_alone_too(run: Path) -> None:
 def test_strength_0_changes_nothing_to_the_last_bit(
     svt: Svt, traced: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = (f"run.path={traced}", "stages=[intervene]", *FEW, "intervene.repeats=1")
+    again = (f"run.path={traced}", "stages=[intervene]", *LESS)
     assert svt(*again, "intervene.strength=0").code == 0
     assert "causal edges: 0 of " in capsys.readouterr().out
     changed = asked(
@@ -130,7 +143,7 @@ def test_strength_0_changes_nothing_to_the_last_bit(
         "score_after OR weight <> weight_after OR cosine < 1 - 1e-6 OR answer_rank <> "
         "answer_rank_after) FROM intervention_effects",
     )
-    assert changed[0][0] > 100
+    assert changed[0][0] > 50
     assert changed[0][1] == 0
 
 
@@ -140,8 +153,8 @@ class Killed(KeyboardInterrupt):
 
 @pytest.fixture
 def small_units(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Units of 64 runs; the list says which were computed."""
-    monkeypatch.setattr(stage, "UNIT_RUNS", 64)
+    """Units of 8 runs; the list says which were computed."""
+    monkeypatch.setattr(stage, "UNIT_RUNS", 8)
     added: list[int] = []
     add = Units.add
 
@@ -154,9 +167,9 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def test_a_killed_stage_goes_on_where_it_was(
-    run: Path, traced: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
+    less: Path, traced: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = (f"run.path={traced}", "stages=[intervene]", *FEW)
+    again = (f"run.path={traced}", "stages=[intervene]", *LESS)
     before = (traced / NAME).read_bytes()
     noted = Units.add
 
@@ -173,13 +186,13 @@ def test_a_killed_stage_goes_on_where_it_was(
     assert svt(*again).code == 0
     assert len(small_units) == len(set(small_units)) > 3  # nothing was computed twice
     assert not (traced / stage.FINISHED).exists()
-    for table, wanted in tables(run).items():
+    for table, wanted in tables(less).items():
         found = tables(traced)[table]
         assert len(found) == len(wanted)
         if table != "intervention_effects":
             assert found == wanted
     alike = pl.DataFrame(tables(traced)["intervention_effects"], orient="row")
-    once = pl.DataFrame(tables(run)["intervention_effects"], orient="row")
+    once = pl.DataFrame(tables(less)["intervention_effects"], orient="row")
     assert ((alike.fill_null(0) - once.fill_null(0)).select(pl.all().abs().max()).row(0)) < (
         (1e-3,) * alike.width
     )
@@ -195,7 +208,7 @@ def test_another_question_does_not_go_on_with_the_old_rows(
             raise Killed
         noted(units, unit, parts)
 
-    again = (f"run.path={traced}", "stages=[intervene]", *FEW, "intervene.scopes=[global]")
+    again = (f"run.path={traced}", "stages=[intervene]", *LESS, "intervene.scopes=[global]")
     monkeypatch.setattr(Units, "add", killed)
     assert svt(*again).code == 130
     assert small_units == [0]
@@ -205,16 +218,16 @@ def test_another_question_does_not_go_on_with_the_old_rows(
 
 
 def test_prompts_are_taken_in_groups_that_fit_the_memory(
-    run: Path, traced: Path, svt: Svt, monkeypatch: pytest.MonkeyPatch
+    less: Path, traced: Path, svt: Svt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Groups change no more than rounding."""
     monkeypatch.setattr(stage, "MEMORY", 1)  # every prompt alone
-    assert svt(f"run.path={traced}", "stages=[intervene]", *FEW).code == 0
+    assert svt(f"run.path={traced}", "stages=[intervene]", *LESS).code == 0
     sql = (
         "SELECT intervention_id, sum(logit_diff_after), count(*) FROM intervention_effects "
         "GROUP BY ALL ORDER BY 1"
     )
-    for one, other in zip(asked(traced, sql), asked(run, sql), strict=True):
+    for one, other in zip(asked(traced, sql), asked(less, sql), strict=True):
         assert one[0] == other[0] and one[2] == other[2]
         assert abs(one[1] - other[1]) < 1e-2
 
