@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from altair.utils.schemapi import debug_mode
 
 from svt.charts.figure import Ask, Context, Figure, Recorder
-from svt.charts.of_heads import HEAD_FIGURES
-from svt.charts.of_interventions import INTERVENTION_FIGURES
-from svt.charts.of_trace import TRACE_FIGURES
+from svt.charts.head_figures import HEAD_FIGURES
+from svt.charts.intervention_figures import INTERVENTION_FIGURES
+from svt.charts.trace_figures import TRACE_FIGURES
 from svt.errors import ConfigError, suggestion
 
 FIGURES = TRACE_FIGURES | HEAD_FIGURES | INTERVENTION_FIGURES

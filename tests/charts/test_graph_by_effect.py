@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from svt.charts import Context, draw, of_trace
+from svt.charts import Context, draw, trace_figures
 from svt.charts.graph import MAX_NODES, graph
 from svt.charts.graph_strength import with_effects
 from svt.charts.layout import Node
@@ -172,9 +172,9 @@ def test_a_figure_by_effect_names_rules_and_threshold(
         frames = {"graph_links": edges, "graph_nodes": NODES, "answer_edges": ANSWER}
         return frames.get(query, edges.clear())
 
-    monkeypatch.setattr(of_trace, "graph", drawn)
-    monkeypatch.setattr(of_trace, "with_verdicts", lambda edges, _: edges)
-    monkeypatch.setattr(of_trace, "with_roles", lambda nodes, _: nodes)
+    monkeypatch.setattr(trace_figures, "graph", drawn)
+    monkeypatch.setattr(trace_figures, "with_verdicts", lambda edges, _: edges)
+    monkeypatch.setattr(trace_figures, "with_roles", lambda nodes, _: nodes)
     chosen = context("effect", "coverage", min_effect=0.06, min_share=1 / 6)
     spec = specification(draw(figure, ask, chosen).chart)
     assert seen[0]["min_count"] == least

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from svt.charts import Context, Figure, draw
-from svt.charts.of_heads import choice
+from svt.charts.head_figures import choice
 from svt.charts.style import specification
 from tests import settings
 from tests.charts.frames import subtitle

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.charts import FIGURES, Asked, Context, check_figures, chosen_figures, draw, of_trace
+from svt.charts import FIGURES, Asked, Context, check_figures, chosen_figures, draw, trace_figures
 from svt.charts.figure import Figure, FigureSpec, Recorder
 from svt.charts.style import message, specification, title
 from svt.errors import SvtError
@@ -73,7 +73,7 @@ def test_a_figure_knows_its_context_and_its_queries(monkeypatch, con):
 def test_only_a_count_of_prompts_is_a_share_of_them(count, told, monkeypatch, con):
     """30 of 100 prompts; 30 visits are no share, so min_share 0.6 is."""
     seen = []
-    monkeypatch.setattr(of_trace, "firing_rates", lambda *_, **given: seen.append(given))
+    monkeypatch.setattr(trace_figures, "firing_rates", lambda *_, **given: seen.append(given))
     trace = dataclasses.replace(TRACE, count=count, min_count=30)
     FIGURES["firing_rates"].draw(
         Recorder(partial(run, con)), Context(trace, [], 100, settings.CHART)
