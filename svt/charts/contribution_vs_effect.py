@@ -27,7 +27,7 @@ def contribution_vs_effect(rows: pl.DataFrame, *, coverage: float, heading: str 
     if overall.is_empty():
         return message(heading, "No pair fires in the prompts that were compared.")
     sides = [side for side in PANELS if side in overall["side"]]
-    chart: alt.HConcatChart = alt.hconcat(
+    return alt.hconcat(
         *(_panel(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
         title=title(
             heading,
@@ -35,7 +35,6 @@ def contribution_vs_effect(rows: pl.DataFrame, *, coverage: float, heading: str 
             *(_words(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
         ),
     ).resolve_scale(color="shared", strokeDash="shared")
-    return chart
 
 
 def _panel(rows: pl.DataFrame, side: str, coverage: float) -> Chart:

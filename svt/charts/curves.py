@@ -30,8 +30,7 @@ def rising(start: Point, end: Point, bend: float, bend_above: float | None = Non
 
 def points_of(curve: Curve) -> Floats:
     """[STEPS + 1, 2]: points along the curve, from its start to its end."""
-    points: Floats = BERNSTEIN @ np.array(curve)
-    return points
+    return BERNSTEIN @ np.array(curve)
 
 
 def between_discs(curve: Curve, radius: float) -> Curve:
@@ -60,5 +59,4 @@ def all_hits(curves: Sequence[Curve], places: Sequence[Point]) -> npt.NDArray[np
         return np.zeros(len(curves), dtype=np.int64)
     points = np.einsum("tk,ckd->ctd", BERNSTEIN, np.array(curves))
     nearest = ((points[:, :, None] - np.array(places)) ** 2).sum(-1).min(1)  # [curve, place]
-    counts: npt.NDArray[np.int64] = (nearest < CLEARANCE**2).sum(1)
-    return counts
+    return (nearest < CLEARANCE**2).sum(1)

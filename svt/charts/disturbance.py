@@ -60,18 +60,17 @@ def _column(bins: pl.DataFrame, rows: list[tuple[str, str]], first: bool) -> alt
         )
         for arrangement, scope in rows
     ]
-    column: alt.VConcatChart = alt.vconcat(
+    return alt.vconcat(
         *panels,
         spacing=30,
         bounds="flush",
         title=alt.TitleParams(MEASURES[bins["measure"][0]], fontSize=12),
     ).resolve_scale(y="shared")
-    return column
 
 
 def _panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
     kinds = kinds_of(lines)
-    chart: alt.Chart = (
+    return (
         alt.Chart(lines)
         .mark_line(interpolate="step-after", strokeWidth=1.8)
         .encode(
@@ -107,7 +106,6 @@ def _panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
         )
         .properties(width=WIDTH, height=HEIGHT)
     )
-    return chart
 
 
 def steps(bins: pl.DataFrame) -> pl.DataFrame:

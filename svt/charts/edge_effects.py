@@ -93,10 +93,9 @@ def _block(
                 title=alt.TitleParams(SCOPE_NAMES[scope], fontSize=12, frame="group", offset=6),
             )
         )
-    block: alt.HConcatChart = alt.hconcat(
+    return alt.hconcat(
         *panels, spacing=8, title=alt.TitleParams(measure, fontSize=13)
     ).resolve_scale(x="shared")
-    return block
 
 
 def _effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:

@@ -35,7 +35,7 @@ def effect_vs_weight(
     if measured.is_empty():
         return message(heading, "No edge was changed, or the prompts have no answers.")
     scopes = scopes_of(measured)
-    chart: alt.HConcatChart = alt.hconcat(
+    return alt.hconcat(
         *(_panel(measured, scope, correlations, scope == scopes[0]) for scope in scopes),
         title=title(
             heading,
@@ -43,7 +43,6 @@ def effect_vs_weight(
             "filled where the effect lies beyond random slices.",
         ),
     ).resolve_scale(y="shared")
-    return chart
 
 
 def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first: bool) -> Chart:

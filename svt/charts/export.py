@@ -103,8 +103,7 @@ def _scaled(svg: str, look: Look) -> str:
 
 
 def _png(spec: Spec, look: Look) -> bytes:
-    png: bytes = vl_convert().svg_to_png(_flattened(_svg(spec, look)), scale=PNG_SCALE)
-    return png
+    return vl_convert().svg_to_png(_flattened(_svg(spec, look)), scale=PNG_SCALE)
 
 
 def _flattened(svg: str) -> str:
@@ -116,8 +115,7 @@ def _flattened(svg: str) -> str:
 
 
 def _pdf(spec: Spec, look: Look) -> bytes:
-    pdf: bytes = vl_convert().svg_to_pdf(_flattened(_svg(spec, look)))
-    return pdf
+    return vl_convert().svg_to_pdf(_flattened(_svg(spec, look)))
 
 
 def _light(spec: Spec, look: Look) -> Spec:

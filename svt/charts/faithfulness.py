@@ -33,14 +33,11 @@ def faithfulness(curve: pl.DataFrame, *, min_count: int = 1, heading: str = HEAD
 
 
 def _all_heads() -> alt.Chart:
-    chart: alt.Chart = (
-        alt.Chart(inline([{"share": 1}])).mark_rule(style="threshold").encode(y="share:Q")
-    )
-    return chart
+    return alt.Chart(inline([{"share": 1}])).mark_rule(style="threshold").encode(y="share:Q")
 
 
 def _range(points: pl.DataFrame) -> alt.Chart:
-    chart: alt.Chart = (
+    return (
         alt.Chart(points.drop_nulls("random_low"))
         .mark_area(opacity=0.25, color=GREY)
         .encode(
@@ -49,7 +46,6 @@ def _range(points: pl.DataFrame) -> alt.Chart:
             y2="random_high:Q",
         )
     )
-    return chart
 
 
 def _lines(points: pl.DataFrame) -> alt.Chart:
@@ -57,7 +53,7 @@ def _lines(points: pl.DataFrame) -> alt.Chart:
     lines = points.unpivot(
         list(CIRCUITS), index=index, variable_name="circuit", value_name="kept"
     ).drop_nulls("kept")
-    chart: alt.Chart = (
+    return (
         alt.Chart(lines.with_columns(pl.col("circuit").replace(CIRCUITS)))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True))
         .encode(
@@ -81,7 +77,6 @@ def _lines(points: pl.DataFrame) -> alt.Chart:
             ],
         )
     )
-    return chart
 
 
 def _told(known: pl.DataFrame, min_count: int) -> list[str]:

@@ -111,7 +111,7 @@ def _panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -
     values = frame.select(
         "firing", "n_prompts", "n_in_group", "rate", "mean_weight", group="prompt_group"
     ).with_columns(label=pl.col("group").replace_strict(wrapped))
-    chart: alt.Chart = (
+    return (
         alt.Chart(values)
         .mark_rect(color=BLUE)
         .encode(
@@ -141,7 +141,6 @@ def _panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -
         )
         .properties(width=CELL * len(firings), height=max(CELL, LINE * lines) * len(groups))
     )
-    return chart
 
 
 def _lines(template: str) -> str:

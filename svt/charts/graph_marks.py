@@ -78,7 +78,7 @@ def draw_graph(
     discs, names, felt = _nodes(points, axes)
     over = [_seen(lines, axes, measure, over=True)] if any(line["over"] for line in lines) else []
     layers += [*discs, *over, *names, felt]
-    chart: Chart = (
+    return (
         alt.layer(*layers)
         .properties(
             width=(axes.right - axes.left + MARGIN) * SLOT_X,
@@ -87,7 +87,6 @@ def draw_graph(
         )
         .add_params(_slider(lines, measure, start))
     )
-    return chart
 
 
 def _slider(lines: list[Row], measure: Measure, start: float) -> alt.Parameter:
@@ -183,12 +182,11 @@ def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
 
 
 def _paths(axes: _Axes) -> alt.Chart:
-    chart: alt.Chart = (
+    return (
         alt.Chart(alt.NamedData("edges"))
         .transform_filter("datum.strength >= least")
         .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
     )
-    return chart
 
 
 def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt.Chart:
@@ -207,7 +205,7 @@ def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt
         .when("datum.causal === 'too few prompts'")
         .then(alt.value(DASH_DOTTED))
     }
-    seen: alt.Chart = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
+    return paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
@@ -232,7 +230,6 @@ def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt
         ),
         **(dashes if "causal" in lines[0] else {}),
     )
-    return seen
 
 
 def _told(rows: list[Row], **tooltips: alt.Tooltip) -> list[alt.Tooltip]:
@@ -261,14 +258,13 @@ def _shown(
     levels: list[Row], axes: _Axes, layout: Layout, measure: Measure, start: float
 ) -> alt.Chart:
     """Step 4: the numbers above the picture."""
-    chart: alt.Chart = (
+    return (
         alt.Chart(inline([level | {"x": 0} for level in levels]))
         .transform_filter(f"least != {start} && datum.low <= least && least <= datum.high")
         .transform_calculate(told=f"'Now shown: ' + datum.text + ', ' + {measure.least_told}")
         .mark_text(style="quiet", align="left", fontSize=12)
         .encode(axes.x("x"), axes.y(layout.height + axes.above - 0.25), text="told:N")
     )
-    return chart
 
 
 def _nodes(points: list[Row], axes: _Axes) -> tuple[list[alt.Chart], list[alt.Chart], alt.Chart]:
@@ -281,18 +277,16 @@ def _nodes(points: list[Row], axes: _Axes) -> tuple[list[alt.Chart], list[alt.Ch
     faded = alt.when(f"({POINTED}) && !({NODE_LIT})").then(alt.value(0.25)).otherwise(alt.value(1))
 
     def disc(condition: str, **mark: Any) -> alt.Chart:
-        chart: alt.Chart = (
+        return (
             there.transform_filter(condition)
             .mark_point(filled=True, **mark)
             .encode(strokeOpacity=faded)
         )
-        return chart
 
     def names(condition: str, style: str, **more: Any) -> alt.Chart:
-        chart: alt.Chart = (
+        return (
             there.transform_filter(condition).mark_text(style=style).encode(text="label:N", **more)
         )
-        return chart
 
     felt = (
         there.mark_point(filled=True, size=RING_AREA, opacity=0)

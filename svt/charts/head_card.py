@@ -190,7 +190,7 @@ def _kept(tokens: Sequence[str], marked: dict[int, str]) -> list[tuple[str, int]
 def _weights(weights: dict[str, pl.DataFrame]) -> alt.Chart:
     """Step 2."""
     rows = [{"dataset": name, **row} for name, frame in weights.items() for row in frame.to_dicts()]
-    chart: alt.Chart = (
+    return (
         alt.Chart(inline(rows), title=_part("Attention weights"))
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
@@ -212,12 +212,11 @@ def _weights(weights: dict[str, pl.DataFrame]) -> alt.Chart:
         )
         .properties(width=330, height=130)
     )
-    return chart
 
 
 def _slices(slices: pl.DataFrame) -> alt.Chart:
     frame = slices.sort("share", "k", descending=[True, False]).head(MOST_SLICES)
-    chart: alt.Chart = (
+    return (
         alt.Chart(
             inline(frame.select("k", "share", "mean_contribution").to_dicts()),
             title=_part("Slices in the signal"),
@@ -236,7 +235,6 @@ def _slices(slices: pl.DataFrame) -> alt.Chart:
         )
         .properties(width=330, height=130)
     )
-    return chart
 
 
 def _writers(side: str, writers: pl.DataFrame) -> Any:
@@ -249,7 +247,7 @@ def _writers(side: str, writers: pl.DataFrame) -> Any:
 
     def panel(field: str, heading: str, labels: bool) -> alt.Chart:
         axis = alt.Axis(ticks=False, domain=False) if labels else None
-        chart: alt.Chart = base.encode(
+        return base.encode(
             alt.Y("name:N", title=None, sort=names, axis=axis),
             alt.X(f"{field}:Q", title=heading).axis(tickCount=3),
             tooltip=[
@@ -260,7 +258,6 @@ def _writers(side: str, writers: pl.DataFrame) -> Any:
                 alt.Tooltip("n_firings:Q", title="of firings"),
             ],
         ).properties(width=150, height=16 * len(names))
-        return chart
 
     panels = [panel("contribution", "mean contribution", True)]
     if by_effect:

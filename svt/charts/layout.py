@@ -245,10 +245,7 @@ def _crossings(position: dict[Node, Point], edges: Sequence[Edge]) -> int:
 
     def side(x: Floats, y: Floats) -> Floats:
         """[i, j]: on which side of line i the point j lies."""
-        sides: Floats = (x1 - x0)[:, None] * (y - y0[:, None]) - (y1 - y0)[:, None] * (
-            x - x0[:, None]
-        )
-        return sides
+        return (x1 - x0)[:, None] * (y - y0[:, None]) - (y1 - y0)[:, None] * (x - x0[:, None])
 
     parted = side(x0, y0) * side(x1, y1) < 0  # [i, j]: the ends of j lie on either side of i
     return int((parted & parted.T).sum()) // 2

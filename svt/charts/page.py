@@ -50,8 +50,7 @@ def _script_data(value: Any) -> str:
 @lru_cache(maxsize=1)
 def _bundle() -> str:
     """The scripts of step 2 as one text."""
-    text: str = vl_convert().javascript_bundle()
-    return text
+    return vl_convert().javascript_bundle()
 
 
 @lru_cache(maxsize=1)

@@ -58,7 +58,7 @@ def precision_recall(
     panels = [
         _panel(of, metric, random, count, min_count, far) for of in references for metric in metrics
     ]
-    chart: alt.ConcatChart = alt.concat(*panels, columns=len(metrics)).properties(
+    return alt.concat(*panels, columns=len(metrics)).properties(
         title=title(
             heading,
             *(_at(of, min_count, count) for of in references),
@@ -67,7 +67,6 @@ def precision_recall(
             else "",
         )
     )
-    return chart
 
 
 def _tells(metric: str, of: pl.DataFrame) -> bool:
@@ -101,10 +100,9 @@ def _panel(
         _rule(min_count),
         *_point(of, metric, min_count, far),
     ]
-    chart: Chart = alt.layer(*layers).properties(
+    return alt.layer(*layers).properties(
         width=290, height=220, title=alt.TitleParams(f"{METRICS[metric]}, {reference}", fontSize=12)
     )
-    return chart
 
 
 def _steps(of: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -125,7 +123,7 @@ def _y(field: str) -> alt.Y:
 
 
 def _line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
-    chart: alt.Chart = (
+    return (
         alt.Chart(steps)
         .mark_line(interpolate="step-before", strokeWidth=2.5, color=COLOURS[metric])
         .encode(
@@ -139,17 +137,15 @@ def _line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
             ],
         )
     )
-    return chart
 
 
 def _rule(min_count: int) -> alt.Chart:
     values = [{"min_count": min_count, "label": f"this run: {min_count}"}]
-    chart: alt.Chart = (
+    return (
         alt.Chart(inline(values))
         .mark_rule(style="threshold")
         .encode(x="min_count:Q", tooltip="label:N")
     )
-    return chart
 
 
 def _point(of: pl.DataFrame, metric: str, min_count: int, far: int) -> list[alt.Chart]:

@@ -87,7 +87,7 @@ def _strips(members: pl.DataFrame) -> alt.Chart:
         ]
     frame = pl.DataFrame(rows)
     kinds = frame["kind"].unique(maintain_order=True).to_list()
-    chart: alt.Chart = (
+    return (
         alt.Chart(frame)
         .mark_rect()
         .encode(
@@ -106,7 +106,6 @@ def _strips(members: pl.DataFrame) -> alt.Chart:
         )
         .properties(width=max(LEAST_WIDTH, 2 * members.height), height=STRIP * len(kinds))
     )
-    return chart
 
 
 def _named(heads: pl.DataFrame) -> pl.DataFrame:
@@ -137,7 +136,7 @@ def _squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
         .with_columns(name=pl.format("family {}, {} prompts", "family", "n_in_family"))
     )
     names = rows.sort("family")["name"].unique(maintain_order=True).to_list()
-    chart: alt.Chart = (
+    return (
         alt.Chart(
             rows.select("name", "firing", "n_prompts", "n_in_family", "share", "share_others")
         )
@@ -163,4 +162,3 @@ def _squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
         )
         .properties(width=CELL * len(columns), height=CELL * len(names))
     )
-    return chart

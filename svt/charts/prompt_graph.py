@@ -352,10 +352,9 @@ def _by_effect(traces: Sequence[Trace]) -> bool:
 
 
 def _paths(marks: Marks, x: Any, y: Any) -> alt.Chart:
-    chart: alt.Chart = marks(_edge_rows).encode(
+    return marks(_edge_rows).encode(
         x("x"), y("y"), shape=alt.Shape("path:N", scale=None, legend=None)
     )
-    return chart
 
 
 def _seen(marks: Marks, traces: Sequence[Trace], x: Any, y: Any, *, over: bool) -> alt.Chart:
@@ -363,7 +362,7 @@ def _seen(marks: Marks, traces: Sequence[Trace], x: Any, y: Any, *, over: bool) 
     paths = _paths(marks, x, y).transform_filter("datum.over" if over else "!datum.over")
     belongs = f"({POINTED} === datum.up || {POINTED} === datum.down)"
     largest = max(row["size"] for trace in traces for _, row in trace.drawn) or 1.0
-    seen: alt.Chart = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
+    return paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
         color=side_colour(),
         strokeWidth=alt.StrokeWidth(
             "size:Q",
@@ -383,7 +382,6 @@ def _seen(marks: Marks, traces: Sequence[Trace], x: Any, y: Any, *, over: bool) 
             alt.Opacity("size:Q", scale=alt.Scale(type="sqrt", range=[0.3, 0.95]), legend=None)
         ),
     )
-    return seen
 
 
 def _node_rows(trace: Trace) -> list[Row]:

@@ -101,10 +101,9 @@ def _column(measured: pl.DataFrame, shown: dict[str, list[str]], kind: str) -> a
         )
         for name, order in shown.items()
     ]
-    column: alt.VConcatChart = alt.vconcat(
+    return alt.vconcat(
         *panels, spacing=12, title=alt.TitleParams(f"{kind}: {EFFECT}", fontSize=13)
     ).resolve_scale(x="shared")
-    return column
 
 
 def _panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:

@@ -110,12 +110,11 @@ def _column(sizes: pl.DataFrame, name: str, min_firings: int) -> alt.VConcatChar
         )
         .properties(width=WIDTH, height=BAR * bars.height)
     )
-    column: alt.VConcatChart = alt.vconcat(
+    return alt.vconcat(
         *(chart.encode(color=_colour(), tooltip=_tooltip()) for chart in (strip, named)),
         bounds="flush",
         spacing=8,
     )
-    return column
 
 
 def _says(

@@ -80,7 +80,7 @@ def _panel(shown: PairSlices, heading: str) -> alt.Chart:
     )
     n_signal = values.filter(pl.col("set") == IN_SIGNAL).height
     width = min(max(WIDTH[0], BAR * values.height), WIDTH[1])
-    chart: alt.Chart = (
+    return (
         alt.Chart(values)
         .mark_bar()
         .encode(
@@ -115,7 +115,6 @@ def _panel(shown: PairSlices, heading: str) -> alt.Chart:
             ),
         )
     )
-    return chart
 
 
 def _ticks(n_slices: int) -> list[int]:

@@ -68,7 +68,7 @@ def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
     shown = [prompts[i] for i in _evenly(len(prompts))]
     column = {prompt: x for x, prompt in enumerate(shown)}
     n_slices = int(usage["d_head"][0])
-    chart: alt.Chart = (
+    return (
         alt.Chart(inline(_runs(usage, column)))
         .transform_flatten(["from", "to"])
         .mark_rect(color=ORANGE)
@@ -103,7 +103,6 @@ def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
             ),
         )
     )
-    return chart
 
 
 def _prompt_axis(shown: Sequence[int]) -> alt.Axis:

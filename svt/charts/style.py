@@ -125,19 +125,17 @@ def title(text: str, *subtitle: str) -> alt.TitleParams:
 
 def message(heading: str, text: str) -> alt.Chart:
     """Return a chart that says why there is nothing to draw."""
-    chart: alt.Chart = sentence(heading, text).properties(usermeta=NOTHING)
-    return chart
+    return sentence(heading, text).properties(usermeta=NOTHING)
 
 
 def sentence(heading: str, text: str) -> alt.Chart:
     """Return a panel that holds a sentence instead of marks."""
-    chart: alt.Chart = (
+    return (
         alt.Chart(inline([{"message": text}]), title=title(heading))
         .mark_text(style="quiet", align="left", fontSize=13)
         .encode(x=alt.value(0), text="message:N")
         .properties(width=480, height=40)
     )
-    return chart
 
 
 class _Rows(alt.Data):

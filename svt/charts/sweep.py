@@ -80,7 +80,7 @@ def _with_others(done: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
 def _panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Chart:
     numeric = _is_number(values[x])
     share = measure in ("precision", "recall")
-    chart: alt.Chart = (
+    return (
         alt.Chart(values.drop_nulls(measure).select("job", x, "others", measure))
         .mark_line(point=alt.OverlayMarkDef(size=50, filled=True), strokeWidth=2)
         .encode(
@@ -100,7 +100,6 @@ def _panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Ch
         )
         .properties(width=270, height=170)
     )
-    return chart
 
 
 def _is_number(values: pl.Series) -> bool:

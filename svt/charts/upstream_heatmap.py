@@ -67,7 +67,7 @@ def _panels(upstream: pl.DataFrame) -> Panels:
 
 def _row(shown: Panels, colour: alt.Color, layer: int, head: int) -> alt.HConcatChart:
     n_firings = max(int(values["n_firings"].max()) for values in shown.values())  # type: ignore[arg-type]
-    row: alt.HConcatChart = alt.hconcat(
+    return alt.hconcat(
         *(
             _panel(values, column, colour, f"{SIDE_NAMES[side]}, {PANELS[column]}")
             for (side, column), values in shown.items()
@@ -77,7 +77,6 @@ def _row(shown: Panels, colour: alt.Color, layer: int, head: int) -> alt.HConcat
         ),
         spacing=14,
     )
-    return row
 
 
 def _colour(largest: Sequence[float]) -> alt.Color:
@@ -117,7 +116,7 @@ def _panel(upstream: pl.DataFrame, column: str, colour: alt.Color, heading: str)
     n_layers = int(upstream["up_layer"].max()) + 1  # type: ignore[arg-type]
     cell = max(min(CELL, WIDTH // n_heads), 6)
     values = upstream.select("up_layer", "up_head", value=pl.col(column).round_sig_figs(5))
-    chart: alt.Chart = (
+    return (
         alt.Chart(values)
         .mark_rect()
         .encode(
@@ -136,4 +135,3 @@ def _panel(upstream: pl.DataFrame, column: str, colour: alt.Color, heading: str)
             title=alt.TitleParams(heading, fontSize=12, fontWeight="normal"),
         )
     )
-    return chart
