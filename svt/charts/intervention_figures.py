@@ -1,6 +1,4 @@
-"""Figures of the interventions: which traced edges are causal, and how little was changed."""
-
-from collections.abc import Sequence
+"""Figures of the interventions: the effects of edges and sets, and of the circuit alone."""
 
 import polars as pl
 
@@ -13,73 +11,54 @@ from svt.charts.set_effects import set_effects
 from svt.charts.style import Chart
 
 
-def _edge_effects(ask: Ask, context: Context) -> Chart:
-    return edge_effects(_into(ask("edge_effects"), context.chart.heads))
+def _draw_edge_effects(ask: Ask, context: Context) -> Chart:
+    """Draw the edges into chart.heads, or all edges if no heads are set."""
+    edges, heads = ask("edge_effects"), context.chart.heads
+    if heads is not None:
+        schema = {name: edges.schema[name] for name in ("layer", "head")}
+        into = pl.DataFrame(list(heads), schema=schema, orient="row")
+        edges = edges.join(into, on=["layer", "head"], how="semi", maintain_order="left")
+    return edge_effects(edges)
 
 
-def _set_effects(ask: Ask, context: Context) -> Chart:
-    return set_effects(ask("additivity"))
-
-
-def _disturbance(ask: Ask, context: Context) -> Chart:
-    return disturbance(ask("disturbance"))
-
-
-def _effect_vs_weight(ask: Ask, context: Context) -> Chart:
-    return effect_vs_weight(ask("edge_effects"), ask("effect_vs_weight"))
-
-
-def _faithfulness(ask: Ask, context: Context) -> Chart:
-    return faithfulness(ask("faithfulness"), min_count=context.min_count)
-
-
-def _into(edges: pl.DataFrame, heads: Sequence[tuple[int, int]] | None) -> pl.DataFrame:
-    """The edges into `heads`, all if none are named."""
-    if heads is None:
-        return edges
-    wanted = pl.DataFrame(
-        list(heads), schema={name: edges.schema[name] for name in ("layer", "head")}, orient="row"
-    )
-    return edges.join(wanted, on=["layer", "head"], how="semi", maintain_order="left")
-
-
-_CHANGED = ("intervention_effects",)
+_NEEDS = ("intervention_effects",)
 
 INTERVENTION_FIGURES = {
     "edge_effects": FigureSpec(
         "What single edges do",
-        "Each row is an edge whose signal was taken away or added once more, in the whole model "
+        "Each row is an edge whose signal was removed or added a second time, in the whole model "
         "(global) or only for the head that reads it (local); a point far from the grey bar, which "
         "is the same change to random slices, is an edge that the answer depends on.",
-        _edge_effects,
-        needs=_CHANGED,
+        _draw_edge_effects,
+        needs=_NEEDS,
     ),
     "effect_vs_weight": FigureSpec(
         "Do heavy edges matter more?",
-        "Each point is an edge: the further it lies to the right, the more it adds to an attention "
-        "score, and the further from the line, the more changing it moves the answer.",
-        _effect_vs_weight,
-        needs=_CHANGED,
+        "Each point is an edge: the further to the right, the larger its contribution to an "
+        "attention score, and the further from the line, the larger the change of the answer.",
+        lambda ask, _: effect_vs_weight(ask("edge_effects"), ask("effect_vs_weight")),
+        needs=_NEEDS,
     ),
     "set_effects": FigureSpec(
         "What edges do together",
-        "A point on its diamond is a set whose edges act independently of one another; nearer to "
-        "zero they do the same work twice, further away they stand in for one another.",
-        _set_effects,
-        needs=_CHANGED,
+        "A point on its diamond is a set whose edges act independently of one another; a point "
+        "nearer to zero shows edges with overlapping effects, one further away edges that "
+        "compensate for one another.",
+        lambda ask, _: set_effects(ask("additivity")),
+        needs=_NEEDS,
     ),
     "disturbance": FigureSpec(
         "How little is changed",
-        "The more of a line lies at 1, the less the changes disturb the vector that they touch; "
-        "effects that come with values far from 1 may be those of a broken model.",
-        _disturbance,
-        needs=_CHANGED,
+        "The more of a line is at 1, the less the interventions disturb the vector that they "
+        "change; where values are far from 1, effects may come from a broken model.",
+        lambda ask, _: disturbance(ask("disturbance")),
+        needs=_NEEDS,
     ),
     "faithfulness": FigureSpec(
         "What the circuit alone can do",
         "The higher the blue line above the grey one, the better the traced heads alone do the "
-        "task, compared with as many heads drawn at random.",
-        _faithfulness,
+        "task, compared with the same number of random heads.",
+        lambda ask, context: faithfulness(ask("faithfulness"), min_count=context.min_count),
         needs=("faithfulness",),
     ),
 }

@@ -78,7 +78,7 @@ def make_report(
             Section("Numbers", (), _numbers(run_row, dump_row)),
         ],
         config=json.loads(run_row["config"]),
-        sql={a.query: load_query(a.query).text for figure in figures for a in figure.asked},
+        sql={a.query: load_query(a.query).text for figure in figures for a in figure.calls},
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from svt.charts.edge_effects import MOST_EDGES, SCORE, by_weight, edge_effects
+from svt.charts.edge_effects import MOST_EDGES, SCORE, edge_effects, rank_by_weight
 from svt.charts.interventions import EFFECT
 from svt.charts.style import BLUE, GREY, ORANGE, specification
 from tests.charts.frames import rows_of, subtitle
@@ -109,7 +109,7 @@ def test_only_the_heaviest_edges_are_shown():
 
 def test_edges_without_a_weight_come_last():
     rows = [{"label": "b", "weight": None}, {"label": "c"}, {"label": "a", "weight": None}]
-    assert by_weight(effects_frame(rows)) == ["c", "a", "b"]
+    assert rank_by_weight(effects_frame(rows)) == ["c", "a", "b"]
 
 
 def test_without_a_control_nothing_is_said_to_be_beyond():

@@ -49,7 +49,7 @@ def drawn(spec: dict[str, Any], panel: dict[str, Any]) -> set[tuple[str, str, fl
 
 
 def test_a_panel_for_templates_and_one_for_orders() -> None:
-    spec = specification(firing_rates({"template": TEMPLATES, "pattern": ORDERS}, least=0.25))
+    spec = specification(firing_rates({"template": TEMPLATES, "pattern": ORDERS}, min_rate=0.25))
     above, below = spec["concat"]
     assert drawn(spec, above) == {
         ("4.1 end -> S2", "when {A}", 1.0),
