@@ -88,7 +88,8 @@ def _select_firings(frame: pl.DataFrame, firings: Sequence[str]) -> list[str]:
         .agg(pl.col("rate").max() - pl.col("rate").min())
         .sort("rate", descending=True, maintain_order=True)
     )
-    return _list_firings(frame, pl.col("firing").is_in(spread["firing"].head(MOST_FIRINGS)))
+    shown = spread["firing"].head(MOST_FIRINGS).to_list()
+    return _list_firings(frame, pl.col("firing").is_in(shown))
 
 
 def _select_groups(frame: pl.DataFrame) -> list[str]:

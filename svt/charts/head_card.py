@@ -80,8 +80,8 @@ def head_card(cards: dict[Head, Card], notes: Sequence[str] = ()) -> Chart:
 
 def _draw_card(head: Head, card: Card) -> Any:
     parts: list[Any] = [
-        _draw_texts(name, frame, legend=i == 0)
-        for i, (name, frame) in enumerate(card.firings.items())
+        _draw_texts(name, rows, legend=i == 0)
+        for i, (name, rows) in enumerate(card.firings.items())
     ]
     panels = [_draw_weights(card.weights)]
     panels += [_draw_slices(card.slices)] if card.slices.height else []

@@ -53,7 +53,7 @@ def discoveries(rows: pl.DataFrame) -> str:
         enough = round(1 / DISCOVERIES) - 1
         return (
             f"with {plural(repeats, 'control')} a change no p-value is below "
-            f"{1 / (repeats + 1):.2f}; a discovery needs intervene.repeats={enough} or more"
+            f"{1 / (repeats + 1):.2f}, and a discovery needs intervene.repeats={enough} or more"
         )
     counted = int((tested["q_value"] <= DISCOVERIES).sum())
     return f"{counted} of {tested.height} at a false discovery rate of {DISCOVERIES:.0%}"

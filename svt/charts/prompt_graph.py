@@ -88,9 +88,7 @@ def prompt_graph(
     n_traced: the number of prompts in the trace, if it has more than these;
     by_effect: rank edges by effect if effects are stored, else by contribution.
     """
-    traces = [
-        _make_trace(pairs, tokens, by_effect) for pairs, tokens in prompts if not pairs.is_empty()
-    ]
+    traces = [_make_trace(*frames, by_effect) for frames in prompts if not frames[0].is_empty()]
     if not traces:
         return message(HEADING, "The trace has no firing of this prompt.")
     of = n_traced or len(traces)
@@ -111,9 +109,8 @@ def prompt_graph(
 def _make_trace(pairs: pl.DataFrame, tokens: pl.DataFrame, by_effect: bool) -> Trace:
     """Return the trace of a prompt (steps 1 to 3)."""
     rows = pairs.to_dicts()
-    edges = _rank_edges(
-        [row for row in rows if row["side"] is not None and row["up_fires"]], by_effect
-    )
+    signals = [row for row in rows if row["side"] is not None]
+    edges = _rank_edges([row for row in signals if row["up_fires"]], by_effect)
     roots = sorted({_node(row) for row in rows if row["is_root"]})
     drawn = edges[: count_fitting([edge for edge, _ in edges], roots, MAX_NODES, MAX_EDGES)]
     columns = [_column(pos) for pos in tokens["pos"].to_list()]

@@ -73,4 +73,4 @@ def test_lines_differ_by_kind_and_slices(bins):
 
 def test_nothing_changed_is_a_message(bins):
     (row,) = rows_of(specification(disturbance(bins.clear())))
-    assert "Nothing was changed" in row["message"]
+    assert "No intervention" in row["message"]

@@ -86,7 +86,7 @@ def test_of_many_ways_the_strongest_counts(edges: pl.DataFrame) -> None:
 
 
 def test_suppressors_and_edges_that_lead_nowhere_are_counted(edges: pl.DataFrame) -> None:
-    assert with_effects(edges, ROOTS, 10)[1].startswith("2 edges without effect, or without a way")
+    assert with_effects(edges, ROOTS, 10)[1].startswith("2 edges without effect or path to a root")
     assert with_effects(edges.head(3), ROOTS, 10)[1] == ""
     unknown = edges.with_columns(effect=pl.lit(None, pl.Float64))
     assert with_effects(unknown, ROOTS, 10)[0].is_empty()
