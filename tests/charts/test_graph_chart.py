@@ -263,7 +263,7 @@ def test_no_more_edges_than_the_picture_can_bear():
     assert (len(shown(weaker)), len(lines(weaker))) == (101, MAX_EDGES)
 
 
-def test_the_select_top_layers_are_the_upper_third_of_what_is_shown(edges, nodes):
+def test_the_top_layers_are_the_upper_third_of_what_is_shown(edges, nodes):
     """A third of the layers 0 to 2 is none below 2, so it is two; then layers 0 to 6, from 4 on."""
     top, least, left_out = select_top_layers(edges, "n_prompts", 1)
     assert least == 1
