@@ -235,8 +235,8 @@ TRACE_FIGURES = {
     "prompt_families": FigureSpec(
         "Families of prompts",
         "Above, prompts with similar traces are side by side, and colours that change at the same "
-        "place show groups that agree; below, the stronger the colour, the larger the share of a "
-        "family's traces that contain the head.",
+        "place show groups that agree; below, the stronger the colour, the larger the share of the "
+        "traces of a family that contain the head.",
         _draw_families,
         needs=("families",),
     ),
