@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from svt.charts import FIGURES, chosen_figures
+from svt.charts import FIGURES, choose_figures
 from svt.cli.sql import answer
 from svt.db.target import open_target
 from svt.stages.chart import _filled as filled
@@ -134,7 +134,7 @@ def test_every_figure_has_something_to_show(done: Finished) -> None:
     """The experiment asks for all; here some are drawn."""
     assert composed("experiment=paper")["chart"]["figures"] == "all"
     with open_target(done.runs[0]) as con:
-        empty = set(FIGURES) - set(chosen_figures("all", filled(con)))
+        empty = set(FIGURES) - set(choose_figures("all", filled(con)))
     assert empty == {"prompt_families"}  # which take three prompts
     assert {file.stem for file in (done.runs[0] / "charts").glob("*.json")} == set(DRAWN)
 

@@ -1,15 +1,15 @@
-"""Charts: functions from Polars frames to Altair charts, their files and the report page.
+"""Charts: functions from Polars frames to Altair charts, and their export to files and pages.
 
-A figure of `FIGURES` knows which named queries it needs. `draw` asks for them and keeps what was
-asked, so that the report can show the SQL:
+A figure of `FIGURES` is a chart with the named queries that it needs. `draw` runs these queries and
+records them, so that the report can show the SQL:
 
     figure = draw("graph", lambda query, **params: run(con, query, **params), context)
     export(figure.spec, folder, figure.name, ("svg", "png"))
 """
 
 from svt.charts.export import Look, export
-from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Asked, Context, Figure
-from svt.charts.registry import FIGURES, check_figures, chosen_figures, draw
+from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, Figure, QueryCall
+from svt.charts.registry import FIGURES, check_figures, choose_figures, draw
 from svt.charts.sweep import sweep
 
 __all__ = [
@@ -17,12 +17,12 @@ __all__ = [
     "EFFECTS",
     "FIGURES",
     "Ask",
-    "Asked",
     "Context",
     "Figure",
     "Look",
+    "QueryCall",
     "check_figures",
-    "chosen_figures",
+    "choose_figures",
     "draw",
     "export",
     "sweep",

@@ -1,9 +1,10 @@
-"""How complete a single pass is: the coverage rule against exact effects, over every coverage.
+"""The completeness of a trace in a single pass: the coverage rule against exact effects.
 
-1. One panel a side. Of the heads whose removal lowers the weight by at least 0.02, 0.05 or 0.1, a
-   full line is the share that the rule keeps (recall); a dashed one is the share of what it keeps
-   that has such an effect (precision).
-2. The dashed rule stands at the run's own coverage, whose numbers the title says in words.
+1. Each side has a panel over all coverages. For effects of at least 0.02, 0.05 and 0.1 (the weight
+   that the removal of a head takes away), a full line is the recall: the share of heads with such
+   an effect that the rule keeps. A dashed line is the precision: the share of kept heads with such
+   an effect.
+2. The dashed rule marks the coverage of the run, whose values the subtitle states.
 """
 
 import altair as alt
@@ -17,29 +18,28 @@ MEASURES = ["recall", "precision"]
 _SIZE = 300  # pixels of a panel
 
 
-def contribution_vs_effect(rows: pl.DataFrame, *, coverage: float, heading: str = HEADING) -> Chart:
-    """Return recall and precision over coverage, a panel a side.
+def contribution_vs_effect(rows: pl.DataFrame, *, coverage: float) -> Chart:
+    """Draw recall and precision over coverage, a panel for each side.
 
     rows: of the query `contribution_vs_effect`: side layer head min_effect coverage n_pairs
-    spearman precision recall; those over all heads are drawn. coverage: the run's.
+    spearman precision recall; only rows over all heads are drawn. coverage: that of the run.
     """
     overall = rows.filter(pl.col("layer").is_null())
     if overall.is_empty():
-        return message(heading, "No pair fires in the prompts that were compared.")
+        return message(HEADING, "No pair fires in the prompts that were compared.")
     sides = [side for side in PANELS if side in overall["side"]]
-    chart: alt.HConcatChart = alt.hconcat(
-        *(_panel(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
+    return alt.hconcat(
+        *(_draw_panel(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
         title=title(
-            heading,
+            HEADING,
             f"Heads that write for {plural(int(overall['n_pairs'].to_list()[0]), 'firing pair')}.",
-            *(_words(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
+            *(_describe(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
         ),
     ).resolve_scale(color="shared", strokeDash="shared")
-    return chart
 
 
-def _panel(rows: pl.DataFrame, side: str, coverage: float) -> Chart:
-    """Step 1."""
+def _draw_panel(rows: pl.DataFrame, side: str, coverage: float) -> Chart:
+    """Draw recall and precision of a side for three effects (step 1)."""
     index = ["min_effect", "coverage"]
     shares = rows.unpivot(MEASURES, index=index, variable_name="measure", value_name="share")
     long = shares.drop_nulls("share")
@@ -75,14 +75,14 @@ def _panel(rows: pl.DataFrame, side: str, coverage: float) -> Chart:
     )
 
 
-def _words(rows: pl.DataFrame, side: str, coverage: float) -> str:
-    """Step 2: `At dest, coverage 0.7 keeps 66% of the heads with an effect of 0.1; ...`."""
+def _describe(rows: pl.DataFrame, side: str, coverage: float) -> str:
+    """Return `At dest, coverage 0.7 keeps 66% of the heads with an effect of 0.1 ...` (step 2)."""
     at = rows.filter((pl.col("coverage") - coverage).abs() < 0.025, pl.col("min_effect") == 0.1)
     spearman = rows["spearman"][0]
     parts = [
         f"At {side}, coverage {row['coverage']:g} keeps {number(row['recall'], '.0%')} of the "
         "heads with an effect of 0.1 or more, which are "
-        f"{number(row['precision'], '.1%')} of what it keeps"
+        f"{number(row['precision'], '.1%')} of the heads kept"
         for row in at.head(1).to_dicts()
         if row["recall"] is not None and row["precision"] is not None
     ]

@@ -1,4 +1,4 @@
-"""Cubic curves that leave and arrive upwards, and which places they run over."""
+"""Cubic curves that start and end vertically, and the places that they pass."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ Floats = npt.NDArray[np.float64]
 
 STEPS = 30
 CLEARANCE = 0.43
-"""Slots between a curve and the middle of a node that it does not touch."""
+"""The distance in slots from the middle of a node within which a curve touches the node."""
 T = np.linspace(0.0, 1.0, STEPS + 1)[:, None]
 BERNSTEIN: Floats = np.hstack([(1 - T) ** 3, 3 * T * (1 - T) ** 2, 3 * T**2 * (1 - T), T**3])
 
 
 def rising(start: Point, end: Point, bend: float, bend_above: float | None = None) -> Curve:
-    """From `start` up to `end`; `bend` moves both control points sideways.
+    """Return a curve from `start` up to `end`.
 
-    `bend_above` moves the upper one, if it differs.
+    bend: the sideways shift of both control points; bend_above: that of the upper one alone.
     """
     (x0, y0), (x3, y3) = start, end
     lift = (y3 - y0) * 0.4
@@ -29,9 +29,8 @@ def rising(start: Point, end: Point, bend: float, bend_above: float | None = Non
 
 
 def points_of(curve: Curve) -> Floats:
-    """[STEPS + 1, 2]: points along the curve, from its start to its end."""
-    points: Floats = BERNSTEIN @ np.array(curve)
-    return points
+    """Return points along the curve from start to end: [STEPS + 1, 2]."""
+    return BERNSTEIN @ np.array(curve)
 
 
 def between_discs(curve: Curve, radius: float) -> Curve:
@@ -50,15 +49,14 @@ def between_discs(curve: Curve, radius: float) -> Curve:
 
 
 def hits(curve: Curve, places: Sequence[Point]) -> int:
-    """How many places the curve passes closer than `CLEARANCE`."""
-    return int(all_hits([curve], places)[0])
+    """Count the places that the curve passes at less than `CLEARANCE`."""
+    return int(count_hits([curve], places)[0])
 
 
-def all_hits(curves: Sequence[Curve], places: Sequence[Point]) -> npt.NDArray[np.int64]:
-    """[curve]: how many places each curve passes closer than `CLEARANCE`."""
+def count_hits(curves: Sequence[Curve], places: Sequence[Point]) -> npt.NDArray[np.int64]:
+    """Count the places that each curve passes at less than `CLEARANCE`: [curve]."""
     if not places:
         return np.zeros(len(curves), dtype=np.int64)
     points = np.einsum("tk,ckd->ctd", BERNSTEIN, np.array(curves))
     nearest = ((points[:, :, None] - np.array(places)) ** 2).sum(-1).min(1)  # [curve, place]
-    counts: npt.NDArray[np.int64] = (nearest < CLEARANCE**2).sum(1)
-    return counts
+    return (nearest < CLEARANCE**2).sum(1)

@@ -1,17 +1,17 @@
-"""How little an intervention changes: the vector it touches before and after.
+"""How little interventions change: the changed vector compared with the original one.
 
-1. One column a measure: cosine similarity and norm ratio of the changed vector, then of the
-   residual stream there. One row an arrangement (single edges, sets) and scope.
-2. The rows of the query are the bins of histograms, empty bins without a row; each histogram
-   becomes a line in steps. Kinds have colours; random slices are dashed.
-3. Shares stand on a square-root scale: most values lie in few bins, and the others would not be
-   seen beside them. Each panel has its own bins and so its own x axis.
+1. Each measure has a column: cosine similarity and norm ratio of the changed vector, then of the
+   residual stream at its place. Each arrangement (single edges, sets) and scope has a row.
+2. The rows of the query are the bins of histograms, without the empty bins; each histogram is drawn
+   as a step line. Colours are kinds; random slices are dashed.
+3. Shares have a square-root scale, because most values lie in few bins and the other bins would
+   be invisible. Each panel has its own bins and so its own x axis.
 """
 
 import altair as alt
 import polars as pl
 
-from svt.charts.interventions import KIND_COLOURS, SCOPE_NAMES, kinds_of, scopes_of
+from svt.charts.interventions import SCOPE_NAMES, kind_scale, kinds_of, scopes_of
 from svt.charts.style import Chart, message, title
 
 MEASURES = {
@@ -26,52 +26,50 @@ WIDTH, HEIGHT = 215, 95
 HEADING = "How little is changed"
 
 
-def disturbance(bins: pl.DataFrame, *, heading: str = HEADING) -> Chart:
-    """A grid of histograms.
+def disturbance(bins: pl.DataFrame) -> Chart:
+    """Draw a grid of histograms.
 
     bins: rows of the query `disturbance`: arrangement scope measure kind control bin low
     high share.
     """
     if bins.is_empty():
-        return message(heading, "Nothing was changed, so nothing was disturbed.")
+        return message(HEADING, "No intervention was run.")
     measures = [m for m in MEASURES if m in set(bins["measure"].to_list())]
     rows = [
         (arrangement, scope)
         for arrangement in ARRANGEMENTS
-        for scope in scopes_of(bins.filter(pl.col("arrangement") == arrangement))
+        for scope in scopes_of(bins.filter(arrangement=arrangement))
     ]
     return alt.hconcat(
-        *(_column(bins.filter(pl.col("measure") == m), rows, m == measures[0]) for m in measures),
+        *(_draw_column(bins.filter(measure=m), rows, m == measures[0]) for m in measures),
         spacing=16,
         title=title(
-            heading,
-            "Share of the changed pairs (of the prompts, for sets), on a square-root scale so that "
-            "the few are seen; 1 is unchanged. Each panel has an x axis of its own.",
+            HEADING,
+            "Share of the changed pairs (for sets: of the prompts), on a square-root scale to show "
+            "small shares; 1 is unchanged. Each panel has its own x axis.",
         ),
     )
 
 
-def _column(bins: pl.DataFrame, rows: list[tuple[str, str]], first: bool) -> alt.VConcatChart:
-    """The panels of one measure; those of the first column are named at their left."""
+def _draw_column(bins: pl.DataFrame, rows: list[tuple[str, str]], first: bool) -> alt.VConcatChart:
+    """Draw the panels of a measure, with labels at the left of those in the first column."""
     panels = [
-        _panel(
-            steps(bins.filter((pl.col("arrangement") == arrangement) & (pl.col("scope") == scope))),
+        _draw_panel(
+            make_steps(bins.filter(arrangement=arrangement, scope=scope)),
             [ARRANGEMENTS[arrangement], SCOPE_NAMES[scope]] if first else None,
         )
         for arrangement, scope in rows
     ]
-    column: alt.VConcatChart = alt.vconcat(
+    return alt.vconcat(
         *panels,
         spacing=30,
         bounds="flush",
         title=alt.TitleParams(MEASURES[bins["measure"][0]], fontSize=12),
     ).resolve_scale(y="shared")
-    return column
 
 
-def _panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
-    kinds = kinds_of(lines)
-    chart: alt.Chart = (
+def _draw_panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
+    return (
         alt.Chart(lines)
         .mark_line(interpolate="step-after", strokeWidth=1.8)
         .encode(
@@ -89,13 +87,13 @@ def _panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
                     values=[0, 0.01, 0.1, 0.5, 1],
                     format="%",
                     labels=name is not None,
-                    labelFlush=True,  # else the highest label lifts the first column's title
+                    labelFlush=True,  # the highest label would raise the title of the first column
                 ),
             ),
             color=alt.Color(
                 "kind:N",
                 title=None,
-                scale=alt.Scale(domain=kinds, range=[KIND_COLOURS[kind] for kind in kinds]),
+                scale=kind_scale(kinds_of(lines), random=False),
                 legend=alt.Legend(orient="top", symbolType="stroke"),
             ),
             strokeDash=alt.StrokeDash(
@@ -107,11 +105,10 @@ def _panel(lines: pl.DataFrame, name: list[str] | None) -> alt.Chart:
         )
         .properties(width=WIDTH, height=HEIGHT)
     )
-    return chart
 
 
-def steps(bins: pl.DataFrame) -> pl.DataFrame:
-    """Step 2: where each line changes, and the share from there on: 0 where no bin follows."""
+def make_steps(bins: pl.DataFrame) -> pl.DataFrame:
+    """Return the points of each step line, with a share of 0 after a bin that no other follows."""
     line = ["kind", "control"]
     starts = bins.select(*line, "bin", at="low", share="share")
     ends = bins.select(*line, pl.col("bin") + 1, at="high", share=0.0)

@@ -1,13 +1,13 @@
-"""What changing single edges does: to the answer, and to the attention score that they write into.
+"""The effects of single edges on the answer and on the attention score that they write into.
 
-1. The `MOST_EDGES` edges of the greatest weight remain, the greatest on top; the subtitle says how
-   many more there are.
-2. One panel a scope shows the change of the logit difference with its interval, ablation and boost
-   in two colours; beside each, in grey, the interval of the same change to random slices.
-   A point is filled where the two intervals lie apart, and hollow also where the prompts are too
-   few to say; behind the name of an edge stands their number.
-3. One more panel a scope shows the change of the attention score.
-   The panels of one measure share their x axis.
+1. The `MOST_EDGES` edges of the largest weight are shown, the largest first; the subtitle has the
+   number of the others.
+2. Each scope has a panel with the change of the logit difference and its interval, in one colour
+   for ablation and one for boosting; the grey interval is that of the same change to random slices.
+   A point is filled where the two intervals are disjoint, and hollow also where the prompts are too
+   few to decide; the label of an edge ends with the number of prompts.
+3. Each scope has another panel with the change of the attention score.
+   The panels of a measure have the same x axis.
 """
 
 import altair as alt
@@ -30,19 +30,19 @@ from svt.charts.style import GREY, Chart, message, plural, title
 
 MOST_EDGES = 30
 ROW, THICK = 22, 8
-"""Pixels for one edge, and across a bar of the attention score."""
+"""Pixels of an edge, and the thickness of a bar of the attention score."""
 ALL_WIDTH, MOST_WIDTH = 900, 300
-"""Pixels for all panels together, and at most for one."""
+"""The width of all panels together, and the largest width of one, in pixels."""
 FEW_TICKS = alt.Axis(tickCount=3)
 IN_BRACKETS = "in brackets the number of prompts"
 HEADING = "Effects of single edges"
 SCORE = "change of the attention score"
 
 
-def edge_effects(effects: pl.DataFrame, *, heading: str = HEADING) -> Chart:
-    """One row an edge, one column a scope, for both measures.
+def edge_effects(effects: pl.DataFrame) -> Chart:
+    """Draw a row for each edge and a column for each scope, for both measures.
 
-    effects: rows of the query `edge_effects`, one an (edge, scope, kind): label scope kind
+    effects: rows of the query `edge_effects`, one for each (edge, scope, kind): label scope kind
     n_prompts n_pairs weight effect effect_low effect_high score_effect random_effect random_low
     random_high n_random beyond helps p_value q_value; those from random_effect on are null without
     a control.
@@ -51,31 +51,32 @@ def edge_effects(effects: pl.DataFrame, *, heading: str = HEADING) -> Chart:
         label=pl.format("{} ({})", "label", pl.col("n_prompts").max().over("label"))
     )
     if measured.is_empty():
-        return message(heading, "No edge was changed, or the prompts have no answers.")
-    order = by_weight(measured)
-    shown = measured.filter(pl.col("label").is_in(order[:MOST_EDGES]))  # 1
+        return message(HEADING, "No edge was changed, or the prompts have no answers.")
+    ranked = rank_by_weight(measured)
+    order = ranked[:MOST_EDGES]  # 1
+    shown = measured.filter(pl.col("label").is_in(order))
     scopes = scopes_of(shown)
     width = min(MOST_WIDTH, ALL_WIDTH // (2 * len(scopes)))
     return alt.hconcat(
-        *(_block(shown, order[:MOST_EDGES], scopes, width, measure) for measure in (EFFECT, SCORE)),
+        *(_draw_block(shown, order, scopes, width, measure) for measure in (EFFECT, SCORE)),
         spacing=24,
-        title=title(heading, _told(len(order)), *_beyond(shown, scopes)),
+        title=title(HEADING, _describe_edges(len(ranked)), *_describe_verdicts(shown, scopes)),
     )
 
 
-def by_weight(effects: pl.DataFrame) -> list[str]:
-    """The labels of the edges, the greatest weight first."""
+def rank_by_weight(effects: pl.DataFrame) -> list[str]:
+    """Return the labels of the edges, the largest weight first."""
     ranked = effects.group_by("label").agg(pl.col("weight").max())
     return ranked.sort("weight", "label", descending=[True, False], nulls_last=True)[
         "label"
     ].to_list()
 
 
-def _block(
+def _draw_block(
     shown: pl.DataFrame, order: list[str], scopes: list[str], width: int, measure: str
 ) -> alt.HConcatChart:
-    """The panels of one measure; the edges are named at the left of the first block only."""
-    draw = _effects if measure == EFFECT else _scores
+    """Draw the panels of a measure, with the labels of edges at the left of the first block."""
+    draw = _draw_effects if measure == EFFECT else _draw_scores
     scale = kind_scale(kinds_of(shown), shown["random_low"].is_not_null().any())
     named = alt.Axis(grid=True, labelLimit=300)
     unnamed = alt.Axis(grid=True, labels=False, ticks=False)
@@ -93,14 +94,13 @@ def _block(
                 title=alt.TitleParams(SCOPE_NAMES[scope], fontSize=12, frame="group", offset=6),
             )
         )
-    block: alt.HConcatChart = alt.hconcat(
+    return alt.hconcat(
         *panels, spacing=8, title=alt.TitleParams(measure, fontSize=13)
     ).resolve_scale(x="shared")
-    return block
 
 
-def _effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
-    """Step 2: the random control, the effect's interval, the effect."""
+def _draw_effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
+    """Return the marks of random control, interval and effect (step 2)."""
     coloured = base.encode(
         color=alt.Color("kind:N", title=None, scale=scale, legend=LEGEND),
         tooltip=[
@@ -134,8 +134,8 @@ def _effects(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
     ]
 
 
-def _scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
-    """Step 3."""
+def _draw_scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
+    """Return the bars of the attention score (step 3)."""
     return [
         base.mark_bar(size=THICK).encode(
             alt.X("score_effect:Q", title=None, axis=FEW_TICKS),
@@ -151,20 +151,20 @@ def _scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
     ]
 
 
-def _told(n_edges: int) -> str:
+def _describe_edges(n_edges: int) -> str:
     if n_edges <= MOST_EDGES:
-        return f"{plural(n_edges, 'edge')}, the greatest weight on top; {IN_BRACKETS}."
+        return f"{plural(n_edges, 'edge')}, the largest weight on top; {IN_BRACKETS}."
     return (
-        f"The {MOST_EDGES} edges of the greatest weight; {n_edges - MOST_EDGES:,} not shown; "
+        f"The {MOST_EDGES} edges of the largest weight; {n_edges - MOST_EDGES:,} not shown; "
         f"{IN_BRACKETS}."
     )
 
 
-def _beyond(shown: pl.DataFrame, scopes: list[str]) -> list[str]:
-    """Lines that say how many of the shown edges have an effect beyond their random control."""
+def _describe_verdicts(shown: pl.DataFrame, scopes: list[str]) -> list[str]:
+    """Say how many of the edges shown have an effect beyond their random control."""
     decided = shown.drop_nulls("random_low")
     if decided.is_empty():
-        return ["Without random controls no effect can be told from chance."]
+        return ["Without random controls no effect can be distinguished from chance."]
     kind = kinds_of(decided)[0]
     rows = decided.filter(pl.col("kind") == kind)
     counts = [
@@ -173,7 +173,7 @@ def _beyond(shown: pl.DataFrame, scopes: list[str]) -> list[str]:
         if (chosen := rows.filter(pl.col("scope") == scope)).height
     ]
     return [
-        "Filled points lie beyond random slices; such an edge helps the answer or hinders it.",
+        "Filled points lie beyond random slices: the edge helps or hinders the answer.",
         f"{KIND_NAMES[kind].capitalize()}: {'. '.join(counts)}.",
-        *([f"{told[0].upper()}{told[1:]}."] if (told := discoveries(rows)) else []),
+        *([f"{text[0].upper()}{text[1:]}."] if (text := discoveries(rows)) else []),
     ]

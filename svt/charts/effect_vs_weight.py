@@ -1,7 +1,7 @@
-"""Whether heavy edges matter more: the weight of each edge against what changing it does.
+"""The effect of each edge against its weight.
 
-One panel a scope with a point for each edge and kind, filled where its interval lies apart from
-that of random slices; the rank correlations stand above each panel.
+Each scope has a panel with a point for each edge and kind, filled where its interval is disjoint
+from that of random slices; the rank correlations are above the panel.
 """
 
 import altair as alt
@@ -19,34 +19,33 @@ from svt.charts.interventions import (
 from svt.charts.style import Chart, message, number, plural, title
 
 WIDE, MANY_TIMES = 300, 50
-"""Pixels of a panel; from this ratio of weights on, their axis is logarithmic."""
+"""Pixels of a panel; the ratio of weights from which on their axis is logarithmic."""
 HEADING = "Effect against weight"
 
 
-def effect_vs_weight(
-    effects: pl.DataFrame, correlations: pl.DataFrame, *, heading: str = HEADING
-) -> Chart:
-    """A scatter a scope.
+def effect_vs_weight(effects: pl.DataFrame, correlations: pl.DataFrame) -> Chart:
+    """Draw a scatter plot for each scope.
 
     effects: rows of the query `edge_effects`: label scope kind weight effect beyond;
     correlations: of `effect_vs_weight`: scope kind control spearman.
     """
     measured = effects.drop_nulls(["effect", "weight"])
     if measured.is_empty():
-        return message(heading, "No edge was changed, or the prompts have no answers.")
+        return message(HEADING, "No edge was changed, or the prompts have no answers.")
     scopes = scopes_of(measured)
-    chart: alt.HConcatChart = alt.hconcat(
-        *(_panel(measured, scope, correlations, scope == scopes[0]) for scope in scopes),
+    return alt.hconcat(
+        *(_draw_panel(measured, scope, correlations, scope == scopes[0]) for scope in scopes),
         title=title(
-            heading,
+            HEADING,
             f"{plural(measured['label'].n_unique(), 'edge')}; "
             "filled where the effect lies beyond random slices.",
         ),
     ).resolve_scale(y="shared")
-    return chart
 
 
-def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first: bool) -> Chart:
+def _draw_panel(
+    measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first: bool
+) -> Chart:
     scale = kind_scale(kinds_of(measured), random=False)
     points = (
         alt.Chart(measured.filter(pl.col("scope") == scope))
@@ -55,7 +54,7 @@ def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first
             alt.X(
                 "weight:Q",
                 title="mean contribution of the edge",
-                scale=_weights(measured["weight"]),
+                scale=_scale_weights(measured["weight"]),
             ),
             alt.Y("effect:Q", title=EFFECT if first else None),
             color=alt.Color("kind:N", title=None, scale=scale, legend=LEGEND),
@@ -75,7 +74,7 @@ def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first
         height=WIDE,
         title=alt.TitleParams(
             SCOPE_NAMES[scope],
-            subtitle=_correlation(correlations, scope),
+            subtitle=_describe_correlations(correlations, scope),
             fontSize=12,
             frame="group",
             offset=8,
@@ -83,20 +82,20 @@ def _panel(measured: pl.DataFrame, scope: str, correlations: pl.DataFrame, first
     )
 
 
-def _weights(weights: pl.Series) -> alt.Scale:
-    """Logarithmic where few heavy edges would press the others together."""
+def _scale_weights(weights: pl.Series) -> alt.Scale:
+    """Return a scale for the weights, logarithmic if their ratio exceeds `MANY_TIMES`."""
     sizes = weights.to_list()
-    far = min(sizes) > 0 and max(sizes) > MANY_TIMES * min(sizes)
-    return alt.Scale(type="log" if far else "linear", zero=False, nice=False, padding=10)
+    logarithmic = min(sizes) > 0 and max(sizes) > MANY_TIMES * min(sizes)
+    return alt.Scale(type="log" if logarithmic else "linear", zero=False, nice=False, padding=10)
 
 
-def _correlation(correlations: pl.DataFrame, scope: str) -> str:
-    """`rank correlation: ablate −0.62, boost +0.55`; undefined where all effects are equal."""
-    found = {
+def _describe_correlations(correlations: pl.DataFrame, scope: str) -> str:
+    """Return `rank correlation: ablate −0.62, boost +0.55`; undefined if all effects are equal."""
+    spearman = {
         row["kind"]: "undefined" if row["spearman"] is None else number(row["spearman"], "+.2f")
         for row in correlations.filter(
             (pl.col("scope") == scope) & (pl.col("control") == "signal")
         ).to_dicts()
     }
-    told = [f"{kind} {found[kind]}" for kind in kinds_of(correlations) if kind in found]
-    return f"rank correlation: {', '.join(told)}" if told else ""
+    values = [f"{kind} {spearman[kind]}" for kind in kinds_of(correlations) if kind in spearman]
+    return f"rank correlation: {', '.join(values)}" if values else ""

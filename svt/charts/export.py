@@ -1,4 +1,4 @@
-"""Charts as files: JSON, self-contained HTML, SVG, PNG and PDF, each whole or not there."""
+"""Export of charts to JSON, self-contained HTML, SVG, PNG and PDF, with atomic writes."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from svt.system.atomic import write_atomically
 Spec = dict[str, Any]
 
 PNG_SCALE = 2
-"""Pixels for each unit of the chart."""
+"""Pixels for each pixel of the chart's own size."""
 
 _MARK = re.compile(r"<(?:path|text|line|rect)\b(?![^>]*(?:fill|stroke)-opacity)[^>]*>")
 _SIZE = re.compile(r' (width|height)="([\d.]+)"')
@@ -25,9 +25,9 @@ _BOTH = r' fill-opacity="\1" stroke-opacity="\1"'
 
 @dataclass(frozen=True)
 class Look:
-    """How files look: `font`, and the pixels that svg, png and pdf are scaled to, as a whole.
+    """The font of files, and the width and height in pixels that svg, png and pdf are scaled to.
 
-    With width and height the picture, which keeps its shape, is as large as fits into both.
+    The aspect ratio is kept: with width and height, the picture is the largest that fits both.
     """
 
     width: int | None = None
@@ -40,8 +40,9 @@ def export(
 ) -> tuple[Path, ...]:
     """Write `folder/name.<format>` for each of `formats`, keys of _WRITERS; return the paths.
 
-    `spec` is a chart's specification without a palette, as a figure has it.
-    The same data give the same JSON bytes. HTML brings its scripts along and needs no network.
+    spec: a specification without colours, such as `Figure.spec`. The same specification gives the
+    same bytes of JSON. HTML files contain their scripts and need no network.
+    ConfigError for an unknown format, SvtError if a file cannot be drawn or written.
     """
     unknown = sorted(set(formats) - set(_WRITERS))
     if unknown:
@@ -49,18 +50,17 @@ def export(
             f"chart.format: no such format {', '.join(unknown)}; known: {', '.join(_WRITERS)}"
         )
     return tuple(
-        write_whole(folder / f"{name}.{kind}", _rendered(spec, name, kind, look))
-        for kind in formats
+        write_file(folder / f"{name}.{kind}", _render(spec, name, kind, look)) for kind in formats
     )
 
 
-def _rendered(spec: Spec, name: str, kind: str, look: Look) -> str | bytes:
-    """The chart in a format; SvtError when the renderer fails."""
+def _render(spec: Spec, name: str, kind: str, look: Look) -> str | bytes:
+    """Return the chart in a format; SvtError if the renderer fails."""
     try:
         return _WRITERS[kind](spec, look)
     except (SvtError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # the renderer's panics are no Exceptions
+    except BaseException as error:  # a panic of the renderer is not an Exception
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SvtError(
             f"{name}.{kind} cannot be drawn ({reason}); choose chart.format=[json,html], or other "
@@ -68,8 +68,8 @@ def _rendered(spec: Spec, name: str, kind: str, look: Look) -> str | bytes:
         ) from error
 
 
-def write_whole(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all; SvtError if it cannot be written."""
+def write_file(path: Path, content: str | bytes) -> Path:
+    """Write a file atomically and return its path; SvtError if it cannot be written."""
     try:
         write_atomically(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
@@ -88,11 +88,11 @@ def _html(spec: Spec, look: Look) -> str:
 
 def _svg(spec: Spec, look: Look) -> str:
     svg: str = vl_convert().vegalite_to_svg(_light(spec, look))
-    return _scaled(svg, look)
+    return _scale(svg, look)
 
 
-def _scaled(svg: str, look: Look) -> str:
-    """Return the picture in the size of `look`; its view box stays, so that all of it scales."""
+def _scale(svg: str, look: Look) -> str:
+    """Return the picture in the size of `look`; its view box is unchanged, so that text scales."""
     head, tag, body = svg.partition(">")
     sizes = {name: float(value) for name, value in _SIZE.findall(head)}
     factors = [wanted / sizes[at] for at in sizes if (wanted := getattr(look, at)) is not None]
@@ -103,21 +103,19 @@ def _scaled(svg: str, look: Look) -> str:
 
 
 def _png(spec: Spec, look: Look) -> bytes:
-    png: bytes = vl_convert().svg_to_png(_flattened(_svg(spec, look)), scale=PNG_SCALE)
-    return png
+    return vl_convert().svg_to_png(_flatten(_svg(spec, look)), scale=PNG_SCALE)
 
 
-def _flattened(svg: str) -> str:
-    """Return the same picture with opacities of fills and strokes in place of whole marks'.
+def _flatten(svg: str) -> str:
+    """Return the same picture with each mark's opacity moved to its fill and stroke.
 
-    A rasteriser makes a layer as large as the picture for every mark that is seen through.
+    The rasteriser allocates a layer of the size of the picture for every mark with an opacity.
     """
     return _MARK.sub(lambda mark: _OPACITY.sub(_BOTH, mark[0]), svg)
 
 
 def _pdf(spec: Spec, look: Look) -> bytes:
-    pdf: bytes = vl_convert().svg_to_pdf(_flattened(_svg(spec, look)))
-    return pdf
+    return vl_convert().svg_to_pdf(_flatten(_svg(spec, look)))
 
 
 def _light(spec: Spec, look: Look) -> Spec:

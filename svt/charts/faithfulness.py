@@ -1,10 +1,10 @@
-"""How much of the answer the circuit alone still gives, when every other head is ablated.
+"""The faithfulness of the circuit: the logit difference that it keeps if other heads are ablated.
 
-1. Each count threshold keeps a number of heads; of thresholds that keep the same number the lowest
-   is one point.
-2. A line is the share of the full logit difference that remains, the rule at 1 where nothing is
-   lost; in grey the mean and range of as many heads drawn at random.
-3. The circuit of the run's own threshold is told in words.
+1. Each count threshold keeps a number of heads and is a point; of thresholds that keep the same
+   number only the lowest is drawn.
+2. A line is the share of the full logit difference that remains; the rule at 1 is the whole model.
+   Grey are the mean and range of random sets of as many heads.
+3. The subtitle describes the circuit at the threshold of the run.
 """
 
 import altair as alt
@@ -13,51 +13,40 @@ import polars as pl
 from svt.charts.style import BLUE, GREY, Chart, inline, message, number, plural, title
 
 CIRCUITS = {"share": "traced circuit", "random_mean_share": "as many heads at random"}
-OTHERS = {"mean": "their mean over prompts", "resample": "those of another prompt"}
+ABLATIONS = {"mean": "their mean over prompts", "resample": "those of another prompt"}
 HEADING = "Faithfulness of the circuit"
 
 
-def faithfulness(curve: pl.DataFrame, *, min_count: int = 1, heading: str = HEADING) -> Chart:
-    """The share that remains over the number of heads kept.
+def faithfulness(curve: pl.DataFrame, *, min_count: int = 1) -> Chart:
+    """Draw the share that remains over the number of heads kept.
 
-    curve: rows of the query `faithfulness`, one a count threshold: min_count n_heads ablation
+    curve: rows of the query `faithfulness`, one for each threshold: min_count n_heads ablation
     share share_above_none accuracy random_mean_share random_low random_high n_random.
     """
     known = curve.drop_nulls("share").sort("min_count")
     if known.is_empty():
-        return message(heading, "No circuit was kept alone, or the prompts have no answers.")
+        return message(HEADING, "No faithfulness was measured, or the prompts have no answers.")
     points = known.unique("n_heads", keep="first").sort("n_heads")  # 1
-    return alt.layer(_all_heads(), _range(points), _lines(points)).properties(  # 2
-        width=560, height=300, title=title(heading, *_told(known, min_count))
+    whole = alt.Chart(inline([{"share": 1}])).mark_rule(style="threshold").encode(y="share:Q")
+    return alt.layer(whole, _draw_range(points), _draw_lines(points)).properties(  # 2
+        width=560, height=300, title=title(HEADING, *_describe(known, min_count))
     )
 
 
-def _all_heads() -> alt.Chart:
-    chart: alt.Chart = (
-        alt.Chart(inline([{"share": 1}])).mark_rule(style="threshold").encode(y="share:Q")
-    )
-    return chart
-
-
-def _range(points: pl.DataFrame) -> alt.Chart:
-    chart: alt.Chart = (
+def _draw_range(points: pl.DataFrame) -> alt.Chart:
+    return (
         alt.Chart(points.drop_nulls("random_low"))
         .mark_area(opacity=0.25, color=GREY)
-        .encode(
-            alt.X("n_heads:Q"),
-            alt.Y("random_low:Q"),
-            y2="random_high:Q",
-        )
+        .encode(alt.X("n_heads:Q"), alt.Y("random_low:Q"), y2="random_high:Q")
     )
-    return chart
 
 
-def _lines(points: pl.DataFrame) -> alt.Chart:
+def _draw_lines(points: pl.DataFrame) -> alt.Chart:
     index = [column for column in points.columns if column not in CIRCUITS]
     lines = points.unpivot(
         list(CIRCUITS), index=index, variable_name="circuit", value_name="kept"
     ).drop_nulls("kept")
-    chart: alt.Chart = (
+    return (
         alt.Chart(lines.with_columns(pl.col("circuit").replace(CIRCUITS)))
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36, filled=True))
         .encode(
@@ -81,11 +70,10 @@ def _lines(points: pl.DataFrame) -> alt.Chart:
             ],
         )
     )
-    return chart
 
 
-def _told(known: pl.DataFrame, min_count: int) -> list[str]:
-    """Step 3, and what became of the other heads."""
+def _describe(known: pl.DataFrame, min_count: int) -> list[str]:
+    """Describe the circuit of step 3 and the ablation of the other heads."""
     lines = []
     for row in known.filter(pl.col("min_count") >= min_count).head(1).to_dicts():
         random = row["random_mean_share"]
@@ -94,5 +82,5 @@ def _told(known: pl.DataFrame, min_count: int) -> list[str]:
             f"{number(row['share'], '.0%')} of the logit difference"
             + ("." if random is None else f", as many at random {number(random, '.0%')}.")
         )
-    ablation = known["ablation"][0]
-    return [*lines, f"All other heads' outputs are replaced by {OTHERS.get(ablation, ablation)}."]
+    ablation = ABLATIONS.get(known["ablation"][0], known["ablation"][0])
+    return [*lines, f"All other heads' outputs are replaced by {ablation}."]

@@ -1,4 +1,4 @@
-"""One figure of a run, and what was asked of the tables to draw it."""
+"""A figure of a run: its chart, its texts, and the queries that were run to draw it."""
 
 import json
 import shlex
@@ -15,23 +15,23 @@ from svt.charts.style import NOTHING, Chart, specification
 from svt.config import ChartConfig, TraceConfig
 
 ALL_SLICES = "upstream.contribution_all"
-"""What a figure needs that shows contributions through all slices (dump.all_slices)."""
+"""Needed by figures of contributions through all slices (dump.all_slices)."""
 EFFECTS = "upstream.weight_without"
-"""What a figure needs that shows exact effects (dump.effects)."""
+"""Needed by figures of exact effects (dump.effects)."""
 
 LINE = 110
-"""Characters of a line below the title."""
+"""The most characters in a line below the title."""
 
 
 class Ask(Protocol):
-    """Runs a named query of sql/queries with bound parameters."""
+    """A function that runs a named query of sql/queries with bound parameters."""
 
     def __call__(self, query: str, **params: Any) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a figure may know of its run besides the tables."""
+    """The facts about a run that a figure uses besides the tables."""
 
     trace: TraceConfig
     roots: Sequence[tuple[int, int]]
@@ -39,33 +39,33 @@ class Context:
     n_prompts: int
     chart: ChartConfig
     compare: Ask | None = None
-    """Asks the tables of chart.compare_store."""
+    """Runs queries on chart.compare_store."""
     imported: str | None = None
     """The name of an imported circuit; None for a trace."""
 
     @property
     def min_count(self) -> int:
-        """The count from which edges are shown: trace.min_count, or min_share of the prompts."""
+        """The lowest count of edges to show: trace.min_count, or min_share of the prompts."""
         if self.trace.min_count is not None:
             return self.trace.min_count
         return max(1, ceil(self.trace.min_share * self.n_prompts - 1e-9))
 
     @property
     def min_share(self) -> float:
-        """The share of the prompts from which edges are shown; a count of prompts is one."""
+        """The share of prompts that `min_count` is if it counts prompts, else trace.min_share."""
         if self.trace.count == "prompts":
             return min(self.min_count / max(self.n_prompts, 1), 1.0)
         return self.trace.min_share
 
     @property
     def by_effect(self) -> bool:
-        """Whether graphs draw their edges by effect: chart.edges, or what the trace went by."""
+        """Whether graphs draw edges by effect: chart.edges, or trace.rule where it is not set."""
         return (self.chart.edges or self.trace.rule) == "effect"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A named query, the parameters it ran with, and what it was asked of."""
+class QueryCall:
+    """A named query, its parameters, and the run or store that it was run on."""
 
     query: str
     params: dict[str, Any]
@@ -73,76 +73,74 @@ class Asked:
 
     @property
     def command(self) -> str:
-        """What prints the same rows: a line for `svt-sql`, the run's folder left to the reader."""
-        given = (f"{name}={_typed(value)}" for name, value in self.params.items())
-        return shlex.join(["svt-sql", self.target, self.query, *given])
+        """The `svt-sql` command that prints the same rows; RUN stands for the run's folder."""
+        params = (f"{name}={_format_value(value)}" for name, value in self.params.items())
+        return shlex.join(["svt-sql", self.target, self.query, *params])
 
 
-def _typed(value: Any) -> str:
-    """A value as `svt-sql` reads it: texts as they are, the rest as JSON."""
+def _format_value(value: Any) -> str:
+    """Return a value in the syntax of `svt-sql`: text unchanged, other types as JSON."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 class Recorder:
-    """An `Ask` that remembers what was asked, and of what."""
+    """An `Ask` that records its calls."""
 
-    def __init__(self, ask: Ask, target: str = "RUN", asked: list[Asked] | None = None) -> None:
+    def __init__(self, ask: Ask, target: str = "RUN", calls: list[QueryCall] | None = None) -> None:
         self._ask = ask
         self._target = target
-        self.asked: list[Asked] = [] if asked is None else asked
+        self.calls: list[QueryCall] = [] if calls is None else calls
 
     def __call__(self, query: str, **params: Any) -> pl.DataFrame:
-        self.asked.append(Asked(query, params, self._target))
+        self.calls.append(QueryCall(query, params, self._target))
         return self._ask(query, **params)
 
-    def elsewhere(self, ask: Ask, target: str) -> Ask:
-        """`ask`, which asks another target, remembered here too."""
-        return Recorder(ask, target, self.asked)
+    def for_target(self, ask: Ask, target: str) -> Ask:
+        """Return a recorder of `ask`, which queries another store, with the same list of calls."""
+        return Recorder(ask, target, self.calls)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its words: `reading` is one plain sentence on how to read it."""
+    """A chart with its texts; `reading` is one sentence on how to read it."""
 
     name: str
     title: str
     reading: str
     chart: Chart
-    asked: tuple[Asked, ...] = ()
+    calls: tuple[QueryCall, ...] = ()
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """The chart as Vega-Lite, without colours: its files and the page bring their own."""
+        """The Vega-Lite specification without the colours, which files and pages add."""
         return specification(self.chart, palette=None)
 
     @property
     def is_empty(self) -> bool:
-        """Whether the chart only says why there is nothing to draw."""
+        """Whether the chart is only a message that there is nothing to draw."""
         return self.spec.get("usermeta") == NOTHING
 
     def standalone(self, heading: str | None = "auto") -> dict[str, Any]:
-        """`spec` with `reading` below the title, for files that no page explains.
+        """Return `spec` with `reading` below the title, for a file outside a page.
 
-        heading: in place of the chart's own title (auto); None for no title and no lines below it.
+        heading: the title; auto: that of the chart; None: no title and no lines below it.
         """
         if heading is None:
             return {key: value for key, value in self.spec.items() if key != "title"}
-        head = self.spec.get("title", self.title)
-        head = {"text": head} if isinstance(head, str) else head
-        lines = head.get("subtitle", [])
-        lines = [lines] if isinstance(lines, str) else lines
-        head = head if heading == "auto" else head | {"text": heading}
-        return self.spec | {"title": head | {"subtitle": [*wrap(self.reading, LINE), *lines]}}
+        title = self.spec.get("title", {"text": self.title})
+        title = title if heading == "auto" else title | {"text": heading}
+        lines = [*wrap(self.reading, LINE), *title.get("subtitle", [])]
+        return self.spec | {"title": title | {"subtitle": lines}}
 
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A kind of figure: its words, and the function that asks for its frames and draws them."""
+    """A kind of figure: its texts, and the function that runs its queries and draws the rows."""
 
     title: str
     reading: str
     draw: Callable[[Recorder, Context], Chart]
     default: bool = True
-    """Whether it is drawn unasked, if every table of `needs` has rows."""
+    """Whether `chart.figures=default` selects it, if every table of `needs` has rows."""
     needs: tuple[str, ...] = ()
-    """Tables, and ALL_SLICES."""
+    """Names of tables, ALL_SLICES and EFFECTS."""

@@ -1,50 +1,61 @@
-"""How often the heads of the trace fire, template by template and for both orders of the names.
+"""The firing rates of the heads of the trace, by template and by the order of the names.
 
-1. A column is a head with the roles that it attends between, ordered by layer and head, that has
-   at least the rate asked for in some row; of more than `MOST_FIRINGS` those that differ most
-   between the rows are kept. Both panels have the same columns.
-2. Rows are the templates, below them the orders; of more than `MOST_GROUPS` templates those with
-   most prompts. Only kinds of groups of which there are two or more have a panel.
-3. The colour is the share of the row's prompts in which the head fires so, from 0 to 1.
+1. A column is a firing: a head with the roles that it attends between, ordered by layer and head,
+   with a rate of at least `min_rate` in some row. At most `MOST_FIRINGS` are shown, those whose
+   rates differ most between the rows. Both panels have the same columns.
+2. Rows are the templates, at most `MOST_GROUPS`, those with most prompts, and in the panel below
+   the orders. A panel needs two groups or more.
+3. The opacity is the share of the row's prompts that have the firing, from 0 to 1.
 """
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, Chart, message, plural, title
+from svt.charts.style import (
+    BLUE,
+    Chart,
+    message,
+    plural,
+    share_opacity,
+    title,
+    with_firing_names,
+)
 
 HEADING = "Firing rates by template and order"
 KINDS = {"template": "template", "pattern": "order"}
 MOST_FIRINGS, MOST_GROUPS = 40, 24
 CELL, LINE, WRAP = 21, 14, 46
-"""Pixels for a column and for a line of a template's text; letters on such a line."""
+"""Pixels of a column and of a line of a template's text; the most characters in such a line."""
 
 
 def firing_rates(
-    rates: Mapping[str, pl.DataFrame], *, least: float = 0.0, notes: Sequence[str] = ()
+    rates: Mapping[str, pl.DataFrame], *, min_rate: float = 0.0, notes: Sequence[str] = ()
 ) -> Chart:
-    """A panel of squares for the templates, and one for the orders.
+    """Draw a panel of squares for the templates, and one for the orders.
 
-    rates: of each of `KINDS` rows of the query `firing_rates`: layer head dest_role src_role
-    prompt_group n_in_group n_prompts rate mean_weight; least: the rate of step 1; notes: lines
-    below the title.
+    rates: for each of `KINDS` the rows of the query `firing_rates`: layer head dest_role src_role
+    prompt_group n_in_group n_prompts rate mean_weight; notes: lines below the title.
     """
-    told = {kind: _labelled(frame) for kind, frame in rates.items() if _groups(frame) > 1}  # 2
-    every = list(dict.fromkeys(name for of in told.values() for name in _frequent(of, least)))
-    if not every:
+    frames = {
+        kind: with_firing_names(frame)
+        for kind, frame in rates.items()
+        if _count_groups(frame) > 1  # 2
+    }
+    frequent = [_list_firings(frame, pl.col("rate") >= min_rate) for frame in frames.values()]
+    firings = list(dict.fromkeys(chain.from_iterable(frequent)))
+    if not firings:
         return message(HEADING, "No firing in prompts of two or more known templates or orders.")
-    first = next(iter(told.values()))
-    kept = _most_different(first, every)  # 1
+    first, last = next(iter(frames.values())), list(frames)[-1]
+    shown = _select_firings(first, firings)  # 1
     panels = [
-        _panel(
-            frame.filter(pl.col("firing").is_in(kept)), KINDS[kind], kept, kind == list(told)[-1]
-        )
-        for kind, frame in told.items()
+        _draw_panel(frame.filter(pl.col("firing").is_in(shown)), KINDS[kind], shown, kind == last)
+        for kind, frame in frames.items()
     ]
-    n_hidden = max(_groups(first) - MOST_GROUPS, 0)
+    n_firings, n_groups = len(firings) - len(shown), _count_groups(first) - MOST_GROUPS
     return alt.concat(
         *panels,
         columns=1,
@@ -52,66 +63,52 @@ def firing_rates(
         title=title(
             HEADING,
             *notes,
-            f"Left out: {plural(len(every) - len(kept), 'firing')} that differ less between rows."
-            if len(kept) < len(every)
+            f"Left out: {plural(n_firings, 'firing')} with more similar rates."
+            if n_firings > 0
             else "",
-            f"Left out: {plural(n_hidden, 'template')} with fewer prompts." if n_hidden else "",
+            f"Left out: {plural(n_groups, 'template')} with fewer prompts." if n_groups > 0 else "",
         ),
     )
 
 
-def _groups(frame: pl.DataFrame) -> int:
+def _count_groups(frame: pl.DataFrame) -> int:
     return frame["prompt_group"].n_unique()
 
 
-def _labelled(frame: pl.DataFrame) -> pl.DataFrame:
-    """With the column's name, `5.4 end -> IO`."""
-    return frame.with_columns(
-        firing=pl.format(
-            "{}.{} {} -> {}",
-            "layer",
-            "head",
-            pl.col("dest_role").fill_null("other"),
-            pl.col("src_role").fill_null("other"),
-        )
-    )
+def _list_firings(frame: pl.DataFrame, condition: pl.Expr) -> list[str]:
+    """Return the firings of the rows that meet the condition, in their order."""
+    return frame.filter(condition)["firing"].unique(maintain_order=True).to_list()
 
 
-def _frequent(frame: pl.DataFrame, least: float) -> list[str]:
-    """The firings with at least that rate in some group, in order."""
-    frequent = frame.filter(pl.col("rate") >= least)
-    return frequent.unique("firing", maintain_order=True)["firing"].to_list()
-
-
-def _most_different(frame: pl.DataFrame, every: Sequence[str]) -> list[str]:
-    """Of `every` those that are drawn, in their order."""
+def _select_firings(frame: pl.DataFrame, firings: Sequence[str]) -> list[str]:
+    """Return those of `firings` whose rates differ most, in the order of the rows."""
     spread = (
-        frame.filter(pl.col("firing").is_in(every))
+        frame.filter(pl.col("firing").is_in(firings))
         .group_by("firing", maintain_order=True)
         .agg(pl.col("rate").max() - pl.col("rate").min())
         .sort("rate", descending=True, maintain_order=True)
     )
-    kept = set(spread["firing"].head(MOST_FIRINGS))
-    order = frame.unique("firing", maintain_order=True)["firing"].to_list()
-    return [firing for firing in order if firing in kept]
+    shown = spread["firing"].head(MOST_FIRINGS).to_list()
+    return _list_firings(frame, pl.col("firing").is_in(shown))
 
 
-def _most_frequent(frame: pl.DataFrame) -> list[str]:
+def _select_groups(frame: pl.DataFrame) -> list[str]:
+    """Return the groups with most prompts, sorted by their text."""
     groups = frame.unique("prompt_group", maintain_order=True)
-    most = groups.sort("n_in_group", descending=True, maintain_order=True).head(MOST_GROUPS)
-    return sorted(most["prompt_group"])
+    largest = groups.sort("n_in_group", descending=True, maintain_order=True).head(MOST_GROUPS)
+    return sorted(largest["prompt_group"])
 
 
-def _panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -> alt.Chart:
-    """Firings to the right, groups downwards; the last panel names the firings."""
-    groups = _most_frequent(frame)
+def _draw_panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -> alt.Chart:
+    """Draw firings from left to right and groups downwards, with labels of firings if `last`."""
+    groups = _select_groups(frame)
     frame = frame.filter(pl.col("prompt_group").is_in(groups))
-    wrapped = {group: _lines(group) for group in groups}
+    wrapped = {group: _wrap_template(group) for group in groups}
     lines = max(text.count("\n") + 1 for text in wrapped.values())
     values = frame.select(
         "firing", "n_prompts", "n_in_group", "rate", "mean_weight", group="prompt_group"
     ).with_columns(label=pl.col("group").replace_strict(wrapped))
-    chart: alt.Chart = (
+    return (
         alt.Chart(values)
         .mark_rect(color=BLUE)
         .encode(
@@ -124,12 +121,7 @@ def _panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -
                 labelOffset=-LINE * (lines - 1) / 2,
                 ticks=False,
             ),
-            opacity=alt.Opacity(
-                "rate:Q",
-                title="share of the prompts",
-                scale=alt.Scale(domain=[0, 1], range=[0, 1]),
-                legend=alt.Legend(format="%", values=[0.25, 0.5, 0.75, 1], symbolType="square"),
-            ),
+            opacity=share_opacity("rate"),
             tooltip=[
                 alt.Tooltip("firing:N", title="head"),
                 alt.Tooltip("group:N", title=kind),
@@ -141,10 +133,9 @@ def _panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -
         )
         .properties(width=CELL * len(firings), height=max(CELL, LINE * lines) * len(groups))
     )
-    return chart
 
 
-def _lines(template: str) -> str:
-    """A template without its marks, on lines of at most `WRAP` letters, three at most."""
+def _wrap_template(template: str) -> str:
+    """Return a template without its slot marks, on at most three lines of `WRAP` characters."""
     plain = template.translate(str.maketrans("", "", "{}<>"))
     return "\n".join(textwrap.wrap(plain, WRAP, max_lines=3, placeholder=" …"))

@@ -1,15 +1,16 @@
-"""The marks of the traced graph, and what moves in a page: a slider and what the pointer lights up.
+"""The marks of the traced graph and its interaction in a page: a slider and highlighting.
 
-1. Columns of the roles and names of the layers.
-2. Edges: one path each, in pixels from its lower end, strong ones on top; dashed if interventions
-   found them not causal. Those that pass a node stand above the nodes: they do not end there.
-3. Nodes: rings, discs (boxes for what is no head) and labels.
-4. The slider `least` hides edges of a smaller strength, and nodes whose edges all have one; above
-   the picture stands what is left once it has been moved.
-5. Unseen marks, wider than the seen ones, take the pointer and tell the numbers. An edge that is
-   pointed at, or a head, lights up with what belongs to it; all other edges and names fade.
+1. Columns have the names of roles, rows those of layers.
+2. An edge is a path in pixels from its lower end, strong edges on top; it is dashed if
+   interventions show that it is not causal. Edges that pass a node are drawn above the nodes,
+   because they would seem to end there.
+3. A node has a disc (a box if it is not a head), a label, and a ring if it is in the reference.
+4. The slider `least` hides edges of less strength, and nodes that have no other edges; once it has
+   moved, a line above the picture describes what is visible.
+5. Invisible marks, wider than the visible ones, receive the pointer and have the tooltips. An edge
+   or head under the pointer is highlighted with its neighbours; other edges and names fade.
 
-A file without a page shows the picture as the slider stands at the start.
+A file without a page shows the initial picture.
 """
 
 from math import floor, log10
@@ -18,28 +19,29 @@ from typing import Any
 import altair as alt
 
 from svt.charts.graph_answer import HEIGHT, answer_marks
+from svt.charts.graph_encodings import HIT_LINE, LINE, Axes, make_pointer, size_width
 from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
 from svt.charts.graph_strength import Measure
 from svt.charts.layout import Edge, Layout, Node
 from svt.charts.style import Chart, inline, side_colour
 
 MARGIN = 1.7
-"""Slots at the left, for the names of the layers."""
+"""Slots at the left for the names of the layers."""
 BELOW, ABOVE = 0.7, 1.2
-"""Slots below and above the columns, for their names and the numbers of step 4."""
+"""Slots below and above the columns for their names and the line of step 4."""
 NODE_AREA, RING_AREA = 880, 1230
 EDGE_REACH = 12
-"""Pixels across that take the pointer for an edge."""
+"""The width in pixels in which an edge receives the pointer."""
 FADED = 0.07
 DASHED = [5, 9]
-"""Of edges that are not causal; the round ends of a wide line take of the gaps."""
+"""Edges that are not causal; the round caps of wide lines shorten the gaps."""
 DOTTED = [0.1, 11]
-"""Of causal edges that hinder the answer."""
+"""Causal edges that hinder the answer."""
 DASH_DOTTED = [9, 9, 0.1, 9]
-"""Of edges that were tested in too few prompts to say."""
+"""Edges that were tested in too few prompts to decide."""
 BOX = "M-1.35,-0.65H1.35V0.65H-1.35Z"
 
-# A selection holds undefined for a mark that lacks its field, as everything in the picture is felt.
+# All marks receive the pointer; over one without the field a selection has the value undefined.
 EDGE, NODE = "(pointed_edge.edge || [])[0]", "(pointed_node.node || [])[0]"
 POINTED = f"isValid({EDGE}) || isValid({NODE})"
 EDGE_LIT = f"({EDGE} === datum.edge || {NODE} === datum.up || {NODE} === datum.down)"
@@ -48,7 +50,7 @@ NODE_LIT = (
 )
 
 
-def draw_graph(
+def draw_marks(
     layout: Layout,
     edges: list[tuple[Edge, Row]],
     roots: list[Node],
@@ -61,37 +63,38 @@ def draw_graph(
     answer: list[Row],
     root_dest: str,
 ) -> Chart:
-    """The layered chart, without a title.
+    """Draw the layered chart without a title.
 
-    edges: those that have a curve in `layout`, with their rows of `graph_links`, the strongest
-    first; levels: low high text, what is shown while the slider stands between low and high;
-    count: prompts, firings or visits, of which faint edges have few;
-    answer: of answer_rows, above the column of `root_dest`.
+    edges: those with a curve in `layout`, with their rows of `graph_links`, the strongest first;
+    count: prompts, firings or visits, which set the opacity of edges;
+    levels: low high text, the description of the picture for slider values from low to high;
+    answer: from answer_rows, drawn above the column of `root_dest`.
     """
     lines = edge_rows(layout, edges, roots, count)
     points = node_rows(layout, edges, roots, heads)
-    axes = _Axes(layout, ABOVE + HEIGHT if answer else ABOVE)
-    layers = [*_columns(layout, axes)]
+    (left, right), above = layout.sides, ABOVE + HEIGHT if answer else ABOVE
+    axes = Axes(left - MARGIN, right, -BELOW, layout.height + above)
+    bands, *names = _draw_columns(layout, axes)
+    layers = [bands, *answer_marks(answer, layout, root_dest, axes), *names]
     if lines:
-        layers += [*_edges(lines, axes, measure), _shown(levels, axes, layout, measure, start)]
-    layers[1:1] = answer_marks(answer, layout, root_dest, axes.x, axes.y)  # below the names
-    discs, names, felt = _nodes(points, axes)
-    over = [_seen(lines, axes, measure, over=True)] if any(line["over"] for line in lines) else []
-    layers += [*discs, *over, *names, felt]
-    chart: Chart = (
+        layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
+    discs, labels, hits = _draw_nodes(points, axes)
+    if any(line["over"] for line in lines):
+        discs.append(_draw_lines(lines, axes, measure, over=True))
+    layers += [*discs, *labels, hits]
+    return (
         alt.layer(*layers)
         .properties(
-            width=(axes.right - axes.left + MARGIN) * SLOT_X,
-            height=(layout.height + BELOW + axes.above) * SLOT_Y,
+            width=(right - axes.left) * SLOT_X,
+            height=(axes.top + BELOW) * SLOT_Y,
             datasets={"edges": lines, "nodes": points},
         )
-        .add_params(_slider(lines, measure, start))
+        .add_params(_make_slider(lines, measure, start))
     )
-    return chart
 
 
-def _slider(lines: list[Row], measure: Measure, start: float) -> alt.Parameter:
-    """Step 4; nothing to move where all edges have the same strength."""
+def _make_slider(lines: list[Row], measure: Measure, start: float) -> alt.Parameter:
+    """Return the slider of step 4, or a constant if all edges have the same strength."""
     strengths = {line["strength"] for line in lines}
     if len(strengths) < 2:
         return alt.param(name="least", value=start)
@@ -104,27 +107,8 @@ def _slider(lines: list[Row], measure: Measure, start: float) -> alt.Parameter:
     )
 
 
-class _Axes:
-    """x and y encodings of a field, or of a fixed place, in the slots of the layout."""
-
-    def __init__(self, layout: Layout, above: float) -> None:
-        self.left, self.right = layout.sides
-        self.above = above
-        domain = [self.left - MARGIN, self.right]
-        self._across = alt.Scale(domain=domain, nice=False, zero=False)
-        self._up = alt.Scale(domain=[-BELOW, layout.height + above], nice=False, zero=False)
-
-    def x(self, field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=self._across, axis=None)
-
-    def y(self, at: str | float) -> Any:
-        if isinstance(at, str):
-            return alt.Y(f"{at}:Q", scale=self._up, axis=None)
-        return alt.YDatum(at, scale=self._up, axis=None)
-
-
-def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
-    """Step 1."""
+def _draw_columns(layout: Layout, axes: Axes) -> list[alt.Chart]:
+    """Draw bands, and the names of columns and rows (step 1)."""
     bands = [
         {"role": role, "left": left + 0.1, "right": right - 0.1, "middle": (left + right) / 2}
         for role, left, right in layout.columns
@@ -132,7 +116,7 @@ def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
     layers = [
         {
             "layer": "embedding" if layer < 0 else f"layer {layer}",
-            "x": axes.left,
+            "x": layout.sides[0],
             "y": (bottom + top) / 2,
         }
         for layer, bottom, top in layout.rows
@@ -146,20 +130,20 @@ def _columns(layout: Layout, axes: _Axes) -> list[alt.Chart]:
         ),
         roles.mark_text(style="role").encode(x("middle"), y(-0.35), text="role:N"),
         roles.mark_text(style="role").encode(x("middle"), y(top + 0.35), text="role:N"),
-        names.mark_text(style="quiet", align="right", dx=-6).encode(x("x"), y("y"), text="layer:N"),
+        names.mark_text(style="quiet", align="right", dx=-6).encode(x(), y(), text="layer:N"),
     ]
 
 
-def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
-    """Step 2, and 5 for edges."""
-    felt = (
-        _paths(axes)
-        .mark_point(filled=False, fill="none", size=4, strokeWidth=EDGE_REACH, opacity=0)
+def _draw_edges(lines: list[Row], axes: Axes, measure: Measure) -> list[alt.Chart]:
+    """Draw the edges that pass no node, and the invisible marks of all edges (steps 2 and 5)."""
+    hits = (
+        _draw_paths(axes)
+        .mark_point(**HIT_LINE, strokeWidth=EDGE_REACH)
         .encode(
             tooltip=[
                 alt.Tooltip("from:N"),
                 alt.Tooltip("to:N"),
-                *_told(
+                *_known_tooltips(
                     lines,
                     side=alt.Tooltip("side:N", title="writes into the"),
                     role=alt.Tooltip("role:N", title="token"),
@@ -177,28 +161,21 @@ def _edges(lines: list[Row], axes: _Axes, measure: Measure) -> list[alt.Chart]:
                 *([alt.Tooltip("causal:N")] if "causal" in lines[0] else []),
             ]
         )
-        .add_params(_pointed("edge"))
+        .add_params(make_pointer("edge"))
     )
-    return [_seen(lines, axes, measure, over=False), felt]
+    return [_draw_lines(lines, axes, measure, over=False), hits]
 
 
-def _paths(axes: _Axes) -> alt.Chart:
-    chart: alt.Chart = (
-        alt.Chart(alt.NamedData("edges"))
-        .transform_filter("datum.strength >= least")
-        .encode(axes.x("x"), axes.y("y"), shape=alt.Shape("path:N", scale=None, legend=None))
-    )
-    return chart
+def _draw_paths(axes: Axes) -> alt.Chart:
+    edges = alt.Chart(alt.NamedData("edges")).transform_filter("datum.strength >= least")
+    return axes.trace_paths(edges)
 
 
-def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt.Chart:
-    """Step 2 for the edges that pass a node, or for those that do not.
-
-    The scales are those of all edges, wherever the slider stands.
-    """
+def _draw_lines(lines: list[Row], axes: Axes, measure: Measure, *, over: bool) -> alt.Chart:
+    """Draw the edges that pass a node, or those that do not, on the scales of all edges."""
     sizes = [line["size"] for line in lines if line["size"] is not None] or [1.0]
     most = max(line["count"] for line in lines)
-    paths = _paths(axes).transform_filter("datum.over" if over else "!datum.over")
+    paths = _draw_paths(axes).transform_filter("datum.over" if over else "!datum.over")
     dashes = {
         "strokeDash": alt.when("datum.causal === 'no'")
         .then(alt.value(DASHED))
@@ -207,21 +184,14 @@ def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt
         .when("datum.causal === 'too few prompts'")
         .then(alt.value(DASH_DOTTED))
     }
-    seen: alt.Chart = paths.mark_point(filled=False, fill="none", size=4, strokeCap="round").encode(
+    return paths.mark_point(**LINE).encode(
         color=side_colour(),
-        strokeWidth=alt.StrokeWidth(
-            "size:Q",
-            title=measure.size_title,
-            scale=alt.Scale(
-                type="sqrt", domain=[0, max(*sizes, 1e-9)], range=[0.7, 6.5], clamp=True
-            ),
-            legend=alt.Legend(
-                symbolType="stroke",
-                symbolSize=150,
-                symbolOpacity=1,
-                values=_round_values(sizes),
-                labelExpr="format(datum.value, ',~g')",
-            ),
+        strokeWidth=size_width(
+            measure.size_title,
+            [0.7, 6.5],
+            max(*sizes, 1e-9),
+            values=_round_values(sizes),
+            labelExpr="format(datum.value, ',~g')",
         ),
         opacity=alt.when(POINTED)
         .then(alt.value(alt.expr(f"{EDGE_LIT} ? 1 : {FADED}")))
@@ -232,24 +202,17 @@ def _seen(lines: list[Row], axes: _Axes, measure: Measure, *, over: bool) -> alt
         ),
         **(dashes if "causal" in lines[0] else {}),
     )
-    return seen
 
 
-def _told(rows: list[Row], **tooltips: alt.Tooltip) -> list[alt.Tooltip]:
-    """Those of columns that some row tells; a trace tells all, an imported circuit may not."""
+def _known_tooltips(rows: list[Row], **tooltips: alt.Tooltip) -> list[alt.Tooltip]:
+    """Return the tooltips of columns with values; imported circuits may lack some."""
     return [
         tooltip for name, tooltip in tooltips.items() if any(row[name] is not None for row in rows)
     ]
 
 
-def _pointed(what: str) -> alt.Parameter:
-    return alt.selection_point(
-        name=f"pointed_{what}", fields=[what], on="pointerover", clear="pointerout", empty=False
-    )
-
-
 def _round_values(sizes: list[float]) -> list[float]:
-    """For the legend of widths: the largest round number among the sizes, and a quarter of it."""
+    """Return two sizes for the legend: a round number near the largest, and a quarter of it."""
     largest = max(sizes)
     if largest <= 0:
         return [0.0]
@@ -257,63 +220,51 @@ def _round_values(sizes: list[float]) -> list[float]:
     return [unit * (largest // unit) / 4, unit * (largest // unit)]
 
 
-def _shown(
-    levels: list[Row], axes: _Axes, layout: Layout, measure: Measure, start: float
-) -> alt.Chart:
-    """Step 4: the numbers above the picture."""
-    chart: alt.Chart = (
+def _draw_level(levels: list[Row], axes: Axes, measure: Measure, start: float) -> alt.Chart:
+    """Draw the line of step 4 above the picture."""
+    return (
         alt.Chart(inline([level | {"x": 0} for level in levels]))
         .transform_filter(f"least != {start} && datum.low <= least && least <= datum.high")
-        .transform_calculate(told=f"'Now shown: ' + datum.text + ', ' + {measure.least_told}")
+        .transform_calculate(line=f"'Now shown: ' + datum.text + ', ' + {measure.least_text}")
         .mark_text(style="quiet", align="left", fontSize=12)
-        .encode(axes.x("x"), axes.y(layout.height + axes.above - 0.25), text="told:N")
+        .encode(axes.x(), axes.y(axes.top - 0.25), text="line:N")
     )
-    return chart
 
 
-def _nodes(points: list[Row], axes: _Axes) -> tuple[list[alt.Chart], list[alt.Chart], alt.Chart]:
-    """Return discs and names of step 3, and what takes the pointer in step 5."""
-    there = (
-        alt.Chart(alt.NamedData("nodes"))
-        .transform_filter("datum.most >= least || datum.kind == 'root'")
-        .encode(axes.x("x"), axes.y("y"))
-    )
+def _draw_nodes(
+    points: list[Row], axes: Axes
+) -> tuple[list[alt.Chart], list[alt.Chart], alt.Chart]:
+    """Return discs and labels of step 3, and the invisible marks of step 5."""
+    visible = "datum.most >= least || datum.kind == 'root'"
+    nodes = axes.place(alt.Chart(alt.NamedData("nodes")).transform_filter(visible))
     faded = alt.when(f"({POINTED}) && !({NODE_LIT})").then(alt.value(0.25)).otherwise(alt.value(1))
 
     def disc(condition: str, **mark: Any) -> alt.Chart:
-        chart: alt.Chart = (
-            there.transform_filter(condition)
-            .mark_point(filled=True, **mark)
-            .encode(strokeOpacity=faded)
-        )
-        return chart
+        marks = nodes.transform_filter(condition).mark_point(filled=True, **mark)
+        return marks.encode(strokeOpacity=faded)
 
-    def names(condition: str, style: str, **more: Any) -> alt.Chart:
-        chart: alt.Chart = (
-            there.transform_filter(condition).mark_text(style=style).encode(text="label:N", **more)
-        )
-        return chart
+    def label(condition: str, style: str, **encodings: Any) -> alt.Chart:
+        marks = nodes.transform_filter(condition).mark_text(style=style)
+        return marks.encode(text="label:N", **encodings)
 
-    felt = (
-        there.mark_point(filled=True, size=RING_AREA, opacity=0)
+    hits = (
+        nodes.mark_point(filled=True, size=RING_AREA, opacity=0)
         .encode(
             tooltip=[
                 alt.Tooltip("label:N", title="component"),
                 alt.Tooltip("role:N", title="writes to"),
                 alt.Tooltip("class:N", title="reference class"),
-                *_told(
+                *_known_tooltips(
                     points,
                     does=alt.Tooltip("does:N", title="mostly attends"),
                     prompts=alt.Tooltip(
-                        "prompts:Q", title="prompts in which the trace meets it firing", format=","
+                        "prompts:Q", title="prompts in which it fires in the trace", format=","
                     ),
-                    firings=alt.Tooltip(
-                        "firings:Q", title="firings that the trace meets", format=","
-                    ),
+                    firings=alt.Tooltip("firings:Q", title="firings in the trace", format=","),
                 ),
             ]
         )
-        .add_params(_pointed("node"))
+        .add_params(make_pointer("node"))
     )
     discs = [
         disc("datum.reference", style="ring", size=RING_AREA),
@@ -322,7 +273,7 @@ def _nodes(points: list[Row], axes: _Axes) -> tuple[list[alt.Chart], list[alt.Ch
         disc("datum.kind == 'other'", style="node", shape=BOX, size=NODE_AREA),
     ]
     labels = [
-        names("datum.kind != 'root'", "label", opacity=faded),
-        names("datum.kind == 'root'", "root_label"),
+        label("datum.kind != 'root'", "label", opacity=faded),
+        label("datum.kind == 'root'", "root_label"),
     ]
-    return discs, labels, felt
+    return discs, labels, hits

@@ -1,7 +1,7 @@
-"""What the marks of the traced graph draw: a row for each edge and each node, with its place.
+"""The rows behind the marks of the traced graph: one for each edge and each node, with its place.
 
-Rows are numbered: an edge by its strength, from 0, a node in the order of layer and head. By these
-numbers a mark finds what belongs to it when the pointer is over another.
+Edges are numbered from 0 by strength, nodes by layer and head. Marks use these numbers to find
+their neighbours when the pointer is over one of them.
 """
 
 from collections import defaultdict
@@ -14,30 +14,21 @@ from svt.charts.style import SIDE_NAMES
 Row = dict[str, Any]
 
 SLOT_X, SLOT_Y = 43, 41
-"""Pixels for one node."""
+"""Pixels of a slot, the space of a node."""
 
 
 def edge_rows(
     layout: Layout, edges: list[tuple[Edge, Row]], roots: list[Node], count: str
 ) -> list[Row]:
-    """One for each edge, the weakest first: strong ones are drawn on top.
+    """Return a row for each edge, the weakest first, so that strong edges are drawn on top.
 
-    `over`: drawn above the nodes, as it passes one. `strength` is what the threshold is held
-    against, `size` gives the width, `count` the opacity.
+    The threshold applies to `strength`; `size` is the width and `count` the opacity.
     """
-    number, over = _numbers(edges, roots), layout.over
+    number, over = _number_nodes(edges, roots), layout.over
     return [
         {
             "edge": i,
-            "over": edge in over,
-            "up": number[edge.up],
-            "down": number[edge.down],
-            "x": round(layout.position[edge.up][0], 3),
-            "y": round(layout.position[edge.up][1], 3),
-            "path": path_of(layout.curves[edge], over=edge in over),
-            "from": edge.up.label,
-            "to": edge.down.label,
-            "side": SIDE_NAMES.get(edge.side or ""),
+            **place_edge(layout, edge, number, over=edge in over),
             "role": edge.role,
             "dest_role": row["dest_role"],
             "src_role": row["src_role"],
@@ -46,10 +37,7 @@ def edge_rows(
             "prompts": row["n_prompts"],
             "firings": row["n_firings"],
             "visits": row["n_visits"],
-            "total": _rounded(row["total"]),
-            "size": _rounded(row["size"]),
-            "mean": _rounded(row["mean"]),
-            "effect": _rounded(row["effect"]),
+            **{key: round_known(row[key]) for key in ("total", "size", "mean", "effect")},
             **{key: row[key] for key in ("causal",) if key in row},
         }
         for i, (edge, row) in enumerate(edges)
@@ -62,11 +50,12 @@ def node_rows(
     roots: list[Node],
     heads: dict[tuple[int, int], Row],
 ) -> list[Row]:
-    """One for each node: `edges` are the numbers of its edges, `most` is their largest strength.
+    """Return a row for each node.
 
-    `near` maps the nodes at their other ends to the largest strength of an edge between the two.
+    `edges` are the numbers of its edges, `most` is their largest strength; `near` maps the
+    neighbours to the largest strength of an edge between the two.
     """
-    number = _numbers(edges, roots)
+    number = _number_nodes(edges, roots)
     own: dict[Node, list[int]] = defaultdict(list)
     near: dict[Node, dict[int, int]] = defaultdict(dict)
     for i, (edge, row) in enumerate(edges):
@@ -87,7 +76,7 @@ def node_rows(
                 "reference": known.get("in_reference", False),
                 "class": known.get("class") or "none",
                 "does": next(
-                    (d["told"] for d in known.get("does") or () if d["dest_role"] == node.role),
+                    (d["text"] for d in known.get("does") or () if d["dest_role"] == node.role),
                     None,
                 ),
                 "prompts": known.get("n_prompts"),
@@ -100,19 +89,45 @@ def node_rows(
     return rows
 
 
-def _numbers(edges: list[tuple[Edge, Row]], roots: list[Node]) -> dict[Node, int]:
+def _number_nodes(edges: list[tuple[Edge, Row]], roots: list[Node]) -> dict[Node, int]:
     nodes = {*roots, *(node for edge, _ in edges for node in (edge.up, edge.down))}
     return {node: i for i, node in enumerate(sorted(nodes))}
 
 
-def _rounded(value: float | None) -> float | None:
+def place_edge(
+    layout: Layout,
+    edge: Edge,
+    number: dict[Node, int],
+    slots: tuple[int, int] = (SLOT_X, SLOT_Y),
+    *,
+    over: bool,
+) -> Row:
+    """Return the ends and the path of an edge; `over`: it is drawn above the nodes.
+
+    number: the numbers of the nodes; slots: the width and height of a slot in pixels.
+    """
+    x, y = layout.position[edge.up]
+    return {
+        "over": over,
+        "up": number[edge.up],
+        "down": number[edge.down],
+        "x": round(x, 3),
+        "y": round(y, 3),
+        "path": path_of(layout.curves[edge], *slots, over=over),
+        "from": edge.up.label,
+        "to": edge.down.label,
+        "side": SIDE_NAMES.get(edge.side or ""),
+    }
+
+
+def round_known(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
 def path_of(curve: Curve, slot_x: int = SLOT_X, slot_y: int = SLOT_Y, *, over: bool = False) -> str:
-    """The curve as an SVG path in pixels, y downwards, from its start; slots as wide and high.
+    """Return the curve as an SVG path from its start, in pixels with y downwards.
 
-    One that is drawn over the nodes begins and ends at the rims of its own.
+    slot_x, slot_y: pixels of a slot; over: the path begins and ends at the rims of its nodes.
     """
     x0, y0 = curve[0]
     drawn = between_discs(curve, CLEARANCE) if over else curve

@@ -1,11 +1,11 @@
-"""How strong an edge of the traced graph is, by either of two measures, and their words.
+"""The strength and size of edges in the traced graph, by either of two measures.
 
-1. By count (chart.edges=coverage): an edge is as strong as the number of prompts, firings or visits
-   it has; its width is its total contribution.
-2. By effect (chart.edges=effect): its width is the attention weight that leaving it out takes from
-   its firings, summed over them and divided by the number of prompts. It is as strong as the
-   weakest edge on its strongest way to a root, so that at every threshold what is drawn hangs
-   together. An edge without such a way, or whose removal does not lower the weight, is not drawn.
+1. By count (chart.edges=coverage): the strength is the number of prompts, firings or visits of the
+   edge; its size is its total contribution.
+2. By effect (chart.edges=effect): the size is the attention weight that its firings lose when it is
+   removed, summed over the firings and divided by the number of prompts. The strength is the size
+   of the weakest edge on its strongest path to a root, so that the graph is connected at every
+   threshold. Edges without such a path, or whose removal does not lower the weight, are not drawn.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ DECIMALS = 3  # of a strength by effect
 
 
 class Measure(Protocol):
-    """What edges are ordered by, and thresholds held against."""
+    """A measure of strength, by which edges are ordered and compared with the threshold."""
 
     @property
     def step(self) -> float:
@@ -34,27 +34,27 @@ class Measure(Protocol):
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Columns of the edges, by which the strongest come first when they fall."""
+        """Columns that sort the edges; in descending order the strongest are first."""
 
     @property
     def size_title(self) -> str:
-        """What widths are."""
+        """The title of the legend of widths."""
 
     @property
     def slider(self) -> str:
-        """What the slider moves."""
+        """The label of the slider."""
 
     @property
-    def least_told(self) -> str:
-        """A Vega expression: the words for what is shown from `least` on."""
+    def least_text(self) -> str:
+        """A Vega expression for the text on the edges from `least` on."""
 
     def at_least(self, strength: float) -> str:
-        """The same words for a strength that is known."""
+        """Return the same text for a known strength."""
 
 
 @dataclass(frozen=True)
 class ByCount:
-    """Step 1; `count` is prompts, firings or visits."""
+    """The measure of step 1; `count` is prompts, firings or visits."""
 
     count: str
     step: ClassVar[float] = 1
@@ -63,10 +63,10 @@ class ByCount:
 
     @property
     def slider(self) -> str:
-        return f"edges in at least so many {self.count} "
+        return f"edges in at least this many {self.count} "
 
     @property
-    def least_told(self) -> str:
+    def least_text(self) -> str:
         noun = self.count.removesuffix("s")
         return f"'in at least ' + format(least, ',') + ' {noun}' + (least == 1 ? '' : 's')"
 
@@ -76,27 +76,27 @@ class ByCount:
 
 @dataclass(frozen=True)
 class ByEffect:
-    """Step 2."""
+    """The measure of step 2."""
 
     step: ClassVar[float] = 10.0**-DECIMALS
-    order: ClassVar[tuple[str, ...]] = ("strength", "layer", "size")  # ways from their upper ends
+    order: ClassVar[tuple[str, ...]] = ("strength", "layer", "size")  # paths from their upper ends
     size_title: ClassVar[str] = "weight lost without it"
     slider: ClassVar[str] = "edges with an effect of at least "
-    least_told: ClassVar[str] = f"'with an effect of at least ' + format(least, '.{DECIMALS}f')"
+    least_text: ClassVar[str] = f"'with an effect of at least ' + format(least, '.{DECIMALS}f')"
 
     def at_least(self, strength: float) -> str:
         return f"with an effect of at least {strength:.{DECIMALS}f}"
 
 
 def with_counts(edges: pl.DataFrame, count: str) -> pl.DataFrame:
-    """The edges with columns `strength` and `size` of step 1."""
+    """Return the edges with columns `strength` and `size` of step 1."""
     return edges.with_columns(strength=pl.col(f"n_{count}"), size=pl.col("total").abs())
 
 
 def with_effects(
     edges: pl.DataFrame, roots: Sequence[Node], n_prompts: int
 ) -> tuple[pl.DataFrame, str]:
-    """The edges with columns `strength` and `size` of step 2, and a sentence on those left out.
+    """Return the edges with columns `strength` and `size` of step 2, and a sentence on the others.
 
     edges: rows of the query `graph_links`, unfiltered; n_prompts: of the run.
     """
@@ -109,13 +109,13 @@ def with_effects(
         reach[edge.up] = max(reach[edge.up], row["strength"])
     schema = dict(edges.schema) | {"size": pl.Float64, "strength": pl.Float64}
     ranked = pl.DataFrame(rows, schema=schema).filter(pl.col("strength") > 0)
-    left = edges.height - ranked.height
-    told = f"{plural(left, 'edge')} without effect, or without a way to a root, not shown."
-    return ranked, told if left else ""
+    n_left_out = edges.height - ranked.height
+    left_out = f"{plural(n_left_out, 'edge')} without effect or path to a root not shown."
+    return ranked, left_out if n_left_out else ""
 
 
 def edge_of(row: Row) -> Edge:
-    """A row of `graph_links` as an edge between heads at the tokens that they write to."""
+    """Return a row of `graph_links` as an edge between heads at the tokens that they write to."""
     role = row["role"] or NO_ROLE
     up = Node(
         -1 if row["up_layer"] is None else row["up_layer"],

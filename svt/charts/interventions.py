@@ -1,4 +1,4 @@
-"""What the figures of interventions share: the names and colours of scopes and kinds."""
+"""Names, colours and verdicts in the figures of interventions."""
 
 import altair as alt
 import polars as pl
@@ -22,27 +22,27 @@ LEGEND = alt.Legend(orient="top", symbolType="circle")
 
 
 def verdicts(rows: pl.DataFrame) -> str:
-    """Return how many effects help and hinder, and how many prompts were too few to say, in words.
+    """Return `5 of 9 (3 help, 2 hinder); 4 in too few prompts`: the effects beyond their control.
 
-    `5 of 9 (3 help, 2 hinder); 4 in too few prompts`; rows: beyond helps, all with a control.
+    rows: beyond helps, all with a control; beyond is null where the prompts are too few to decide.
     """
     decided = rows.drop_nulls("beyond")
     helping = int(decided["helps"].sum())
     hindering = int(decided["beyond"].sum()) - helping
     parts = [f"{n} {word}" for n, word in ((helping, "help"), (hindering, "hinder")) if n]
     few = rows.height - decided.height
-    told = f"{helping + hindering} of {decided.height}" if decided.height else "none decided"
+    beyond = f"{helping + hindering} of {decided.height}" if decided.height else "none decided"
     return (
-        told
+        beyond
         + (f" ({', '.join(parts)})" if parts else "")
         + (f"; {few} in too few prompts" if few else "")
     )
 
 
 def discoveries(rows: pl.DataFrame) -> str:
-    """Return how many effects count at a false discovery rate of 5%, or why none can, in words.
+    """Say how many effects are discoveries at a false discovery rate of 5%, or why none can be.
 
-    rows: n_random q_value of one scope and kind, from `edge_effects`; "" where none has a q-value.
+    rows: n_random q_value of one scope and kind, from `edge_effects`; "" if none has a q-value.
     With n controls no p-value is below 1 / (n + 1).
     """
     tested = rows.drop_nulls("q_value")
@@ -52,32 +52,32 @@ def discoveries(rows: pl.DataFrame) -> str:
     if 1 / (repeats + 1) > DISCOVERIES:
         enough = round(1 / DISCOVERIES) - 1
         return (
-            f"{plural(repeats, 'control')} a change cannot tell an edge from chance by a p-value "
-            f"(none is below {1 / (repeats + 1):.2f}): intervene.repeats={enough} or more can"
+            f"with {plural(repeats, 'control')} a change no p-value is below "
+            f"{1 / (repeats + 1):.2f}, and a discovery needs intervene.repeats={enough} or more"
         )
     counted = int((tested["q_value"] <= DISCOVERIES).sum())
     return f"{counted} of {tested.height} at a false discovery rate of {DISCOVERIES:.0%}"
 
 
 def scopes_of(frame: pl.DataFrame) -> list[str]:
-    """The scopes that have rows, the global one first."""
-    found = set(frame["scope"].to_list())
-    return [scope for scope in SCOPE_NAMES if scope in found]
+    """Return the scopes that have rows, global first."""
+    present = set(frame["scope"].to_list())
+    return [scope for scope in SCOPE_NAMES if scope in present]
 
 
 def kinds_of(frame: pl.DataFrame) -> list[str]:
-    """The kinds that have rows, ablation first."""
-    found = set(frame["kind"].to_list())
-    return [kind for kind in KIND_COLOURS if kind in found]
+    """Return the kinds that have rows, ablation first."""
+    present = set(frame["kind"].to_list())
+    return [kind for kind in KIND_COLOURS if kind in present]
 
 
 def kind_scale(kinds: list[str], random: bool) -> alt.Scale:
-    """The colours of `kinds`, and of their random controls if there are any."""
+    """Return the colours of `kinds`, with `random` also that of random controls."""
     colours = {kind: KIND_COLOURS[kind] for kind in kinds} | ({RANDOM: GREY} if random else {})
     return alt.Scale(domain=list(colours), range=list(colours.values()))
 
 
 def zero(axis: str = "x") -> alt.Chart:
-    """A line where nothing changes, across the axis."""
+    """Draw a rule where the effect is 0."""
     chart: alt.Chart = alt.Chart(inline([{"nothing": 0}])).mark_rule(style="threshold")
     return chart.encode(**{axis: "nothing:Q"})

@@ -1,9 +1,9 @@
-"""Charts in an HTML page that needs nothing else.
+"""Charts in a self-contained HTML page.
 
-1. A chart is stored as data without text and paper colours; the page's style sheet colours it, so
-   that dark mode and print are the same drawing.
-2. Vega, Vega-Lite and Embed are included once, for all charts of the page.
-3. The page forbids itself the network (Content-Security-Policy), so it cannot come to depend on it.
+1. Charts are specifications without colours of text and background; these are variables of the
+   page's style sheet, so that one chart serves light mode, dark mode and print.
+2. The scripts of Vega, Vega-Lite and Embed are in the page, once for all charts.
+3. The Content-Security-Policy of the page allows no network access.
 """
 
 import json
@@ -20,17 +20,17 @@ from svt.errors import SvtError
 def render(
     template: str, specs: Mapping[str, dict[str, Any]], font: str | None = None, **values: Any
 ) -> str:
-    """The page of `template`; each Vega-Lite spec is drawn into the element `chart-<name>`."""
+    """Return the page of `template`; the script draws each spec into `chart-<name>`."""
     charts = {"config": config(PAGE, font), "specs": specs}
     return (
-        _templates()
+        _load_templates()
         .get_template(template)
-        .render(charts=_script_data(charts), bundle=_bundle(), **values)
+        .render(charts=_write_script_data(charts), bundle=_load_bundle(), **values)
     )
 
 
 def vl_convert() -> Any:
-    """The renderer that needs no browser; SvtError if it is not installed."""
+    """Return the renderer that works without a browser; SvtError if it is not installed."""
     try:
         import vl_convert
     except ImportError as error:
@@ -41,21 +41,20 @@ def vl_convert() -> Any:
     return vl_convert
 
 
-def _script_data(value: Any) -> str:
-    """JSON that may stand inside a script element: no text in it can end the element."""
+def _write_script_data(value: Any) -> str:
+    """Return JSON for a script element, with `<` escaped so that no text can close the element."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
 @lru_cache(maxsize=1)
-def _bundle() -> str:
-    """The scripts of step 2 as one text."""
-    text: str = vl_convert().javascript_bundle()
-    return text
+def _load_bundle() -> str:
+    """Return the scripts of step 2 as one text."""
+    return vl_convert().javascript_bundle()
 
 
 @lru_cache(maxsize=1)
-def _templates() -> jinja2.Environment:
+def _load_templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("svt.charts"), autoescape=True, undefined=jinja2.StrictUndefined
     )

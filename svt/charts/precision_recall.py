@@ -1,12 +1,12 @@
-"""Precision and recall of the traced circuit for every count threshold, a row for each reference.
+"""Precision and recall of the traced circuit over the count threshold, a row for each reference.
 
-1. Of the `precision_recall` rows those of the run's kind of count are kept. A row speaks for every
-   threshold above the next lower row's.
-2. Rows that say the same as the next higher row are dropped: the lines are steps, nothing is lost.
-3. A panel for each ratio that the reference has; reachable recall only where it is not the recall.
-4. The run's own threshold is a rule; the ratio there is a point, with its value on the side where
+1. The rows of `precision_recall` for the run's kind of count are drawn. A row is valid for all
+   thresholds above that of the next lower row.
+2. Rows equal to the next higher row are dropped, which does not change the step lines.
+3. Each ratio that a reference has is a panel; reachable recall only where it differs from recall.
+4. The threshold of the run is a rule; the ratio there is a point with its value, on the side where
    the line does not rise.
-5. Behind the line stands, as a band, what as many heads drawn at random would reach.
+5. The grey band behind a line is the ratio of random sets of as many heads.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ from svt.charts.style import (
 METRICS = {"precision": "precision", "recall": "recall", "recall_reachable": "reachable recall"}
 COLOURS = {"precision": BLUE, "recall": ORANGE, "recall_reachable": GREEN}
 LINEAR_TO = 2000
-_LABEL = 0.15  # of the width of a panel, for the value at the point
+_LABEL = 0.15  # the width of the value at the point, as a share of the panel
 HEADING = "Precision and recall"
 
 
@@ -41,9 +41,8 @@ def precision_recall(
     count: str = "prompts",
     min_count: int = 1,
     random: pl.DataFrame | None = None,
-    heading: str = HEADING,
 ) -> Chart:
-    """The ratios over `min_count`, the threshold of the run marked.
+    """Draw the ratios over the threshold, with the run's own, `min_count`, marked.
 
     evaluation: rows of the query `precision_recall`: reference count min_count n_heads tp precision
     recall recall_reachable;
@@ -51,39 +50,39 @@ def precision_recall(
     """
     chosen = evaluation.filter(pl.col("count") == count).sort("reference", "min_count")  # 1
     if chosen.is_empty():
-        return message(heading, "No evaluation: no reference was chosen, or nothing was traced.")
+        return message(HEADING, "No evaluation: no reference was chosen, or nothing was traced.")
     references = chosen.partition_by("reference", maintain_order=True)
-    metrics = [metric for metric in METRICS if any(_tells(metric, of) for of in references)]  # 3
+    metrics = [
+        metric for metric in METRICS if any(_has_values(metric, of) for of in references)
+    ]  # 3
     far = max(*chosen["min_count"].to_list(), min_count)
     panels = [
-        _panel(of, metric, random, count, min_count, far) for of in references for metric in metrics
+        _draw_panel(of, metric, random, count, min_count, far)
+        for of in references
+        for metric in metrics
     ]
-    chart: alt.ConcatChart = alt.concat(*panels, columns=len(metrics)).properties(
+    return alt.concat(*panels, columns=len(metrics)).properties(
         title=title(
-            heading,
-            *(_at(of, min_count, count) for of in references),
-            "Grey: where 95% of as many heads drawn at random lie, and their mean."
+            HEADING,
+            *(_describe(of, min_count, count) for of in references),
+            "Grey: the range of 95% of random sets of as many heads, and their mean."
             if random is not None and random.height
             else "",
         )
     )
-    return chart
 
 
-def _tells(metric: str, of: pl.DataFrame) -> bool:
-    if metric == "recall_reachable":
-        return bool(of[metric].ne_missing(of["recall"]).any()) and _known(of[metric])
-    return _known(of[metric])
+def _has_values(metric: str, of: pl.DataFrame) -> bool:
+    """Whether a reference has the metric (step 3)."""
+    if metric == "recall_reachable" and not of[metric].ne_missing(of["recall"]).any():
+        return False
+    return bool(of[metric].is_not_null().any())
 
 
-def _known(ratios: pl.Series) -> bool:
-    return ratios.null_count() < len(ratios)
-
-
-def _panel(
+def _draw_panel(
     of: pl.DataFrame, metric: str, random: pl.DataFrame | None, count: str, min_count: int, far: int
 ) -> Chart:
-    """One ratio against one reference."""
+    """Draw one ratio against one reference."""
     x = alt.X(
         "min_count:Q",
         title=f"an edge counts from this many {count}",
@@ -92,23 +91,22 @@ def _panel(
     reference = of["reference"][0]
     layers = []
     if random is not None:
-        band = random.filter(
-            (pl.col("reference") == reference) & (pl.col("metric") == metric)
-        ).drop_nulls("mean")
-        layers += _band(band.sort("min_count"), x) if band.height else []
+        band = random.filter(reference=reference, metric=metric).drop_nulls("mean")
+        layers += _draw_band(band.sort("min_count"), x) if band.height else []
+    threshold = [{"min_count": min_count, "label": f"this run: {min_count}"}]
+    rule = alt.Chart(inline(threshold)).mark_rule(style="threshold")
     layers += [
-        _line(_steps(of, metric), metric, x),
-        _rule(min_count),
-        *_point(of, metric, min_count, far),
+        _draw_line(_drop_repeats(of, metric), metric, x),
+        rule.encode(x="min_count:Q", tooltip="label:N"),
+        *_draw_point(of, metric, min_count, far),
     ]
-    chart: Chart = alt.layer(*layers).properties(
+    return alt.layer(*layers).properties(
         width=290, height=220, title=alt.TitleParams(f"{METRICS[metric]}, {reference}", fontSize=12)
     )
-    return chart
 
 
-def _steps(of: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Step 2, from threshold 1 on."""
+def _drop_repeats(of: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return the points of a step line from threshold 1 on (step 2)."""
     changes = pl.struct("n_heads", "tp").ne_missing(pl.struct("n_heads", "tp").shift(-1))
     return (
         pl.concat(
@@ -124,8 +122,8 @@ def _y(field: str) -> alt.Y:
     return alt.Y(f"{field}:Q", title=None, scale=alt.Scale(domain=[0, 1]))
 
 
-def _line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
-    chart: alt.Chart = (
+def _draw_line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
+    return (
         alt.Chart(steps)
         .mark_line(interpolate="step-before", strokeWidth=2.5, color=COLOURS[metric])
         .encode(
@@ -139,22 +137,11 @@ def _line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
             ],
         )
     )
-    return chart
 
 
-def _rule(min_count: int) -> alt.Chart:
-    values = [{"min_count": min_count, "label": f"this run: {min_count}"}]
-    chart: alt.Chart = (
-        alt.Chart(inline(values))
-        .mark_rule(style="threshold")
-        .encode(x="min_count:Q", tooltip="label:N")
-    )
-    return chart
-
-
-def _point(of: pl.DataFrame, metric: str, min_count: int, far: int) -> list[alt.Chart]:
-    """Step 4; none where the ratio has nothing to divide by."""
-    row = _ours(of, min_count) or {}
+def _draw_point(of: pl.DataFrame, metric: str, min_count: int, far: int) -> list[alt.Chart]:
+    """Return the marks of step 4; none where the ratio is undefined."""
+    row = _row_at(of, min_count) or {}
     value = row.get(metric)
     if value is None:
         return []
@@ -163,17 +150,17 @@ def _point(of: pl.DataFrame, metric: str, min_count: int, far: int) -> list[alt.
     )
     behind = of.filter(pl.col("min_count").is_between(min_count, min_count + far * _LABEL))
     left = far * _LABEL < min_count and any(v > value for v in behind[metric].drop_nulls())
-    place: dict[str, Any] = {"align": "right", "dx": -8} if left else {"align": "left", "dx": 8}
+    align: dict[str, Any] = {"align": "right", "dx": -8} if left else {"align": "left", "dx": 8}
     return [
         base.mark_point(filled=True, size=80, opacity=1, color=COLOURS[metric]),
-        base.mark_text(**place, dy=-11 if value < 0.9 else 13, fontWeight="bold").encode(
+        base.mark_text(**align, dy=-11 if value < 0.9 else 13, fontWeight="bold").encode(
             text=alt.Text("value:Q", format=".2f")
         ),
     ]
 
 
-def _band(band: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
-    """Step 5, from threshold 1 on as the lines."""
+def _draw_band(band: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
+    """Return the band of step 5, from threshold 1 on, and its mean."""
     steps = pl.concat(
         [band.head(1).with_columns(min_count=pl.lit(1)), band], how="vertical_relaxed"
     ).select("min_count", "mean", "low", "high")
@@ -193,17 +180,17 @@ def _band(band: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
     ]
 
 
-def _ours(of: pl.DataFrame, min_count: int) -> dict[str, float | None] | None:
-    """The row that speaks for the run's threshold."""
+def _row_at(of: pl.DataFrame, min_count: int) -> dict[str, float | None] | None:
+    """Return the row that is valid at the threshold; None above the last."""
     rows = of.filter(pl.col("min_count") >= min_count).head(1).to_dicts()
     return rows[0] if rows else None
 
 
-def _at(of: pl.DataFrame, min_count: int, count: str) -> str:
-    """The run's own ratios in words; a ratio with nothing to divide by has none."""
-    where = f"Against {of['reference'][0]}, from {counted(min_count, count)} on: "
-    row = _ours(of, min_count)
+def _describe(of: pl.DataFrame, min_count: int, count: str) -> str:
+    """State the ratios at the threshold of the run."""
+    threshold = f"Against {of['reference'][0]}, from {counted(min_count, count)} on: "
+    row = _row_at(of, min_count)
     if row is None:
-        return where + "no edge."
+        return threshold + "no edge."
     ratios = [f"{METRICS[m]} {ratio(row[m])}" for m in METRICS]
-    return f"{where}{plural(int(row['n_heads'] or 0), 'head')}, {', '.join(ratios)}."
+    return f"{threshold}{plural(int(row['n_heads'] or 0), 'head')}, {', '.join(ratios)}."

@@ -1,11 +1,11 @@
-"""Families of prompts whose traces are alike, beside their templates and orders.
+"""Families of prompts with similar traces, compared with templates and orders.
 
-1. The upper picture has a column for each prompt, in the order of the tree that joins prompts with
-   traces alike, and rows that colour it by family, template and order: families go by what changes
-   where they change.
-2. The lower one has a row for each family and a column for each head, with the roles that it
-   attends between, that tells families apart: of more than `MOST_HEADS` those that differ most. The
-   fuller a square, the larger the share of the family's prompts in whose traces the head fires so.
+1. The upper panel has a column for each prompt, in the order of the tree that joins prompts with
+   similar traces, and rows with its family, template and order as colours. Families agree with the
+   grouping whose colours change at the same places.
+2. The lower panel has a row for each family and a column for each firing (a head with the roles
+   that it attends between), at most `MOST_HEADS`, those that differ most between families. The
+   opacity is the share of the family's prompts whose traces contain the firing.
 """
 
 from collections.abc import Sequence
@@ -13,46 +13,57 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, CATEGORY, GREY, Chart, message, number, plural, title
+from svt.charts.style import (
+    BLUE,
+    CATEGORY,
+    GREY,
+    Chart,
+    message,
+    number,
+    plural,
+    share_opacity,
+    title,
+    with_firing_names,
+)
 
 HEADING = "Families of prompts"
 MOST_HEADS, MOST_COLOURS = 30, 6
 CELL, STRIP, LEAST_WIDTH = 21, 22, 480
-"""Pixels for a square, for a row of the upper picture, and for its width."""
+"""Pixels of a square, of a row of the upper panel, and the smallest width of that panel."""
 KINDS = {"family": "family", "template": "template", "pattern": "order"}
 
 
 def prompt_families(families: pl.DataFrame, members: pl.DataFrame, heads: pl.DataFrame) -> Chart:
-    """The prompts by family, and the heads that tell families apart.
+    """Draw the prompts by family, and the heads that differ between families.
 
     families, members and heads: rows of the queries `prompt_families`, `family_members` and
-    `family_heads`, the latter with every difference, so that each family has each head.
+    `family_heads`, the latter with min_difference=0, so that each family has each head.
     """
     if families.is_empty():
         return message(HEADING, "Families need traces of three prompts or more.")
-    columns = _columns(heads)
-    charts = [_strips(members)] + ([_squares(heads, columns)] if columns else [])
+    columns = _select_firings(heads)
+    charts = [_draw_strips(members)] + ([_draw_squares(heads, columns)] if columns else [])
     n_left = heads.select("layer", "head", "dest_role", "src_role").unique().height - len(columns)
     return alt.vconcat(
         *charts,
         spacing=14,
         title=title(
             HEADING,
-            _told(families),
+            _describe(families),
             f"Below: the {plural(len(columns), 'head')} that differ most between families; "
-            f"{n_left:,} more do not stand there."
+            f"{n_left:,} more not shown."
             if columns and n_left > 0
             else "",
         ),
     ).resolve_scale(color="independent")
 
 
-def _told(families: pl.DataFrame) -> str:
-    """How many families there are, and what they go by."""
+def _describe(families: pl.DataFrame) -> str:
+    """Say how many families there are, and which grouping they agree with."""
     first = families.row(0, named=True)
     n_prompts = plural(sum(families["n_prompts"].to_list()), "prompt")
     if first["goes_by"] == "one family":
-        return f"{n_prompts}: their traces fall into no families that chance would not make."
+        return f"{n_prompts}: their traces form no families beyond chance."
     indices = ", ".join(
         f"{KINDS[kind]} {number(first[f'rand_{kind}'], '.2f')}"
         for kind in ("template", "pattern")
@@ -60,11 +71,11 @@ def _told(families: pl.DataFrame) -> str:
     )
     by = KINDS.get(first["goes_by"], "neither template nor order")
     agreement = f" (adjusted Rand index: {indices})" if indices else ""
-    return f"{n_prompts} in {families.height} families, which go by {by}{agreement}."
+    return f"{n_prompts} in {families.height} families, which agree with {by}{agreement}."
 
 
-def _strips(members: pl.DataFrame) -> alt.Chart:
-    """Step 1; of many templates the most frequent have a colour, the others are grey."""
+def _draw_strips(members: pl.DataFrame) -> alt.Chart:
+    """Draw the upper panel (step 1); groups beyond the most frequent ones are grey."""
     rows = []
     for kind, name in KINDS.items():
         values = members[kind].cast(pl.String).fill_null("unknown")
@@ -87,11 +98,11 @@ def _strips(members: pl.DataFrame) -> alt.Chart:
         ]
     frame = pl.DataFrame(rows)
     kinds = frame["kind"].unique(maintain_order=True).to_list()
-    chart: alt.Chart = (
+    return (
         alt.Chart(frame)
         .mark_rect()
         .encode(
-            alt.X("place:Q", title="prompts, neighbours with traces alike")
+            alt.X("place:Q", title="prompts, similar traces side by side")
             .axis(grid=False, ticks=False, labels=False, domain=False)
             .scale(domain=[0, members.height], nice=False),
             alt.Y("kind:N", title=None, sort=kinds).axis(ticks=False, domain=False),
@@ -106,21 +117,14 @@ def _strips(members: pl.DataFrame) -> alt.Chart:
         )
         .properties(width=max(LEAST_WIDTH, 2 * members.height), height=STRIP * len(kinds))
     )
-    return chart
 
 
-def _named(heads: pl.DataFrame) -> pl.DataFrame:
-    """With the column's name, `5.4 end -> IO`."""
-    ends = (pl.col(end).fill_null("other") for end in ("dest_role", "src_role"))
-    return heads.with_columns(firing=pl.format("{}.{} {} -> {}", "layer", "head", *ends))
-
-
-def _columns(heads: pl.DataFrame) -> list[str]:
-    """The names of the heads that are drawn, by layer and head."""
+def _select_firings(heads: pl.DataFrame) -> list[str]:
+    """Return the firings that differ most between families, by layer and head."""
     if heads.is_empty():
         return []
     spread = (
-        _named(heads)
+        with_firing_names(heads)
         .group_by("firing", "layer", "head", "dest_role", "src_role")
         .agg(pl.col("difference").abs().max())
     )
@@ -129,15 +133,15 @@ def _columns(heads: pl.DataFrame) -> list[str]:
     return most.sort(order)["firing"].to_list()
 
 
-def _squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
-    """Step 2."""
+def _draw_squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
+    """Draw the lower panel (step 2)."""
     rows = (
-        _named(heads)
+        with_firing_names(heads)
         .filter(pl.col("firing").is_in(columns))
         .with_columns(name=pl.format("family {}, {} prompts", "family", "n_in_family"))
     )
     names = rows.sort("family")["name"].unique(maintain_order=True).to_list()
-    chart: alt.Chart = (
+    return (
         alt.Chart(
             rows.select("name", "firing", "n_prompts", "n_in_family", "share", "share_others")
         )
@@ -147,12 +151,7 @@ def _squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
                 labelAngle=-90, labelLimit=200
             ),
             alt.Y("name:N", title=None, sort=names).axis(ticks=False),
-            opacity=alt.Opacity(
-                "share:Q",
-                title="share of the prompts",
-                scale=alt.Scale(domain=[0, 1], range=[0, 1]),
-                legend=alt.Legend(format="%", values=[0.25, 0.5, 0.75, 1], symbolType="square"),
-            ),
+            opacity=share_opacity("share"),
             tooltip=[
                 alt.Tooltip("firing:N", title="head"),
                 alt.Tooltip("name:N", title="family"),
@@ -163,4 +162,3 @@ def _squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
         )
         .properties(width=CELL * len(columns), height=CELL * len(names))
     )
-    return chart

@@ -1,10 +1,10 @@
-"""What changing several edges at once does, beside what changing each alone adds up to.
+"""The effects of sets of edges, compared with the sum of the effects of their members.
 
-1. Of each arrangement (parallel, serial, outgoing) the `MOST_SETS` sets of the greatest effect
-   remain, whatever its sign, scope and kind; the subtitle says how many more there are.
-2. One column a kind, one panel an arrangement; scopes have colours. A point is the effect of the
-   set, with its interval; a diamond is the sum over its members; a line joins the two: the longer
-   it is, the less additive the set. The panels of a column share their x axis.
+1. Of each arrangement (parallel, serial, outgoing) the `MOST_SETS` sets of the largest absolute
+   effect in any scope and kind are shown; the subtitle has the number of the others.
+2. Each kind has a column and each arrangement a panel; colours are scopes. A point is the effect of
+   the set, with its interval; a diamond is the sum over its members; a line joins the two: the
+   longer it is, the less additive the set. The panels of a column have the same x axis.
 """
 
 import altair as alt
@@ -13,6 +13,7 @@ import polars as pl
 from svt.charts.interventions import (
     ARRANGEMENTS,
     EFFECT,
+    LEGEND,
     SCOPE_COLOURS,
     SCOPE_NAMES,
     kinds_of,
@@ -23,52 +24,52 @@ from svt.charts.style import Chart, message, plural, title
 
 MOST_SETS = 10
 ROW, WIDTH = 13, 330
-"""Pixels for one scope of a set, and for a panel."""
+"""Pixels of a scope of a set, and the width of a panel."""
 OTHER = "other sets"
 HEADING = "Sets of edges"
 
 
-def set_effects(sets: pl.DataFrame, *, heading: str = HEADING) -> Chart:
-    """One column of panels a kind.
+def set_effects(sets: pl.DataFrame) -> Chart:
+    """Draw a column of panels for each kind.
 
-    sets: rows of the query `additivity`, one a (set, scope, kind): label arrangement scope kind
-    n_edges n_prompts effect effect_low effect_high sum_of_members ratio.
+    sets: rows of the query `additivity`, one for each (set, scope, kind): label arrangement scope
+    kind n_edges n_prompts effect effect_low effect_high sum_of_members ratio.
     """
     measured = sets.drop_nulls("effect").with_columns(
-        pl.col("arrangement").fill_null(OTHER), set=_in_words()
+        pl.col("arrangement").fill_null(OTHER), set=_label_sets()
     )
     if measured.is_empty():
-        return message(heading, "No set of edges was changed, or the prompts have no answers.")
-    orders = {arrangement: _greatest(measured, arrangement) for arrangement in _arranged(measured)}
+        return message(HEADING, "No set of edges was changed, or the prompts have no answers.")
+    orders = {name: _rank_sets(measured, name) for name in _list_arrangements(measured)}
     n_all = measured.select("arrangement", "set").n_unique()
     shown = {name: order[:MOST_SETS] for name, order in orders.items()}  # 1
     n_shown = sum(map(len, shown.values()))
     return alt.hconcat(
-        *(_column(measured, shown, kind) for kind in kinds_of(measured)),
+        *(_draw_column(measured, shown, kind) for kind in kinds_of(measured)),
         spacing=24,
         title=title(
-            heading,
-            f"{plural(n_shown, 'set')}, in brackets the number of edges. Point: all changed at "
-            "once, with the interval. Diamond: each changed alone, added up.",
+            HEADING,
+            f"{plural(n_shown, 'set')}, in brackets the number of edges. Point: all changed "
+            "together, with the interval. Diamond: the sum of the effects of single edges.",
             f"{n_all - n_shown:,} sets of smaller effect not shown." if n_all > n_shown else "",
         ),
     )
 
 
-def _in_words() -> pl.Expr:
-    """`into 4.4 dest S2 (3)`: the label without its arrangement, and the number of edges."""
+def _label_sets() -> pl.Expr:
+    """Return `into 4.4 dest S2 (3)`: the label without its arrangement, the number of edges."""
     name = pl.col("label").str.replace(r"^[a-z]+: ", "")
     return pl.format("{} ({})", name, pl.col("n_edges"))
 
 
-def _arranged(measured: pl.DataFrame) -> list[str]:
-    """The arrangements that have rows, the known ones first."""
-    found = set(measured["arrangement"].to_list())
-    return [a for a in ARRANGEMENTS if a in found] + sorted(found - set(ARRANGEMENTS))
+def _list_arrangements(measured: pl.DataFrame) -> list[str]:
+    """Return the arrangements that have rows, the known ones first."""
+    present = set(measured["arrangement"].to_list())
+    return [a for a in ARRANGEMENTS if a in present] + sorted(present - set(ARRANGEMENTS))
 
 
-def _greatest(measured: pl.DataFrame, arrangement: str) -> list[str]:
-    """The sets of an arrangement, the greatest effect first."""
+def _rank_sets(measured: pl.DataFrame, arrangement: str) -> list[str]:
+    """Return the sets of an arrangement, the largest absolute effect first."""
     ranked = (
         measured.filter(pl.col("arrangement") == arrangement)
         .group_by("set")
@@ -78,13 +79,15 @@ def _greatest(measured: pl.DataFrame, arrangement: str) -> list[str]:
     return ranked["set"].to_list()
 
 
-def _column(measured: pl.DataFrame, shown: dict[str, list[str]], kind: str) -> alt.VConcatChart:
-    """The panels of one kind; the sets are named at the left of the first column only."""
+def _draw_column(
+    measured: pl.DataFrame, shown: dict[str, list[str]], kind: str
+) -> alt.VConcatChart:
+    """Draw the panels of a kind, with the labels of sets at the left of the first column."""
     scopes = scopes_of(measured)
     named = kind == kinds_of(measured)[0]
     of_kind = measured.filter(pl.col("kind") == kind)
     panels = [
-        _panel(
+        _draw_panel(
             of_kind.filter((pl.col("arrangement") == name) & pl.col("set").is_in(order)),
             alt.Y(
                 "set:N",
@@ -101,14 +104,13 @@ def _column(measured: pl.DataFrame, shown: dict[str, list[str]], kind: str) -> a
         )
         for name, order in shown.items()
     ]
-    column: alt.VConcatChart = alt.vconcat(
+    return alt.vconcat(
         *panels, spacing=12, title=alt.TitleParams(f"{kind}: {EFFECT}", fontSize=13)
     ).resolve_scale(x="shared")
-    return column
 
 
-def _panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
-    """Step 2."""
+def _draw_panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
+    """Draw the effects of the sets and the sums of their members (step 2)."""
     base = alt.Chart(sets.with_columns(pl.col("scope").replace(SCOPE_NAMES))).encode(
         y,
         yOffset=alt.YOffset("scope:N", sort=[SCOPE_NAMES[scope] for scope in scopes]),
@@ -119,7 +121,7 @@ def _panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
                 domain=[SCOPE_NAMES[scope] for scope in scopes],
                 range=[SCOPE_COLOURS[scope] for scope in scopes],
             ),
-            legend=alt.Legend(orient="top", symbolType="circle"),
+            legend=LEGEND,
         ),
         tooltip=[
             alt.Tooltip("label:N", title="set"),
@@ -128,8 +130,8 @@ def _panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
             alt.Tooltip("effect:Q", title="together", format="+.3~g"),
             alt.Tooltip("effect_low:Q", title="2.5%", format="+.3~g"),
             alt.Tooltip("effect_high:Q", title="97.5%", format="+.3~g"),
-            alt.Tooltip("sum_of_members:Q", title="one at a time, added up", format="+.3~g"),
-            alt.Tooltip("ratio:Q", title="together / added up", format=".2f"),
+            alt.Tooltip("sum_of_members:Q", title="sum of single effects", format="+.3~g"),
+            alt.Tooltip("ratio:Q", title="together / sum", format=".2f"),
             alt.Tooltip("n_prompts:Q", title="prompts", format=","),
         ],
     )

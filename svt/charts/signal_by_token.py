@@ -1,10 +1,10 @@
-"""How much of the signal that a head reads from a source lies in each token, on average.
+"""The mean size, in each token, of the signal that a head reads from its source.
 
-1. A column for each head. The slices that many firings share make the consensus; the size in a
-   token is that of its projection onto their v.
-2. Above, every token is a tick: names in one row, other tokens in another, at most `MOST_TICKS`
-   each, evenly chosen.
-3. Below, the `MOST_BARS` tokens with the largest signal are bars with their text.
+1. Each head has a column. The consensus of a head are the slices that many firings share; the size
+   in a token is the norm of its projection onto their v.
+2. Above, each token is a tick: names in one row, other tokens in another, at most `MOST_TICKS`
+   each, evenly spaced.
+3. Below, the `MOST_BARS` tokens with the largest signal are bars with labels.
 """
 
 from collections import Counter
@@ -14,7 +14,17 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, ORANGE, Chart, head_name, message, plural, title
+from svt.charts.style import (
+    BLUE,
+    ORANGE,
+    Chart,
+    head_name,
+    message,
+    panel_title,
+    pick_evenly,
+    plural,
+    title,
+)
 
 HEADING = "Size of the signal in each token"
 NAME, OTHER = "names", "other tokens"
@@ -26,59 +36,61 @@ def signal_by_token(
     sizes: Mapping[tuple[int, int], pl.DataFrame],
     *,
     min_firings: int,
-    lacking: Sequence[tuple[int, int]] = (),
+    missing: Sequence[tuple[int, int]] = (),
     notes: Sequence[str] = (),
 ) -> Chart:
-    """Ticks and bars for each head.
+    """Draw the ticks and bars of each head.
 
-    sizes: of each (layer, head) the rows of the query `signal_by_token`: token is_name n mean_size
-    n_consensus consensus_from n_firings, the largest first; min_firings: what the consensus was to
-    share; lacking: heads whose coordinates are not stored; notes: lines below the title.
+    sizes: for each (layer, head) the rows of the query `signal_by_token`: token is_name n mean_size
+    n_consensus consensus_from n_firings, the largest first; min_firings: the firings that should
+    share a slice of the consensus; missing: heads whose coordinates are not stored;
+    notes: lines below the title.
     """
     lines = list(notes)
-    if lacking:
-        stores = str(sorted([*head] for head in [*sizes, *lacking])).replace(" ", "")
+    if missing:
+        heads = str(sorted([*head] for head in [*sizes, *missing])).replace(" ", "")
         lines += [
-            f"Not stored: the coordinates of {', '.join(head_name(*head) for head in lacking)}.",
-            f'"dump.coordinates={stores}" stores all.',
+            f"Not stored: the coordinates of {', '.join(head_name(*head) for head in missing)}.",
+            f'"dump.coordinates={heads}" stores all.',
         ]
-    if apart := [head_name(*head) for head, frame in sizes.items() if not _consensus(frame)]:
-        lines.append(f"The firings of {', '.join(apart)} share no slice.")
+    if no_consensus := [head_name(*head) for head, frame in sizes.items() if not _n_shared(frame)]:
+        lines.append(f"The firings of {', '.join(no_consensus)} share no slice.")
     columns = [
-        _column(frame, head_name(*head), min_firings)
+        _draw_column(frame, head_name(*head), min_firings)
         for head, frame in sizes.items()
-        if _consensus(frame)
+        if _n_shared(frame)
     ]
     if not columns:
-        return message(HEADING, " ".join(filter(None, lines)))
+        return message(HEADING, *lines)
     return alt.hconcat(*columns, title=title(HEADING, *lines), spacing=24)
 
 
-def _consensus(sizes: pl.DataFrame) -> int:
-    """How many slices the consensus has."""
+def _n_shared(sizes: pl.DataFrame) -> int:
+    """Return the number of slices in the consensus."""
     return 0 if sizes.is_empty() else int(sizes["n_consensus"][0])
 
 
-def labels(tokens: Sequence[str]) -> list[str]:
-    """The texts of tokens without the space before them, in quotes where that makes two alike."""
+def label_tokens(tokens: Sequence[str]) -> list[str]:
+    """Return the tokens without outer spaces, or in quotes where two would be equal without."""
     bare = [token.strip() for token in tokens]
-    often = Counter(bare)
+    counts = Counter(bare)
     return [
-        text if text and often[text] == 1 else f"“{token}”".replace("\n", "⏎")
+        text if text and counts[text] == 1 else f"“{token}”".replace("\n", "⏎")
         for text, token in zip(bare, tokens, strict=True)
     ]
 
 
-def _column(sizes: pl.DataFrame, name: str, min_firings: int) -> alt.VConcatChart:
+def _draw_column(sizes: pl.DataFrame, name: str, min_firings: int) -> alt.VConcatChart:
     first = sizes.row(0, named=True)
     tokens = sizes.select(
         "n",
-        label=pl.Series(labels(sizes["token"].to_list())),
+        label=pl.Series(label_tokens(sizes["token"].to_list())),
         size=pl.col("mean_size").round_sig_figs(5),
         kind=pl.when("is_name").then(pl.lit(NAME)).otherwise(pl.lit(OTHER)),
     )
     ticks = pl.concat(
-        _evenly(of_kind) for _, of_kind in tokens.group_by("kind", maintain_order=True)
+        of_kind[pick_evenly(of_kind.height, MOST_TICKS)]
+        for _, of_kind in tokens.group_by("kind", maintain_order=True)
     )
     bars = tokens.head(MOST_BARS)
     x = alt.X(
@@ -86,6 +98,18 @@ def _column(sizes: pl.DataFrame, name: str, min_firings: int) -> alt.VConcatChar
         title="mean size of the signal",
         scale=alt.Scale(domain=[0, float(sizes["mean_size"].max())]),  # type: ignore[arg-type]
     )
+    colour = alt.Color(
+        "kind:N",
+        title=None,
+        scale=alt.Scale(domain=[NAME, OTHER], range=[ORANGE, BLUE]),
+        legend=None,
+    )
+    tooltip = [
+        alt.Tooltip("label:N", title="token"),
+        alt.Tooltip("kind:N", title="one of the"),
+        alt.Tooltip("size:Q", title="mean size"),
+        alt.Tooltip("n:Q", title="occurrences", format=","),
+    ]
     strip = (
         alt.Chart(ticks)
         .mark_tick(thickness=1.5, size=18, opacity=0.7)
@@ -93,15 +117,10 @@ def _column(sizes: pl.DataFrame, name: str, min_firings: int) -> alt.VConcatChar
         .properties(
             width=WIDTH,
             height=24 * ticks["kind"].n_unique(),
-            title=alt.TitleParams(
-                name,
-                subtitle=_says(first, tokens, ticks, min_firings),
-                fontSize=13,
-                subtitleFontSize=11,
-            ),
+            title=panel_title(name, _describe_column(first, tokens, ticks, min_firings)),
         )
     )
-    named = (
+    labelled = (
         alt.Chart(bars)
         .mark_bar()
         .encode(
@@ -110,18 +129,17 @@ def _column(sizes: pl.DataFrame, name: str, min_firings: int) -> alt.VConcatChar
         )
         .properties(width=WIDTH, height=BAR * bars.height)
     )
-    column: alt.VConcatChart = alt.vconcat(
-        *(chart.encode(color=_colour(), tooltip=_tooltip()) for chart in (strip, named)),
+    return alt.vconcat(
+        *(chart.encode(color=colour, tooltip=tooltip) for chart in (strip, labelled)),
         bounds="flush",
         spacing=8,
     )
-    return column
 
 
-def _says(
+def _describe_column(
     first: Mapping[str, Any], tokens: pl.DataFrame, ticks: pl.DataFrame, min_firings: int
 ) -> list[str]:
-    """Which slices, and what is left out."""
+    """Say which slices the consensus has, and how many tokens are shown."""
     fewer = first["consensus_from"] < min_firings
     return [
         f"{plural(first['n_consensus'], 'slice')}, in the signal of at least",
@@ -129,28 +147,4 @@ def _says(
         + (f" (none in {min_firings:,})" if fewer else ""),
         f"bars: {min(MOST_BARS, tokens.height)} of {plural(tokens.height, 'token')}"
         + (f", ticks: {ticks.height:,}" if ticks.height < tokens.height else ""),
-    ]
-
-
-def _evenly(tokens: pl.DataFrame) -> pl.DataFrame:
-    """At most `MOST_TICKS` of the rows, the largest first and evenly spaced."""
-    most = min(tokens.height, MOST_TICKS)
-    return tokens[[i * tokens.height // most for i in range(most)]]
-
-
-def _colour() -> alt.Color:
-    return alt.Color(
-        "kind:N",
-        title=None,
-        scale=alt.Scale(domain=[NAME, OTHER], range=[ORANGE, BLUE]),
-        legend=None,
-    )
-
-
-def _tooltip() -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("label:N", title="token"),
-        alt.Tooltip("kind:N", title="one of the"),
-        alt.Tooltip("size:Q", title="mean size"),
-        alt.Tooltip("n:Q", title="occurrences", format=","),
     ]

@@ -1,6 +1,6 @@
-"""How many slices make the score of a firing: the distribution, for one dataset or two.
+"""The distribution of the number of slices in a firing's signal set, for one store or two.
 
-1. A panel for each store, with its median; all panels share both scales.
+Each store has a panel with its median; all panels have the same scales.
 """
 
 from collections.abc import Sequence
@@ -8,44 +8,43 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, ORANGE, Chart, inline, message, plural, title
+from svt.charts.style import BLUE, ORANGE, Chart, inline, message, panel_title, plural, title
 
 HEADING = "Slices in the signal set of a firing"
 COLOURS = (ORANGE, BLUE)
 
 
 def slice_counts(counts: Sequence[pl.DataFrame], *, notes: Sequence[str] = ()) -> Chart:
-    """A histogram for each store.
+    """Draw a histogram for each store.
 
-    counts: rows of the query `slice_counts`, by store, the run's own first: n_slices n_firings
-    share d_head model dataset; notes: lines below the title.
+    counts: for each store, the run's own first, the rows of the query `slice_counts`: n_slices
+    n_firings share d_head model dataset; notes: lines below the title.
     """
-    filled = [(place, frame) for place, frame in enumerate(counts) if not frame.is_empty()]
+    filled = [(i, frame) for i, frame in enumerate(counts) if not frame.is_empty()]
     stores = ("the run's own store", "chart.compare_store")
-    empty = [stores[place] for place, frame in enumerate(counts) if frame.is_empty()]
+    empty = [stores[i] for i, frame in enumerate(counts) if frame.is_empty()]
     lines = [*notes, *(f"There are none in {store}." for store in empty)]
     if not filled:
-        return message(HEADING, " ".join(lines))
-    last = max(int(frame["n_slices"].max()) for _, frame in filled)  # type: ignore[arg-type]
+        return message(HEADING, *lines)
+    largest = max(int(frame["n_slices"].max()) for _, frame in filled)  # type: ignore[arg-type]
     return alt.hconcat(
-        *(_panel(frame, last, COLOURS[place]) for place, frame in filled),
+        *(_draw_panel(frame, largest, COLOURS[i]) for i, frame in filled),
         title=title(HEADING, *lines),
         spacing=30,
     ).resolve_scale(x="shared", y="shared")
 
 
 def median(counts: pl.DataFrame) -> float:
-    """The median of n_slices, each as often as n_firings says."""
+    """Return the median of n_slices, weighted by n_firings."""
     ordered = counts.sort("n_slices").with_columns(up_to=pl.col("n_firings").cum_sum())
     n = int(ordered["up_to"][-1])
     low, high = (
-        int(ordered.filter(pl.col("up_to") > place)["n_slices"][0])
-        for place in ((n - 1) // 2, n // 2)
+        int(ordered.filter(pl.col("up_to") > i)["n_slices"][0]) for i in ((n - 1) // 2, n // 2)
     )
     return (low + high) / 2
 
 
-def _panel(counts: pl.DataFrame, last: int, colour: str) -> alt.LayerChart | alt.FacetChart:
+def _draw_panel(counts: pl.DataFrame, largest: int, colour: str) -> alt.LayerChart | alt.FacetChart:
     middle = median(counts)
     values = counts.select(
         "n_slices",
@@ -61,7 +60,7 @@ def _panel(counts: pl.DataFrame, last: int, colour: str) -> alt.LayerChart | alt
             alt.X(
                 "left:Q",
                 title="slices in the signal set",
-                scale=alt.Scale(domain=[0, last + 1], nice=False),
+                scale=alt.Scale(domain=[0, largest + 1], nice=False),
                 axis=alt.Axis(grid=False, tickMinStep=1, format="d"),
             ),
             alt.X2("right:Q"),
@@ -80,18 +79,12 @@ def _panel(counts: pl.DataFrame, last: int, colour: str) -> alt.LayerChart | alt
         .encode(alt.X("median:Q"), tooltip=[alt.Tooltip("median:Q", format="~g")])
     )
     n_firings = plural(int(counts["n_firings"].sum()), "firing")
+    model, dataset = counts["model"][0], counts["dataset"][0]
     return alt.layer(bars, rule).properties(
         width=420,
         height=220,
-        title=alt.TitleParams(
-            _dataset(counts),
-            subtitle=f"{n_firings}, median {middle:g} of {counts['d_head'][0]} slices",
-            fontSize=13,
-            subtitleFontSize=11,
+        title=panel_title(
+            f"{model} on {dataset}" if dataset else f"{model}",
+            f"{n_firings}, median {middle:g} of {counts['d_head'][0]} slices",
         ),
     )
-
-
-def _dataset(counts: pl.DataFrame) -> str:
-    model, dataset = counts["model"][0], counts["dataset"][0]
-    return f"{model} on {dataset}" if dataset else f"{model}"

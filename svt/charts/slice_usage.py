@@ -1,10 +1,10 @@
-"""Which slices are in a head's signal, prompt by prompt, when it fires and when it does not.
+"""The slices in a head's signal, prompt by prompt, for firing pairs and for others.
 
-1. A row of panels for each head; each panel has a column for every prompt with such a pair, at most
-   `MOST_PROMPTS`, evenly chosen, and a row for every slice, the first singular value lowest. Below
-   stand the ids of at most `NAMED_PROMPTS` of the prompts.
-2. Neighbouring prompts that use a slice are one mark, and the runs of a slice are one row of data:
-   256 prompts by 64 slices stay light.
+1. Each head has a row of two panels. A panel has a column for each prompt with such a pair, at most
+   `MOST_PROMPTS`, evenly spaced, and a row for each slice, the largest singular value lowest. At
+   most `NAMED_PROMPTS` columns have a label.
+2. A run of neighbouring prompts that use a slice is one mark, and the runs of a slice are one row
+   of data, which keeps a chart of 256 prompts and 64 slices small.
 """
 
 import json
@@ -15,61 +15,40 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.charts.style import ORANGE, Chart, head_name, inline, message, plural, title
+from svt.charts.firing_panels import draw_states
+from svt.charts.style import ORANGE, Chart, inline, panel_title, pick_evenly, plural
 
 HEADING = "Slices in the signal set, by prompt"
-STATES = ("firing", "not firing")
 MOST_PROMPTS, NAMED_PROMPTS = 256, 8
 WIDTH = 420
 
 
 def slice_usage(
-    usage: Mapping[tuple[int, int], tuple[pl.DataFrame, pl.DataFrame]],
-    *,
-    notes: Sequence[str] = (),
+    usage: Mapping[tuple[int, int], Sequence[pl.DataFrame]], *, notes: Sequence[str] = ()
 ) -> Chart:
-    """Prompts across, slices up.
+    """Draw the prompts from left to right and the slices upwards.
 
-    usage: of each (layer, head) the rows of the query `slice_usage_by_prompt` for firing pairs and
+    usage: for each (layer, head) the rows of the query `slice_usage_by_prompt` for firing pairs and
     for others: prompt_id k d_head, one row for each slice in the signal of a prompt's pair;
     notes: lines below the title.
     """
-    missing = [
-        f"{head_name(*head)} {state}"
-        for head, both in usage.items()
-        for state, frame in zip(STATES, both, strict=True)
-        if frame.is_empty()
-    ]
-    most = max(frame["prompt_id"].n_unique() for both in usage.values() for frame in both)
-    lines = [
-        *notes,
-        f"The store holds no pair of {', '.join(missing)}." if missing else "",
-        f"At most {MOST_PROMPTS} prompts a panel, evenly chosen." if most > MOST_PROMPTS else "",
-    ]
-    rows = [
-        alt.hconcat(
-            *(
-                _panel(frame, f"{head_name(*head)} {state}")
-                for state, frame in zip(STATES, both, strict=True)
-                if not frame.is_empty()
-            ),
-            spacing=30,
-        )
-        for head, both in usage.items()
-        if not all(frame.is_empty() for frame in both)
-    ]
-    if not rows:
-        return message(HEADING, " ".join(filter(None, lines)))
-    return alt.concat(*rows, columns=1, title=title(HEADING, *lines), spacing=24)
+    most = max(frame["prompt_id"].n_unique() for states in usage.values() for frame in states)
+    sampled = f"At most {MOST_PROMPTS} prompts a panel, evenly spaced."
+    filled = {
+        head: [None if frame.is_empty() else frame for frame in states]
+        for head, states in usage.items()
+    }
+    lines = [*notes, sampled if most > MOST_PROMPTS else ""]
+    return draw_states(filled, _draw_panel, HEADING, lines, spacing=24)
 
 
-def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
+def _draw_panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
     prompts = usage["prompt_id"].unique().sort().to_list()
-    shown = [prompts[i] for i in _evenly(len(prompts))]
+    shown = [prompts[i] for i in pick_evenly(len(prompts), MOST_PROMPTS)]
     column = {prompt: x for x, prompt in enumerate(shown)}
     n_slices = int(usage["d_head"][0])
-    chart: alt.Chart = (
-        alt.Chart(inline(_runs(usage, column)))
+    return (
+        alt.Chart(inline(_find_runs(usage, column)))
         .transform_flatten(["from", "to"])
         .mark_rect(color=ORANGE)
         .encode(
@@ -77,7 +56,7 @@ def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
                 "from:Q",
                 title="prompt_id",
                 scale=alt.Scale(domain=[0, len(shown)], nice=False),
-                axis=_prompt_axis(shown),
+                axis=_label_prompts(shown),
             ),
             alt.X2("to:Q"),
             alt.Y(
@@ -94,20 +73,17 @@ def _panel(usage: pl.DataFrame, heading: str) -> alt.Chart:
         .properties(
             width=WIDTH,
             height=min(max(4 * n_slices, 110), 260),
-            title=alt.TitleParams(
+            title=panel_title(
                 heading,
-                subtitle=f"{plural(len(prompts), 'prompt')}, "
+                f"{plural(len(prompts), 'prompt')}, "
                 f"{usage.height / len(prompts):.1f} of {n_slices} slices on average",
-                fontSize=13,
-                subtitleFontSize=11,
             ),
         )
     )
-    return chart
 
 
-def _prompt_axis(shown: Sequence[int]) -> alt.Axis:
-    """Return an axis that names the prompts of some columns, below the middle of each."""
+def _label_prompts(shown: Sequence[int]) -> alt.Axis:
+    """Return an x axis with the prompt ids of some columns, in the middle of each."""
     columns = range(0, len(shown), -(-len(shown) // NAMED_PROMPTS))
     named = {f"{x + 0.5}": shown[x] for x in columns}
     return alt.Axis(
@@ -117,19 +93,13 @@ def _prompt_axis(shown: Sequence[int]) -> alt.Axis:
     )
 
 
-def _evenly(n: int) -> list[int]:
-    """At most `MOST_PROMPTS` of the first n whole numbers, evenly spaced."""
-    most = min(n, MOST_PROMPTS)
-    return [i * n // most for i in range(most)]
-
-
-def _runs(usage: pl.DataFrame, column: Mapping[int, int]) -> list[dict[str, Any]]:
-    """Step 2: of each slice that is used the columns where its runs start, and those after them."""
+def _find_runs(usage: pl.DataFrame, column: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Return for each slice the first columns of its runs and the columns after them (step 2)."""
     rows = []
     for (k,), of_slice in sorted(usage.group_by("k")):
         used = sorted(column[p] for p in of_slice["prompt_id"].to_list() if p in column)
-        starts = [x for before, x in pairwise([-2, *used]) if x != before + 1]
-        ends = [x + 1 for x, after in pairwise([*used, -2]) if after != x + 1]
+        starts = [x for previous, x in pairwise([-2, *used]) if x != previous + 1]
+        ends = [x + 1 for x, following in pairwise([*used, -2]) if following != x + 1]
         if used:
             rows.append({"k": k, "prompts": len(used), "from": starts, "to": ends})
     return rows

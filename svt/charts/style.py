@@ -1,16 +1,17 @@
-"""How every chart looks: one Vega-Lite configuration, in fixed colours or in the page's own.
+"""The style of all charts: the Vega-Lite configuration, colours, and formats of numbers and titles.
 
-The chart functions name styles (`style="quiet"`), never colours of text, axes or paper: one chart
-serves a PNG on white and a report page that may be dark. Colours that carry meaning are constants
-here, from the colour-blind-safe palette of Okabe and Ito (its blue a little lighter; violet and
-ochre in place of its pink and its second orange, which deuteranopes take for grey and for orange),
-dark enough for white and light enough for black.
+The chart functions name styles (`style="quiet"`) and no colours of text, axes or background, so
+that the same chart can be a PNG on white and part of a report page in dark mode. Colours that
+encode data are constants in this module, from the palette of Okabe and Ito for colour-blind readers
+(with a lighter blue, and with violet and ochre in place of its pink and second orange, which
+deuteranopes confuse with grey and orange). They have enough contrast on white and on black.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import polars as pl
 
 from svt.system.text import drawable
 
@@ -20,7 +21,7 @@ SIDE_COLOURS = {"dest": BLUE, "src": ORANGE}
 SIDE_NAMES = {"dest": "destination", "src": "source"}
 
 NOTHING = {"nothing_to_draw": True}
-"""The `usermeta` of a chart that only says why there is nothing to draw."""
+"""The `usermeta` of a chart that is only a message."""
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
 """What the chart functions return."""
@@ -28,14 +29,18 @@ Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HCon
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of what is not data: text and axes, lesser text and lines, bands, paper."""
+    """The colours that encode no data."""
 
     ink: str
+    """Text and titles of axes."""
     quiet: str
+    """Secondary text and lines."""
     faint: str
+    """Grids and bands."""
     paper: str
+    """The background."""
     middle: str
-    """Of heatmaps: the colour of 0."""
+    """The value 0 in heatmaps."""
 
 
 LIGHT = Palette(ink="#1f2328", quiet="#656d76", faint="#e4e7eb", paper="#ffffff", middle="#f5f5f3")
@@ -46,15 +51,15 @@ PAGE = Palette(
     paper="var(--paper)",
     middle="rgba(128, 128, 128, 0)",
 )
-"""Follows the page's style sheet, so that dark mode and print need no second drawing.
+"""Variables of the page's style sheet, so that one chart serves light mode, dark mode and print.
 
-Through the middle of heatmaps, which no style sheet can colour, the paper is seen.
+A heatmap's colours cannot be variables: its middle is transparent and shows the background.
 """
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
 def config(palette: Palette, font: str | None = None) -> dict[str, Any]:
-    """The Vega-Lite `config` in the colours of `palette`, in `font` before the usual ones."""
+    """Return the Vega-Lite `config` in the colours of `palette`; `font` comes before FONT."""
     return {
         "font": FONT if font is None else f"{font}, {FONT}",
         "background": palette.paper,
@@ -107,10 +112,10 @@ def config(palette: Palette, font: str | None = None) -> dict[str, Any]:
 
 
 def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, Any]:
-    """The chart as Vega-Lite; no configuration if `palette` is None, as the page brings its own.
+    """Return the chart as Vega-Lite, without a `config` if `palette` is None.
 
-    Its texts are such as XML holds: the renderer ends the process at any other. Not held against
-    Vega-Lite's schema, which takes longer than drawing: the tests do so.
+    Characters that XML does not allow are replaced, because they crash the renderer. The chart is
+    not validated against the schema of Vega-Lite, which takes longer than drawing; tests do that.
     """
     with alt.data_transformers.enable("default", max_rows=None):
         spec: dict[str, Any] = drawable(chart.to_dict(validate=False))
@@ -119,29 +124,32 @@ def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, An
 
 
 def title(text: str, *subtitle: str) -> alt.TitleParams:
-    """A title, and below it what was counted and what was left out; empty lines are dropped."""
+    """Return a title with the non-empty lines of `subtitle` below it."""
     return alt.TitleParams(text, subtitle=[line for line in subtitle if line])
 
 
-def message(heading: str, text: str) -> alt.Chart:
-    """Return a chart that says why there is nothing to draw."""
-    chart: alt.Chart = sentence(heading, text).properties(usermeta=NOTHING)
-    return chart
+def panel_title(text: str, subtitle: str | list[str]) -> alt.TitleParams:
+    """Return the title of a panel, in smaller type than that of the chart."""
+    return alt.TitleParams(text, subtitle=subtitle, fontSize=13, subtitleFontSize=11)
+
+
+def message(heading: str, *lines: str) -> alt.Chart:
+    """Return a chart that is a message on why there is nothing to draw."""
+    return sentence(heading, " ".join(filter(None, lines))).properties(usermeta=NOTHING)
 
 
 def sentence(heading: str, text: str) -> alt.Chart:
     """Return a panel that holds a sentence instead of marks."""
-    chart: alt.Chart = (
+    return (
         alt.Chart(inline([{"message": text}]), title=title(heading))
         .mark_text(style="quiet", align="left", fontSize=13)
         .encode(x=alt.value(0), text="message:N")
         .properties(width=480, height=40)
     )
-    return chart
 
 
 class _Rows(alt.Data):
-    """Rows that Altair passes on as they are, however often it copies the chart around them."""
+    """Inline rows that are not copied when Altair copies the chart."""
 
     def __deepcopy__(self, memo: object) -> "_Rows":
         return self
@@ -151,12 +159,34 @@ class _Rows(alt.Data):
 
 
 def inline(rows: list[dict[str, Any]]) -> alt.Data:
-    """Return rows as the chart's own data."""
+    """Return `rows` as the inline data of a chart."""
     return _Rows(values=rows)
 
 
+def pick_evenly(n: int, most: int) -> list[int]:
+    """Return at most `most` of the first n whole numbers, evenly spaced."""
+    most = min(n, most)
+    return [i * n // most for i in range(most)]
+
+
+def with_firing_names(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with a column `firing`: head and roles, `5.4 end -> IO`."""
+    roles = (pl.col(role).fill_null("other") for role in ("dest_role", "src_role"))
+    return frame.with_columns(firing=pl.format("{}.{} {} -> {}", "layer", "head", *roles))
+
+
+def share_opacity(field: str) -> alt.Opacity:
+    """Return the opacity of squares by a share of the prompts, from 0 to 1."""
+    return alt.Opacity(
+        f"{field}:Q",
+        title="share of the prompts",
+        scale=alt.Scale(domain=[0, 1], range=[0, 1]),
+        legend=alt.Legend(format="%", values=[0.25, 0.5, 0.75, 1], symbolType="square"),
+    )
+
+
 def side_colour() -> Any:
-    """The colour of an edge by its `side`; grey, as in the legend of the widths, without one."""
+    """Return the colour of an edge by its `side`; grey if the side is not known."""
     scale = alt.Scale(
         domain=list(SIDE_NAMES.values()), range=[SIDE_COLOURS[side] for side in SIDE_NAMES]
     )
@@ -166,25 +196,25 @@ def side_colour() -> Any:
 
 
 def ratio(value: float | None, missing: str = "undefined") -> str:
-    """`0.47`: a precision, a recall; `missing` where its denominator is 0."""
+    """Format a precision or recall, `0.47`; `missing` where its denominator is 0."""
     return missing if value is None else f"{value:.2f}"
 
 
 def head_name(layer: int, head: int) -> str:
-    """`layer.head`, as the papers write it."""
+    """Return `layer.head`, the notation of the papers."""
     return f"{layer}.{head}"
 
 
 def number(value: float, form: str) -> str:
-    """`−0.62`: a number in a text, in a format of Python, with the minus sign of print."""
+    """Format a number with Python's format `form` and a typographic minus sign, `−0.62`."""
     return format(value, form).replace("-", "−")
 
 
 def counted(n: int, count: str) -> str:
-    """`1 prompt`, `64 prompts`: a number of what trace.count counts."""
+    """Format a number of what trace.count counts: `1 prompt`, `64 prompts`."""
     return plural(n, count.removesuffix("s"))
 
 
 def plural(n: int, noun: str) -> str:
-    """`1 edge`, `2 edges`."""
+    """Format a number with its noun: `1 edge`, `2 edges`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

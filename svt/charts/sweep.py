@@ -1,11 +1,11 @@
-"""What a sweep found: precision, recall, heads and edges of every job against the swept keys.
+"""The results of a sweep: precision, recall, heads and edges of every job over the swept keys.
 
-1. Jobs without results (they failed) are left out; the subtitle says how many.
-2. If at least two swept keys are numbers of two values or more, those two with the most span a
-   grid: svt/charts/sweep_heat.py.
-3. Otherwise x is the swept key with the most distinct numbers, or else with the most distinct
-   values. The other swept keys together are the colour. The panels share x; each has its own y. A
-   measure that no job has, as without a reference, has no panel.
+1. Failed jobs, which have no results, are left out; the subtitle has their number.
+2. If two or more swept keys are numbers with two values or more, the two with the most values form
+   a grid: svt/charts/sweep_heat.py.
+3. Otherwise x is the swept key with the most distinct numbers, or if no key is a number, with the
+   most distinct values; the other keys together are the colour. Each measure has a panel with its
+   own y axis, unless no job has it, such as precision without a reference.
 """
 
 from collections.abc import Sequence
@@ -26,48 +26,47 @@ HEADING = "Sweep"
 MOST_TICKS = 8
 
 
-def sweep(jobs: pl.DataFrame, *, keys: Sequence[str], heading: str = HEADING) -> Chart:
-    """Small multiples over the jobs of a sweep.
+def sweep(jobs: pl.DataFrame, *, keys: Sequence[str]) -> Chart:
+    """Draw a panel for each measure of the jobs of a sweep.
 
-    jobs: job precision recall f1 n_heads n_edges and one column for each of `keys` (dots as
-    underscores), one row a job; n_heads is null where the job failed.
+    jobs: job precision recall f1 n_heads n_edges and a column for each of `keys` (with
+    underscores for dots), one row for each job; n_heads is null where the job failed.
     """
     done = jobs.drop_nulls("n_heads")
     n_failed = jobs.height - done.height
     if done.is_empty() or not keys:
         why = f"{plural(n_failed, 'job')} failed" if keys else "no key was swept"
-        return message(heading, f"Nothing to compare: {why}.")
-    said = plural(done.height, "job") + (
-        f"; {n_failed} failed and not shown." if n_failed else "."  # 1
-    )
+        return message(HEADING, f"Nothing to compare: {why}.")
+    failed = f"; {n_failed} failed and not shown." if n_failed else "."  # 1
+    summary = f"{plural(done.height, 'job')}{failed}"
     best = best_job(done)
     if best is not None:
         row = done.filter(job=best).row(0, named=True)
         at = ", ".join(f"{key_name(key)}={row[key]}" for key in keys)
-        said += f" Best F1 of graphs with edges: {row['f1']:.2f} at {at}"
+        summary += f" Best F1 of graphs with edges: {row['f1']:.2f} at {at}"
     ordered = sorted(keys, key=lambda key: (_is_number(done[key]), done[key].n_unique()))[::-1]
     grid = [key for key in ordered if _is_number(done[key]) and done[key].n_unique() > 1][:2]
     if len(grid) == 2:  # 2
         across, up = grid
-        values = _with_others(done, [key for key in keys if key not in grid])
-        notes = [said if best is None else f"{said} (outlined)."]
-        return sweep_heat(values, keys=(across, up), heading=heading, notes=notes)
+        values = _with_other_keys(done, [key for key in keys if key not in grid])
+        summary = summary if best is None else f"{summary} (outlined)."
+        return sweep_heat(values, keys=(across, up), heading=HEADING, notes=[summary])
     x = ordered[0]  # 3
     others = [key for key in keys if key != x]
-    values = _with_others(done, others)
+    values = _with_other_keys(done, others)
     return alt.concat(
         *(
-            _panel(values, x, measure, bool(others))
+            _draw_panel(values, x, measure, bool(others))
             for measure in MEASURES
             if values[measure].null_count() < values.height
         ),
         columns=2,
-        title=title(heading, said if best is None else f"{said}."),
+        title=title(HEADING, summary if best is None else f"{summary}."),
     )
 
 
-def _with_others(done: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
-    """The jobs with the column `others`: `trace.slices=all trace.count=visits`."""
+def _with_other_keys(done: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
+    """Return the jobs with a column `others`, such as `trace.slices=all trace.count=visits`."""
     settings = [
         pl.format("{}={}", pl.lit(key_name(key)), pl.col(key).cast(pl.String).fill_null("null"))
         for key in others
@@ -77,14 +76,14 @@ def _with_others(done: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Chart:
+def _draw_panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Chart:
     numeric = _is_number(values[x])
     share = measure in ("precision", "recall")
-    chart: alt.Chart = (
+    return (
         alt.Chart(values.drop_nulls(measure).select("job", x, "others", measure))
         .mark_line(point=alt.OverlayMarkDef(size=50, filled=True), strokeWidth=2)
         .encode(
-            _numbers(values[x])
+            _numeric_x(values[x])
             if numeric
             else alt.X(f"{x}:N").title(key_name(x)).axis(labelAngle=0),
             alt.Y(f"{measure}:Q", title=MEASURES[measure]).scale(
@@ -100,16 +99,15 @@ def _panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> alt.Ch
         )
         .properties(width=270, height=170)
     )
-    return chart
 
 
 def _is_number(values: pl.Series) -> bool:
-    """Whether every value has a place on a numeric axis."""
+    """Whether all values are numbers."""
     return values.dtype.is_numeric() and values.null_count() == 0
 
 
-def _numbers(values: pl.Series) -> alt.X:
-    """A numeric axis, with a tick at each value if they are few."""
+def _numeric_x(values: pl.Series) -> alt.X:
+    """Return a numeric x, with a tick at each value if there are at most `MOST_TICKS`."""
     distinct = values.unique().sort().to_list()
     ticks = alt.Axis(values=distinct) if len(distinct) <= MOST_TICKS else alt.Axis()
     return alt.X(

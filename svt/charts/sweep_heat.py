@@ -1,12 +1,13 @@
-"""A sweep over two numbers as heat: precision, recall, F1 and heads on the grid of both.
+"""A sweep over two numeric keys as heatmaps of precision, recall, F1 and heads.
 
-1. The key with more distinct values is across, the other one up; both in the order of their values,
-   evenly spaced.
-2. A row of four panels for each setting of the other swept keys, at most `MOST_ROWS`.
-3. The fuller a square, the larger its value, from the least to the most of that measure. Where
-   there is room the value stands in it; a job without results has no square, one whose graph has no
-   edge only its value, and a measure that no job has, as without a reference, has no panel.
-4. The square of the best F1 of all jobs with edges is outlined in every panel.
+1. The key with more distinct values is x, the other one y; their values are sorted and evenly
+   spaced.
+2. Each setting of the other swept keys has a row of four panels, at most `MOST_ROWS` rows.
+3. The opacity of a square is its value, from the smallest to the largest of the measure; squares of
+   at least `LABEL_WIDTH` show it as text. A failed job has no square, and a job whose graph has no
+   edges only the text. A measure that no job has, such as precision without a reference, has no
+   panel.
+4. The square with the best F1 of all jobs with edges is outlined in every panel.
 """
 
 from collections.abc import Sequence
@@ -19,59 +20,55 @@ from svt.charts.style import BLUE, GREY, Chart, plural, title
 MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1", "n_heads": "heads"}
 MOST_ROWS = 6
 FAINT, FULL = 0.08, 0.9
-"""Opacity of the least and of the largest value."""
-WIDTH, CELL, ROOM = 260, (44, 30), 28
-"""Pixels for a panel, for the largest square, and the width that a value needs."""
+"""The opacity of the smallest and of the largest value."""
+WIDTH, CELL, LABEL_WIDTH = 260, (44, 30), 28
+"""Pixels of a panel, of the largest square, and the smallest width of a square with text."""
 
 
 def sweep_heat(
     values: pl.DataFrame, *, keys: tuple[str, str], heading: str, notes: Sequence[str] = ()
 ) -> Chart:
-    """Four panels for each setting of the keys beyond the two.
+    """Draw four panels for each setting of the keys beyond the two.
 
     values: job precision recall f1 n_heads n_edges, the two numeric `keys`, and `others`, the
-    setting of the remaining keys as text, empty if there are none; one row a job. notes: below
-    the title.
+    setting of the remaining keys as text, empty if there are none; one row for each job.
+    notes: lines below the title.
     """
     across, up = sorted(keys, key=lambda key: -values[key].n_unique())  # 1
     measures = [m for m in MEASURES if values[m].null_count() < values.height]
     settings = values["others"].unique(maintain_order=True).to_list()
+    best = best_job(values)
     rows = []
     for setting in settings[:MOST_ROWS]:  # 2
         here = values.filter(others=setting)
-        best = best_job(values)
-        panels = [_panel(here, values, across, up, measure, best) for measure in measures]
+        panels = [_draw_panel(here, values, across, up, measure, best) for measure in measures]
         row = alt.hconcat(*panels, spacing=18, title=alt.TitleParams(setting, fontSize=12))
         rows.append(row.resolve_scale(opacity="independent"))
-    hidden = len(settings) - len(rows)
+    n_hidden = len(settings) - len(rows)
+    without_edges = values.filter(pl.col("n_edges") == 0).height
     return alt.concat(
         *rows,
         columns=1,
         title=title(
             heading,
             *notes,
-            "The fuller a square, the larger, from the least to the most of each measure"
-            + ("; a value alone: a graph without edges." if _hollow(values).height else "."),
-            f"{plural(hidden, 'setting')} of the other keys left out." if hidden else "",
+            "The stronger the colour, the larger the value, within the range of each measure"
+            + ("; a value without colour: a graph without edges." if without_edges else "."),
+            f"{plural(n_hidden, 'setting')} of the other keys left out." if n_hidden else "",
         ),
     )
 
 
 def best_job(jobs: pl.DataFrame) -> int | None:
-    """Return the job of the best F1, the first of many; None where none can be said to be best.
+    """Return the job with the best F1, the first of equals; None if no two jobs differ in F1.
 
-    jobs: job f1 n_edges. A graph without edges is its roots alone, at a count that no edge reaches,
-    and no result.
+    jobs: job f1 n_edges. Graphs without edges, at a count that no edge reaches, do not count.
     """
-    judged = jobs.filter(pl.col("n_edges") > 0).drop_nulls("f1").sort("f1", descending=True)
-    return None if judged["f1"].n_unique() < 2 else judged["job"].to_list()[0]
+    ranked = jobs.filter(pl.col("n_edges") > 0).drop_nulls("f1").sort("f1", descending=True)
+    return None if ranked["f1"].n_unique() < 2 else ranked["job"].to_list()[0]
 
 
-def _hollow(values: pl.DataFrame) -> pl.DataFrame:
-    return values.filter(pl.col("n_edges") == 0)
-
-
-def _panel(
+def _draw_panel(
     here: pl.DataFrame,
     values: pl.DataFrame,
     across: str,
@@ -109,7 +106,7 @@ def _panel(
     if best in shown["job"].to_list():  # 4
         outlined = squares.transform_filter(f"datum.job === {best}")
         layers.append(outlined.mark_rect(style="best"))
-    if width >= ROOM:
+    if width >= LABEL_WIDTH:
         number = "d" if measure == "n_heads" else ".2f"
         layers.append(
             squares.mark_text(style="label").encode(text=alt.Text(f"{measure}:Q", format=number))
@@ -122,5 +119,5 @@ def _panel(
 
 
 def key_name(column: str) -> str:
-    """`trace_min_share` as it is typed: `trace.min_share`."""
+    """Return the configuration key of a column: `trace.min_share` for `trace_min_share`."""
     return column.replace("_", ".", 1)

@@ -1,12 +1,12 @@
-"""Whether the models of a sweep have the same circuit: which heads play which role, and how many
-edges are shared once heads of a role are matched.
+"""The circuits of a sweep compared: the heads of each role, and the edges in common.
 
-1. Above, a row for each role and a column for each job: the heads, layer.head, that the trace finds
-   to attend between these tokens, or that it finds only to write at one. The fuller, the more.
-   Rows are as high as their longest list.
-2. Below, a row for each pair of jobs: the Jaccard index of their edges after matching as a point,
-   with its value and counts, and in grey where 95% of random matchings lie.
-3. At most `MOST_JOBS` jobs and `MOST_ROLES` roles, those with most heads.
+1. The table has a row for each role and a column for each job, with the heads (layer.head) that
+   attend between these tokens in the trace, or that only write at one. The opacity is the number of
+   heads; rows are as high as their longest list.
+2. The panel below has a row for each pair of jobs: the Jaccard index of their edges, with heads
+   matched by role, as a point with its value and counts, and the range of 95% of random matchings
+   in grey.
+3. At most `MOST_JOBS` jobs and the `MOST_ROLES` roles with most heads are shown.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ from svt.charts.style import BLUE, GREY, Chart, message, plural, title
 HEADING = "Circuits by the roles of their heads"
 MOST_JOBS, MOST_ROLES = 6, 20
 COLUMN, LINE, MARGIN = 190, 13, 10
-"""Pixels for a column, for a line of heads, and around a list."""
+"""Pixels of a column, of a line of heads, and of the space around a list."""
 IN_A_LINE = 7
 
 
 def sweep_roles(roles: pl.DataFrame, overlap: pl.DataFrame, names: Mapping[int, str]) -> Chart:
-    """A table of heads, and an interval for each pair of jobs.
+    """Draw a table of heads, and an interval for each pair of jobs.
 
     roles: rows of the query `sweep_roles`: head_role job n_heads heads; overlap: of
     `sweep_overlap`: job_a job_b n_shared n_edges_a n_edges_b jaccard random_mean random_low
-    random_high; names: what to call each job.
+    random_high; names: the name of each job.
     """
     if roles.is_empty():
         return message(HEADING, "Nothing to compare: no job has a circuit.")
@@ -37,9 +37,9 @@ def sweep_roles(roles: pl.DataFrame, overlap: pl.DataFrame, names: Mapping[int, 
     every = roles["head_role"].unique(maintain_order=True).to_list()
     here = roles.filter(pl.col("job").is_in(shown), pl.col("head_role").is_in(every[:MOST_ROLES]))
     pairs = overlap.filter(pl.col("job_a").is_in(shown), pl.col("job_b").is_in(shown))
-    panels: list[Chart] = [_table(here, shown, names)]
+    panels: list[Chart] = [_draw_table(here, shown, names)]
     if pairs["jaccard"].drop_nulls().len():
-        panels.append(_intervals(pairs, names))
+        panels.append(_draw_intervals(pairs, names))
     n_jobs, n_roles = len(jobs) - len(shown), max(len(every) - MOST_ROLES, 0)
     return alt.concat(
         *panels,
@@ -49,17 +49,17 @@ def sweep_roles(roles: pl.DataFrame, overlap: pl.DataFrame, names: Mapping[int, 
             HEADING,
             "The heads of each circuit, layer.head, by the tokens that they attend between in a "
             "quarter of the prompts or more;",
-            "those that do so less often stand at the token that they mostly write to.",
+            "heads that do so less often are in the row of the token that they mostly write to.",
             f"Left out: {plural(n_jobs, 'job')}." if n_jobs else "",
-            f"Left out: {plural(n_roles, 'role')} of fewer heads." if n_roles else "",
+            f"Left out: {plural(n_roles, 'role')} with fewer heads." if n_roles else "",
         ),
     )
 
 
-def _table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) -> Chart:
-    """Step 1."""
+def _draw_table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) -> Chart:
+    """Draw the heads of each role and job (step 1)."""
     lists = roles.with_columns(
-        text=pl.col("heads").map_elements(_lines, return_dtype=pl.String),
+        text=pl.col("heads").map_elements(_wrap, return_dtype=pl.String),
         role=pl.col("head_role").str.replace("->", " -> "),
         name=pl.col("job").replace_strict({job: names[job] for job in jobs}),
         x=pl.col("job").replace_strict({job: i * COLUMN for i, job in enumerate(jobs)}),
@@ -101,11 +101,7 @@ def _table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) -> Ch
         alt.Chart(values.filter(pl.col("n_heads") > 0))
         .transform_calculate(centre=f"datum.x + {COLUMN // 2 - 2}")
         .mark_text(style="label", lineBreak="\n", lineHeight=LINE, baseline="middle")
-        .encode(
-            alt.X("centre:Q"),
-            alt.Y("top:Q"),
-            text="text:N",
-        )
+        .encode(alt.X("centre:Q"), alt.Y("top:Q"), text="text:N")
         .transform_calculate(
             top=f"datum.middle - (length(split(datum.text, '\\n')) - 1) * {LINE / 2}"
         )
@@ -127,14 +123,14 @@ def _table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) -> Ch
     )
 
 
-def _lines(heads: str) -> str:
-    """A list of heads on lines of at most `IN_A_LINE`."""
+def _wrap(heads: str) -> str:
+    """Return a list of heads with at most `IN_A_LINE` in a line."""
     each = heads.split()
     return "\n".join("  ".join(each[i : i + IN_A_LINE]) for i in range(0, len(each), IN_A_LINE))
 
 
-def _intervals(pairs: pl.DataFrame, names: Mapping[int, str]) -> Chart:
-    """Step 2."""
+def _draw_intervals(pairs: pl.DataFrame, names: Mapping[int, str]) -> Chart:
+    """Draw the Jaccard index of each pair of jobs (step 2)."""
     values = (
         pairs.drop_nulls("jaccard")
         .with_columns(
@@ -143,11 +139,11 @@ def _intervals(pairs: pl.DataFrame, names: Mapping[int, str]) -> Chart:
                 pl.col("job_b").replace_strict(dict(names)),
                 separator=" and ",
             ),
-            told=pl.format("{} of {} and {}", "n_shared", "n_edges_a", "n_edges_b"),
+            counts=pl.format("{} of {} and {}", "n_shared", "n_edges_a", "n_edges_b"),
         )
         .with_columns(
             text=pl.col("jaccard").map_elements("{:.2f}, ".format, return_dtype=pl.String)
-            + pl.col("told")
+            + pl.col("counts")
         )
     )
     base = alt.Chart(values).encode(
@@ -158,12 +154,12 @@ def _intervals(pairs: pl.DataFrame, names: Mapping[int, str]) -> Chart:
     x, low = (
         alt.X(f"{field}:Q", title="shared edges / all edges, heads matched by role")
         .scale(domain=[0, 1])
-        .axis(grid=False)  # its lines would cross the numbers
+        .axis(grid=False)  # grid lines would cross the numbers
         for field in ("jaccard", "random_low")
     )
     tooltip = [
         alt.Tooltip("pair:N", title="jobs"),
-        alt.Tooltip("told:N", title="shared edges"),
+        alt.Tooltip("counts:N", title="shared edges"),
         alt.Tooltip("jaccard:Q", title="Jaccard index", format=".3f"),
         alt.Tooltip("random_mean:Q", title="random matching: mean", format=".3f"),
         alt.Tooltip("random_low:Q", title="2.5%", format=".3f"),
@@ -173,8 +169,8 @@ def _intervals(pairs: pl.DataFrame, names: Mapping[int, str]) -> Chart:
         low, alt.X2("random_high"), tooltip=tooltip
     )
     points = base.mark_point(color=BLUE, filled=True, size=80, opacity=1).encode(x, tooltip=tooltip)
-    said = base.mark_text(style="label", align="left", dx=8).encode(x, text="text:N")
-    return alt.layer(chance, points, said).properties(
+    labels = base.mark_text(style="label", align="left", dx=8).encode(x, text="text:N")
+    return alt.layer(chance, points, labels).properties(
         width=420,
         height=alt.Step(24),
         title=alt.TitleParams(

@@ -1,11 +1,11 @@
-"""Upstream contributions of every head below a chosen head: signal slices beside all slices.
+"""Heatmaps of the contributions of upstream heads, through signal slices and all slices.
 
-1. A row for each chosen head: first what is written into its destination token, then into its
-   source token, each through the signal slices and, where they are stored, through all slices.
-2. One square for each upstream head; its mean contribution over the firings is the colour.
-3. All panels share one diverging scale about 0, so that equal colours are equal contributions.
-   Where one panel's largest value is more than `RATIO` times another's, the colours follow the
-   square root of the size, since the smaller would be white throughout.
+1. Each head has a row of panels: contributions into its destination token, then into its source
+   token, each through the signal slices and, where they are stored, through all slices.
+2. Each upstream head is a square; the colour is its mean contribution over the firings.
+3. All panels have the same diverging scale around 0. If the largest values of two panels differ by
+   more than a factor of `RATIO`, the scale is the square root of the absolute value, because the
+   smaller panel would be white otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,45 +18,49 @@ from svt.charts.style import SIDE_NAMES, Chart, head_name, message, plural, titl
 HEADING = "Contributions of upstream heads"
 RATIO = 4.0
 CELL, WIDTH = 30, 240
-"""Pixels for a head, at most, and for a panel of many."""
+"""The largest size of a square, and the width of a panel of many heads, in pixels."""
 PANELS = {"contribution": "signal slices", "contribution_all": "all slices"}
 
 Panels = dict[tuple[str, str], pl.DataFrame]
-"""Of a (side, column of PANELS) the rows of the side."""
+"""For each (side, column of PANELS) the rows of the side."""
 
 
 def upstream_heatmap(
     upstream: Mapping[tuple[int, int], pl.DataFrame], *, notes: Sequence[str] = ()
 ) -> Chart:
-    """Layer-by-head heatmaps, four for each head, two without contributions through all slices.
+    """Draw four heatmaps for each head, or two without contributions through all slices.
 
-    upstream: of each (layer, head) the rows of the query `upstream_heatmap`: side up_layer up_head
+    upstream: for each (layer, head) the rows of the query `upstream_heatmap`: side up_layer up_head
     contribution contribution_all n_firings, contributions as means over the firings;
     notes: lines below the title.
     """
-    nothing = [head_name(*head) for head, frame in upstream.items() if frame.is_empty()]
+    empty = [head_name(*head) for head, frame in upstream.items() if frame.is_empty()]
     lines = [
         *notes,
-        f"No firing of {', '.join(nothing)} has heads upstream in the store." if nothing else "",
+        f"No firing of {', '.join(empty)} has upstream heads in the store." if empty else "",
     ]
     filled = {head: frame for head, frame in upstream.items() if not frame.is_empty()}
     if not filled:
-        return message(HEADING, " ".join(filter(None, lines)))
-    heading = title(
-        HEADING,
-        "Orange raises the score, blue lowers it; all panels share the scale below.",
-        *lines,
+        return message(HEADING, *lines)
+    shown = {head: _split(frame) for head, frame in filled.items()}
+    colour = _scale_colours(
+        [
+            _largest(rows, column)
+            for panels in shown.values()
+            for (_, column), rows in panels.items()
+        ]
     )
-    shown = {head: _panels(frame) for head, frame in filled.items()}
-    colour = _colour(
-        [_largest(values, at[1]) for panels in shown.values() for at, values in panels.items()]
+    legend = "Orange raises the score, blue lowers it; all panels have the scale below."
+    return alt.concat(
+        *(_draw_row(panels, colour, *head) for head, panels in shown.items()),
+        columns=1,
+        title=title(HEADING, legend, *lines),
+        spacing=28,
     )
-    rows = [_row(panels, colour, *head) for head, panels in shown.items()]
-    return alt.concat(*rows, columns=1, title=heading, spacing=28)
 
 
-def _panels(upstream: pl.DataFrame) -> Panels:
-    """Step 1."""
+def _split(upstream: pl.DataFrame) -> Panels:
+    """Return the rows of each panel that has values (step 1)."""
     return {
         (side, column): upstream.filter(side=side)
         for side in SIDE_NAMES
@@ -65,11 +69,11 @@ def _panels(upstream: pl.DataFrame) -> Panels:
     }
 
 
-def _row(shown: Panels, colour: alt.Color, layer: int, head: int) -> alt.HConcatChart:
+def _draw_row(shown: Panels, colour: alt.Color, layer: int, head: int) -> alt.HConcatChart:
     n_firings = max(int(values["n_firings"].max()) for values in shown.values())  # type: ignore[arg-type]
-    row: alt.HConcatChart = alt.hconcat(
+    return alt.hconcat(
         *(
-            _panel(values, column, colour, f"{SIDE_NAMES[side]}, {PANELS[column]}")
+            _draw_panel(values, column, colour, f"{SIDE_NAMES[side]}, {PANELS[column]}")
             for (side, column), values in shown.items()
         ),
         title=alt.TitleParams(
@@ -77,19 +81,18 @@ def _row(shown: Panels, colour: alt.Color, layer: int, head: int) -> alt.HConcat
         ),
         spacing=14,
     )
-    return row
 
 
-def _colour(largest: Sequence[float]) -> alt.Color:
-    """Return step 3 for the largest sizes of the panels."""
+def _scale_colours(largest: Sequence[float]) -> alt.Color:
+    """Return the colours of step 3 for the largest absolute values of the panels."""
     limit = max(largest)
-    apart = limit > RATIO * min(largest)
+    skewed = limit > RATIO * min(largest)
     return alt.Color(
         "value:Q",
-        title="mean contribution" + (", colour by the square root of its size" if apart else ""),
+        title="mean contribution" + (", colour by the square root of its size" if skewed else ""),
         scale=alt.Scale(
             type="pow",
-            exponent=0.5 if apart else 1,
+            exponent=0.5 if skewed else 1,
             domain=[-limit, limit],
             domainMid=0,
             interpolate="rgb",
@@ -106,18 +109,18 @@ def _colour(largest: Sequence[float]) -> alt.Color:
 
 
 def _largest(upstream: pl.DataFrame, column: str) -> float:
-    """The largest size in a panel; the smallest positive number if all are 0."""
+    """Return the largest absolute value in a panel, at least 1e-12."""
     sizes: list[float] = upstream[column].abs().drop_nulls().drop_nans().to_list()
     return max([1e-12, *sizes])
 
 
-def _panel(upstream: pl.DataFrame, column: str, colour: alt.Color, heading: str) -> alt.Chart:
-    """Layers upwards, heads to the right."""
+def _draw_panel(upstream: pl.DataFrame, column: str, colour: alt.Color, heading: str) -> alt.Chart:
+    """Draw a heatmap with heads from left to right and layers upwards."""
     n_heads = int(upstream["up_head"].max()) + 1  # type: ignore[arg-type]
     n_layers = int(upstream["up_layer"].max()) + 1  # type: ignore[arg-type]
     cell = max(min(CELL, WIDTH // n_heads), 6)
     values = upstream.select("up_layer", "up_head", value=pl.col(column).round_sig_figs(5))
-    chart: alt.Chart = (
+    return (
         alt.Chart(values)
         .mark_rect()
         .encode(
@@ -136,4 +139,3 @@ def _panel(upstream: pl.DataFrame, column: str, colour: alt.Color, heading: str)
             title=alt.TitleParams(heading, fontSize=12, fontWeight="normal"),
         )
     )
-    return chart

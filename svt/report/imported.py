@@ -76,5 +76,5 @@ def make_import_report(
             ),
         ],
         config={"trace": json.loads(run_row["config"])["trace"]},
-        sql={a.query: load_query(a.query).text for figure in figures for a in figure.asked},
+        sql={a.query: load_query(a.query).text for figure in figures for a in figure.calls},
     )

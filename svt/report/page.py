@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from svt.charts.export import write_whole
+from svt.charts.export import write_file
 from svt.charts.figure import Figure
 from svt.charts.page import render
 from svt.errors import StoreError
@@ -131,7 +131,7 @@ def write_report(path: Path, report: Report) -> Path:
     A file of somebody else is not replaced (`check_report`).
     """
     check_report(path)
-    return write_whole(path, render_page(report))
+    return write_file(path, render_page(report))
 
 
 def render_page(report: Report) -> str:

@@ -13,10 +13,10 @@ import duckdb
 import polars as pl
 
 from svt.charts import Ask, Context, Figure
-from svt.charts.of_heads import HEAD_FIGURES
-from svt.charts.of_interventions import INTERVENTION_FIGURES
-from svt.charts.of_trace import TRACE_FIGURES
+from svt.charts.head_figures import HEAD_FIGURES
+from svt.charts.intervention_figures import INTERVENTION_FIGURES
 from svt.charts.style import counted, head_name, plural, ratio
+from svt.charts.trace_figures import TRACE_FIGURES
 from svt.config import Config
 from svt.db.stores import Stores
 from svt.query.named import has_all_slices, load_query
@@ -78,7 +78,7 @@ def make_report(
             Section("Numbers", (), _numbers(run_row, dump_row)),
         ],
         config=json.loads(run_row["config"]),
-        sql={a.query: load_query(a.query).text for figure in figures for a in figure.asked},
+        sql={a.query: load_query(a.query).text for figure in figures for a in figure.calls},
     )
 
 

@@ -25,7 +25,7 @@ from svt.charts import (
     Context,
     Figure,
     Look,
-    chosen_figures,
+    choose_figures,
     draw,
     export,
 )
@@ -66,7 +66,7 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
         context = context_of(con, config, compare)
         ask = asking(con)
         filled = _filled(con)
-        names: Sequence[str] = chosen_figures(config.chart.figures, filled)
+        names: Sequence[str] = choose_figures(config.chart.figures, filled)
         if context.imported is not None:
             names = _without_store(names, filled)
         bar = stack.enter_context(Progress("figures", len(names), "figures"))

@@ -39,7 +39,7 @@ def test_the_run_s_coverage_stands_in_words() -> None:
     spec = specification(contribution_vs_effect(frame("dest"), coverage=0.7))
     assert "1,200 firing pairs" in subtitle(spec)
     assert "At dest, coverage 0.7 keeps 70% of the heads with an effect of 0.1" in subtitle(spec)
-    assert "35.0% of what it keeps; rank correlation 0.25." in subtitle(spec)
+    assert "35.0% of the heads kept; rank correlation 0.25." in subtitle(spec)
 
 
 def test_no_firing_pair_is_a_message() -> None:

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from svt.charts.disturbance import disturbance, steps
+from svt.charts.disturbance import disturbance, make_steps
 from svt.charts.style import BLUE, ORANGE, specification
 from tests.charts.frames import rows_of
 
@@ -28,7 +28,7 @@ def bins() -> pl.DataFrame:
 
 
 def test_empty_bins_are_steps_to_zero(bins):
-    line = steps(bins.head(3))
+    line = make_steps(bins.head(3))
     assert line.select("at", "share").rows() == [
         (0.6, 0.25),
         (0.7, 0.5),
@@ -40,7 +40,7 @@ def test_empty_bins_are_steps_to_zero(bins):
 
 
 def test_steps_of_one_line_do_not_end_another(bins):
-    lines = steps(bins.head(5)).filter(pl.col("kind") == "boost")
+    lines = make_steps(bins.head(5)).filter(pl.col("kind") == "boost")
     assert lines.select("at", "share").rows() == [(0.9, 1.0), (1.0, 0.0)]
 
 
@@ -73,4 +73,4 @@ def test_lines_differ_by_kind_and_slices(bins):
 
 def test_nothing_changed_is_a_message(bins):
     (row,) = rows_of(specification(disturbance(bins.clear())))
-    assert "Nothing was changed" in row["message"]
+    assert "No intervention" in row["message"]

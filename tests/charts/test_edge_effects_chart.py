@@ -1,6 +1,6 @@
 import pytest
 
-from svt.charts.edge_effects import MOST_EDGES, SCORE, by_weight, edge_effects
+from svt.charts.edge_effects import MOST_EDGES, SCORE, edge_effects, rank_by_weight
 from svt.charts.interventions import EFFECT
 from svt.charts.style import BLUE, GREY, ORANGE, specification
 from tests.charts.frames import rows_of, subtitle
@@ -74,10 +74,10 @@ def test_what_lies_beyond_the_control_is_filled_and_counted(effects):
     assert fill["condition"]["test"] == "datum.beyond"
     assert (fill["condition"]["field"], fill["value"]) == ("kind", "transparent")
     assert subtitle(spec) == (
-        "2 edges, the greatest weight on top; in brackets the number of prompts. Filled points lie "
-        "beyond random slices; such an edge helps the answer or hinders it. Ablation: global 1 of "
-        "2 (1 help). local: q or k 1 of 2 (1 help). 5 controls a change cannot tell an edge from "
-        "chance by a p-value (none is below 0.17): intervene.repeats=19 or more can."
+        "2 edges, the largest weight on top; in brackets the number of prompts. Filled points lie "
+        "beyond random slices: the edge helps or hinders the answer. Ablation: global 1 of 2 "
+        "(1 help). local: q or k 1 of 2 (1 help). With 5 controls a change no p-value is below "
+        "0.17, and a discovery needs intervene.repeats=19 or more."
     )
 
 
@@ -104,12 +104,12 @@ def test_only_the_heaviest_edges_are_shown():
     panel = spec["hconcat"][0]["hconcat"][0]
     (points,) = marks(panel, "point")
     assert sorted(r["weight"] for r in drawn(spec, panel, points)) == list(range(3, MOST_EDGES + 3))
-    assert f"The {MOST_EDGES} edges of the greatest weight; 3 not shown; " in subtitle(spec)
+    assert f"The {MOST_EDGES} edges of the largest weight; 3 not shown; " in subtitle(spec)
 
 
 def test_edges_without_a_weight_come_last():
     rows = [{"label": "b", "weight": None}, {"label": "c"}, {"label": "a", "weight": None}]
-    assert by_weight(effects_frame(rows)) == ["c", "a", "b"]
+    assert rank_by_weight(effects_frame(rows)) == ["c", "a", "b"]
 
 
 def test_without_a_control_nothing_is_said_to_be_beyond():

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 import pytest
 
-from svt.charts.export import Look, _flattened, export
+from svt.charts.export import Look, _flatten, export
 from svt.charts.graph import graph
 from svt.charts.page import vl_convert
 from svt.charts.style import LIGHT, config, inline, specification
@@ -117,7 +117,7 @@ def test_a_renderer_that_fails_is_one_line(tmp_path):
 def test_a_mark_seen_through_needs_no_layer():
     chart = alt.Chart(inline([{"x": 1, "y": 1}, {"x": 2, "y": 2}])).encode(x="x:Q", y="y:Q")
     svg = vl_convert().vegalite_to_svg(bare(chart.mark_point(filled=True, size=400, opacity=0.4)))
-    flat = _flattened(svg)
+    flat = _flatten(svg)
     assert svg.count(' opacity="0.4"') == 2
     assert flat.count(' fill-opacity="0.4" stroke-opacity="0.4"') == 2
     assert not re.search(r"<(path|text|line|rect)[^>]* opacity=", flat)

@@ -49,7 +49,7 @@ def drawn(spec: dict[str, Any], panel: dict[str, Any]) -> set[tuple[str, str, fl
 
 
 def test_a_panel_for_templates_and_one_for_orders() -> None:
-    spec = specification(firing_rates({"template": TEMPLATES, "pattern": ORDERS}, least=0.25))
+    spec = specification(firing_rates({"template": TEMPLATES, "pattern": ORDERS}, min_rate=0.25))
     above, below = spec["concat"]
     assert drawn(spec, above) == {
         ("4.1 end -> S2", "when {A}", 1.0),
@@ -94,7 +94,7 @@ def test_of_many_firings_those_that_differ_most_are_kept() -> None:
     (panel,) = spec["concat"]
     domain = panel["encoding"]["x"]["scale"]["domain"]
     assert domain == [f"4.{head} end -> IO" for head in range(2, MOST_FIRINGS + 2)]
-    assert subtitle(spec) == "Some note. Left out: 2 firings that differ less between rows."
+    assert subtitle(spec) == "Some note. Left out: 2 firings with more similar rates."
 
 
 def test_of_many_templates_those_with_most_prompts_are_kept() -> None:

@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from svt.charts.graph_answer import answer_marks, answer_rows, answer_told
+from svt.charts.graph_answer import answer_marks, answer_rows, describe_answer
+from svt.charts.graph_encodings import Axes
 from svt.charts.layout import Edge, Layout, Node, lay_out
 
 ROOT, OTHER, ELSEWHERE = Node(3, 0, "end"), Node(2, 1, "end"), Node(1, 1, "S2")
@@ -48,13 +49,12 @@ def test_a_line_ends_at_the_answer_above_the_roots(layout: Layout) -> None:
 
 
 def test_the_share_of_the_roots_is_said() -> None:
-    assert answer_told(EFFECTS) == (
-        "Top: direct effects on the logit difference; 50% of all heads' positive ones are those of "
-        "the 1 root."
+    assert describe_answer(EFFECTS) == (
+        "Top: direct effects on the logit difference; 1 root has 50% of the positive effects."
     )
-    assert answer_told(EFFECTS.clear()) == ""
+    assert describe_answer(EFFECTS.clear()) == ""
 
 
 def test_without_answers_there_is_no_top(layout: Layout) -> None:
     assert answer_rows(layout, EFFECTS.clear(), "end") == []
-    assert answer_marks([], layout, "end", None, None) == []
+    assert answer_marks([], layout, "end", Axes(0, 1, 0, 1)) == []

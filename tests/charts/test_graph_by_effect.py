@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from svt.charts import Context, draw, of_trace
+from svt.charts import Context, draw, trace_figures
 from svt.charts.graph import MAX_NODES, graph
 from svt.charts.graph_strength import with_effects
 from svt.charts.layout import Node
@@ -86,7 +86,7 @@ def test_of_many_ways_the_strongest_counts(edges: pl.DataFrame) -> None:
 
 
 def test_suppressors_and_edges_that_lead_nowhere_are_counted(edges: pl.DataFrame) -> None:
-    assert with_effects(edges, ROOTS, 10)[1].startswith("2 edges without effect, or without a way")
+    assert with_effects(edges, ROOTS, 10)[1].startswith("2 edges without effect or path to a root")
     assert with_effects(edges.head(3), ROOTS, 10)[1] == ""
     unknown = edges.with_columns(effect=pl.lit(None, pl.Float64))
     assert with_effects(unknown, ROOTS, 10)[0].is_empty()
@@ -172,9 +172,9 @@ def test_a_figure_by_effect_names_rules_and_threshold(
         frames = {"graph_links": edges, "graph_nodes": NODES, "answer_edges": ANSWER}
         return frames.get(query, edges.clear())
 
-    monkeypatch.setattr(of_trace, "graph", drawn)
-    monkeypatch.setattr(of_trace, "with_verdicts", lambda edges, _: edges)
-    monkeypatch.setattr(of_trace, "with_roles", lambda nodes, _: nodes)
+    monkeypatch.setattr(trace_figures, "graph", drawn)
+    monkeypatch.setattr(trace_figures, "with_verdicts", lambda edges, _: edges)
+    monkeypatch.setattr(trace_figures, "with_roles", lambda nodes, _: nodes)
     chosen = context("effect", "coverage", min_effect=0.06, min_share=1 / 6)
     spec = specification(draw(figure, ask, chosen).chart)
     assert seen[0]["min_count"] == least

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from svt.charts.graph import MAX_EDGES, graph, top_layers, with_roles
+from svt.charts.graph import MAX_EDGES, graph, select_top_layers, with_roles
 from svt.charts.layout import Edge, Node
 from svt.charts.style import Chart, specification
 from svt.words import NO_ROLE
@@ -265,7 +265,7 @@ def test_no_more_edges_than_the_picture_can_bear():
 
 def test_the_top_layers_are_the_upper_third_of_what_is_shown(edges, nodes):
     """A third of the layers 0 to 2 is none below 2, so it is two; then layers 0 to 6, from 4 on."""
-    top, least, left_out = top_layers(edges, "n_prompts", 1)
+    top, least, left_out = select_top_layers(edges, "n_prompts", 1)
     assert least == 1
     assert top.equals(edges.filter(pl.col("up_layer") == 1))
     assert left_out == "Layers 1 to 2; 1 edge from below not shown."
@@ -277,12 +277,12 @@ def test_the_top_layers_are_the_upper_third_of_what_is_shown(edges, nodes):
             (None, None, "embed", 6, 1, "dest", "end", 9, 9, 9, 3.0, "end", None),
         ]
     )
-    top, least, left_out = top_layers(pl.concat([edges, higher]), "n_prompts", 5)
+    top, least, left_out = select_top_layers(pl.concat([edges, higher]), "n_prompts", 5)
     assert least == 4
     assert top.select("up_layer", "up_head").rows() == [(4, 0), (4, 1)]
     assert left_out == "Layers 4 to 6; 6 edges from below not shown."
     assert left_out in told(graph(top, nodes, min_count=5, left_out=left_out))
-    assert top_layers(edges, "n_prompts", 1000)[0].is_empty()
+    assert select_top_layers(edges, "n_prompts", 1000)[0].is_empty()
 
 
 def test_the_same_rows_in_another_order_give_the_same_chart(edges, nodes):

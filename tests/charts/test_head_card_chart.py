@@ -65,7 +65,7 @@ def test_the_name_says_what_the_head_does() -> None:
     assert spec["text"] == "Head 5.4"
     assert spec["subtitle"] == [
         "In the trace it attends end -> IO (name mover) in 50% of the prompts.",
-        "It writes +1.50 for the answer, directly into the logit difference "
+        "Its direct effect on the logit difference is +1.50 "
         "(−0.25 to 3.00 over 16 prompts; place 2 of 64 heads).",
     ]
     other = drawn(card(roles=ROLES.clear(), answer=ANSWER.clear()))["title"]["subtitle"]

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from svt.charts import Context, Figure, draw
-from svt.charts.of_heads import choice
+from svt.charts.head_figures import select_heads
 from svt.charts.style import specification
 from tests import settings
 from tests.charts.frames import subtitle
@@ -60,37 +60,37 @@ EMPTY = {
 
 
 def commands(figure: Figure) -> list[str]:
-    return [asked.command.removeprefix("svt-sql RUN ") for asked in figure.asked]
+    return [call.command.removeprefix("svt-sql RUN ") for call in figure.calls]
 
 
 def test_by_default_the_first_roots_show_traced_firings():
-    chosen = choice(context())
+    chosen = select_heads(context())
     assert list(chosen.heads) == ROOTS[:4]
-    assert chosen.ends == {"dest_role": "end", "src_role": "IO"}
+    assert chosen.roles == {"dest_role": "end", "src_role": "IO"}
     assert list(chosen.notes) == [
         "Firings from end onto IO.",
-        "Left out, until chart.heads names them: 11.2.",
+        "Not shown unless set in chart.heads: 11.2.",
     ]
 
 
 def test_named_heads_show_all_their_firings():
     five = tuple((layer, 1) for layer in range(5))
-    chosen = choice(context(heads=five))
+    chosen = select_heads(context(heads=five))
     assert chosen.heads == five
-    assert chosen.ends == {"dest_role": "any", "src_role": "any"}
+    assert chosen.roles == {"dest_role": "any", "src_role": "any"}
     assert list(filter(None, chosen.notes)) == []
 
 
 @pytest.mark.parametrize("heads", [None, ((4, 1),)])
 def test_named_roles_go_before_all_others(heads):
-    chosen = choice(context(heads=heads, dest_role="S2", src_role="any"))
-    assert chosen.ends == {"dest_role": "S2", "src_role": "any"}
+    chosen = select_heads(context(heads=heads, dest_role="S2", src_role="any"))
+    assert chosen.roles == {"dest_role": "S2", "src_role": "any"}
     assert chosen.notes[0] == "Firings from S2."
 
 
 def test_heads_in_place_of_the_roots_are_of_any_role():
-    assert choice(context(), [(3, 0)]).ends == {"dest_role": "any", "src_role": "any"}
-    assert choice(context(), [(9, 6)]).ends == {"dest_role": "end", "src_role": "IO"}
+    assert select_heads(context(), [(3, 0)]).roles == {"dest_role": "any", "src_role": "any"}
+    assert select_heads(context(), [(9, 6)]).roles == {"dest_role": "end", "src_role": "IO"}
 
 
 def test_slice_contributions_need_a_firing_and_another_pair():
@@ -121,7 +121,7 @@ def test_slice_contributions_of_a_named_prompt_and_roles():
 
 def test_slice_usage_asks_for_both_states():
     figure = draw("slice_usage", Store(), context())
-    assert len(figure.asked) == 8
+    assert len(figure.calls) == 8
     assert commands(figure)[:2] == [
         "slice_usage_by_prompt layer=9 head=9 firing=true dest_role=end src_role=IO",
         "slice_usage_by_prompt layer=9 head=9 firing=false",
@@ -134,7 +134,7 @@ def test_slice_counts_cover_all_heads_and_the_second_store():
         context(compare_store="text.duckdb"), compare=Store(slice_counts=second)
     )
     figure = draw("slice_counts", Store(slice_counts=COUNTS), both)
-    assert [asked.command for asked in figure.asked] == [
+    assert [call.command for call in figure.calls] == [
         "svt-sql RUN slice_counts firing_weight=0.5",
         "svt-sql text.duckdb slice_counts firing_weight=0.5",
     ]

@@ -14,7 +14,7 @@ UNTOLD = (None, None)
 
 @pytest.fixture
 def spec() -> dict:
-    """Scores of one visit each, one of them large and negative, one not told at all."""
+    """Scores of one visit each, one of them large and negative, one without a score."""
     edges = edges_frame(
         [
             (1, 0, "head", 4, 0, "dest", None, None, None, 1, 0.5, *UNTOLD),
@@ -35,7 +35,7 @@ def test_what_the_import_lacks_is_drawn_all_the_same(spec):
     assert drawn["mlp 0", "1.1"]["size"] is drawn["mlp 0", "1.1"]["mean"] is None
     assert {node["role"] for node in spec["datasets"]["nodes"]} == {NO_ROLE}
     told = subtitle(spec)
-    assert "Grey: side not told." in told
+    assert "Grey: side unknown." in told
     assert "Filled: root" not in told
 
 

@@ -4,7 +4,7 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from svt.charts.curves import CLEARANCE, between_discs, points_of, rising
-from svt.charts.layout import LEAST_IN_LINE, WIDTH, Edge, Layout, Node, lay_out, role_order
+from svt.charts.layout import LEAST_IN_LINE, WIDTH, Edge, Layout, Node, lay_out, sort_roles
 
 
 def edge(up: tuple, down: tuple) -> Edge:
@@ -163,7 +163,7 @@ def test_weaker_nodes_do_not_stand_on_others():
 
 
 def test_roles_stand_as_in_the_prompt():
-    assert role_order(["end", "zeta", "S2", "IO", "alpha", "IO"]) == [
+    assert sort_roles(["end", "zeta", "S2", "IO", "alpha", "IO"]) == [
         "IO",
         "S2",
         "end",
@@ -175,8 +175,8 @@ def test_roles_stand_as_in_the_prompt():
 def test_columns_stand_as_their_tokens_do() -> None:
     """An order counts where some role is none of the indirect-object prompts."""
     order = ["end-12", "S1", "IO", "end-9", "end"]
-    assert role_order(["end-9", "end", "end-12", "IO"], order) == ["end-12", "IO", "end-9", "end"]
-    assert role_order(["S1", "IO", "end"], order) == ["IO", "S1", "end"]
+    assert sort_roles(["end-9", "end", "end-12", "IO"], order) == ["end-12", "IO", "end-9", "end"]
+    assert sort_roles(["S1", "IO", "end"], order) == ["IO", "S1", "end"]
 
 
 def test_nothing_to_lay_out():

@@ -109,8 +109,10 @@ def test_random_sets_are_a_band_behind_the_line(evaluation):
     drawn = [(r["min_count"], r["low"], r["high"], r["mean"]) for r in rows_of(panel, band)]
     assert drawn == [(1, 0.1, 0.4, 0.25), (40, 0.1, 0.4, 0.25), (80, 0.0, 0.5, 0.25)]
     assert panel["layer"].index(band) < panel["layer"].index(line_of(panel))
-    assert "drawn at random" in subtitle(specification(chart))
-    assert "drawn at random" not in subtitle(specification(precision_recall(evaluation)))
+    assert "random sets of as many heads" in subtitle(specification(chart))
+    assert "random sets of as many heads" not in subtitle(
+        specification(precision_recall(evaluation))
+    )
 
 
 def test_a_threshold_beyond_the_curve(evaluation):

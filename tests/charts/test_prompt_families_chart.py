@@ -1,4 +1,4 @@
-"""The picture of families: what they go by, prompts in the tree's order, heads by share."""
+"""Families of prompts: the grouping that they agree with, prompts in the tree's order, heads."""
 
 from typing import Any
 
@@ -48,13 +48,13 @@ def drawn(*frames: pl.DataFrame) -> dict[str, Any]:
 def test_the_title_says_what_families_go_by() -> None:
     spec = drawn(families(), MEMBERS, heads())
     assert spec["title"]["subtitle"][0] == (
-        "3 prompts in 2 families, which go by order "
+        "3 prompts in 2 families, which agree with order "
         "(adjusted Rand index: template −0.25, order 1.00)."
     )
     neither = drawn(families("neither"), MEMBERS, heads())["title"]["subtitle"][0]
-    assert "which go by neither template nor order" in neither
+    assert "which agree with neither template nor order" in neither
     one = drawn(families("one family", 1), MEMBERS, heads().clear())["title"]["subtitle"][0]
-    assert one.startswith("2 prompts: their traces fall into no families")
+    assert one.startswith("2 prompts: their traces form no families")
 
 
 def test_prompts_stand_in_order_coloured_by_group() -> None:

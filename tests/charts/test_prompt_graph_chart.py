@@ -148,12 +148,12 @@ def test_what_a_head_attends_to_is_a_dot_in_that_column() -> None:
 def test_what_is_left_out_is_said(monkeypatch: Any) -> None:
     spec = drawn(ROWS)
     assert spec["title"]["text"] == "The trace through one prompt"
-    assert with_field(spec, "told")[0]["told"] == (
+    assert with_field(spec, "line")[0]["line"] == (
         "Prompt 7: 2 edges between heads that fire; not shown: 1 edge from writers that do not "
         "fire at the token they write to"
     )
     monkeypatch.setattr(module, "MAX_EDGES", 1)
-    narrowed = with_field(drawn(ROWS), "told")[0]["told"]
+    narrowed = with_field(drawn(ROWS), "line")[0]["line"]
     assert narrowed.startswith("Prompt 7: the strongest 1 of 2 edges between heads that fire;")
 
 
@@ -170,7 +170,7 @@ def test_a_menu_chooses_among_prompts() -> None:
     assert [(line["prompt"], line["from"]) for line in with_field(spec, "hinders")] == [
         *((7, "1.1"), (7, "0.5"), (8, "1.1")),
     ]
-    assert spec["title"]["subtitle"][0].startswith("The menu holds 2 of 40 traced prompts")
+    assert spec["title"]["subtitle"][0].startswith("The menu has 2 of 40 traced prompts")
 
 
 def test_one_prompt_needs_no_menu() -> None:
@@ -204,4 +204,4 @@ def test_nodes_are_bounded_too(monkeypatch: Any) -> None:
 def test_a_prompt_that_no_trace_reaches_says_so() -> None:
     spec = drawn([])
     assert spec["mark"]["type"] == "text"
-    assert "reaches no pair" in str(spec)
+    assert "has no firing of this prompt" in str(spec)

@@ -11,7 +11,15 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.charts import FIGURES, Asked, Context, check_figures, chosen_figures, draw, of_trace
+from svt.charts import (
+    FIGURES,
+    Context,
+    QueryCall,
+    check_figures,
+    choose_figures,
+    draw,
+    trace_figures,
+)
 from svt.charts.figure import Figure, FigureSpec, Recorder
 from svt.charts.style import message, specification, title
 from svt.errors import SvtError
@@ -44,8 +52,8 @@ def test_the_figures_are_those_of_the_contract():
 def test_an_empty_run_draws_a_message(name, con):
     figure = draw(name, partial(run, con), CONTEXT)
     assert specification(figure.chart)["mark"]["type"] == "text"
-    assert figure.asked
-    assert {asked.query for asked in figure.asked} <= set(query_names())
+    assert figure.calls
+    assert {call.query for call in figure.calls} <= set(query_names())
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -64,7 +72,7 @@ def test_a_figure_knows_its_context_and_its_queries(monkeypatch, con):
     assert (figure.name, figure.title, figure.reading) == ("own", "Title", "Reading.")
     spec = specification(figure.chart)
     assert (spec["title"]["text"], rows_of(spec)) == ("from 60", [{"message": "0 rows"}])
-    assert [asked.command for asked in figure.asked] == ["svt-sql RUN firings min_prompts=3"]
+    assert [call.command for call in figure.calls] == ["svt-sql RUN firings min_prompts=3"]
 
 
 @pytest.mark.parametrize(
@@ -73,12 +81,12 @@ def test_a_figure_knows_its_context_and_its_queries(monkeypatch, con):
 def test_only_a_count_of_prompts_is_a_share_of_them(count, told, monkeypatch, con):
     """30 of 100 prompts; 30 visits are no share, so min_share 0.6 is."""
     seen = []
-    monkeypatch.setattr(of_trace, "firing_rates", lambda *_, **given: seen.append(given))
+    monkeypatch.setattr(trace_figures, "firing_rates", lambda *_, **given: seen.append(given))
     trace = dataclasses.replace(TRACE, count=count, min_count=30)
     FIGURES["firing_rates"].draw(
         Recorder(partial(run, con)), Context(trace, [], 100, settings.CHART)
     )
-    assert seen[0]["least"] == (0.3 if count == "prompts" else 0.6)
+    assert seen[0]["min_rate"] == (0.3 if count == "prompts" else 0.6)
     assert told in seen[0]["notes"][0]
 
 
@@ -121,33 +129,33 @@ def test_unknown_figures_are_refused_with_the_known_ones(con):
 
 
 def test_figures_without_their_tables_are_not_drawn_unasked():
-    unasked = chosen_figures("default", {"trace_pairs", "pairs"})
+    unasked = choose_figures("default", {"trace_pairs", "pairs"})
     assert "slice_usage" in unasked
     assert "signal_by_token" not in unasked
     assert "precision_recall" not in unasked
-    assert "signal_by_token" in chosen_figures("default", {"trace_pairs", "coordinates"})
-    assert chosen_figures(("signal_by_token", "graph"), set()) == ("signal_by_token", "graph")
+    assert "signal_by_token" in choose_figures("default", {"trace_pairs", "coordinates"})
+    assert choose_figures(("signal_by_token", "graph"), set()) == ("signal_by_token", "graph")
 
 
 def test_an_imported_circuit_is_drawn_without_a_store():
     """Its tables: edges, and evaluation where a reference is known."""
-    assert chosen_figures("all", {"graph_edges", "evaluation"}) == (
+    assert choose_figures("all", {"graph_edges", "evaluation"}) == (
         "graph",
         "graph_top",
         "precision_recall",
     )
-    assert chosen_figures("default", {"imported_heads"}) == ()
+    assert choose_figures("default", {"imported_heads"}) == ()
 
 
 def test_commands_can_be_typed():
-    asked = Asked(
+    call = QueryCall(
         "slice_counts",
         {"heads": ((9, 9), (10, 0)), "dest_role": "S1+1", "firing": True, "coverage": 0.5},
     )
-    assert asked.command == (
+    assert call.command == (
         "svt-sql RUN slice_counts 'heads=[[9,9],[10,0]]' dest_role=S1+1 firing=true coverage=0.5"
     )
-    assert Asked("firings", {"prompt_id": None}, "my store.duckdb").command == (
+    assert QueryCall("firings", {"prompt_id": None}, "my store.duckdb").command == (
         "svt-sql 'my store.duckdb' firings prompt_id=null"
     )
 
@@ -155,9 +163,9 @@ def test_commands_can_be_typed():
 def test_queries_elsewhere_are_remembered_with_their_target():
     here, there = (pl.DataFrame({"at": [name]}) for name in ("here", "there"))
     recorder = Recorder(lambda query, **_: here)
-    elsewhere = recorder.elsewhere(lambda query, **_: there, "other.duckdb")
+    elsewhere = recorder.for_target(lambda query, **_: there, "other.duckdb")
     assert (recorder("firings").item(), elsewhere("summary").item()) == ("here", "there")
-    assert [asked.command for asked in recorder.asked] == [
+    assert [call.command for call in recorder.calls] == [
         "svt-sql RUN firings",
         "svt-sql other.duckdb summary",
     ]

@@ -2,7 +2,14 @@
 
 import polars as pl
 
-from svt.charts.signal_by_token import MOST_BARS, MOST_TICKS, NAME, OTHER, labels, signal_by_token
+from svt.charts.signal_by_token import (
+    MOST_BARS,
+    MOST_TICKS,
+    NAME,
+    OTHER,
+    label_tokens,
+    signal_by_token,
+)
 from svt.charts.style import BLUE, ORANGE, specification
 from tests.charts.frames import rows_of, subtitle
 
@@ -72,10 +79,10 @@ def test_names_and_other_tokens_are_bounded_apart():
 
 def test_heads_without_coordinates_say_how_to_get_them():
     lacking = [(5, 4), (6, 1)]
-    spec = specification(signal_by_token({(9, 9): TOKENS}, min_firings=1, lacking=lacking))
+    spec = specification(signal_by_token({(9, 9): TOKENS}, min_firings=1, missing=lacking))
     told = "Not stored: the coordinates of 5.4, 6.1. "
     assert subtitle(spec) == told + '"dump.coordinates=[[5,4],[6,1],[9,9]]" stores all.'
-    (row,) = rows_of(specification(signal_by_token({}, min_firings=1, lacking=lacking)))
+    (row,) = rows_of(specification(signal_by_token({}, min_firings=1, missing=lacking)))
     assert row["message"] == told + '"dump.coordinates=[[5,4],[6,1]]" stores all.'
 
 
@@ -89,4 +96,4 @@ def test_heads_without_a_consensus_are_said():
 
 
 def test_labels_tell_alike_tokens_apart():
-    assert labels([" a", "a", "b", "\n", " c"]) == ["“ a”", "“a”", "b", "“⏎”", "c"]
+    assert label_tokens([" a", "a", "b", "\n", " c"]) == ["“ a”", "“a”", "b", "“⏎”", "c"]

@@ -74,7 +74,7 @@ def test_more_prompts_than_fit_are_thinned_evenly():
     (panel,) = spec["concat"][0]["hconcat"]
     assert rows_of(spec, panel) == [{"k": 0, "prompts": 256, "from": [0], "to": [256]}]
     assert panel["title"]["subtitle"].startswith("512 prompts, ")
-    assert "At most 256 prompts a panel, evenly chosen." in subtitle(spec)
+    assert "At most 256 prompts a panel, evenly spaced." in subtitle(spec)
 
 
 def test_missing_usage_is_said():

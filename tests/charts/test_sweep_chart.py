@@ -186,7 +186,7 @@ def test_the_best_square_is_outlined_and_an_empty_graph_is_none(grid):
     spec = specification(sweep(jobs, keys=["trace_coverage", "trace_min_count"]))
     told = subtitle(spec)
     assert "0.60 at trace.coverage=0.7, trace.min_count=16 (outlined)." in told
-    assert "a value alone: a graph without edges." in told
+    assert "a value without colour: a graph without edges." in told
     precision, recall, f1, _ = spec["concat"][0]["hconcat"]
     square, outline, _ = f1["layer"]
     assert square["transform"] == [{"filter": "datum.n_edges > 0"}]

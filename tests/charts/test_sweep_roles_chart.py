@@ -71,7 +71,7 @@ def test_rows_are_as_high_as_their_longest_list(spec: dict[str, Any]) -> None:
 def test_each_pair_of_jobs_stands_beside_chance(spec: dict[str, Any]) -> None:
     chance, points, said = spec["concat"][1]["layer"]
     (row,) = rows_of(spec, spec["concat"][1])
-    assert (row["pair"], row["jaccard"], row["told"]) == (
+    assert (row["pair"], row["jaccard"], row["counts"]) == (
         "mini-0 and mini-1",
         0.4,
         "5 of 10 and 12",
@@ -101,7 +101,7 @@ def test_a_note_says_what_does_not_fit() -> None:
     )
     pairs = overlap_frame([(0, 1, 0.5), (0, MOST_JOBS, 0.5)])
     spec = specification(sweep_roles(roles, pairs, NAMES))
-    assert subtitle(spec).endswith("Left out: 1 job. Left out: 2 roles of fewer heads.")
+    assert subtitle(spec).endswith("Left out: 1 job. Left out: 2 roles with fewer heads.")
     squares = rows_of(spec, spec["concat"][0]["layer"][0])
     assert len(squares) == MOST_JOBS * MOST_ROLES
     assert len(rows_of(spec, spec["concat"][1])) == 1

@@ -108,6 +108,6 @@ def test_a_head_without_upstream_is_said():
     heads = {(0, 3): upstream(1.0, 1.0).clear(), (2, 3): upstream(1.0, 1.0)}
     spec = specification(upstream_heatmap(heads))
     assert len(spec["concat"]) == 1
-    assert "No firing of 0.3 has heads upstream in the store." in subtitle(spec)
+    assert "No firing of 0.3 has upstream heads in the store." in subtitle(spec)
     (row,) = rows_of(specification(upstream_heatmap({(0, 3): heads[0, 3]}, notes=["From end."])))
-    assert row["message"] == "From end. No firing of 0.3 has heads upstream in the store."
+    assert row["message"] == "From end. No firing of 0.3 has upstream heads in the store."

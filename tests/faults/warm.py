@@ -28,6 +28,6 @@ SVD = decompose.decompose_model(MODEL)
 
 def lend() -> None:
     """From now on this process finds the model loaded and decomposed, and pages without scripts."""
-    page._bundle = lambda: ""
+    page._load_bundle = lambda: ""
     model.load_model = lambda _: MODEL
     decompose.decompose_model = lambda _: SVD

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 import pytest
 
-from svt.charts import Asked, Figure
+from svt.charts import Figure, QueryCall
 from svt.charts.graph import graph
 from svt.charts.style import inline, title
 from svt.errors import SvtError
@@ -31,7 +31,7 @@ def slider_chart() -> alt.Chart:
 
 @pytest.fixture
 def report(edges, nodes) -> Report:
-    asked = (Asked("shown_edges", {"min_count": 0}),)
+    calls = (QueryCall("shown_edges", {"min_count": 0}),)
     drawn = graph(edges, nodes)
     baselines = pl.DataFrame(
         {"set_of": ["signal", None], "share": [0.51234, None], "n": [12345, 1]}
@@ -43,7 +43,7 @@ def report(edges, nodes) -> Report:
         ran={"model": "ioi-mini", "thresholds": HOSTILE},
         left_out=["4 edges."],
         sections=[
-            Section("Circuit", [Figure("graph", "The graph", "Read it upwards.", drawn, asked)]),
+            Section("Circuit", [Figure("graph", "The graph", "Read it upwards.", drawn, calls)]),
             Section("Nothing"),
             Section(
                 "All Heads",

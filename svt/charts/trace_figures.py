@@ -1,11 +1,11 @@
-"""Figures of the trace: the graph, whole and in parts, and how it stands against a reference."""
+"""Figures of the trace: the graph and its parts, its evaluation, and its prompts."""
 
 import polars as pl
 
 from svt.charts.contribution_vs_effect import contribution_vs_effect
 from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
 from svt.charts.firing_rates import KINDS, firing_rates
-from svt.charts.graph import graph, top_layers, with_roles, with_verdicts
+from svt.charts.graph import graph, select_top_layers, with_roles, with_verdicts
 from svt.charts.graph_strength import DECIMALS, with_effects
 from svt.charts.layout import Node
 from svt.charts.precision_recall import precision_recall
@@ -14,30 +14,29 @@ from svt.charts.prompt_graph import prompt_graph
 from svt.charts.style import Chart
 
 MOST_PROMPTS = 8
-"""In the menu of prompt_graph: a page of 256 prompts would be too large to open."""
+"""The most prompts in the menu of prompt_graph: a page with 256 prompts is too large to open."""
 
 
-def _graph(ask: Ask, context: Context) -> Chart:
+def _draw_graph(ask: Ask, context: Context) -> Chart:
     heading = f"{context.imported}, imported" if context.imported else "Traced graph"
-    return _drawn(ask, *_frames(ask, context), context, heading)
+    return _draw(ask, *_query_graph(ask, context), context, heading)
 
 
-def _graph_top(ask: Ask, context: Context) -> Chart:
-    edges, nodes, _ = _frames(ask, context)
+def _draw_top(ask: Ask, context: Context) -> Chart:
+    edges, nodes, _ = _query_graph(ask, context)
     column = "strength" if context.by_effect else f"n_{context.trace.count}"
-    top, least, told = top_layers(edges, column, _least_shown(context))
-    heads = nodes.filter(pl.col("layer") >= least)
+    top, lowest_layer, left_out = select_top_layers(edges, column, _threshold(context))
+    heads = nodes.filter(pl.col("layer") >= lowest_layer)
     heading = f"Top layers of {context.imported or 'the traced graph'}"
-    return _drawn(ask, top, heads, told, context, heading)
+    return _draw(ask, top, heads, left_out, context, heading)
 
 
-def _graph_skeleton(ask: Ask, context: Context) -> Chart:
-    """From two thirds of the prompts on, as 170 of 256, or from the run's threshold if higher."""
+def _draw_skeleton(ask: Ask, context: Context) -> Chart:
     heading = "Skeleton of the traced graph"
-    return _drawn(ask, *_frames(ask, context), context, heading, frequent=True)
+    return _draw(ask, *_query_graph(ask, context), context, heading, frequent=True)
 
 
-def _graph_all_slices(ask: Ask, context: Context) -> Chart:
+def _draw_all_slices(ask: Ask, context: Context) -> Chart:
     return graph(
         ask("graph_links_all_slices", min_count=0),
         ask("known_heads"),
@@ -49,10 +48,10 @@ def _graph_all_slices(ask: Ask, context: Context) -> Chart:
     )
 
 
-def _frames(ask: Ask, context: Context) -> tuple[pl.DataFrame, pl.DataFrame, str]:
-    """The edges, of which interventions may have said whether they are causal, and the nodes.
+def _query_graph(ask: Ask, context: Context) -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    """Return the edges with the verdicts of interventions, and the nodes.
 
-    With a sentence on the edges that a graph by effect cannot show.
+    The third value is a sentence on the edges that a graph by effect omits.
     """
     edges, left_out = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges")), ""
     nodes = with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
@@ -62,10 +61,11 @@ def _frames(ask: Ask, context: Context) -> tuple[pl.DataFrame, pl.DataFrame, str
     return edges, nodes, left_out
 
 
-def _least_shown(context: Context, frequent: bool = False) -> float:
-    """The count from which edges are shown or, by effect, the mean effect over the prompts.
+def _threshold(context: Context, frequent: bool = False) -> float:
+    """Return the lowest count of edges to show or, by effect, their lowest mean effect.
 
-    That of an edge with trace.min_effect in the least share of the prompts, two thirds if frequent.
+    The latter is the mean over the prompts of an effect of trace.min_effect in the lowest share of
+    prompts. With `frequent` that share is two thirds, or that of the run if it is higher.
     """
     if context.by_effect:
         share = max(context.min_share, 2 / 3) if frequent else context.min_share
@@ -73,7 +73,7 @@ def _least_shown(context: Context, frequent: bool = False) -> float:
     return max(context.min_count, context.n_prompts * 2 // 3) if frequent else context.min_count
 
 
-def _drawn(
+def _draw(
     ask: Ask,
     edges: pl.DataFrame,
     nodes: pl.DataFrame,
@@ -88,43 +88,43 @@ def _drawn(
         nodes,
         root_dest=context.trace.root_dest,
         count=context.trace.count,
-        min_count=_least_shown(context, frequent),
+        min_count=_threshold(context, frequent),
         by_effect=context.by_effect,
         heading=f"{heading}, by effect" if context.by_effect else heading,
         left_out=left_out,
-        rule="" if context.imported else _rule(context),
+        rule="" if context.imported else _describe_rule(context),
         order=ask("place_order")["role"].to_list() if context.imported is None else (),
         answer=ask("answer_edges") if context.imported is None else None,
     )
 
 
-def _rule(context: Context) -> str:
-    """What the trace kept, and what the picture is drawn by, in words."""
+def _describe_rule(context: Context) -> str:
+    """Say what the trace keeps and how the edges are ordered."""
     trace = context.trace
     kept = (
         f"the strongest contributions that exceed {trace.coverage:.0%} of a side's total"
         if trace.rule == "coverage"
-        else f"what takes at least {trace.min_effect:g} of the attention weight when left out"
+        else f"heads whose removal lowers the attention weight by at least {trace.min_effect:g}"
     )
-    drawn = (
+    order = (
         "the weight lost without them, mean over the prompts" if context.by_effect else trace.count
     )
-    return f"Traced by {trace.rule}: {kept}. Edges are ordered by {drawn}."
+    return f"Traced by {trace.rule}: {kept}. Edges are ordered by {order}."
 
 
-def _prompt_graph(ask: Ask, context: Context) -> Chart:
-    """Of `MOST_PROMPTS`, the first of them chart.prompt_id, if it is set."""
+def _draw_prompts(ask: Ask, context: Context) -> Chart:
+    """Draw the graphs of at most `MOST_PROMPTS` prompts, chart.prompt_id first."""
     traced = ask("traced_prompts")
-    chosen = context.chart.prompt_id
-    ids = [] if chosen is None else [chosen]
+    first = context.chart.prompt_id
+    ids = [] if first is None else [first]
     ids = [*ids, *(n for n in traced["prompt_id"].to_list() if n not in ids)][:MOST_PROMPTS]
     prompts = [(ask("prompt_graph", prompt_id=n), ask("prompt_tokens", prompt_id=n)) for n in ids]
-    if chosen is not None and prompts[0][0].is_empty():
-        prompts = []  # no other prompt stands in for the one that was chosen
+    if first is not None and prompts[0][0].is_empty():
+        prompts = []  # no other prompt replaces chart.prompt_id
     return prompt_graph(prompts, traced.height, by_effect=context.chart.edges != "coverage")
 
 
-def _precision_recall(ask: Ask, context: Context) -> Chart:
+def _draw_precision_recall(ask: Ask, context: Context) -> Chart:
     return precision_recall(
         ask("precision_recall"),
         count=context.trace.count,
@@ -133,25 +133,24 @@ def _precision_recall(ask: Ask, context: Context) -> Chart:
     )
 
 
-def _contribution_vs_effect(ask: Ask, context: Context) -> Chart:
+def _draw_contribution_vs_effect(ask: Ask, context: Context) -> Chart:
     return contribution_vs_effect(ask("contribution_vs_effect"), coverage=context.trace.coverage)
 
 
-def _firing_rates(ask: Ask, context: Context) -> Chart:
-    """Of the traced firings between tokens with roles that are as frequent in some group."""
+def _draw_firing_rates(ask: Ask, context: Context) -> Chart:
+    """Draw the traced firings between tokens with roles, from context.min_share of a group on."""
     share = context.min_share
     rates = {
         by: ask("firing_rates", by=by, traced=True).drop_nulls(["dest_role", "src_role"])
         for by in KINDS
     }
-    chosen = (
-        f"Traced firings between tokens with roles, in {share:.0%} or more of some row's prompts."
-    )
-    return firing_rates(rates, least=share, notes=[chosen, *_overlap(ask("circuit_overlap"))])
+    shown = f"Traced firings between tokens with roles, in {share:.0%} or more of a row's prompts."
+    overlap = _describe_overlap(ask("circuit_overlap"))
+    return firing_rates(rates, min_rate=share, notes=[shown, *overlap])
 
 
-def _overlap(pairs: pl.DataFrame) -> list[str]:
-    """How many edges two prompts share, in words."""
+def _describe_overlap(pairs: pl.DataFrame) -> list[str]:
+    """Say what share of their edges two prompts have in common; no line if it is not known."""
     means = dict(pairs.select("pairs", "mean").iter_rows())
     if "all" not in means:
         return []
@@ -160,11 +159,11 @@ def _overlap(pairs: pl.DataFrame) -> list[str]:
         for kind in ("same template", "same pattern")
         if kind in means
     ]
-    told = ", ".join([f"Two prompts share {means['all']:.0%} of their traced edges", *same])
-    return [told.replace("same pattern", "same order") + " (mean Jaccard index)."]
+    text = ", ".join([f"Two prompts share {means['all']:.0%} of their traced edges", *same])
+    return [text.replace("same pattern", "same order") + " (mean Jaccard index)."]
 
 
-def _prompt_families(ask: Ask, context: Context) -> Chart:
+def _draw_families(ask: Ask, context: Context) -> Chart:
     return prompt_families(
         ask("prompt_families"), ask("family_members"), ask("family_heads", min_difference=0.0)
     )
@@ -173,72 +172,72 @@ def _prompt_families(ask: Ask, context: Context) -> Chart:
 TRACE_FIGURES = {
     "graph": FigureSpec(
         "The traced graph",
-        "Read it upwards: a line carries a signal from a head into a token, where the head above "
-        "reads it; thick lines carry much, faint ones occur in few prompts, and pointing at a line "
-        "or a head tells its numbers.",
-        _graph,
+        "Read it upwards: a line is a signal from a head into a token, where the head above reads "
+        "it; thick lines are large contributions or effects, faint lines occur in few prompts, and "
+        "pointing at a line or a head shows its numbers.",
+        _draw_graph,
         needs=("graph_edges",),
     ),
     "graph_skeleton": FigureSpec(
         "The frequent skeleton",
-        "The same graph from two thirds of the prompts on: what the model does nearly every time.",
-        _graph_skeleton,
+        "The same graph from two thirds of the prompts on: the edges of almost every prompt.",
+        _draw_skeleton,
         needs=("graph_edges", "prompts"),
     ),
     "prompt_graph": FigureSpec(
         "One prompt",
-        "Read it upwards: a disc is a head that attends from the token of its column, a line what "
-        "one head writes for another, the thicker the more the head above attends because of it, "
-        "and pointing at a disc or a line tells its numbers.",
-        _prompt_graph,
+        "Read it upwards: a disc is a head that attends from the token of its column, and a line "
+        "is a signal from one head to another, the thicker the more it raises the attention of the "
+        "head above; pointing at a disc or a line shows its numbers.",
+        _draw_prompts,
         needs=("trace_pairs", "pairs"),
     ),
     "graph_top": FigureSpec(
         "The top layers",
-        "The upper third of the traced layers alone: heads side by side with lines to the same "
-        "head above are paths that can stand in for one another.",
-        _graph_top,
+        "The upper third of the traced layers: heads side by side with lines to the same head "
+        "above are parallel paths, and one may do the work of another.",
+        _draw_top,
         default=False,
         needs=("graph_edges",),
     ),
     "graph_all_slices": FigureSpec(
         "The graph without singular vectors",
         "The same trace with whole contributions instead of signals: heads and lines that are not "
-        "in the traced graph come from what the signal slices leave out as noise.",
-        _graph_all_slices,
+        "in the traced graph come from the slices outside the signal.",
+        _draw_all_slices,
         default=False,
         needs=(ALL_SLICES,),
     ),
     "precision_recall": FigureSpec(
         "Precision and recall",
-        "The further to the right, the more often an edge must occur, and the fewer heads remain: "
-        "precision is the share of them that the reference names, recall the share of the "
+        "The further to the right, the more often an edge must occur and the fewer heads remain: "
+        "precision is the share of these heads that are in the reference, recall the share of the "
         "reference that is among them; a line above the grey band is better than chance.",
-        _precision_recall,
+        _draw_precision_recall,
         needs=("evaluation",),
     ),
     "contribution_vs_effect": FigureSpec(
         "Contributions against exact effects",
-        "How complete the trace is: a full line that is high at the dashed rule means that few "
-        "heads whose removal would change the attention are missed; a low dashed line means that "
-        "much of what is kept changes it little when it alone is removed.",
-        _contribution_vs_effect,
+        "How complete the trace is: where a full line is high at the dashed rule, the trace misses "
+        "few of the heads whose removal lowers the attention; where a dashed line is low, the "
+        "removal of most of the kept heads has little effect.",
+        _draw_contribution_vs_effect,
         needs=(EFFECTS,),
     ),
     "firing_rates": FigureSpec(
         "The heads, template by template",
         "Each square is a head of the trace in the prompts of one template or one order of the "
-        "names: the fuller, the larger the share of them in which it attends between the two "
-        "tokens named below.",
-        _firing_rates,
+        "names: the stronger the colour, the larger the share of these prompts in which it attends "
+        "between the two tokens named below.",
+        _draw_firing_rates,
         needs=("trace_pairs",),
     ),
     "prompt_families": FigureSpec(
         "Families of prompts",
-        "Above, prompts whose traces share edges stand side by side, so that colours that change "
-        "together belong together; below, the fuller a square, the more traces of a family have "
-        "that head.",
-        _prompt_families,
+        "Above, prompts with similar traces are side by side, and colours that change at the same "
+        "place show groups that agree; below, the stronger the colour, the larger the share of the "
+        "traces of a family that contain the head.",
+        _draw_families,
         needs=("families",),
     ),
 }
