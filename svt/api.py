@@ -22,8 +22,8 @@ from svt.db.damage import files_of
 from svt.db.target import open_target
 from svt.errors import ConfigError, SvtError, suggestion
 from svt.paths import conf_dir, expanded
-from svt.query.described import tables_of
-from svt.query.named import list_queries, n_jobs_of
+from svt.query.described import describe_tables
+from svt.query.named import count_jobs, list_queries
 from svt.query.named import run as run_query
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Run:
 
     def tables(self) -> pl.DataFrame:
         """Return the tables and views: catalog (results or store), table, comment."""
-        return tables_of(self._con).rename({"name": "table", "meaning": "comment"})
+        return describe_tables(self._con).rename({"name": "table", "meaning": "comment"})
 
     def close(self) -> None:
         """Close the files; what was asked before stays."""
@@ -141,7 +141,7 @@ class Run:
     def _what(self) -> str:
         if self._opened is None:
             return f"closed: {self.path}"
-        if n_jobs := n_jobs_of(self._con):
+        if n_jobs := count_jobs(self._con):
             return f"sweep {self.path}: {n_jobs} jobs"
         told = []
         if has_table(self._con, "store", "dump"):
@@ -158,7 +158,7 @@ class Run:
     def _run_folder(self) -> Path:
         if "results" not in catalogs(self._con):
             raise SvtError(f"{self.path} is a store alone; figures are drawn of a run's folder")
-        if n_jobs_of(self._con):
+        if count_jobs(self._con):
             raise SvtError(f"{self.path} is a sweep; open one job's folder, {self.path}/0")
         return next(file.parent for file in files_of(self._con) if file.name == "results.duckdb")
 

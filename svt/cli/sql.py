@@ -26,9 +26,9 @@ from svt.cli.rows import print_rows
 from svt.db.damage import check_damage, files_of
 from svt.db.target import open_target
 from svt.errors import QueryError
-from svt.query.described import columns_of, schema
-from svt.query.exact import frame_of, interruptible
-from svt.query.named import Query, list_queries, missing, query_names, run
+from svt.query.described import describe_columns, describe_schema
+from svt.query.exact import fetch_frame, run_interruptible
+from svt.query.named import Query, explain_missing, list_queries, query_names, run
 from svt.query.param import Param
 from svt.query.views import make_views
 
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
 def _answer(con: duckdb.DuckDBPyConnection, args: argparse.Namespace) -> None:
     """Print what the arguments behind the target ask for."""
     if args.schema is not None:
-        frame = columns_of(con, args.schema) if args.schema else schema(con)
+        frame = describe_columns(con, args.schema) if args.schema else describe_schema(con)
         print_rows(frame, args.format, args.expand, most=frame.height)
     elif args.query is not None:
         print_rows(_asked(con, args.query, args.params, args.unsafe), args.format, args.expand)
@@ -99,7 +99,7 @@ def _answer(con: duckdb.DuckDBPyConnection, args: argparse.Namespace) -> None:
             say(f"note: {models}: {_BY_ROLE}")
     elif sys.stdin.isatty():
         ask_lines(
-            lambda words: _line(con, args, words), [*schema(con)["name"], *query_names()]
+            lambda words: _line(con, args, words), [*describe_schema(con)["name"], *query_names()]
         )  # 4
     else:
         raise QueryError("give a query or SQL text; --list shows the queries, --schema the tables")
@@ -166,7 +166,7 @@ def ask(
     try:
         return _rows(con, text, given, unsafe)
     except duckdb.CatalogException as error:
-        told = "; ".join(filter(None, (_one_line(error), *reasons, missing(con))))
+        told = "; ".join(filter(None, (_one_line(error), *reasons, explain_missing(con))))
         raise QueryError(f"SQL: {told}") from error
     except duckdb.OutOfMemoryException as error:
         raise QueryError(
@@ -196,12 +196,12 @@ def _rows(
     if not statements or kinds[-1] == "ATTACH":
         raise QueryError("SQL: this text gives no rows; write a select")
     for statement in statements[:-1]:
-        interruptible(con, partial(_run, con, statement))
+        run_interruptible(con, partial(_run, con, statement))
     for name, path in con.execute(_WRITABLE).fetchall():
         raise QueryError(
             f"SQL: {name} would be writable; write ATTACH '{path}' AS {name} (READ_ONLY)"
         )
-    return frame_of(con, statements[-1], given)
+    return fetch_frame(con, statements[-1], given)
 
 
 def _run(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> None:

@@ -39,7 +39,7 @@ from svt.query.named import run
 from svt.store.results import NAME as RESULTS
 from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
-from svt.system.atomic import aside, write_atomically
+from svt.system.atomic import temporary_path, write_atomically
 from svt.system.shell import command, override
 from svt.system.text import first_line
 
@@ -160,7 +160,7 @@ def collect(at: Path) -> bool:
         else:  # 3
             tables["run"].append(pl.DataFrame({name: [value] for name, value in marks.items()}))
     try:
-        with aside(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
+        with temporary_path(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
             for table, parts in tables.items():
                 if parts:
                     con.register("stacked", pl.concat(parts, how="diagonal_relaxed"))

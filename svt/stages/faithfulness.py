@@ -18,7 +18,7 @@ import polars as pl
 
 from svt.config import Config, Head
 from svt.dataset import Prompt
-from svt.db.connect import lending
+from svt.db.connect import register_tables
 from svt.paths import sql_dir
 from svt.stages.reference import all_heads, answerable
 from svt.system.progress import Progress
@@ -80,7 +80,7 @@ def measure_faithfulness(
         }
         for circuit in circuits
     )
-    with lending(con, measured=rows.to_arrow()):
+    with register_tables(con, measured=rows.to_arrow()):
         con.execute("INSERT INTO results.faithfulness BY NAME SELECT * FROM measured")
 
 

@@ -26,14 +26,14 @@ import pyarrow as pa
 import svt
 from svt.config import Config, InterveneConfig
 from svt.dataset.prompt import Prompt
-from svt.db.connect import connect, lending
+from svt.db.connect import connect, register_tables
 from svt.db.files import database
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import sql_dir
-from svt.query.edges import Edge, choose_edges, choose_sets, edge_pairs, pair_slices
+from svt.query.edges import Edge, choose_edges, choose_sets, load_signal_slices, select_pairs
 from svt.store.results import NAME
-from svt.store.resumable import Units, keeping, remove
+from svt.store.resumable import Units, open_units, remove
 from svt.system.progress import Progress
 from svt.words import Kind, Scope
 
@@ -107,7 +107,7 @@ def make_plan(con: duckdb.DuckDBPyConnection, config: InterveneConfig) -> Plan:
         )
     changes = [Change(edge.label, (edge,), False) for edge in edges]
     changes += [Change(chosen.name, chosen.edges, True) for chosen in sets]
-    of_edge = edge_pairs(con, edges).rename({"edge": "member"})
+    of_edge = select_pairs(con, edges).rename({"edge": "member"})
     membership = pl.DataFrame(
         [
             (c, edges.index(edge), change.is_set)
@@ -145,7 +145,7 @@ def intervening(
         groups = list(_groups(plan, prompts, bytes_per_token(model)))
         work = list(_units(plan, groups))
         path = folder / FINISHED
-        with keeping(path, _asked_for(con, settings, plan), "intervention_effects") as units:
+        with open_units(path, _asked_for(con, settings, plan), "intervention_effects") as units:
             if units.done:
                 logger.info(
                     f"interventions: {len(units.done)} of {len(work)} parts are there already"
@@ -241,7 +241,7 @@ def _effects(
         **columns,
     )
     change_of_run = unit.pairs.group_by("run", maintain_order=True).first()["change"].to_numpy()
-    signal = pair_slices(con, edits.pair_id)
+    signal = load_signal_slices(con, edits.pair_id)
     variants = [
         engine.EditMode(
             scope=variant.scope,
@@ -291,7 +291,7 @@ class Finished:
             con.execute(f"DELETE FROM results.{table}")
         with database(self.path, read_only=True) as units:  # `con` itself opens no other file
             rows = units.sql("FROM intervention_effects").fetch_arrow_reader()
-            with lending(con, finished=rows):
+            with register_tables(con, finished=rows):
                 con.execute(_sql("effects"))
         numbered = list(enumerate(product(self.plan.changes, self.plan.variants)))
         planned = [
@@ -302,14 +302,14 @@ class Finished:
             | {"control": "signal" if variant.seed is None else "random"}
             for number, (change, variant) in numbered
         ]
-        with lending(con, planned=_arrow(planned)):
+        with register_tables(con, planned=_arrow(planned)):
             con.execute(_sql("interventions"))
         edges = [
             {"intervention_id": number} | asdict(edge)
             for number, (change, _) in numbered
             for edge in change.edges
         ]
-        with lending(con, planned=_arrow(edges)):
+        with register_tables(con, planned=_arrow(edges)):
             con.execute("INSERT INTO results.intervention_edges BY NAME FROM planned")
 
 

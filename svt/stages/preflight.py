@@ -15,7 +15,7 @@ from svt.db.target import open_target
 from svt.errors import ConfigError
 from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
-from svt.query.evaluate import load_reference, reference_file
+from svt.query.evaluate import find_reference, load_reference
 from svt.query.refusals import check_drawn_edges, check_heads, check_role, check_stored, check_trace
 from svt.report.page import check_report
 from svt.stages.chart import REPORT
@@ -28,7 +28,7 @@ _DRAWING = {"chart", "report"}
 
 def check_requests(config: Config, folder: Path) -> None:
     """Step 1; `folder` is where the run works."""
-    reference = reference_file(config.evaluate.reference, config.model.name)
+    reference = find_reference(config.evaluate.reference, config.model.name)
     if reference is not None:
         load_reference(reference)
     check_figures(config.chart.figures)
@@ -112,7 +112,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
             "trace.roots=auto needs prompts with an answer and a distractor; "
             'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
         )
-    reference = reference_file(config.evaluate.reference, config.model.name)
+    reference = find_reference(config.evaluate.reference, config.model.name)
     if reference is not None and "evaluate" in config.stages:
         heads = load_reference(reference)
         check_heads(

@@ -26,7 +26,7 @@ from svt.dataset import Prompt
 from svt.db.damage import check_damage
 from svt.db.stores import Stores
 from svt.errors import StoreError
-from svt.query.evaluate import evaluate, reference_file
+from svt.query.evaluate import evaluate, find_reference
 from svt.query.trace import trace
 from svt.stages.chart import CHARTS, draw_figures, pictures
 from svt.stages.dump import Seconds, dump, estimate
@@ -184,7 +184,7 @@ class Work:
                     measure_faithfulness(con, config, self.inputs.model, self.prompts)
             if "evaluate" in stages:
                 with seconds.of("evaluate"):
-                    reference = reference_file(config.evaluate.reference, config.model.name)
+                    reference = find_reference(config.evaluate.reference, config.model.name)
                     evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
             self._insert_run(con, roots, warnings)
             con.execute("CHECKPOINT results")  # a full disk says so while the pictures still stand

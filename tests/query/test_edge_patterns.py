@@ -93,7 +93,7 @@ def test_a_set_that_misses_a_part_is_left_out_and_named(
     whole = EdgeSet("whole", (INTO_END, INTO_IO, OTHER))
     assert choose_sets(con, file) == (whole, EdgeSet("broken", ()))
     said = capsys.readouterr().err
-    assert said.splitlines() == [f"set left out: broken; no shown edge is like {file}, row 5"]
+    assert said.splitlines() == [f"set left out: broken; no shown edge matches {file}, row 5"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 
 from svt.cli.sql import ask
 from svt.errors import SvtError
-from svt.query.described import columns_of, macros, schema
+from svt.query.described import describe_columns, describe_schema, list_macros
 from svt.query.named import run
-from svt.query.views import literal, view_queries
+from svt.query.views import to_literal, view_queries
 from tests.sql.test_store_queries import two_prompts
 
 
@@ -62,26 +62,26 @@ def test_why_a_query_is_no_view_here_is_said(con: duckdb.DuckDBPyConnection) -> 
     "value", [None, True, 3, -0.25, 1e-300, "it's", "", [[9, 6], [10, 0]], 2**62]
 )
 def test_a_literal_is_its_value(value: object) -> None:
-    ((read,),) = duckdb.execute(f"SELECT {literal(value)}").fetchall()
+    ((read,),) = duckdb.execute(f"SELECT {to_literal(value)}").fetchall()
     assert (float(read) if isinstance(value, float) else read) == value
 
 
 def test_the_schema_names_all(con: duckdb.DuckDBPyConnection) -> None:
-    found = schema(con)
+    found = describe_schema(con)
     of = {catalog: rows["name"].to_list() for (catalog,), rows in found.group_by("catalog")}
     assert {"pairs", "slices", "prompts"} < set(of["store"])
     assert "graph_edges" in of["results"]
     assert "shown_edges" in of["query"] and "upstream_of" not in of["query"]
     assert "count_of(kind, n_prompts, n_firings, n_visits)" in of["macro"]
     assert found["meaning"].null_count() == 0
-    assert all(macro.purpose for macro in macros())
+    assert all(macro.purpose for macro in list_macros())
 
 
 def test_the_columns_of_a_table_and_of_a_query(con: duckdb.DuckDBPyConnection) -> None:
-    pairs = columns_of(con, "pairs")
+    pairs = describe_columns(con, "pairs")
     assert ("weight", "float") in pairs.select("column", "type").rows()
     assert pairs["meaning"].null_count() == 0
-    assert columns_of(con, "firings")["column"].to_list() == list(run(con, "firings").columns)
+    assert describe_columns(con, "firings")["column"].to_list() == list(run(con, "firings").columns)
     with pytest.raises(SvtError, match="no such table, view or query; did you mean prompts"):
-        columns_of(con, "promts")
-    assert isinstance(columns_of(con, "roles"), pl.DataFrame)
+        describe_columns(con, "promts")
+    assert isinstance(describe_columns(con, "roles"), pl.DataFrame)
