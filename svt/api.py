@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 import polars as pl
 
-from svt.cli.sql import ask
+from svt.cli.sql import run_sql
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import files_of
 from svt.db.target import open_target
@@ -59,7 +59,7 @@ class Run:
         Bare names of tables are looked up in the results, then in the store; a named query whose
         parameters all have defaults is a view.
         """
-        return ask(self._con, text, values)
+        return run_sql(self._con, text, values)
 
     def chart(self, name: str, **settings: Any) -> "alt.TopLevelMixin":
         """Return a figure: `run.chart("slice_contributions", heads=[[5, 4]])`.
@@ -72,7 +72,7 @@ class Run:
 
         from svt.charts import draw
         from svt.charts.style import specification
-        from svt.cli.compose import configuration
+        from svt.cli.compose import compose_config
         from svt.stages.chart import asking, context_of
 
         folder = self._run_folder()
@@ -84,7 +84,7 @@ class Run:
                 near = suggestion(key, composed.chart)
                 raise ConfigError(f"chart.{key}: no such setting; known: {known}{near}")
             composed.chart[key] = value
-        chosen = configuration(composed, [f"chart.{key}" for key in settings])
+        chosen = compose_config(composed, [f"chart.{key}" for key in settings])
         with ExitStack() as stack:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None
@@ -168,25 +168,25 @@ def run_and_open(overrides: Sequence[str]) -> Run:
 
     SvtError says what is wrong.
     """
-    from svt.cli.compose import configuration
-    from svt.cli.main import explained, only_run_in
-    from svt.cli.own_files import check_run_folder, remove_left
+    from svt.cli.compose import compose_config
+    from svt.cli.main import RunLock, explain_error
+    from svt.cli.own_files import check_run_folder, remove_temporary_files
     from svt.stages.run import run_stages
 
     composed, folder = _composed(overrides)
-    config = configuration(composed, overrides)
+    config = compose_config(composed, overrides)
     if set(config.stages) == {"reference"}:
         raise SvtError("stages=[reference] leaves no run to open; use the command line, svt")
     check_run_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with only_run_in(folder), _quiet():
-            remove_left(folder)
+        with RunLock(folder), _quiet():
+            remove_temporary_files(folder)
             stores = run_stages(config, folder)
     except SvtError:
         raise
     except Exception as error:
-        if told := explained(error):
+        if told := explain_error(error):
             raise SvtError(told) from error
         raise
     finally:
@@ -208,7 +208,7 @@ def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
     from omegaconf import open_dict
     from omegaconf.errors import OmegaConfBaseException
 
-    from svt.cli.main import one_line
+    from svt.cli.main import to_one_line
 
     earlier = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -219,7 +219,7 @@ def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
             with open_dict(composed):
                 del composed["hydra"]
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(one_line(error)) from error
+        raise ConfigError(to_one_line(error)) from error
     finally:
         GlobalHydra.instance().hydra = earlier
     return composed, folder

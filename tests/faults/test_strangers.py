@@ -234,7 +234,7 @@ def test_a_full_device_is_one_line(store: Path, capsys: pytest.CaptureFixture[st
     err = capsys.readouterr().err
     assert stop.value.code == 2
     assert err == (
-        "svt-sql: could not write to standard output (No space left on device); free some room, "
+        "svt-sql: could not write to standard output (No space left on device); free disk space, "
         "or send the rows elsewhere\n"
     )
 

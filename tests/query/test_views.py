@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.cli.sql import ask
+from svt.cli.sql import run_sql
 from svt.errors import SvtError
 from svt.query.described import describe_columns, describe_schema, list_macros
 from svt.query.named import run
@@ -22,8 +22,8 @@ def con() -> duckdb.DuckDBPyConnection:
 
 
 def test_a_query_is_a_view_with_its_defaults(con: duckdb.DuckDBPyConnection) -> None:
-    assert ask(con, "from firings", {}).rows() == run(con, "firings").rows()
-    told = ask(con, "select sum(n_firings) as n from firings where dest_role = 'end'", {})
+    assert run_sql(con, "from firings", {}).rows() == run(con, "firings").rows()
+    told = run_sql(con, "select sum(n_firings) as n from firings where dest_role = 'end'", {})
     assert told["n"].to_list() == [2]
 
 
@@ -32,12 +32,16 @@ def test_a_view_has_the_settings_of_the_run() -> None:
     for weight, n in ((0.5, 3), (0.8, 1)):
         config = json.dumps({"trace": {"firing_weight": weight, "root_dest": "x' or 1=1 --"}})
         con = two_prompts().connect(run=[{"config": config}])
-        assert ask(con, "select count(*) as n from pairs_named where fires", {})["n"].item() == n
-        assert ask(con, "from auto_roots", {}).rows() == run(con, "auto_roots").rows() == []
+        assert (
+            run_sql(con, "select count(*) as n from pairs_named where fires", {})["n"].item() == n
+        )
+        assert run_sql(con, "from auto_roots", {}).rows() == run(con, "auto_roots").rows() == []
 
 
 def test_a_name_of_ones_own_goes_before(con: duckdb.DuckDBPyConnection) -> None:
-    assert ask(con, "with firings as (select 7 as n) select n from firings", {})["n"].item() == 7
+    assert (
+        run_sql(con, "with firings as (select 7 as n) select n from firings", {})["n"].item() == 7
+    )
 
 
 def test_every_query_without_needs_can_be_a_view(con: duckdb.DuckDBPyConnection) -> None:
@@ -46,16 +50,16 @@ def test_every_query_without_needs_can_be_a_view(con: duckdb.DuckDBPyConnection)
     assert {"summary", "shown_edges", "pairs_named"} < {query.name for query in queries}
     assert "trace_edges" not in {query.name for query in queries}
     for query in queries:
-        ask(con, f"select * from {query.name} limit 0", {})
+        run_sql(con, f"select * from {query.name} limit 0", {})
 
 
 def test_why_a_query_is_no_view_here_is_said(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(SvtError, match=r"SQL: .*upstream_of does not exist"):
-        ask(con, "from upstream_of", {})
+        run_sql(con, "from upstream_of", {})
     store = two_prompts().connect()
     store.execute('UPDATE store.dump SET config = \'{"dump": {"effects": false}}\'')
     with pytest.raises(SvtError, match=r"SQL: .*query suppressors needs .*dump\.effects=true"):
-        ask(store, "from suppressors", {})
+        run_sql(store, "from suppressors", {})
 
 
 @pytest.mark.parametrize(
