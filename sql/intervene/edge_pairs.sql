@@ -1,4 +1,4 @@
--- Step 4 of svt.query.edges: the traced pairs that each edge of `chosen_edges` changes, numbered by `edge`
+-- Step 4 of svt.query.edges: the traced pairs that each edge of `chosen_edges` changes; `edge` is its number
 -- grain: [edge, pair]
 SELECT
     e.edge, p.pair_id, p.prompt_id, p.layer, p.head, p.dest, p.src, e.side, e.up_layer, e.up_head

@@ -1,12 +1,12 @@
--- purpose: the edges of the graph that are shown, with the roles that their firings mostly attend from and to
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
+-- purpose: the shown edges of the graph, with the most frequent roles of their firings' two tokens
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
 --          effect, dest_role, src_role, n_between
--- `n_between` is the number of the edge's firings that attend from dest_role to src_role. Of an imported circuit
--- the other role is the first by name that its file tells.
+-- `n_between` is the number of the edge's firings from dest_role to src_role. For an imported circuit the role of the
+-- other token is the first by name among those in its file.
 WITH told AS (
     SELECT
         up_layer, up_head, component, layer, head, side, role,
