@@ -54,7 +54,7 @@ class Run:
         return run_query(self._con, name, **params)
 
     def sql(self, text: str, **values: Any) -> pl.DataFrame:
-        """Return the rows of SQL that only asks; `values` are bound to its `$names`.
+        """Return the rows of read-only SQL; `values` are bound to its `$names`.
 
         Bare names of tables are looked up in the results, then in the store; a named query whose
         parameters all have defaults is a view.
@@ -73,7 +73,7 @@ class Run:
         from svt.charts import draw
         from svt.charts.style import specification
         from svt.cli.compose import compose_config
-        from svt.stages.chart import asking, context_of
+        from svt.stages.chart import make_ask, make_context
 
         folder = self._run_folder()
         composed, _ = _composed(())
@@ -88,7 +88,7 @@ class Run:
         with ExitStack() as stack:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None
-            figure = draw(name, asking(self._con), context_of(self._con, chosen, compare))
+            figure = draw(name, make_ask(self._con), make_context(self._con, chosen, compare))
         spec = specification(figure.chart)  # with all rows, however many a display would refuse
         return alt.Chart.from_dict(spec)
 

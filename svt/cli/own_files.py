@@ -15,7 +15,7 @@ from typing import Any
 
 from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.stages.chart import CHARTS, DRAWN, FORMATS, REPORT, pictures
+from svt.stages.chart import CHARTS, DRAWN, FORMATS, REPORT, list_pictures
 from svt.stages.intervene import FINISHED
 from svt.stages.reference import ALL_HEADS, REFERENCE
 from svt.store.results import NAME, reading_results
@@ -33,7 +33,7 @@ def list_own_files(folder: Path) -> list[Path]:
     """Return the files in the folder of a run or a sweep that svt wrote (step 1)."""
     names = (_IN_RUN | _BEFORE_RESULTS | _IN_SWEEP) - {REPORT}
     here = [path for path in folder.iterdir() if path.name in names or _is_temporary(path, names)]
-    return [path for path in (*here, *pictures(folder)) if path.is_file()]
+    return [path for path in (*here, *list_pictures(folder)) if path.is_file()]
 
 
 def is_sweep(folder: Path) -> bool:

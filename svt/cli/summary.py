@@ -15,7 +15,7 @@ from svt.db.stores import Stores
 from svt.query.named import run
 from svt.report.interventions import intervention_facts
 from svt.report.words import precision_sentences
-from svt.stages.chart import CHARTS, REPORT, context_of
+from svt.stages.chart import CHARTS, REPORT, make_context
 from svt.stages.reference import REFERENCE
 from svt.store.results import NAME
 from svt.system.shell import command, override
@@ -63,7 +63,7 @@ def _shorten(path: Path) -> Path:
 
 def _describe_trace(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     nodes, edges = run(con, "graph_nodes"), run(con, "shown_edges")
-    context = context_of(con, config)
+    context = make_context(con, config)
     least = context.min_count
     shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
     size = f"{shown} in at least {counted(least, config.trace.count)}"

@@ -161,7 +161,7 @@ def test_wrong_answers_are_left_out(
 
 
 def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(SvtError, match="answers none of the 24 prompts rightly"):
+    with pytest.raises(SvtError, match="answers none of the 24 prompts correctly"):
         dump(only_correct(config), swapped(dataset, 1), IDENTITY, tmp_path / "store.duckdb")
     assert not (tmp_path / "store.duckdb").exists()
 

@@ -115,5 +115,5 @@ def test_a_new_trace_says_that_interventions_go(
     assert "interventions" not in capfd.readouterr().err
     assert svt(f"run.path={traced}", *FEW, "stages=[intervene]").code == 0
     assert svt(*again).code == 0
-    assert "a new trace takes the place of" in capfd.readouterr().err
+    assert "a new trace replaces" in capfd.readouterr().err
     assert count(traced, "interventions") == 0
