@@ -30,7 +30,7 @@ totals AS (
     FROM valued
     GROUP BY pair_id, side
 ),
--- below 0 nothing is kept of a positive total, since what is ranked above is more than the total
+-- negative contributions to a positive total are never kept: those ranked above already exceed the total
 candidates AS (
     SELECT
         v.pair_id, v.side, v.component, w.up_layer, w.up_head, t.total,

@@ -6,11 +6,11 @@
 -- lists in the order of the prompts, so that the mean of a draw is a product of lists; a list of ones and zeros marks
 -- the values that exist.
 CREATE OR REPLACE TEMP MACRO bootstrapped(values_table, n_draws, draw_seed) AS TABLE
-WITH present AS (
+WITH measured AS (
     SELECT series, repeat, prompt_id, value FROM query_table(values_table) WHERE value IS NOT NULL
 ),
 drawn_prompts AS (
-    SELECT DISTINCT prompt_id FROM present
+    SELECT DISTINCT prompt_id FROM measured
 ),
 prompt_weights AS (
     SELECT
@@ -26,16 +26,16 @@ repeat_weights AS (
             WHEN repeat IS NULL THEN 1
             ELSE bootstrap_weight(draw_seed, draw, concat('repeat ', repeat))
         END AS weight
-    FROM range(n_draws) AS d(draw), (SELECT DISTINCT repeat FROM present)
+    FROM range(n_draws) AS d(draw), (SELECT DISTINCT repeat FROM measured)
 ),
 samples AS MATERIALIZED (
     SELECT
         s.series, s.repeat,
         list(coalesce(g.value, 0)::DOUBLE ORDER BY p.prompt_id) AS sample,
         list((g.value IS NOT NULL)::INTEGER::DOUBLE ORDER BY p.prompt_id) AS present
-    FROM (SELECT DISTINCT series, repeat FROM present) AS s
+    FROM (SELECT DISTINCT series, repeat FROM measured) AS s
     CROSS JOIN drawn_prompts AS p
-    LEFT JOIN present AS g
+    LEFT JOIN measured AS g
         ON g.series = s.series AND g.repeat IS NOT DISTINCT FROM s.repeat
         AND g.prompt_id = p.prompt_id
     GROUP BY s.series, s.repeat

@@ -54,7 +54,7 @@ correlation AS (
     FROM correlated
     GROUP BY GROUPING SETS ((side), (side, layer, head))
 ),
--- twentieths of the total from which a head is kept; those that no coverage keeps stand at null
+-- smallest coverage, in twentieths of the total, at which a head is kept; null if there is none
 stepped AS (
     SELECT
         side, layer, head, effect,

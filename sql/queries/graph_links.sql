@@ -7,7 +7,7 @@
 --          effect, dest_role, src_role, n_between
 -- `n_between` is the number of the edge's firings from dest_role to src_role. For an imported circuit the role of the
 -- other token is the first by name among those in its file.
-WITH told AS (
+WITH imported_roles AS (
     SELECT
         up_layer, up_head, component, layer, head, side, role,
         min(other_role) AS other_role
@@ -21,7 +21,7 @@ SELECT
     coalesce(src_role, CASE g.side WHEN 'dest' THEN t.other_role END) AS src_role,
     n_between
 FROM linked('graph_edges', 'trace_edges') AS g
-LEFT JOIN told AS t
+LEFT JOIN imported_roles AS t
     ON t.layer = g.layer AND t.head = g.head AND t.component = g.component
     AND t.side = g.side AND t.role = g.role
     AND t.up_layer IS NOT DISTINCT FROM g.up_layer AND t.up_head IS NOT DISTINCT FROM g.up_head

@@ -27,9 +27,10 @@ _ONCE = ("singular_values", "writers")  # what is of the model, not of prompts
 
 
 def attach_stores(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:
-    """Attach stores, read-only, as one catalog; StoreError when they do not go together."""
+    """Attach stores, read-only, as one catalog; StoreError when one is invalid or they differ."""
     if len(paths) == 1:
         attach_store(con, catalog, paths[0])  # 1
+        dump_row(con, catalog, paths[0])
         return
     con.execute(f"ATTACH ':memory:' AS {catalog}")
     if paths:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from svt.db.connect import register_tables
 from svt.errors import ConfigError, DataError
-from svt.paths import sql_dir
+from svt.paths import read_sql
 from svt.query.edge_patterns import ANY, CELLS, expand_pattern, is_pattern
 from svt.query.edge_rows import Row, check_rows, read_edge_rows
 from svt.query.named import run
@@ -167,9 +167,8 @@ def load_signal_slices(
 
 def _run_sql(con: duckdb.DuckDBPyConnection, name: str, **tables: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of sql/intervene/<name>.sql, which reads `tables` by their names."""
-    text = (sql_dir() / "intervene" / f"{name}.sql").read_text(encoding="utf-8")
     with register_tables(con, **{table: frame.to_arrow() for table, frame in tables.items()}):
-        return con.sql(text).pl()
+        return con.sql(read_sql(f"intervene/{name}")).pl()
 
 
 def _read_edges(

@@ -22,7 +22,7 @@ import polars as pl
 from svt.config import Head
 from svt.db.catalog import register_tables
 from svt.errors import ConfigError, DataError, suggestion
-from svt.paths import conf_dir, sql_dir
+from svt.paths import conf_dir, read_sql
 from svt.query.csv_rows import read_rows
 from svt.query.named import run
 from svt.query.refusals import check_heads
@@ -84,7 +84,7 @@ def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
         at = (int(values["layer"]), int(values["head"]))
         if at in heads:
             raise DataError(
-                f"{file}, row {number}: head {at[0]}.{at[1]} stands in row {heads[at].row}"
+                f"{file}, row {number}: head {at[0]}.{at[1]} repeats row {heads[at].row}"
             )
         heads[at] = ReferenceHead(*at, values.get("class") or None, number)
     if not heads:
@@ -126,13 +126,13 @@ def evaluate(
     ]
     con.executemany("INSERT INTO results.reference_heads VALUES (?, ?, ?, ?, ?)", rows)
     if edges == "all":
-        con.execute(_read_sql("edges_all"))  # 3
+        con.execute(read_sql("evaluate/edges_all"))  # 3
     else:
         with register_tables(con, validated=_select_validated(con).to_arrow()):
-            con.execute(_read_sql("edges_validated"))
+            con.execute(read_sql("evaluate/edges_validated"))
     alone = con.execute("SELECT layer, head FROM results.imported_heads").fetchall()
     always = [list(head) for head in dict.fromkeys([*roots, *alone])]
-    con.execute(_read_sql("evaluation"), {"roots": always})  # 4
+    con.execute(read_sql("evaluate/evaluation"), {"roots": always})  # 4
     con.execute("DROP TABLE circuit_edges")
 
 
@@ -165,10 +165,6 @@ def _select_validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
             "verdict; take more prompts, or evaluate.edges=all"
         )
     return edges.filter("validated")
-
-
-def _read_sql(name: str) -> str:
-    return (sql_dir() / "evaluate" / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def _folder() -> Path:

@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from svt.db.catalog import register_tables
-from svt.paths import sql_dir
+from svt.paths import read_sql
 from svt.query.exact import fetch_frame
 
 MOST_PROMPTS, MOST_FAMILIES = 512, 12
@@ -40,8 +40,7 @@ class Families:
 
 def write_families(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the table families of `results` from its trace; it stays empty below three prompts."""
-    text = (sql_dir() / "trace" / "families" / "edges.sql").read_text(encoding="utf-8")
-    edges = fetch_frame(con, text, {"n_prompts": MOST_PROMPTS})
+    edges = fetch_frame(con, read_sql("trace/families/edges"), {"n_prompts": MOST_PROMPTS})
     prompts = edges["prompt_id"].unique().sort()
     if len(prompts) < 3:
         return

@@ -21,7 +21,7 @@ import polars as pl
 from svt.config import Config, Head
 from svt.dataset import Prompt
 from svt.db.connect import register_tables
-from svt.paths import sql_dir
+from svt.paths import read_sql
 from svt.stages.reference import list_heads, select_answerable
 from svt.system.progress import Progress
 
@@ -90,8 +90,7 @@ def measure_faithfulness(
 
 def _load_circuits(con: duckdb.DuckDBPyConnection, count: str) -> list[Circuit]:
     """Return the circuits by ascending threshold, evenly spaced if over MAX_THRESHOLDS (step 1)."""
-    text = (sql_dir() / "intervene" / "circuits.sql").read_text(encoding="utf-8")
-    rows = con.execute(text, {"count": count}).fetchall()
+    rows = con.execute(read_sql("intervene/circuits"), {"count": count}).fetchall()
     n = min(MAX_THRESHOLDS, len(rows))
     if n < len(rows):
         logger.info(f"faithfulness: measured at {n} of {len(rows)} thresholds, evenly spaced")

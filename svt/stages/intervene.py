@@ -30,7 +30,7 @@ from svt.db.connect import connect, register_tables
 from svt.db.files import database
 from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.paths import sql_dir
+from svt.paths import read_sql
 from svt.query.edges import Edge, choose_edges, choose_sets, load_signal_slices, select_pairs
 from svt.store.results import NAME
 from svt.store.resumable import Units, open_units, remove
@@ -292,7 +292,7 @@ class Finished:
         with database(self.path, read_only=True) as units:  # `con` itself opens no other file
             rows = units.sql("FROM intervention_effects").fetch_arrow_reader()
             with register_tables(con, finished=rows):
-                con.execute(_read_sql("effects"))
+                con.execute(read_sql("intervene/effects"))
         numbered = list(enumerate(product(self.plan.changes, self.plan.variants)))
         planned = [
             {"intervention_id": number, "label": change.label, "strength": strength}
@@ -303,7 +303,7 @@ class Finished:
             for number, (change, variant) in numbered
         ]
         with register_tables(con, planned=_to_arrow(planned)):
-            con.execute(_read_sql("interventions"))
+            con.execute(read_sql("intervene/interventions"))
         edges = [
             {"intervention_id": number} | asdict(edge)
             for number, (change, _) in numbered
@@ -315,7 +315,3 @@ class Finished:
 
 def _to_arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return pl.DataFrame(rows, infer_schema_length=None).to_arrow()
-
-
-def _read_sql(name: str) -> str:
-    return (sql_dir() / "intervene" / f"{name}.sql").read_text(encoding="utf-8")

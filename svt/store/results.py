@@ -111,7 +111,7 @@ def load_stores(folder: Path) -> Stores:
     row = _run_row(folder)
     stores = Stores.from_text(row["store_path"])
     for path in stores.missing:
-        raise StoreError(f"{folder}: its store {path} is gone; make the run anew without run.path")
+        raise StoreError(f"{folder}: its store {path} is gone; make a new run without run.path")
     if stores.paths and stores.identity != row["store_identity"]:
         raise StoreError(f"{folder}: {stores} is not what it was made from any more; run anew")
     return stores

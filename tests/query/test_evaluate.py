@@ -355,7 +355,7 @@ def test_a_file_may_hold_remarks_and_more_columns(tmp_path: Path) -> None:
         ('layer,head,why\n1,2,"a\n\nb"\n1,x,c\n', "row 5: layer and head must .* not 1,x"),
         ('layer,head,why\n1,2,a\n1,3,"b\n1,4,c\n', "row 3: is no row of a CSV file"),
         ("layer,head\n1,2\n1," + "9" * 200_000 + "\n", "row 3: is no row of a CSV file"),
-        ("# x\nlayer,head\n1,2\n1,2\n", r"row 4: head 1\.2 stands in row 3"),
+        ("# x\nlayer,head\n1,2\n1,2\n", r"row 4: head 1\.2 repeats row 3"),
         ("layer,head\n1,2\n12,0\n", r"row 3: there is no head 12\.0; .* layers 0 to 11"),
     ],
 )
