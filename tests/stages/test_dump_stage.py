@@ -182,4 +182,4 @@ def test_a_long_dump_says_what_it_will_take(
     told = caplog.text
     assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 24 prompts; what is fini", told)
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    assert "; only 0.0 MB are free in" in stage._in_words(1.0, 1e6, 24, tmp_path)
+    assert "; only 0.0 MB are free in" in stage._format_estimate(1.0, 1e6, 24, tmp_path)
