@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from svt.db.connect import create_tables
-from svt.query.described import macros
+from svt.query.described import list_macros
 from svt.query.named import list_queries
 
 DOCS = Path(__file__).resolve().parent
@@ -88,7 +88,7 @@ def _queries() -> str:
 
 
 def _macros() -> str:
-    rows = [f"| `{m.name}({m.arguments})` | {m.purpose} |" for m in macros()]
+    rows = [f"| `{m.name}({m.arguments})` | {m.purpose} |" for m in list_macros()]
     return "\n| macro | what it gives |\n|---|---|\n" + "\n".join(rows) + "\n\n"
 
 

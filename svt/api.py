@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 import duckdb
 import polars as pl
 
-from svt.cli.sql import ask
+from svt.cli.sql import run_sql
 from svt.db.catalog import catalogs, has_table
 from svt.db.damage import files_of
 from svt.db.target import open_target
 from svt.errors import ConfigError, SvtError, suggestion
 from svt.paths import conf_dir, expanded
-from svt.query.described import tables_of
-from svt.query.named import list_queries, n_jobs_of
+from svt.query.described import describe_tables
+from svt.query.named import count_jobs, list_queries
 from svt.query.named import run as run_query
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ class Run:
         return run_query(self._con, name, **params)
 
     def sql(self, text: str, **values: Any) -> pl.DataFrame:
-        """Return the rows of SQL that only asks; `values` are bound to its `$names`.
+        """Return the rows of read-only SQL; `values` are bound to its `$names`.
 
         Bare names of tables are looked up in the results, then in the store; a named query whose
         parameters all have defaults is a view.
         """
-        return ask(self._con, text, values)
+        return run_sql(self._con, text, values)
 
     def chart(self, name: str, **settings: Any) -> "alt.TopLevelMixin":
         """Return a figure: `run.chart("slice_contributions", heads=[[5, 4]])`.
@@ -72,8 +72,8 @@ class Run:
 
         from svt.charts import draw
         from svt.charts.style import specification
-        from svt.cli.compose import configuration
-        from svt.stages.chart import asking, context_of
+        from svt.cli.compose import compose_config
+        from svt.stages.chart import make_ask, make_context
 
         folder = self._run_folder()
         composed, _ = _composed(())
@@ -84,11 +84,11 @@ class Run:
                 near = suggestion(key, composed.chart)
                 raise ConfigError(f"chart.{key}: no such setting; known: {known}{near}")
             composed.chart[key] = value
-        chosen = configuration(composed, [f"chart.{key}" for key in settings])
+        chosen = compose_config(composed, [f"chart.{key}" for key in settings])
         with ExitStack() as stack:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None
-            figure = draw(name, asking(self._con), context_of(self._con, chosen, compare))
+            figure = draw(name, make_ask(self._con), make_context(self._con, chosen, compare))
         spec = specification(figure.chart)  # with all rows, however many a display would refuse
         return alt.Chart.from_dict(spec)
 
@@ -110,7 +110,7 @@ class Run:
 
     def tables(self) -> pl.DataFrame:
         """Return the tables and views: catalog (results or store), table, comment."""
-        return tables_of(self._con).rename({"name": "table", "meaning": "comment"})
+        return describe_tables(self._con).rename({"name": "table", "meaning": "comment"})
 
     def close(self) -> None:
         """Close the files; what was asked before stays."""
@@ -141,7 +141,7 @@ class Run:
     def _what(self) -> str:
         if self._opened is None:
             return f"closed: {self.path}"
-        if n_jobs := n_jobs_of(self._con):
+        if n_jobs := count_jobs(self._con):
             return f"sweep {self.path}: {n_jobs} jobs"
         told = []
         if has_table(self._con, "store", "dump"):
@@ -158,7 +158,7 @@ class Run:
     def _run_folder(self) -> Path:
         if "results" not in catalogs(self._con):
             raise SvtError(f"{self.path} is a store alone; figures are drawn of a run's folder")
-        if n_jobs_of(self._con):
+        if count_jobs(self._con):
             raise SvtError(f"{self.path} is a sweep; open one job's folder, {self.path}/0")
         return next(file.parent for file in files_of(self._con) if file.name == "results.duckdb")
 
@@ -168,25 +168,25 @@ def run_and_open(overrides: Sequence[str]) -> Run:
 
     SvtError says what is wrong.
     """
-    from svt.cli.compose import configuration
-    from svt.cli.main import explained, only_run_in
-    from svt.cli.own_files import check_run_folder, remove_left
+    from svt.cli.compose import compose_config
+    from svt.cli.main import RunLock, explain_error
+    from svt.cli.own_files import check_run_folder, remove_temporary_files
     from svt.stages.run import run_stages
 
     composed, folder = _composed(overrides)
-    config = configuration(composed, overrides)
+    config = compose_config(composed, overrides)
     if set(config.stages) == {"reference"}:
         raise SvtError("stages=[reference] leaves no run to open; use the command line, svt")
     check_run_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with only_run_in(folder), _quiet():
-            remove_left(folder)
+        with RunLock(folder), _quiet():
+            remove_temporary_files(folder)
             stores = run_stages(config, folder)
     except SvtError:
         raise
     except Exception as error:
-        if told := explained(error):
+        if told := explain_error(error):
             raise SvtError(told) from error
         raise
     finally:
@@ -208,7 +208,7 @@ def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
     from omegaconf import open_dict
     from omegaconf.errors import OmegaConfBaseException
 
-    from svt.cli.main import one_line
+    from svt.cli.main import to_one_line
 
     earlier = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -219,7 +219,7 @@ def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
             with open_dict(composed):
                 del composed["hydra"]
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(one_line(error)) from error
+        raise ConfigError(to_one_line(error)) from error
     finally:
         GlobalHydra.instance().hydra = earlier
     return composed, folder

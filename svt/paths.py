@@ -26,6 +26,11 @@ def sql_dir() -> Path:
     return _folder("sql")
 
 
+def read_sql(name: str) -> str:
+    """Return the text of sql/<name>.sql."""
+    return (sql_dir() / f"{name}.sql").read_text(encoding="utf-8")
+
+
 def expanded(name: str | Path) -> Path:
     """The path with its `~` or `~user` as a folder; ConfigError for a user that there is not."""
     try:

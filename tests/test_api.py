@@ -118,7 +118,7 @@ def test_a_store_is_opened_alone(finished: Finished) -> None:
 
 
 def test_nothing_that_is_opened_is_changed(run: Run) -> None:
-    with pytest.raises(api.SvtError, match="does not only ask"):
+    with pytest.raises(api.SvtError, match="is not read-only"):
         run.sql("delete from graph_edges")
 
 

@@ -60,7 +60,7 @@ def _words(command: str) -> list[str]:
 
 def _summary(run: Path) -> str:
     config, stores = from_mapping(load_config(run)), load_stores(run)
-    return f"{summary.found(config, run, stores)}\n\n{summary.where(run, stores)}"
+    return f"{summary.summarise(config, run, stores)}\n\n{summary.describe_output(run, stores)}"
 
 
 def _told(text: str, run: Path) -> str:

@@ -1,4 +1,4 @@
--- a prompt has the tokens of its answer and of its distractor, and they share none
+-- a prompt has tokens of its answer and of its distractor, and they differ
 WITH token_sets AS (
     SELECT
         prompt_id,

@@ -1,4 +1,4 @@
--- where every component was dumped, together they make the projected residual
+-- if every component was dumped, their contributions sum to the projected residual
 WITH suspects AS (
     FROM sides WHERE closure IS NOT NULL AND NOT abs(closure) <= numerical_tolerance()
 ),

@@ -1,4 +1,4 @@
--- every pair_id is the function of (prompt, layer, head, dest, src) that it should be, and stands once
+-- every pair_id is the documented function of (prompt, layer, head, dest, src), and is unique
 SELECT
     p.pair_id, any_value(p.prompt_id) AS prompt_id, any_value(p.layer) AS layer,
     any_value(p.head) AS head, any_value(p.dest) AS dest, any_value(p.src) AS src, count(*) AS n

@@ -1,5 +1,5 @@
--- eligible is score >= 0 and src > 0; sampled is what is not stored in full: a weight below
--- dump.min_weight, or a pair that may not fire unless every pair is asked for; a weight is a share
+-- eligible is score >= 0 and src > 0; sampled is a pair that is not stored in full: its weight is below
+-- dump.min_weight, or it cannot fire, unless all pairs are requested; a weight is a share
 WITH settings AS (
     SELECT
         (config->>'$.dump.min_weight')::DOUBLE AS min_weight,

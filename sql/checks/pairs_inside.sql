@@ -1,4 +1,4 @@
--- every pair lies in a prompt and in the model, and attends backwards or to itself
+-- every pair lies within its prompt and the model, and attends to an earlier token or its own
 SELECT p.pair_id, p.prompt_id, p.layer, p.head, p.dest, p.src, r.n_tokens
 FROM pairs AS p
 LEFT JOIN prompts AS r USING (prompt_id), dump AS d

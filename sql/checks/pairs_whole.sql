@@ -1,4 +1,4 @@
--- every pair has all slices of its head; both sides, unless it was only sampled
+-- every pair has all slices of its head, and both sides unless it was only sampled
 WITH slice_counts AS (
     SELECT
         pair_id, count(*) AS n_rows,

@@ -1,4 +1,4 @@
--- every prompt has its tokens, position by position, and every token a prompt
+-- every prompt has a token at every position, and every token a prompt
 WITH token_counts AS (
     SELECT prompt_id, count(*) AS n, count(DISTINCT pos) AS n_pos, max(pos) AS last
     FROM tokens

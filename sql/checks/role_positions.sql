@@ -1,4 +1,4 @@
--- a role names one position of its prompt, and a position has one role
+-- a role belongs to one position of its prompt, and a position has one role
 SELECT r.prompt_id, r.role, r.pos, p.n_tokens
 FROM roles AS r
 LEFT JOIN prompts AS p USING (prompt_id)

@@ -1,4 +1,4 @@
--- a side's totals are the sums over its heads, all of them below; those over every slice are there with dump.all_slices
+-- a side's totals are the sums over its heads, all in lower layers; those over all slices exist with dump.all_slices
 WITH sums AS (
     SELECT
         pair_id, side, sum(list_count(contributions)) AS n,

@@ -1,4 +1,4 @@
--- the signal set carries the whole score, or lead: what is left adds up to nothing of its sign
+-- the signal set carries the whole score, or lead: the remaining slices sum to 0 or to the opposite sign
 WITH noise AS (
     SELECT
         pair_id, sum(abs(contribution::DOUBLE)) AS size,

@@ -1,4 +1,4 @@
--- every head has all its singular values, falling and not negative
+-- every head has all its singular values, descending and not negative
 WITH neighbours AS (
     SELECT
         layer, head, k, sigma,

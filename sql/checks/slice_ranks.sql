@@ -1,5 +1,5 @@
--- the signal set of every pair is n_slices different slices of its head; and they are the first in the order of the
--- signal rule: in all pairs or, of very many, in ten to twenty thousand
+-- the signal set of every pair is n_slices different slices of its head, the first in the order of the signal rule; the
+-- order is checked in all pairs or, of very many, in ten to twenty thousand
 WITH chosen AS (
     SELECT pair_id FROM pairs
     WHERE hash(pair_id) % greatest(1, (SELECT count(*) // 10000 FROM pairs)) = 0

@@ -1,4 +1,4 @@
--- a pair's slices add up to its score, as stored and as the model computed it; with dump.score=contrast to its lead
+-- a pair's slices sum to its score, as stored and as the model computed it; with dump.score=contrast to its lead
 WITH sums AS (
     SELECT pair_id, sum(contribution::DOUBLE) AS total, sum(abs(contribution::DOUBLE)) AS size
     FROM slices

@@ -1,5 +1,5 @@
--- every side has the lists of every component that writes below its pair, with a finite entry for each writer; those
--- over every slice are there with dump.all_slices, the weights without each writer with dump.effects
+-- every side has the lists of every component in a layer below its pair, with a finite entry for each writer; those
+-- over all slices exist with dump.all_slices, the weights without each writer with dump.effects
 WITH below AS (
     SELECT l.layer, w.component, count(*) AS n
     FROM (SELECT DISTINCT layer FROM pairs) AS l

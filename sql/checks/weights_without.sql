@@ -1,4 +1,4 @@
--- without any writer a token that can attend to itself alone still does: its weight stays 1
+-- a token that can attend only to itself keeps weight 1 without any writer
 SELECT u.pair_id, u.side, u.component, list_min(u.weights_without) AS least
 FROM pair_upstream AS u
 JOIN pairs AS p USING (pair_id)

@@ -1,4 +1,5 @@
--- the writers of a component count from 0 by layer and head, all that the model has, with the columns that its kind has
+-- the writers of a component are numbered from 0 by layer and head, complete for the model, with the columns of its
+-- kind
 WITH placed AS (
     SELECT
         *,

@@ -1,4 +1,4 @@
--- Step 3 of svt.query.evaluate: the edges of the graph that stand in `validated`, whose roles are null for any
+-- Step 3 of svt.query.evaluate: the edges of the graph that match a row of `validated`, whose null roles match any
 CREATE OR REPLACE TEMP TABLE circuit_edges AS
 SELECT g.*
 FROM results.graph_edges AS g

@@ -1,5 +1,5 @@
 -- Step 1 of svt.stages.faithfulness: the heads of the circuit at every threshold that changes it
--- One row a threshold: min_count, heads as a list of [layer, head].
+-- grain: [threshold]: min_count, and heads as a list of [layer, head]
 SELECT min_count, list([layer, head] ORDER BY layer, head) AS heads
 FROM circuits(
     'results.graph_edges',

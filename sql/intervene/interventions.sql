@@ -1,4 +1,4 @@
--- Step 4 of svt.stages.intervene: what was planned (the frame `planned`), with the pairs that were changed
+-- Step 4 of svt.stages.intervene: the planned interventions (relation `planned`), with their number of changed pairs
 INSERT INTO results.interventions BY NAME
 WITH changed AS (
     SELECT intervention_id, count(*) AS n_pairs

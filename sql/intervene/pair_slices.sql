@@ -1,6 +1,6 @@
--- Step 5 of svt.query.edges: which slices of the pairs of `pairs_given` are in the signal
--- grain: [place of a pair in the list given, slice]
+-- Step 5 of svt.query.edges: whether each slice of the pairs of `chosen_pairs` is in the signal
+-- grain: [pair by place, slice]
 SELECT s.in_signal
-FROM pairs_given AS p
+FROM chosen_pairs AS p
 JOIN store.slices AS s USING (pair_id)
 ORDER BY p.place, s.k;

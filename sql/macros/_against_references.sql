@@ -1,7 +1,7 @@
--- against_references: head sets against references: how many of their heads a reference names, and what that makes
+-- against_references: precision, recall and f1 of head sets against references
 -- grain: [reference, head set]
--- `sets_table` names a relation of the columns head_set (whatever tells the sets apart), layer and head; a row whose
--- layer and head are null stands for a set without heads. `reference_table` names a relation like reference_heads.
+-- `sets_table` names a relation with the columns head_set (any key of the set), layer and head; a row with null layer
+-- and head is a set without heads. `reference_table` names a relation like reference_heads.
 CREATE OR REPLACE TEMP MACRO against_references(sets_table, reference_table) AS TABLE
 WITH reference_sizes AS (
     SELECT

@@ -1,4 +1,4 @@
--- bootstrap_weight: how often a bootstrap draw takes something: Poisson(1), from a hash of (seed, draw, its name)
+-- bootstrap_weight: weight of an item in a bootstrap draw: Poisson(1), from a hash of (seed, draw, name)
 -- u is uniform in [0, 1); the steps are the cumulative probabilities of 0, 1, 2, ... 8.
 CREATE OR REPLACE TEMP MACRO bootstrap_weight(seed, draw, name) AS (
     SELECT len(list_filter(

@@ -1,4 +1,4 @@
--- count_of: the count of an edge that thresholds are on: prompts, firings or visits
+-- count_of: the count of an edge that thresholds apply to: prompts, firings or visits
 CREATE OR REPLACE TEMP MACRO count_of(kind, n_prompts, n_firings, n_visits) AS
     CASE kind
         WHEN 'prompts' THEN n_prompts

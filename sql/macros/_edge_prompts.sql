@@ -1,7 +1,7 @@
--- edge_prompts: the edges of a trace prompt by prompt, by the role of the token written into
+-- edge_prompts: the edges of a trace in each prompt, by the role of the token that is written to
 -- grain: [upstream, downstream, side, token role, prompt]
--- `edges_table` names a relation with the columns of trace_edges. A pair that several roots reach is one firing;
--- its visits add up.
+-- `edges_table` names a relation with the columns of trace_edges. A pair that many roots reach is one firing; its
+-- visits are summed.
 CREATE OR REPLACE TEMP MACRO edge_prompts(edges_table) AS TABLE
 SELECT
     e.up_layer, e.up_head, e.component, e.layer, e.head, e.side, r.role, e.prompt_id,

@@ -1,7 +1,8 @@
 -- false_discovery: q-values of p-values by Benjamini and Hochberg
 -- grain: [row with a p-value]
--- `tests_table` names a relation with change_id, family and p_value; a family is what is tested together. A q-value is
--- the smallest false discovery rate at which its row counts: the least of p * n / rank over the rows from it on.
+-- `tests_table` names a relation with change_id, family and p_value; the tests of a family are corrected together. A
+-- q-value is the smallest false discovery rate at which its test is significant: the minimum of p * n / rank over the
+-- tests from its rank on.
 CREATE OR REPLACE TEMP MACRO false_discovery(tests_table) AS TABLE
 WITH ranked AS (
     SELECT

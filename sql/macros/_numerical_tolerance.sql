@@ -1,4 +1,4 @@
--- numerical_tolerance: how far sums over a forward pass may be off, relative to the size of their terms
+-- numerical_tolerance: largest error of sums over a forward pass, relative to the size of their terms
 CREATE OR REPLACE TEMP MACRO numerical_tolerance() AS (
     SELECT CASE config->>'$.model.dtype'
         WHEN 'float64' THEN 1e-6

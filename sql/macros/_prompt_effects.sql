@@ -1,8 +1,8 @@
--- prompt_effects: what every intervention did to each prompt, on average over its changed pairs
+-- prompt_effects: effect of every intervention on each prompt, averaged over its changed pairs
 -- grain: [intervention, prompt]
 -- A change is an edge or a set of edges in one scope, kind and strength; its random controls share its change_id.
--- `interventions_table` and `effects_table` name relations like interventions and intervention_effects;
--- `scope_rule` and `kind_rule` are a scope and a kind, or any.
+-- `interventions_table` and `effects_table` name relations like interventions and intervention_effects; `scope_rule`
+-- and `kind_rule` are a scope and a kind, or any.
 CREATE OR REPLACE TEMP MACRO prompt_effects(
     interventions_table, effects_table, of_sets, scope_rule, kind_rule
 ) AS TABLE

@@ -1,5 +1,5 @@
--- prompt_groups: the prompts by what they were made from: their template or the order of their names
--- grain: [prompt]; a prompt of which that is unknown is in the group unknown
+-- prompt_groups: the prompts with their group: template or order of names
+-- grain: [prompt]; a prompt without one is in the group unknown
 CREATE OR REPLACE TEMP MACRO prompt_groups(by_rule) AS TABLE
 WITH named AS (
     SELECT

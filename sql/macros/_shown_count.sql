@@ -1,4 +1,4 @@
--- shown_count: the count from which an edge is shown: min_count, or min_share of the prompts
+-- shown_count: the smallest count of a shown edge: min_count, or min_share of the prompts
 CREATE OR REPLACE TEMP MACRO shown_count(min_share, min_count) AS
     coalesce(
         min_count::BIGINT,

@@ -1,11 +1,11 @@
--- significant_edges: the significant upstream components of pairs, side by side
+-- significant_edges: the significant upstream components of pairs, for each side
 -- grain: [pair, side, component]
--- `lists_table` names rows of pair_upstream, those of the pairs in question: only these are ordered. `effect` is what
--- the component's removal takes from the weight; null where none is stored.
--- edge_rule 'coverage': sorted by contribution, the shortest prefix whose sum exceeds coverage * total is kept; a total
--- that is not positive keeps nothing, or its top component. The offset is a constant of the heads: it is added to each
--- of them, and to no other component.
--- edge_rule 'effect': every component with an effect of at least min_effect is kept, whatever it contributes.
+-- `lists_table` names the rows of pair_upstream of the pairs in question, the only ones that are ordered. `effect` is
+-- the attention weight that the pair loses without the component; null where it is not stored.
+-- edge_rule 'coverage': the shortest prefix in descending order of contribution whose sum exceeds coverage * total;
+-- where the total is not positive, nothing or the top component. The offset is a constant that is added to each head
+-- and to no other component.
+-- edge_rule 'effect': every component with an effect of at least min_effect, for any contribution.
 CREATE OR REPLACE TEMP MACRO significant_edges(
     lists_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule,
     edge_rule := 'coverage', min_effect := 0
@@ -30,7 +30,7 @@ totals AS (
     FROM valued
     GROUP BY pair_id, side
 ),
--- below 0 nothing is kept of a positive total, since what is ranked above is more than the total
+-- negative contributions to a positive total are never kept: those ranked above already exceed the total
 candidates AS (
     SELECT
         v.pair_id, v.side, v.component, w.up_layer, w.up_head, t.total,

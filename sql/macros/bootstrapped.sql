@@ -1,16 +1,16 @@
--- bootstrapped: means over prompts with 95% intervals, by a Poisson bootstrap
+-- bootstrapped: means over prompts with 95% intervals of a Poisson bootstrap
 -- grain: [series]
--- `values_table` names a relation with series, repeat, prompt_id and value; a series is the mean of its values,
--- and a null value is left out. A draw takes each prompt bootstrap_weight times, the same prompts in every
--- series, and so each repeat (the seed of a random control), if there are any; the interval is that of the
--- draws' means, 2.5% to 97.5%. Values stand in lists, in the order of the prompts, so that the mean of a draw
--- is one product of lists; a list of ones and zeros tells which are there.
+-- `values_table` names a relation with series, repeat, prompt_id and value. The mean of a series is over its values
+-- that are not null. A draw weights each prompt by bootstrap_weight, equally in every series, and likewise each repeat
+-- (the seed of a random control), if there are any; the interval is from 2.5% to 97.5% of the draws' means. Values are
+-- lists in the order of the prompts, so that the mean of a draw is a product of lists; a list of ones and zeros marks
+-- the values that exist.
 CREATE OR REPLACE TEMP MACRO bootstrapped(values_table, n_draws, draw_seed) AS TABLE
-WITH given AS (
+WITH measured AS (
     SELECT series, repeat, prompt_id, value FROM query_table(values_table) WHERE value IS NOT NULL
 ),
 drawn_prompts AS (
-    SELECT DISTINCT prompt_id FROM given
+    SELECT DISTINCT prompt_id FROM measured
 ),
 prompt_weights AS (
     SELECT
@@ -26,16 +26,16 @@ repeat_weights AS (
             WHEN repeat IS NULL THEN 1
             ELSE bootstrap_weight(draw_seed, draw, concat('repeat ', repeat))
         END AS weight
-    FROM range(n_draws) AS d(draw), (SELECT DISTINCT repeat FROM given)
+    FROM range(n_draws) AS d(draw), (SELECT DISTINCT repeat FROM measured)
 ),
 samples AS MATERIALIZED (
     SELECT
         s.series, s.repeat,
         list(coalesce(g.value, 0)::DOUBLE ORDER BY p.prompt_id) AS sample,
         list((g.value IS NOT NULL)::INTEGER::DOUBLE ORDER BY p.prompt_id) AS present
-    FROM (SELECT DISTINCT series, repeat FROM given) AS s
+    FROM (SELECT DISTINCT series, repeat FROM measured) AS s
     CROSS JOIN drawn_prompts AS p
-    LEFT JOIN given AS g
+    LEFT JOIN measured AS g
         ON g.series = s.series AND g.repeat IS NOT DISTINCT FROM s.repeat
         AND g.prompt_id = p.prompt_id
     GROUP BY s.series, s.repeat

@@ -1,10 +1,10 @@
--- changed: what changing edges or sets of edges does, beside the same change to random slices
+-- changed: effect of changing edges or sets of edges, with the same change to random slices as a control
 -- grain: [edge or set, scope, kind, strength]
--- The effect is the mean over prompts of the change of the logit difference, its interval that of a bootstrap
--- over prompts; the control's is over prompts and seeds. An effect is `beyond` when its
--- interval lies farther from 0 than the control's, and does not hold 0; null without a control, and where fewer
--- than `least_prompts` were measured. `helps` says of an effect beyond its control whether the answer gains by what
--- was changed: taking it away lowers the logit difference, boosting it raises it.
+-- The effect is the mean over prompts of the change of the logit difference, with a bootstrap interval over prompts;
+-- that of the control is over prompts and seeds. `beyond` is whether the effect's interval excludes 0 and lies farther
+-- from 0 than the control's; null without a control or with fewer than `least_prompts` prompts. `helps` is whether an
+-- edge or set with an effect beyond its control raises the logit difference: ablating it lowers the difference,
+-- boosting it raises it.
 CREATE OR REPLACE TEMP MACRO changed(
     interventions_table, effects_table, of_sets, scope_rule, kind_rule, n_draws, draw_seed,
     least_prompts := 6

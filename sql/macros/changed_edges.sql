@@ -1,4 +1,4 @@
--- changed_edges: `changed` for single edges, with the weight that the trace gives them
+-- changed_edges: `changed` for single edges, with their weight in the trace
 -- grain: [edge, scope, kind, strength]
 -- The weight is the mean contribution (equation 8, over the signal slices) to the pairs that were changed.
 CREATE OR REPLACE TEMP MACRO changed_edges(

@@ -1,9 +1,9 @@
 -- circuits: the heads of the circuit at every threshold that changes it, for the three counts
 -- grain: [count kind, min_count, head]; a circuit without heads has one row, layer and head null
--- `graph_table` names a relation like graph_edges; `roots` is a list of [layer, head]. A head is in the circuit
--- at min_count when one of its edges has that count; roots always are. So each distinct best count of a head is a
--- threshold, and one above the largest leaves the roots alone; a threshold between two rows gives what the upper
--- one gives. A count that an imported circuit does not tell has no row.
+-- `graph_table` names a relation like graph_edges; `roots` is a list of [layer, head]. A head is in the circuit at
+-- min_count if one of its edges has that count; roots always are. Each distinct largest count of a head is therefore a
+-- threshold, and one above all of them leaves only the roots. A threshold between two rows has the circuit of the
+-- larger one. A count that is unknown in an imported circuit has no row.
 CREATE OR REPLACE TEMP MACRO circuits(graph_table, roots) AS TABLE
 WITH root_heads AS (
     SELECT DISTINCT root[1] AS layer, root[2] AS head FROM (SELECT unnest(roots) AS root)

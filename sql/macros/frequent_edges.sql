@@ -1,7 +1,7 @@
--- frequent_edges: the edges of a circuit from a count on, with that count as `n`
+-- frequent_edges: the edges of a circuit with at least a count, which is the column `n`
 -- grain: [upstream, downstream, side, token role]
--- `graph_table` and `run_table` name relations like graph_edges and run; `least` goes before `share` of the run's
--- prompts.
+-- `graph_table` and `run_table` name relations like graph_edges and run; `least` is the smallest count and overrides
+-- `share`, a share of the run's prompts.
 CREATE OR REPLACE TEMP MACRO frequent_edges(graph_table, run_table, kind, share, least) AS TABLE
 SELECT
     up_layer, up_head, component::VARCHAR AS component, layer, head, side::VARCHAR AS side, role,

@@ -1,7 +1,7 @@
--- graph: the edges of a trace, counted over prompts by the role of the token written into
+-- graph: the edges of a trace, counted over prompts by the role of the token that is written to
 -- grain: [upstream, downstream, side, token role]
--- `edges_table` names a relation with the columns of trace_edges. A pair that several roots reach counts once in
--- n_prompts, n_firings, total, mean and effect; its visits add up.
+-- `edges_table` names a relation with the columns of trace_edges. A pair that many roots reach counts once in
+-- n_prompts, n_firings, total, mean and effect; its visits are summed.
 CREATE OR REPLACE TEMP MACRO graph(edges_table) AS TABLE
 WITH per_pair AS (
     SELECT

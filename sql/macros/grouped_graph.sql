@@ -1,7 +1,7 @@
--- grouped_graph: the edges of the trace, counted over the prompts of each template or order alone
+-- grouped_graph: the edges of the trace, counted over the prompts of each group
 -- grain: [group, upstream, downstream, side, token role]; an edge of any group has a row in every group
--- `edge_prompts_table` names a relation like edge_prompts, `groups_table` one like prompt_groups. An edge is `shown`
--- in a group from `shown_from` on, that share of the group's prompts.
+-- `edge_prompts_table` names a relation like edge_prompts, `groups_table` one like prompt_groups. An edge is `shown` in
+-- a group if it has the share `shown_share` of the group's prompts.
 CREATE OR REPLACE TEMP MACRO grouped_graph(
     edge_prompts_table, groups_table, count_rule, shown_share
 ) AS TABLE

@@ -1,6 +1,7 @@
--- leading_edges: the significant upstream components of pairs, with the firings that each leads to
--- grain: [pair, side, component, next pair]; the next pair is null where the component does not fire
--- `lists_table` names rows of pair_upstream, those of the pairs, `firing_table` firing pairs as `traced` has them.
+-- leading_edges: the significant upstream components of pairs, with the firing that each leads to
+-- grain: [pair, side, component, next pair]; the next pair is null if the component does not fire
+-- `lists_table` names the rows of pair_upstream of the pairs, `firing_table` the firing pairs, with the columns of the
+-- CTE firing in `traced`.
 CREATE OR REPLACE TEMP MACRO leading_edges(
     lists_table, firing_table, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule,
     edge_rule, min_effect

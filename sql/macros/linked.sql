@@ -1,8 +1,8 @@
--- linked: the edges of a graph with the roles between which the firings that they reach mostly attend
+-- linked: the edges of a graph with the most frequent roles of their firings' two tokens
 -- grain: [upstream, downstream, side, token role]
--- `graph_table` names a relation with the columns of graph_edges, `edges_table` the trace_edges it was counted from.
--- One of the two roles is the edge's own, the other the most frequent one of the firings' other token, the first by
--- name of several; null, with 0 firings, where that token never has a role.
+-- `graph_table` names a relation with the columns of graph_edges, `edges_table` the trace_edges that it counts. One of
+-- the two roles is the edge's own. The other is the most frequent role of the firings' other token, the first by name
+-- among equals; null, with n_between 0, where that token never has a role.
 CREATE OR REPLACE TEMP MACRO linked(graph_table, edges_table) AS TABLE
 WITH between_roles AS (
     SELECT

@@ -1,7 +1,7 @@
--- shown_heads: the heads of a circuit: ends of its shown edges, roots, and those that stand in it without an edge
+-- shown_heads: the heads of a circuit: heads of its shown edges, roots, and imported heads without an edge
 -- grain: [head]
--- `edges_table` names rows of frequent_edges, `run_table` and `heads_table` relations like run and imported_heads. `n` is
--- the largest count of a head's edges, null without one.
+-- `edges_table` names rows of frequent_edges, `run_table` and `heads_table` relations like run and imported_heads. `n`
+-- is the largest count of a head's edges, null without an edge; `n_in` and `n_out` are numbers of edges.
 CREATE OR REPLACE TEMP MACRO shown_heads(edges_table, run_table, heads_table) AS TABLE
 WITH ends AS (
     SELECT layer, head, n, 1 AS edge_in, 0 AS edge_out, false AS root FROM query_table(edges_table)

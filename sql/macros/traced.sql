@@ -1,8 +1,8 @@
--- traced: Algorithm 1 from every root pair of every prompt, without walking its paths one by one
--- grain: [root, reached pair, side, upstream]; a pair that keeps no edge has one row with side null
--- First the pairs that are reached from any root, level by level: only their upstream components are ordered. Then a
--- pair is reached at each path length by the summed visits of the pairs that lead to it, each as often
--- as it has significant edges there (a head attending from a token to itself has them on two sides).
+-- traced: Algorithm 1 from every root pair of every prompt, without following its paths one by one
+-- grain: [root, reached pair, side, upstream]; a pair without edges has one row with side null
+-- First, the pairs that any root reaches are determined level by level; upstream components are ordered only for these.
+-- Then the visits of a pair at each path length are the sum over the pairs that lead to it of their visits times their
+-- significant edges to it (two for a head that attends from a token to itself).
 CREATE OR REPLACE TEMP MACRO traced(
     roots, root_dest, root_src,
     firing_weight, coverage, slice_rule, nonpositive_rule, component_rule, offset_rule,

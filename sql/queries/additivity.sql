@@ -1,14 +1,15 @@
--- purpose: whether a set of edges does what its edges do alone: parallel against serial
+-- purpose: effect of changing a set of edges together against the sum of the effects of its edges alone
 -- params: scope VARCHAR{any,global,local_qk,local_qkv} only this scope [= any]
 --         kind VARCHAR{any,ablate,boost} only this kind [= any]
---         draws INTEGER{0..100000} draws of the bootstrap [= 400]
---         seed INTEGER of the draws [= 0]
+--         draws INTEGER{0..100000} number of bootstrap draws [= 400]
+--         seed INTEGER seed of the draws [= 0]
 -- grain: [set, scope, kind, strength]
 -- columns: label, arrangement, scope, kind, strength, n_edges, n_prompts, effect, effect_low, effect_high,
 --          sum_of_members, ratio, difference, difference_low, difference_high
--- `sum_of_members` adds, prompt by prompt, the effects of the set's edges alone, each the mean over the edge's pairs
--- there, nothing without a pair; it is null when an edge was not changed alone. `difference` is effect -
--- sum_of_members, `ratio` their quotient. `arrangement` is what stands before the colon of the label.
+-- `sum_of_members` is, per prompt, the sum of the effects of the set's edges changed alone, each averaged over the
+-- edge's pairs in the prompt, 0 without a pair; it is null when an edge was not changed alone. `difference` is effect -
+-- sum_of_members, `ratio` is effect / sum_of_members. `arrangement` (parallel or serial) is the part of the label
+-- before the colon.
 WITH of_sets AS (
     FROM prompt_effects('interventions', 'intervention_effects', true, $scope, $kind)
     WHERE control = 'signal' AND effect IS NOT NULL

@@ -1,10 +1,10 @@
--- purpose: the edges into the answer: what heads write for the logit difference directly, roots and strong others
--- params: min_share DOUBLE least share of all heads' positive effects, either way, of a head that is no root [= 0.02]
--- grain: [head]; none where the prompts have no answers
+-- purpose: direct effects of heads on the answer, for the roots and for other heads with a large share
+-- params: min_share DOUBLE smallest absolute share of all heads' positive effects, for a head that is no root [= 0.02]
+-- grain: [head]; no row if the prompts have no answers
 -- columns: layer, head, is_root, n_prompts, n_positive, mean, share
--- `mean` is the head's mean direct effect at the end on logit(answer) - logit(distractor), over prompts, `share` that
--- of the sum of all heads' positive means, by which trace.roots=auto chooses; `n_positive` counts the prompts in which
--- the effect is above 0.
+-- `mean` is the head's direct effect at the end on logit(answer) - logit(distractor), in logits, averaged over prompts.
+-- `share` is mean divided by the sum of all heads' positive means, by which trace.roots=auto selects roots.
+-- `n_positive` is the number of prompts with an effect above 0.
 WITH means AS (
     SELECT
         layer, head,

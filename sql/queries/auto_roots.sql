@@ -1,8 +1,10 @@
--- purpose: the heads to trace from: they fire at root_dest in half of the prompts and carry half of the effects
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         root_dest VARCHAR role of the token that attends [= trace.root_dest]
+-- purpose: the heads that trace.roots=auto selects as roots
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
 -- grain: [root]
 -- columns: layer, head, mean_effect, share_of_prompts
+-- A root fires from root_dest in at least half of the prompts. Heads with a positive mean effect on the logit
+-- difference are taken in descending order until they reach half of the sum of all heads' positive effects.
 WITH mean_effects AS (
     SELECT layer, head, avg(logit_diff_effect) AS mean_effect
     FROM head_effects

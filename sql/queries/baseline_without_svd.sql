@@ -1,35 +1,31 @@
--- purpose: the trace over signal slices beside the same trace over all slices, which needs no SVD
+-- purpose: evaluation of the trace over signal slices and of the same trace over all slices, which needs no SVD
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
---         nonpositive VARCHAR what a total that is not positive keeps [= trace.nonpositive]
---         components VARCHAR heads, or all that the store holds [= trace.components]
---         offset VARCHAR each head's constant of the bias coordinate [= trace.offset]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant components exceed [= trace.coverage]
+--         nonpositive VARCHAR components that are significant where the total is not positive [= trace.nonpositive]
+--         components VARCHAR upstream components: heads, or all in the store [= trace.components]
+--         offset VARCHAR whether the constant of the bias coordinate is added to each head [= trace.offset]
 --         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
---         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
+--         root_src VARCHAR role of the token that roots attend to, or any [= trace.root_src]
 -- grain: [reference, slices]
 -- columns: reference, slices, min_count, n_edges, n_heads, tp, precision, recall, recall_reachable, f1, best_f1
 -- needs: dump.all_slices
--- Both traces start from the run's roots. `best_f1` is the best over all thresholds.
+-- Both traces start from the run's roots. `best_f1` is the largest f1 over all thresholds.
 WITH root_list AS (
     SELECT list(DISTINCT [root_layer, root_head]) AS roots FROM trace_pairs
 ),
 signal_edges AS (
-    FROM traced(
-        (SELECT roots FROM root_list), $root_dest, $root_src,
-        $firing_weight, $coverage, 'signal', $nonpositive, $components, $offset
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, 'signal', $nonpositive, $components, $offset
     )
-    WHERE side IS NOT NULL
 ),
 all_edges AS (
-    FROM traced(
-        (SELECT roots FROM root_list), $root_dest, $root_src,
-        $firing_weight, $coverage, 'all', $nonpositive, $components, $offset
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, 'all', $nonpositive, $components, $offset
     )
-    WHERE side IS NOT NULL
 ),
 signal_graph AS MATERIALIZED (
     FROM graph('signal_edges')

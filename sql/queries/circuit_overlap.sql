@@ -1,13 +1,13 @@
--- purpose: how alike the circuits of two prompts are: Jaccard of the edges that are traced in each
--- params: n_prompts INTEGER most prompts that are compared; of more, as many are drawn [= 512]
---         seed INTEGER of that draw [= 0]
+-- purpose: Jaccard index of the traced edges of two prompts, over pairs of prompts
+-- params: n_prompts INTEGER largest number of prompts to compare; of more, this many are drawn [= 512]
+--         seed INTEGER seed of that draw [= 0]
 --         min_share DOUBLE only edges in at least this share of the prompts [= 0]
 -- grain: [kind of pair of prompts]
 -- columns: pairs, n_pairs, mean, low, first_quarter, median, last_quarter, high
--- The Jaccard index of two sets is the edges in both over the edges in either; two prompts without any have none.
--- `pairs` are all, or those of the same or different templates or orders of the names; `low` and `high` are the
--- 2.5% and 97.5% quantiles over pairs. Edges into tokens without a role stay out, as in the graph. Drawn prompts are
--- the first in the order of a hash of (seed, prompt).
+-- The Jaccard index is the number of edges in both prompts over the number in either, null if neither has any. `pairs`
+-- is all, or the pairs with the same or different template or order of names; `low` and `high` are the 2.5% and 97.5%
+-- quantiles over pairs. Edges to tokens without a role are left out, as in the graph. Drawn prompts are the first in
+-- the order of a hash of (seed, prompt).
 WITH chosen AS (
     SELECT prompt_id, template, pattern
     FROM prompts

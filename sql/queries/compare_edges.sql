@@ -1,20 +1,20 @@
--- purpose: the edges of two circuits side by side: in both, or only in one, and the correlation of their weights
--- params: count VARCHAR what this circuit counts [= trace.count]
---         min_share DOUBLE least count as a share of its prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         other_count VARCHAR what the other counts [= other trace.count]
---         other_min_share DOUBLE its least count as a share of its prompts [= other trace.min_share]
---         other_min_count BIGINT its least count; goes before other_min_share [= other trace.min_count]
---         match VARCHAR{finest,edge,side,heads} what makes two edges the same [= finest]
---         weight VARCHAR{mean,total,count} what ranks the edges [= mean]
--- grain: [edge of either]
+-- purpose: the shown edges of two circuits side by side, with the rank correlation of their weights (svt-sql --other)
+-- params: count VARCHAR the count that thresholds of this circuit apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of its prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         other_count VARCHAR the count that thresholds of the other circuit apply to [= other trace.count]
+--         other_min_share DOUBLE smallest count of its shown edges as a share of its prompts [= other trace.min_share]
+--         other_min_count BIGINT smallest count of its shown edges; overrides other_min_share [= other trace.min_count]
+--         match VARCHAR{finest,edge,side,heads} properties in which matching edges agree [= finest]
+--         weight VARCHAR{mean,total,count} weight that ranks the edges [= mean]
+-- grain: [edge of either circuit]
 -- columns: found, matched_by, up_layer, up_head, component, layer, head, side, role, count, other_count, weight,
 --          other_weight, rank, other_rank, rank_correlation
--- Of shown edges. Two match by edge: heads, side and role; by side: heads and side; by heads alone; finest is the
--- first of these that every edge of both circuits tells, and matched_by is it. Edges that become one have the largest
--- of their counts and the sum of their weights. `found` is both, this or other; `rank` is the place by falling weight
--- in the circuit, from 1; `rank_correlation` is Spearman's over the edges in both, the same in every row; null for
--- fewer than two, or when all are equal.
+-- Edges match by edge: heads, side and role; by side: heads and side; or by heads alone. finest is the first of these
+-- whose properties are known for every edge of both circuits; `matched_by` names it. Edges that are merged by the match
+-- have the largest of their counts and the sum of their weights. `found` is both, this or other. `rank` is the position
+-- by descending weight, from 1. `rank_correlation` is Spearman's over the edges in both circuits, the same in every
+-- row; null for fewer than two edges or when all weights are equal.
 WITH edges AS (
     SELECT 'this' AS circuit, *
     FROM frequent_edges('results.graph_edges', 'results.run', $count, $min_share, $min_count)

@@ -1,17 +1,17 @@
--- purpose: the heads of two circuits side by side: in both, or only in one (svt-sql --other)
--- params: count VARCHAR what this circuit counts [= trace.count]
---         min_share DOUBLE least count as a share of its prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         other_count VARCHAR what the other counts [= other trace.count]
---         other_min_share DOUBLE its least count as a share of its prompts [= other trace.min_share]
---         other_min_count BIGINT its least count; goes before other_min_share [= other trace.min_count]
--- grain: [head of either]
+-- purpose: the heads of two circuits side by side, with the rank correlation of their counts (svt-sql --other)
+-- params: count VARCHAR the count that thresholds of this circuit apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of its prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         other_count VARCHAR the count that thresholds of the other circuit apply to [= other trace.count]
+--         other_min_share DOUBLE smallest count of its shown edges as a share of its prompts [= other trace.min_share]
+--         other_min_count BIGINT smallest count of its shown edges; overrides other_min_share [= other trace.min_count]
+-- grain: [head of either circuit]
 -- columns: found, layer, head, is_root, other_is_root, n_in, other_n_in, n_out, other_n_out, count, other_count,
 --          rank, other_rank, rank_correlation
--- A circuit's heads are ends of its shown edges, its roots, and those that were imported without an edge. `found` is
--- both, this or other. `count` is the largest of a head's edges, `rank` its place by it, from 1. `rank_correlation` is
--- Spearman's, of the counts over the heads with edges in both, the same in every row; null for fewer than two, or when
--- all are equal.
+-- A circuit has the heads of its shown edges, its roots, and imported heads without an edge. `found` is both, this or
+-- other. `count` is the largest count of a head's edges, `rank` the position by it, from 1; `n_in` and `n_out` are
+-- numbers of edges. `rank_correlation` is Spearman's over the counts of heads with edges in both circuits, the same in
+-- every row; null for fewer than two heads or when all counts are equal.
 WITH these_edges AS (
     FROM frequent_edges('results.graph_edges', 'results.run', $count, $min_share, $min_count)
 ),

@@ -1,16 +1,17 @@
--- purpose: whether the heads that contribute most are those that matter most: contributions against exact effects
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         first_prompts INTEGER{1..1000000} the first prompts, whose firing pairs are compared [= 16]
+-- purpose: agreement of contributions with exact effects: do the largest contributions have the largest effects?
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         first_prompts INTEGER{1..1000000} number of prompts, from the first, whose firings are compared [= 16]
 --         layer INTEGER only pairs of this layer [= null]
 --         head INTEGER only pairs of this head [= null]
--- grain: [side, layer, head, min_effect, coverage]; layer and head are null for all heads together
+-- grain: [side, layer, head, min_effect, coverage]; layer and head are null in the rows for all heads
 -- columns: side, layer, head, min_effect, coverage, n_pairs, spearman, n_kept, n_matter, n_hits, precision,
 --          recall
 -- needs: dump.effects
--- `coverage` runs over a grid in one pass: a head is kept from the coverage that what lies before it has of the total
--- (over signal slices, without the offset). A head matters if its removal lowers the weight by min_effect: n_hits of
--- the n_kept do, of n_matter in all. `spearman`: mean over (pair, side) of the rank correlation of contributions with
--- effects, equal values sharing the mean of their ranks; the same in every row of a (side, layer, head).
+-- A component is kept at a coverage if the components with larger contributions reach at most that share of the total
+-- (over signal slices, without the offset); `coverage` runs over a grid. A component matters if its removal lowers the
+-- weight by at least min_effect. `n_hits` of the `n_kept` components matter, of `n_matter` in all. `spearman` is the
+-- rank correlation of contributions with effects, averaged over (pair, side), with mean ranks for ties; it is the same
+-- in every row of a (side, layer, head).
 WITH firing AS (
     SELECT pair_id, layer, head, weight
     FROM pairs
@@ -53,7 +54,7 @@ correlation AS (
     FROM correlated
     GROUP BY GROUPING SETS ((side), (side, layer, head))
 ),
--- twentieths of the total from which a head is kept; those that no coverage keeps stand at null
+-- smallest coverage, in twentieths of the total, at which a head is kept; null if there is none
 stepped AS (
     SELECT
         side, layer, head, effect,

@@ -1,12 +1,13 @@
--- purpose: in what share of the prompts a head fires, beside the same share of their counterfactual prompts (svt-sql --other)
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         min_rate DOUBLE only firings with at least this rate on either side [= 0.25]
--- grain: [head, role of the attending token, role of the token attended to]; null is a token without a role
+-- purpose: share of the prompts in which a head fires, and the same for their counterfactual prompts (--other)
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         min_rate DOUBLE only firings with at least this rate in either store [= 0.25]
+-- grain: [head, dest role, src role]; null is a token without a role
 -- columns: layer, head, dest_role, src_role, n_prompts, n_original, n_counterfactual, n_both, rate,
 --          counterfactual_rate, change
--- Prompts count where this store has the original that the other's prompt names (dataset.counterfactual): n_prompts
--- in all, so many with the firing in the original, in the counterfactual, in both. `change` is the second rate minus
--- the first; the rows with the largest come first.
+-- A prompt counts if this store has the original that a prompt of the other store names (dataset.counterfactual).
+-- `n_prompts` is their number; `n_original`, `n_counterfactual` and `n_both` are the prompts with the firing in the
+-- original, in the counterfactual and in both. `rate` is n_original / n_prompts, `change` is counterfactual_rate -
+-- rate; rows are in descending order of its size.
 WITH linked AS (
     SELECT p.prompt_id, c.prompt_id AS other_id
     FROM prompts AS p

@@ -1,10 +1,11 @@
--- purpose: how little a change disturbs: histograms of cosine similarities and norm ratios, before to after
--- params: bins INTEGER{1..10000} bins of equal width between the least and the largest value of a measure [= 40]
+-- purpose: histograms of the cosine similarity and norm ratio of vectors after an intervention to before
+-- params: bins INTEGER{1..10000} number of equal bins between the smallest and the largest value of a measure [= 40]
 -- grain: [arrangement, scope, measure, kind, control, bin]; empty bins have no row
 -- columns: arrangement, scope, measure, kind, control, bin, low, high, n, share
--- `arrangement` is single (an edge: a value a pair) or set (a value a prompt, the mean over its pairs). The measures
--- are those of intervention_effects: cosine, norm_ratio, resid_cosine, resid_norm_ratio. Kinds and controls of one
--- arrangement, scope and measure have the same bins; `share` is that of all n of the histogram.
+-- `arrangement` is single (an edge: a value for each pair) or set (a value for each prompt, averaged over its pairs).
+-- `measure` is a column of intervention_effects: cosine, norm_ratio, resid_cosine or resid_norm_ratio. Bins are the
+-- same for all kinds and controls of an arrangement, scope and measure; `share` is n divided by the sum of the
+-- histogram's n.
 WITH changes AS (
     SELECT
         CASE WHEN i.layer IS NULL THEN 'set' ELSE 'single' END AS arrangement,

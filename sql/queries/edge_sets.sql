@@ -1,12 +1,12 @@
--- purpose: sets of shown edges to change together: parallel into a token, serial through a head, outgoing from one
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         n INTEGER sets of each arrangement, the largest totals first [= 4]
+-- purpose: sets of shown edges to change together: parallel, serial and outgoing
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         n INTEGER sets of each arrangement, by descending total [= 4]
 -- grain: [set, edge]
 -- columns: set, layer, head, side, dest_role, src_role, up_layer, up_head, role
--- Parallel: all edges into one head's token. Serial: an edge into the token that a head attends from, and one that
--- the head writes from there. Outgoing: all edges of an upstream head. A set has at least two edges.
+-- Parallel: all edges into one token of a head. Serial: an edge into the dest token of a head, and an edge that the
+-- head writes from there. Outgoing: all edges from one head. A set has at least two edges.
 WITH shown AS (
     SELECT
         up_layer, up_head, layer, head, side::VARCHAR AS side, role, total,

@@ -1,9 +1,9 @@
--- purpose: the edges of the graph counted over the prompts of each template, or of each order of the names, alone
--- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the group's prompts [= trace.min_share]
---         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
--- grain: [group, upstream, downstream, side, token role], for every edge that some group shows
+-- purpose: the edges of the graph, counted over the prompts of each template or order of names
+-- params: by VARCHAR{template,pattern} groups of prompts: by template or by order of names [= template]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the group's prompts [= trace.min_share]
+--         min_count BIGINT smallest count over all prompts; its share overrides min_share [= trace.min_count]
+-- grain: [group, upstream, downstream, side, token role], for every edge that any group shows
 -- columns: prompt_group, n_in_group, up_layer, up_head, component, layer, head, side, role, n_prompts, share,
 --          n_firings, n_visits, shown, shown_by
 -- `share` is n_prompts / n_in_group; `shown_by` is the number of groups that show the edge.

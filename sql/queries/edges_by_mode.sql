@@ -1,34 +1,28 @@
--- purpose: the edges that the paper's text shows (trace=paper) beside those of its released code (trace=released)
--- params: min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
---         slices VARCHAR slices that contributions go through [= trace.slices]
---         components VARCHAR heads, or all that the store holds [= trace.components]
+-- purpose: the shown edges of the trace in the paper's text (trace=paper) and in its released code (trace=released)
+-- params: min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant components exceed [= trace.coverage]
+--         slices VARCHAR slices through which contributions are measured [= trace.slices]
+--         components VARCHAR upstream components: heads, or all in the store [= trace.components]
 --         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
---         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
--- grain: [upstream, downstream, side, token role] that one of the two shows
+--         root_src VARCHAR role of the token that roots attend to, or any [= trace.root_src]
+-- grain: [upstream, downstream, side, token role] that either mode shows
 -- columns: shown_in, up_layer, up_head, component, layer, head, side, role, paper_count, released_count,
 --          released_prompts, paper_mean, released_mean
--- Both traces start from the run's roots. The paper leaves the constant of the appended 1 out, keeps nothing of a
--- total that is not positive and counts prompts; the released code adds the constant to every head, keeps the top
--- head and counts visits. `shown_in` is paper, released or both; an edge that a mode never has counts 0 there.
-WITH root_list AS (
-    SELECT list(DISTINCT [root_layer, root_head]) AS roots FROM trace_pairs
-),
-paper_edges AS (
-    FROM traced(
-        (SELECT roots FROM root_list), $root_dest, $root_src,
-        $firing_weight, $coverage, $slices, 'none', $components, 'exclude'
+-- Both traces start from the run's roots. trace=paper excludes the constant of the appended 1, has no significant
+-- component where the total is not positive, and counts prompts; trace=released adds the constant to every head, has
+-- the top head there, and counts visits. `shown_in` is paper, released or both; the count of an edge that a mode lacks
+-- is 0.
+WITH paper_edges AS (
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, $slices, 'none', $components, 'exclude'
     )
-    WHERE side IS NOT NULL
 ),
 released_edges AS (
-    FROM traced(
-        (SELECT roots FROM root_list), $root_dest, $root_src,
-        $firing_weight, $coverage, $slices, 'top', $components, 'include'
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, $slices, 'top', $components, 'include'
     )
-    WHERE side IS NOT NULL
 ),
 both_modes AS (
     SELECT 'paper' AS mode, * FROM graph('paper_edges')

@@ -1,36 +1,31 @@
--- purpose: the edges that the coverage rule shows (trace.rule=coverage) beside those that the effect rule shows
--- params: min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
---         min_effect DOUBLE what a removal takes from the weight, at least [= trace.min_effect]
---         slices VARCHAR slices that contributions go through [= trace.slices]
---         nonpositive VARCHAR what a total that is not positive keeps [= trace.nonpositive]
---         components VARCHAR heads, or all that the store holds [= trace.components]
---         offset VARCHAR each head's constant of the bias coordinate [= trace.offset]
+-- purpose: the shown edges of the trace with trace.rule=coverage and with trace.rule=effect
+-- params: min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant components exceed [= trace.coverage]
+--         min_effect DOUBLE smallest loss of attention weight by the removal of a component [= trace.min_effect]
+--         slices VARCHAR slices through which contributions are measured [= trace.slices]
+--         nonpositive VARCHAR components that are significant where the total is not positive [= trace.nonpositive]
+--         components VARCHAR upstream components: heads, or all in the store [= trace.components]
+--         offset VARCHAR whether the constant of the bias coordinate is added to each head [= trace.offset]
 --         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
---         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
--- grain: [upstream, downstream, side, token role] that one of the two shows
+--         root_src VARCHAR role of the token that roots attend to, or any [= trace.root_src]
+-- grain: [upstream, downstream, side, token role] that either rule shows
 -- columns: up_layer, up_head, component, layer, head, side, role, coverage_prompts, effect_prompts, effect, shown_by
 -- needs: dump.effects
--- Both traces start from the run's roots and count prompts. `effect` is the mean over the firings in which either rule
--- keeps the edge; `shown_by` is coverage, effect or both; a rule that never keeps an edge counts 0 there.
-WITH root_list AS (
-    SELECT list(DISTINCT [root_layer, root_head]) AS roots FROM trace_pairs
-),
-coverage_edges AS MATERIALIZED (
-    FROM traced(
-        (SELECT roots FROM root_list), $root_dest, $root_src,
-        $firing_weight, $coverage, $slices, $nonpositive, $components, $offset, 'coverage', $min_effect
+-- Both traces start from the run's roots and count prompts. `effect` is the mean loss of attention weight over the
+-- firings in which either rule has the edge; `shown_by` is coverage, effect or both; the count of an edge that a rule
+-- lacks is 0.
+WITH coverage_edges AS MATERIALIZED (
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, $slices, $nonpositive, $components, $offset
     )
-    WHERE side IS NOT NULL
 ),
 effect_edges AS MATERIALIZED (
-    FROM traced(
-        (SELECT roots FROM root_list), $root_dest, $root_src,
-        $firing_weight, $coverage, $slices, $nonpositive, $components, $offset, 'effect', $min_effect
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, $slices, $nonpositive, $components, $offset,
+        'effect', $min_effect
     )
-    WHERE side IS NOT NULL
 ),
 either_edges AS (
     FROM coverage_edges UNION ALL FROM effect_edges

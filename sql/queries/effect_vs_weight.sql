@@ -1,9 +1,9 @@
--- purpose: whether heavier edges have larger effects: Spearman's rank correlation over single edges
+-- purpose: Spearman's rank correlation of the weights of single edges with their effects
 -- params: none
 -- grain: [scope, kind, control, strength]
 -- columns: scope, kind, control, strength, n_edges, spearman, spearman_size
--- Of the weight with the effect, and with its size, all as in edge_effects; equal values share the mean of their
--- ranks. Null for fewer than two edges, or when all are equal.
+-- `spearman` correlates the weight with the effect, `spearman_size` with its absolute value, both as in edge_effects,
+-- with mean ranks for ties; null for fewer than two edges or when all values are equal.
 WITH edges AS MATERIALIZED (
     FROM changed_edges('interventions', 'intervention_effects', 'any', 'any', 0, 0)
 ),

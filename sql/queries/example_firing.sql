@@ -1,11 +1,11 @@
--- purpose: a typical firing of a head: the largest weight of its most frequent roles, tokens without a role last
+-- purpose: a typical firing of a head: the largest weight between its most frequent roles, tokens without a role last
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
---         src_role VARCHAR only firings onto a token with this role, or any [= any]
+--         src_role VARCHAR only firings to a token with this role, or any [= any]
 --         prompt_id INTEGER only in this prompt [= null]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
--- grain: [1], or no row when the head never fires so
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+-- grain: [1]; no row if the head never fires between these roles
 -- columns: pair_id, prompt_id, layer, head, dest, src, dest_token, src_token, dest_role, src_role,
 --          weight, score, n_slices, text
 WITH firing AS (

@@ -1,12 +1,12 @@
--- purpose: a pair on which a head does not fire, to hold beside a firing: a negative score, and the lowest
+-- purpose: a pair on which a head does not fire, as a contrast to a firing: the lowest negative score
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
---         beside BIGINT the firing; pairs of its prompt come first, then those of its attending token [= null]
+--         beside BIGINT pair_id of a firing; pairs of its prompt come first, then those of its dest token [= null]
 --         dest_role VARCHAR only pairs from a token with this role, or any [= any]
---         src_role VARCHAR only pairs onto a token with this role, or any [= any]
+--         src_role VARCHAR only pairs to a token with this role, or any [= any]
 --         prompt_id INTEGER only in this prompt [= null]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
--- grain: [1], or no row when the store holds no such pair; pairs onto the first token do not count
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+-- grain: [1]; no row if the store has no such pair; pairs with the first token as src do not count
 -- columns: pair_id, prompt_id, layer, head, dest, src, dest_token, src_token, dest_role, src_role,
 --          weight, score, n_slices, text
 WITH firing AS (

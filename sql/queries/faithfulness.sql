@@ -1,10 +1,11 @@
--- purpose: how much of the logit difference a circuit keeps, beside random heads, at every count threshold
+-- purpose: share of the logit difference that a circuit keeps, and that random heads keep, at every threshold
 -- params: none
 -- grain: [min_count]
 -- columns: min_count, n_heads, ablation, logit_diff, share, share_above_none, accuracy,
 --          random_mean_share, random_low, random_high, n_random
--- `share` is of the logit difference with every head; `share_above_none` counts from that with no head.
--- `random_low` and `random_high` are the least and the largest share of the random sets of that size.
+-- `share` is the logit difference with only the circuit's heads, divided by that with all heads; `share_above_none` is
+-- the same with the value without any head subtracted from both. `random_low` and `random_high` are the smallest and
+-- the largest share of random sets of that size.
 WITH shares AS (
     SELECT
         *,

@@ -1,9 +1,9 @@
--- purpose: the heads that tell families of prompts apart: how often each fires in a family's traces and in the others'
--- params: min_difference DOUBLE least difference of the two shares, either way [= 0.25]
--- grain: [family, head, role of the attending token, role of the token attended to]
+-- purpose: heads that distinguish families of prompts, by how often they fire in the traces of each family
+-- params: min_difference DOUBLE smallest absolute difference of the two shares [= 0.25]
+-- grain: [family, head, dest role, src role]
 -- columns: family, n_in_family, layer, head, dest_role, src_role, n_prompts, share, share_others, difference
--- `share` is n_prompts / n_in_family, `share_others` that of all prompts of other families; a firing counts in a
--- prompt when the trace reaches it. With one family there are no rows.
+-- `n_prompts` counts the prompts whose trace reaches the firing; `share` is n_prompts / n_in_family, `share_others` the
+-- same over the prompts of all other families. There are no rows with a single family.
 WITH sizes AS (
     SELECT family, count(*) AS n_in_family, sum(count(*)) OVER () - count(*) AS n_others
     FROM families

@@ -1,4 +1,4 @@
--- purpose: which prompt belongs to which family, in the order of the tree that joins prompts with traces alike
+-- purpose: the prompts of each family, in the order of the tree that joins prompts with similar traces
 -- params: none
 -- grain: [prompt of a family]
 -- columns: family, place, prompt_id, template, pattern, silhouette, text

@@ -1,11 +1,12 @@
--- purpose: in what share of the prompts of each template, or of each order of the names, a head fires
--- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+-- purpose: share of the prompts of each template or order of names in which a head fires
+-- params: by VARCHAR{template,pattern} groups of prompts: by template or by order of names [= template]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 --         min_rate DOUBLE only firings with at least this rate in some group [= 0]
 --         traced BOOLEAN only pairs that the run's trace reaches [= false]
--- grain: [head, role of the attending token, role of the token attended to, group]; null is a token without a role
+-- grain: [head, dest role, src role, group]; null is a token without a role
 -- columns: layer, head, dest_role, src_role, prompt_group, n_in_group, n_prompts, rate, mean_weight
--- `rate` is n_prompts / n_in_group. A firing that some group has stands in every group.
+-- `rate` is n_prompts / n_in_group; `mean_weight` is the mean attention weight of the firings. A firing of any group
+-- has a row for every group.
 WITH prompts_grouped AS (
     FROM prompt_groups($by)
 ),

@@ -1,4 +1,4 @@
--- purpose: what each slice adds to the score of one pair, and whether it is in the signal
+-- purpose: contribution of each slice to the score of one pair, and whether it is in the signal
 -- params: pair_id BIGINT the pair, for example of example_firing or example_not_firing
 -- grain: [slice]
 -- columns: k, sigma, contribution, rank, in_signal, dest_coord, src_coord

@@ -1,7 +1,7 @@
--- purpose: which heads fire, from which role onto which
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         min_prompts INTEGER fewest prompts in which it does so [= 1]
--- grain: [head, role of the attending token, role of the token attended to]; null is a token without a role
+-- purpose: how often each head fires, by the roles of its dest and src
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         min_prompts INTEGER smallest number of prompts [= 1]
+-- grain: [head, dest role, src role]; null is a token without a role
 -- columns: layer, head, dest_role, src_role, n_prompts, n_firings, mean_weight
 SELECT
     p.layer, p.head, d.role AS dest_role, s.role AS src_role,

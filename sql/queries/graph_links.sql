@@ -1,13 +1,13 @@
--- purpose: the edges of the graph that are shown, with the roles that their firings mostly attend from and to
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
+-- purpose: the shown edges of the graph, with the most frequent roles of their firings' two tokens
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
 --          effect, dest_role, src_role, n_between
--- `n_between` is the number of the edge's firings that attend from dest_role to src_role. Of an imported circuit
--- the other role is the first by name that its file tells.
-WITH told AS (
+-- `n_between` is the number of the edge's firings from dest_role to src_role. For an imported circuit the role of the
+-- other token is the first by name among those in its file.
+WITH imported_roles AS (
     SELECT
         up_layer, up_head, component, layer, head, side, role,
         min(other_role) AS other_role
@@ -21,7 +21,7 @@ SELECT
     coalesce(src_role, CASE g.side WHEN 'dest' THEN t.other_role END) AS src_role,
     n_between
 FROM linked('graph_edges', 'trace_edges') AS g
-LEFT JOIN told AS t
+LEFT JOIN imported_roles AS t
     ON t.layer = g.layer AND t.head = g.head AND t.component = g.component
     AND t.side = g.side AND t.role = g.role
     AND t.up_layer IS NOT DISTINCT FROM g.up_layer AND t.up_head IS NOT DISTINCT FROM g.up_head

@@ -1,10 +1,10 @@
--- purpose: the heads of the graph that is shown, how often the trace met them firing, and who knows them
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
--- grain: [head at an end of a shown edge, root, or head of an imported circuit without edges]
+-- purpose: the heads of the shown graph, how often the trace reaches their firings, and their class in the reference
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+-- grain: [head of a shown edge, root, or head of an imported circuit without edges]
 -- columns: layer, head, is_root, n_prompts, n_firings, n_in, n_out, in_reference, class
--- `n_prompts` and `n_firings` are null for an imported circuit.
+-- `n_in` and `n_out` are numbers of shown edges; `n_prompts` and `n_firings` are null for an imported circuit.
 WITH root_heads AS (
     SELECT DISTINCT root[1] AS layer, root[2] AS head
     FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)

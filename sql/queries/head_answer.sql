@@ -1,9 +1,10 @@
--- purpose: what one head writes for the answer: its direct effect on the logit difference, over prompts
+-- purpose: direct effect of one head on the logit difference, over prompts
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
--- grain: [1], none where the prompts have no answers
+-- grain: [1]; no row if the prompts have no answers
 -- columns: layer, head, n_prompts, mean, low, high, share_positive, place, n_heads
--- `low` and `high` are the 2.5% and 97.5% quantiles over prompts; `place` is the head's among all `n_heads` by mean, from 1.
+-- `mean` is in logits; `low` and `high` are the 2.5% and 97.5% quantiles over prompts. `place` is the head's position
+-- by mean among all `n_heads`, from 1.
 WITH means AS (
     SELECT
         layer, head,

@@ -1,14 +1,15 @@
--- purpose: the strongest chain of heads from each root down, in words: that with the largest sum of effects
--- params: min_effect DOUBLE least strength of a step, mean weight lost over all prompts [= 0.03]
---         root_dest VARCHAR role from which the roots attend [= trace.root_dest]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
+-- purpose: the chain of shown edges into each root with the largest sum of effects
+-- params: min_effect DOUBLE smallest strength of a step, as mean loss of weight over all prompts [= 0.03]
+--         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
 -- grain: [root]
 -- columns: layer, head, n_heads, total, weakest, chain
 -- A step is a shown edge from a head that the trace reaches at the role it writes to. Its strength is its effect times
--- the share of the prompts that have it, so without dump.effects there is none. `total` and `weakest` are the sum and
--- the least of the steps. Of a head only the strongest way down to it is followed at each length.
+-- the share of the prompts that have it, so a chain requires dump.effects. `total` is the sum of the strengths and
+-- `weakest` the smallest; `chain` is the chain as text. For each head only the strongest chain of each length is
+-- extended.
 WITH RECURSIVE mainly AS (
     SELECT layer, head, dest_role, src_role
     FROM graph_firings

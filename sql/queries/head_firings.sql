@@ -1,8 +1,8 @@
--- purpose: the strongest firings of one head, one a prompt, with the prompt's tokens
+-- purpose: the strongest firing of one head in each prompt, with the tokens of the prompt
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         n_firings INTEGER how many, at most [= 8]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         n_firings INTEGER largest number of rows [= 8]
 -- grain: [firing]
 -- columns: prompt_id, pair_id, dest, src, dest_role, src_role, weight, score, tokens
 WITH strongest AS (

@@ -1,9 +1,9 @@
--- purpose: between which roles each traced head attends, in what share of the prompts, and what the field calls that
--- params: min_share DOUBLE least share of the prompts [= trace.min_share]
--- grain: [head, role that attends, role attended to]
+-- purpose: roles of the tokens between which each traced head attends, with the usual name of such a head
+-- params: min_share DOUBLE smallest share of the prompts [= trace.min_share]
+-- grain: [head, dest role, src role]
 -- columns: layer, head, dest_role, src_role, n_prompts, share, n_firings, pattern
--- Only firings that the traces reach. `pattern` is the name in conf/dataset/*/head_patterns.csv, null where none has
--- these roles.
+-- Only firings that the traces reach count; `share` is the share of the prompts. `pattern` is the name in
+-- conf/dataset/*/head_patterns.csv, null if none has these roles.
 WITH named AS (
     SELECT dest_role, src_role, min(name) AS pattern FROM head_patterns GROUP BY dest_role, src_role
 )

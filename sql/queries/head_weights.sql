@@ -1,10 +1,10 @@
--- purpose: how one head's attention weights are distributed, over the pairs that may fire
+-- purpose: histogram of one head's attention weights, over pairs that can fire
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
 -- grain: [bin of weights, 0.05 wide]
 -- columns: low, high, n_pairs, share, n_prompts
--- Pairs below dump.min_weight, of which the store holds a sample at most, and the first token as source stay out;
--- `share` is that of the pairs of the other bins together, `n_prompts` the prompts of the bin.
+-- Pairs below dump.min_weight, of which the store has at most a sample, and pairs with the first token as src are left
+-- out. `share` is n_pairs over that of all bins; `n_prompts` is the number of prompts with a pair in the bin.
 WITH bins AS (
     SELECT unnest(range(20)) AS bin
 ),

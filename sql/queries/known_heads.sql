@@ -1,4 +1,4 @@
--- purpose: the heads that are known before any trace: its roots, and those that a reference names
+-- purpose: the heads that are known before a trace: the roots and the heads of the reference
 -- params: none
 -- grain: [head]
 -- columns: layer, head, is_root, in_reference, class

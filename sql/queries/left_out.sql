@@ -1,10 +1,11 @@
--- purpose: what the shown graph does not show: edges too rare, edges into tokens without a role, weak pairs
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
+-- purpose: what the shown graph omits: rare edges, edges to tokens without a role, weak pairs
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
 -- grain: [1]
 -- columns: rare_edges, trace_edges, trace_edges_without_role, min_weight
--- `rare_edges` are of graph_edges; `trace_edges` count a pair once, whichever roots reach it.
+-- `rare_edges` is the number of edges of graph_edges below the threshold. `trace_edges` and `trace_edges_without_role`
+-- count an edge once for each pair, over all roots. Pairs below `min_weight` (dump.min_weight) are not in the store.
 WITH distinct_edges AS (
     SELECT DISTINCT
         prompt_id, pair_id, side, component, up_layer, up_head,

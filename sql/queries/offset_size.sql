@@ -1,16 +1,16 @@
--- purpose: how large the constant is that an appended 1 adds to every upstream head, beside their contributions
--- params: heads BOOLEAN a row for each head instead of one for all [= false]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
---         slices VARCHAR slices that contributions go through [= trace.slices]
---         nonpositive VARCHAR what a total that is not positive keeps [= trace.nonpositive]
--- grain: [side], or [head, side]; layer and head are null in a row for all
+-- purpose: size of the constant that the appended 1 adds to every upstream head, relative to contributions
+-- params: heads BOOLEAN a row for each head instead of one for all heads [= false]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant components exceed [= trace.coverage]
+--         slices VARCHAR slices through which contributions are measured [= trace.slices]
+--         nonpositive VARCHAR components that are significant where the total is not positive [= trace.nonpositive]
+-- grain: [side], or [head, side]; layer and head are null in the rows for all heads
 -- columns: layer, head, side, n_sides, offset, offset_size, largest, offset_to_largest, total, added,
 --          added_to_total, share_changed
--- Means over the sides of firing pairs that have heads upstream: `offset` the constant, `offset_size` its size,
--- `largest` the size of the largest contribution of a head, `total` the size of their sum, `added` that of the
--- constants of all heads together. The ratios are of these means. `share_changed` is the share of the sides whose
--- significant heads the constant changes.
+-- Means over the sides of firing pairs with upstream heads: `offset` is the constant, `offset_size` its absolute value,
+-- `largest` the largest absolute contribution of a head, `total` the absolute sum of contributions, and `added` the
+-- absolute sum of the constants of all heads. The ratios are ratios of these means. `share_changed` is the share of
+-- sides whose significant heads differ with the constant.
 WITH firing AS MATERIALIZED (
     SELECT pair_id FROM pairs WHERE eligible AND weight >= $firing_weight
 ),

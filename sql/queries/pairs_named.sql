@@ -1,10 +1,10 @@
--- purpose: the stored attention pairs with the tokens, roles and template of each, and whether it fires
--- params: firing_weight DOUBLE attention weight from which a pair fires [= trace.firing_weight]
+-- purpose: the stored attention pairs with their tokens, roles and template, and whether they fire
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 -- grain: [stored attention pair]
 -- columns: pair_id, prompt_id, template, pattern, layer, head, dest, dest_token, dest_role, src, src_token,
 --          src_role, weight, score, n_slices, eligible, sampled, fires
--- Of the pairs below dump.min_weight only a sample is stored (`sampled`), so averages over all rows are none of the
--- model; those that fire are all there.
+-- Pairs below dump.min_weight are only a sample (`sampled`), so averages over all rows are not averages of the model.
+-- All firings are stored.
 SELECT
     p.pair_id, p.prompt_id, r.template, r.pattern, p.layer, p.head,
     p.dest, d.token AS dest_token, dr.role AS dest_role,

@@ -1,12 +1,12 @@
--- purpose: the numbers that the paper states of GPT-2 small, beside what this run measures
--- params: count VARCHAR what the paper's own counts are [= trace.count]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+-- purpose: the numbers that the paper states for GPT-2 small, and the values of this run
+-- params: count VARCHAR the count that the paper's numbers refer to [= trace.count]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 -- grain: [number of the paper]
 -- columns: place, quantity, stated, measured
--- `stated` is what the paper says, in its numbers or, where it gives none, in a word. `measured` is null where the stage
--- that would tell did not run or the head never fires. The paper's counts are of 256 prompts; with another number of
--- prompts the thresholds 65, 100 and 170 scale along. The published graph counts visits, so does what stands beside
--- it. The heads of a circuit are the ends of its edges and the roots.
+-- `stated` is the paper's number, or its word where it gives none. `measured` is null if the stage that measures it did
+-- not run or the head never fires. The paper's counts are for 256 prompts; with another number of prompts the
+-- thresholds 65, 100 and 170 scale in proportion. The published graph counts visits, as do the values compared with it.
+-- The heads of a circuit are the heads of its edges and the roots.
 WITH stated (number, place, quantity, stated, name) AS (
     VALUES
     (1, 'section 3', 'layers', '12', 'layers'),

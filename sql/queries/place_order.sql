@@ -1,8 +1,8 @@
--- purpose: the columns of the graph: the roles and places of tokens, as they stand in the prompts from left to right
+-- purpose: the columns of the graph: roles and places of tokens, in the order in which they occur in the prompts
 -- params: none
 -- grain: [role]
 -- columns: role, n_prompts, from_end
--- `from_end` is the mean number of tokens from it to the prompt's last one.
+-- `from_end` is the mean number of tokens to the last token of the prompt.
 SELECT
     role,
     count(DISTINCT prompt_id) AS n_prompts,

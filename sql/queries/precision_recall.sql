@@ -1,8 +1,9 @@
--- purpose: precision and recall of the traced circuit, at one threshold or at every one that changes it
--- params: min_count BIGINT least count of an edge; null gives the whole curve [= null]
---         count VARCHAR what is counted [= trace.count]
+-- purpose: precision and recall of the traced circuit, at one threshold or at every threshold that changes it
+-- params: min_count BIGINT smallest count of an edge; null for the whole curve [= null]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
 --         reference VARCHAR only this reference [= null]
--- grain: [reference, min_count]; on the curve a row also answers the thresholds down to the next smaller row
+-- grain: [reference, min_count]; a row of the curve also applies to the thresholds between it and the next smaller
+--        one
 -- columns: reference, count, min_count, n_heads, tp, precision, recall, recall_reachable, f1
 WITH chosen AS (
     SELECT

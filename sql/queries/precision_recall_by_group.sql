@@ -1,12 +1,12 @@
--- purpose: precision and recall of the circuit of each template, or of each order of the names, alone
--- params: by VARCHAR{template,pattern} what the prompts are grouped by: their template, or ABBA and BABA [= template]
+-- purpose: precision and recall of the circuit of each template or order of names
+-- params: by VARCHAR{template,pattern} groups of prompts: by template or by order of names [= template]
 --         reference VARCHAR only this reference [= null]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the group's prompts [= trace.min_share]
---         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the group's prompts [= trace.min_share]
+--         min_count BIGINT smallest count over all prompts; its share overrides min_share [= trace.min_count]
 -- grain: [reference, group]
 -- columns: reference, prompt_group, n_in_group, n_edges, n_heads, tp, precision, recall, recall_reachable, f1
--- A group's circuit is made of the edges in as large a share of its prompts, and of the run's roots.
+-- The circuit of a group has the edges in the chosen share of its prompts, and the run's roots.
 WITH by_prompt AS (
     FROM edge_prompts('trace_edges')
 ),

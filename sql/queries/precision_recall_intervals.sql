@@ -1,15 +1,15 @@
--- purpose: how far precision and recall of the circuit hang on the prompts: 95% intervals of a bootstrap over them
+-- purpose: 95% bootstrap intervals of precision and recall of the circuit, over prompts
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count over all prompts; its share goes before min_share [= trace.min_count]
---         draws INTEGER{0..100000} draws of the bootstrap [= 400]
---         seed INTEGER of the draws [= 0]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count over all prompts; its share overrides min_share [= trace.min_count]
+--         draws INTEGER{0..100000} number of bootstrap draws [= 400]
+--         seed INTEGER seed of the draws [= 0]
 -- grain: [reference, metric]
 -- columns: reference, metric, value, mean, low, high
--- A draw takes each prompt bootstrap_weight times, counts the edges of the trace anew and shows those in as large a
--- share of the prompts taken. `value` is that of the prompts as they are, `low` and `high` are 2.5% and 97.5% of the
--- draws. The roots stay those of the run.
+-- A draw weights each prompt by bootstrap_weight, recounts the edges of the trace and shows those in the chosen share
+-- of the weighted prompts. `value` is that of the actual prompts; `mean` is the mean of the draws, `low` and `high`
+-- their 2.5% and 97.5% quantiles. The roots are those of the run.
 WITH prompts_drawn AS (
     SELECT -1 AS draw, prompt_id, 1::DOUBLE AS weight FROM prompts
     UNION ALL

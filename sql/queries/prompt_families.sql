@@ -1,11 +1,11 @@
--- purpose: families of prompts whose traces have the same edges, and whether they go by template, by order or by neither
--- params: least_agreement DOUBLE adjusted Rand index from which families go by a grouping [= 0.5]
+-- purpose: families of prompts with similar traces, and whether templates or orders of names explain them
+-- params: least_agreement DOUBLE smallest adjusted Rand index at which a grouping explains the families [= 0.5]
 -- grain: [family]
 -- columns: family, n_prompts, silhouette, template, template_share, pattern, pattern_share, rand_template,
 --          rand_pattern, goes_by
--- `silhouette` is the mean over its prompts: how much closer they are to their family than to the next. `template` and
--- `pattern` are the most frequent in the family, with their shares. The adjusted Rand index is 1 where families and
--- groups are the same, 0 where they agree as by chance, null where there is one of each.
+-- `silhouette` is the mean over the family's prompts. `template` and `pattern` are the most frequent values in the
+-- family, with their shares. The adjusted Rand index compares families with groups: 1 for identical partitions, 0 for
+-- chance agreement, null where there is only one family and one group. `goes_by` is template, pattern or neither.
 WITH members AS (
     SELECT f.*, p.template, p.pattern FROM families AS f JOIN prompts AS p USING (prompt_id)
 ),

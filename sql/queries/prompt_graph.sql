@@ -1,16 +1,16 @@
--- purpose: the trace through one prompt: each pair that it reaches, and what writes into its two tokens
--- params: prompt_id INTEGER the prompt; null: the one whose trace has the most shown edges [= null]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
--- grain: [reached pair, side, upstream]; a pair that keeps no edge has one row with side null
+-- purpose: the trace of one prompt: each pair that it reaches, with the significant upstream components of its sides
+-- params: prompt_id INTEGER the prompt; null: the prompt whose trace has the most shown edges [= null]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+-- grain: [reached pair, side, upstream]; a pair without edges has one row with side null
 -- columns: prompt_id, n_shown, pair_id, layer, head, dest, src, dest_token, src_token, dest_role, src_role,
 --          weight, score, n_slices, is_root, side, component, up_layer, up_head, up_fires, contribution, share, effect,
 --          pattern
--- `n_shown` counts the shown edges in the prompt's trace; `up_fires`: the trace reaches the upstream head at that
--- token; `share` is the contribution's of the total of all heads on that side, null where the total is not positive;
--- `effect` is the weight that the pair loses without it, null unless dump.effects;
--- `pattern`: what the field calls a head that attends between these roles.
+-- `n_shown` is the number of shown edges in the prompt's trace. `up_fires` is whether the trace reaches the upstream
+-- head at that token. `share` is the contribution divided by the total of all heads on that side, null where the total
+-- is not positive. `effect` is the attention weight that the pair loses without the component, null unless
+-- dump.effects. `pattern` is the usual name of a head that attends between these roles.
 WITH named AS (
     SELECT dest_role, src_role, min(name) AS pattern FROM head_patterns GROUP BY dest_role, src_role
 ),

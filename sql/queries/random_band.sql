@@ -1,11 +1,11 @@
--- purpose: what as many heads drawn at random would reach, at every threshold of precision_recall
--- params: count VARCHAR what is counted [= trace.count]
+-- purpose: precision and recall of as many random heads as the circuit has, at every threshold of precision_recall
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
 --         reference VARCHAR only this reference [= null]
--- grain: [reference, min_count, metric]; min_count as on the curve of precision_recall
+-- grain: [reference, min_count, metric], with the min_count of the curve of precision_recall
 -- columns: reference, min_count, metric, n_heads, mean, low, high
--- Of n_heads heads drawn from all of the model the hits are hypergeometric: `low` and `high` are the exact 2.5% and
--- 97.5% quantiles, the fewest hits that so large a share of the draws does not exceed. Without a store nothing tells
--- the number of the model's heads, and there is no row.
+-- The number of reference heads among n_heads heads drawn from the whole model is hypergeometric: `low` and `high` are
+-- its exact 2.5% and 97.5% quantiles, as values of the metric. Without a store the number of heads is unknown, and
+-- there is no row.
 WITH sizes AS (
     SELECT
         reference,

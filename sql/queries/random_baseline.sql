@@ -1,17 +1,17 @@
--- purpose: the traced circuit beside random head sets of the same size
+-- purpose: precision and recall of the traced circuit and of random head sets of the same size
 -- params: reference VARCHAR only this reference [= null]
---         count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
---         draws INTEGER{0..100000} head sets drawn [= 1000]
---         seed INTEGER of the draws [= 0]
---         among VARCHAR{all,reachable} heads drawn from; reachable are the roots and the layers below them [= all]
---         keep_roots BOOLEAN every draw holds the roots, which no trace has found [= false]
+--         count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
+--         draws INTEGER{0..100000} number of random head sets [= 1000]
+--         seed INTEGER seed of the draws [= 0]
+--         among VARCHAR{all,reachable} heads to draw from; reachable: the roots and heads in layers below them [= all]
+--         keep_roots BOOLEAN whether every draw includes the roots [= false]
 -- grain: [reference, metric]
 -- columns: reference, metric, n_heads, traced, mean, low, high, quantile_95, share_as_good
--- `low` and `high` are the 2.5% and 97.5% quantiles of the draws; `share_as_good` is the share of draws that
--- reach at least the traced value. A draw is the first n_heads of the heads in the order of a hash of
--- (seed, draw, head), so the same seed gives the same sets anywhere.
+-- `low` and `high` are the 2.5% and 97.5% quantiles of the draws; `share_as_good` is the share of draws that reach at
+-- least the traced value. A draw is the first n_heads of the heads in the order of a hash of (seed, draw, head), so a
+-- seed gives the same sets on every machine.
 WITH root_heads AS (
     SELECT DISTINCT root[1] AS layer, root[2] AS head
     FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)

@@ -1,19 +1,17 @@
--- purpose: the trace=released edges as the authors' scripts count them, to hold beside their published graph
--- params: min_count BIGINT least count of an edge [= 1]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
+-- purpose: the trace=released edges as the authors' scripts count them, for comparison with their published graph
+-- params: min_count BIGINT smallest count of an edge [= 1]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant components exceed [= trace.coverage]
 --         root_dest VARCHAR role of the token that roots attend from [= trace.root_dest]
---         root_src VARCHAR role of the token they attend to, or any [= trace.root_src]
+--         root_src VARCHAR role of the token that roots attend to, or any [= trace.root_src]
 -- grain: [upstream, downstream, token role]
 -- columns: up_layer, up_head, layer, head, role, sides, count, n_visits, n_prompts
--- The scripts differ from n_visits in two ways: an edge is its two heads and the token's role, whichever side it is
--- written into (`sides` names them), and its first prompt counts once, however often it is visited there.
+-- `count` differs from n_visits in two ways: an edge is identified by its two heads and the token's role, over both
+-- sides (`sides` names them), and all its visits in its first prompt count as one.
 WITH released_edges AS (
-    FROM traced(
-        (SELECT list(DISTINCT [root_layer, root_head]) FROM trace_pairs), $root_dest, $root_src,
-        $firing_weight, $coverage, 'signal', 'top', 'head', 'include'
+    FROM traced_with(
+        $root_dest, $root_src, $firing_weight, $coverage, 'signal', 'top', 'head', 'include'
     )
-    WHERE side IS NOT NULL
 ),
 by_prompt AS (
     SELECT

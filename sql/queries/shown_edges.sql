@@ -1,7 +1,7 @@
--- purpose: the edges of the graph that are shown: of the table graph_edges, those with at least the count chosen
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
+-- purpose: the shown edges of the graph: the rows of graph_edges with at least the chosen count
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
 -- grain: [upstream, downstream, side, token role]
 -- columns: up_layer, up_head, component, layer, head, side, role, n_prompts, n_firings, n_visits, total, mean,
 --          effect

@@ -1,15 +1,15 @@
--- purpose: how large the signal that a head reads from a source is in each token, on average
--- params: layer INTEGER layer of the head; the store must hold its coordinates
+-- purpose: mean size, in each token, of the signal that a head reads from its src
+-- params: layer INTEGER layer of the head, whose coordinates the store must hold
 --         head INTEGER the head in its layer
---         min_firings INTEGER slices in the signal of at least this many firings make the consensus [= 100]
+--         min_firings INTEGER firings whose signal must contain a slice of the consensus [= 100]
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
---         src_role VARCHAR only firings onto a token with this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
--- grain: [token text], the largest mean first; no row without coordinates of the head
+--         src_role VARCHAR only firings to a token with this role, or any [= any]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+-- grain: [token text], by descending mean; no row if the store lacks the coordinates of the head
 -- columns: token, is_name, n, mean_size, n_consensus, consensus_from, n_firings
--- The size in one token is |P x~|, P the projector onto the v_k of the consensus: src_coord is
--- sqrt(sigma_k) v_k . x~. If no slice is in min_firings signals, those in half of them make the consensus;
--- consensus_from says how many it took. A name is a text that is IO, S1 or S2 in some prompt.
+-- The size in a token is |P x~|, with P the projector onto the v_k of the consensus slices; src_coord is sqrt(sigma_k)
+-- v_k . x~. The consensus is the slices that are in the signal of at least min_firings firings, or of half of them if
+-- none is; `consensus_from` is the number applied. `is_name` is whether the text is IO, S1 or S2 in any prompt.
 WITH firing AS (
     SELECT p.pair_id
     FROM pairs AS p

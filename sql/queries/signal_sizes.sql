@@ -1,5 +1,5 @@
--- purpose: how many slices make the score of a firing, head by head
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+-- purpose: number of slices in the signal of a firing, by head
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 -- grain: [head that fires]
 -- columns: layer, head, n_firings, min_slices, median_slices, mean_slices, max_slices, mean_share
 SELECT

@@ -1,9 +1,9 @@
--- purpose: how many slices make the score of a firing, over all firings: the distribution
+-- purpose: distribution of the number of slices in the signal of a firing, over all firings
 -- params: heads INTEGER[][] only firings of these heads [= null]
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
---         src_role VARCHAR only firings onto a token with this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
--- grain: [number of slices that occurs]; share is of these firings, model and dataset are the store's
+--         src_role VARCHAR only firings to a token with this role, or any [= any]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+-- grain: [number of slices that occurs]; share is of these firings, model and dataset are those of the store
 -- columns: n_slices, n_firings, share, d_head, model, dataset
 SELECT
     p.n_slices,

@@ -1,5 +1,5 @@
 -- purpose: how often each slice of a head is in the signal of its firings
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 --         layer INTEGER only the heads of this layer [= null]
 --         head INTEGER only this head of each layer [= null]
 -- grain: [head that fires, slice]

@@ -1,11 +1,11 @@
--- purpose: which slices are in a head's signal, prompt by prompt: when it fires most there, or least
+-- purpose: the slices in the signal of one pair of a head in each prompt: its strongest firing, or its weakest pair
 -- params: layer INTEGER layer of the head
 --         head INTEGER the head in its layer
---         firing BOOLEAN the prompt's firing of the largest weight; false: the pair of the lowest score that does not fire [= true]
+--         firing BOOLEAN the firing with the largest weight; false: the pair with the lowest score, not firing [= true]
 --         dest_role VARCHAR only pairs from a token with this role, or any [= any]
---         src_role VARCHAR only pairs onto a token with this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
--- grain: [prompt, slice in its pair's signal]; pairs onto the first token do not count
+--         src_role VARCHAR only pairs to a token with this role, or any [= any]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+-- grain: [prompt, slice in the signal of its pair]; pairs with the first token as src do not count
 -- columns: prompt_id, pair_id, dest, src, weight, score, n_slices, d_head, k
 WITH chosen AS (
     SELECT p.*

@@ -1,5 +1,5 @@
--- purpose: what a store holds: the model, its prompts and answers, the pairs and those that fire
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+-- purpose: model, prompts, answers and numbers of pairs of a store
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 -- grain: [1]
 -- columns: model, layers, heads, prompts, tokens, accuracy, mean_logit_diff, stored_pairs, firing_pairs,
 --          firing_pairs_a_prompt, firing_heads, median_signal_size, upstream_rows

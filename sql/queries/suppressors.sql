@@ -1,13 +1,14 @@
--- purpose: what holds a head's attention back: components whose removal raises its weight, by head and role
--- params: firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
+-- purpose: upstream components whose removal raises the attention weight of a head, by head and role
+-- params: firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 --         layer INTEGER only this layer's heads [= null]
---         head INTEGER only this head of them [= null]
---         min_rise DOUBLE least mean rise of the weight [= 0.02]
---         min_firings INTEGER least number of firings between those roles [= 10]
--- grain: [layer, head, side, role, upstream component]; role is that of the token written into
+--         head INTEGER only this head of each layer [= null]
+--         min_rise DOUBLE smallest mean increase of the weight [= 0.02]
+--         min_firings INTEGER smallest number of firings between those roles [= 10]
+-- grain: [layer, head, side, role, upstream component]; role is that of the token that is written to
 -- columns: layer, head, side, role, component, up_layer, up_head, n_firings, effect, contribution
 -- needs: dump.effects
--- `effect` = weight - weight_without, below 0 for a suppressor, and `contribution` are means over the firings.
+-- `effect` = weight - weight_without, negative for a suppressor; `effect` and `contribution` are means over the
+-- firings.
 WITH firing AS (
     SELECT pair_id, prompt_id, layer, head, dest, src, weight
     FROM pairs

@@ -1,8 +1,8 @@
--- purpose: the jobs of a sweep: the graph that each shows and how it stands against its reference
+-- purpose: the jobs of a sweep: size of the shown graph, and precision and recall against its reference
 -- params: none
 -- grain: [job]
 -- columns: job, status, min_count, n_edges, n_heads, tp, precision, recall, recall_reachable, f1, ...
--- `...` stands for the swept keys, one column each, dots as underscores. A job that failed has only those.
+-- `...` stands for the swept keys, one column each, dots as underscores. A job that failed has only these.
 WITH settings AS (
     FROM sweep_settings('run')
 ),

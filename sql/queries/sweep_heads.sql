@@ -1,11 +1,12 @@
--- purpose: which heads of two jobs of a sweep play the same roles: the circuits' heads matched one to one
+-- purpose: heads of two jobs of a sweep, matched one to one by the roles that they have in the circuits
 -- params: none
--- grain: [pair of jobs, head of either]; a head without a match stands alone, the other's columns null
+-- grain: [pair of jobs, head of either]; a head without a match has null in the columns of the other
 -- columns: job_a, job_b, layer_a, head_a, layer_b, head_b, similarity, role_a, role_b
--- A head's profile has the share of the prompts in which it fires between each two token roles in the trace
--- (graph_firings), and that in which it has an edge from each token role; `similarity` of two is the sum of the lesser
--- over the sum of the larger shares. The most similar two are matched first, then the most similar of the others.
--- `role_a` and `role_b` are the largest of the profiles, before all a firing in at least a quarter of the prompts.
+-- A head's profile holds the share of the prompts in which it fires between each pair of token roles in the trace
+-- (graph_firings), and the share in which it has an edge from each token role. `similarity` of two profiles is the sum
+-- of the smaller over the sum of the larger shares. The most similar heads are matched first, then the most similar of
+-- the rest. `role_a` and `role_b` are the largest entries of the profiles, firings in at least a quarter of the prompts
+-- first.
 WITH settings AS (
     FROM sweep_settings('run')
 ),

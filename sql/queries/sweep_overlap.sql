@@ -1,13 +1,14 @@
--- purpose: how alike the circuits of two jobs of a sweep are once their heads are matched by role, beside chance
--- params: draws INTEGER{0..100000} random matchings drawn [= 200]
---         seed INTEGER of the draws [= 0]
+-- purpose: Jaccard index of the circuits of two jobs of a sweep after matching their heads by role, against chance
+-- params: draws INTEGER{0..100000} number of random matchings [= 200]
+--         seed INTEGER seed of the draws [= 0]
 -- grain: [pair of jobs]
 -- columns: job_a, job_b, n_heads_a, n_heads_b, n_matched, n_edges_a, n_edges_b, n_shared, only_a, only_b, jaccard,
 --          random_mean, random_low, random_high, share_as_good
--- Heads are matched as in sweep_heads. An edge is shared when both circuits have it between matched heads, on the same
--- side, at a token of the same role; `jaccard` is the shared over all. A random matching matches the heads in the
--- order of a hash of (seed, draw, job, head), whatever their roles; `random_low` and `random_high` are 2.5% and 97.5%
--- of the draws, `share_as_good` the share of the draws that reach jaccard. Edges from heads alone.
+-- Heads are matched as in sweep_heads. An edge is shared if both circuits have it between matched heads, on the same
+-- side, at a token with the same role; `jaccard` is the number of shared edges over that of all edges. Only edges from
+-- heads count. A random matching pairs the heads in the order of a hash of (seed, draw, job, head), regardless of
+-- roles; `random_low` and `random_high` are the 2.5% and 97.5% quantiles of the draws, `share_as_good` the share of
+-- draws that reach jaccard.
 WITH settings AS (
     FROM sweep_settings('run')
 ),

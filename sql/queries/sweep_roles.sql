@@ -1,10 +1,10 @@
--- purpose: which heads of each job's circuit attend between which roles: who does what in the models of a sweep
--- params: min_share DOUBLE share of the prompts from which a head does something [= 0.25]
+-- purpose: the heads that have each role in the circuit of each job of a sweep
+-- params: min_share DOUBLE smallest share of the prompts in which a head has a role [= 0.25]
 -- grain: [role, job]
 -- columns: head_role, job, n_heads, heads
--- A role is a pair of token roles that the trace finds heads to attend between, such as end->IO; a head that attends
--- between none so often stands in the role of the token that it mostly has an edge from, such as at S2. A head can
--- have several roles; `heads` names them, layer.head. Every job has every role.
+-- A role is a pair of token roles between which heads fire in the trace, such as end->IO. A head without such a role
+-- has that of the token that it most often writes from, such as at S2. A head can have many roles; `heads` lists them
+-- as layer.head. Every job has a row for every role.
 WITH settings AS (
     FROM sweep_settings('run')
 ),

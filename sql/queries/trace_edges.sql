@@ -1,6 +1,6 @@
--- purpose: the edges of the trace one by one, with the roles of their tokens, or their places in the graph
+-- purpose: the edges of the trace, with the roles of their tokens or their places in the graph
 -- params: prompt_id INTEGER only this prompt [= null]
---         min_visits INTEGER fewest visits [= 1]
+--         min_visits INTEGER smallest number of visits [= 1]
 -- grain: [root, reached pair, side, upstream]
 -- columns: root_layer, root_head, prompt_id, pair_id, depth, layer, head, dest, dest_role, src, src_role,
 --          side, component, up_layer, up_head, contribution, effect, visits

@@ -1,4 +1,4 @@
--- purpose: what the trace reached from each root, and how deep
+-- purpose: size and depth of the trace from each root
 -- params: none
 -- grain: [root]
 -- columns: root_layer, root_head, prompts, pairs, heads, edges, deepest, visits

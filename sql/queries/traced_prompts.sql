@@ -1,11 +1,11 @@
--- purpose: the prompts that the trace reaches, of every template and order of the names the fullest first
--- params: count VARCHAR what is counted [= trace.count]
---         min_share DOUBLE least count as a share of the prompts [= trace.min_share]
---         min_count BIGINT least count; goes before min_share [= trace.min_count]
+-- purpose: the prompts that the trace reaches, those with the most shown edges of each template and order first
+-- params: count VARCHAR the count that thresholds apply to [= trace.count]
+--         min_share DOUBLE smallest count of a shown edge as a share of the prompts [= trace.min_share]
+--         min_count BIGINT smallest count of a shown edge; overrides min_share [= trace.min_count]
 -- grain: [prompt]
 -- columns: prompt_id, template, pattern, text, n_shown
--- `n_shown` counts the shown edges in the prompt's trace. First comes the prompt with the most of each template and
--- pattern, then the second of each, and so on.
+-- `n_shown` is the number of shown edges in the prompt's trace. The prompt with the most shown edges of each template
+-- and pattern comes first, then the second of each, and so on.
 WITH shown AS (
     SELECT up_layer, up_head, component, layer, head, side, role
     FROM graph_edges

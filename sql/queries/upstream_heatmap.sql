@@ -1,11 +1,11 @@
--- purpose: mean contribution of every upstream head to one head's firings, over signal slices and over all
+-- purpose: mean contribution of every upstream head to one head's firings, over signal slices and over all slices
 -- params: layer INTEGER layer of the head that fires
 --         head INTEGER the head in its layer
 --         dest_role VARCHAR only firings from a token with this role, or any [= any]
---         src_role VARCHAR only firings onto a token with this role, or any [= any]
+--         src_role VARCHAR only firings to a token with this role, or any [= any]
 --         prompt_id INTEGER only in this prompt [= null]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
--- grain: [side, upstream head]; side is the token written into
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+-- grain: [side, upstream head]; side is the token that is written to
 -- columns: side, up_layer, up_head, contribution, contribution_all, effect, n_firings
 SELECT
     u.side, u.up_layer, u.up_head,

@@ -1,12 +1,12 @@
--- purpose: what writes for a head's firings through one of their tokens, on average
+-- purpose: mean contribution of every upstream component to one side of a head's firings
 -- params: layer INTEGER layer of the head that fires
 --         head INTEGER the head in its layer
---         side VARCHAR{dest,src} token written into
---         role VARCHAR only firings where that token has this role, or any [= any]
---         firing_weight DOUBLE attention weight from which a head fires [= trace.firing_weight]
---         coverage DOUBLE share of the total that the significant heads exceed [= trace.coverage]
--- grain: [upstream component]; n_significant counts the firings in which a head is significant over signal
---        slices, without the offset; effect is what its removal takes from the attention weight
+--         side VARCHAR{dest,src} token that is written to
+--         role VARCHAR only firings in which that token has this role, or any [= any]
+--         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
+--         coverage DOUBLE share of the total that the significant components exceed [= trace.coverage]
+-- grain: [upstream component]; n_significant is the number of firings in which a head is significant over signal
+--        slices, without the offset; effect is the mean loss of attention weight by its removal
 -- columns: component, up_layer, up_head, n_firings, n_significant, contribution, contribution_all, effect
 WITH firing AS (
     SELECT p.pair_id, p.weight

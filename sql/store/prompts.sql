@@ -1,5 +1,5 @@
 -- The prompts of a store with their tokens, roles and answers, as dataset=store reads them
--- params: n_prompts INTEGER  how many of the first, null for all
+-- params: n_prompts INTEGER number of prompts, from the first; null for all
 -- grain: [prompt]
 WITH token_lists AS (
     SELECT prompt_id, list(token_id ORDER BY pos) AS tokens, list(token ORDER BY pos) AS token_texts

@@ -1,4 +1,4 @@
--- Step 5 of svt.query.trace: every token's place in the graph, by trace.unlabelled
+-- Step 5 of svt.query.trace: the place of every token in the graph, by trace.unlabelled
 INSERT INTO results.places BY NAME
 WITH ends AS (
     SELECT prompt_id, coalesce(r.pos, p.n_tokens - 1)::INTEGER AS end_pos

@@ -1,4 +1,4 @@
--- Steps 1 to 4 of svt.query.trace: everything that is reached, kept for the inserts that follow
+-- Steps 1 to 4 of svt.query.trace: the complete trace, for the inserts that follow
 CREATE OR REPLACE TEMP TABLE traced AS
 FROM traced(
     $roots, $root_dest, $root_src,

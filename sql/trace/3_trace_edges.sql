@@ -1,3 +1,4 @@
+-- Step 4 of svt.query.trace: the significant edges of these pairs
 INSERT INTO results.trace_edges BY NAME
 SELECT
     root_layer, root_head, prompt_id, pair_id, layer, head, dest, src, side,

@@ -1,4 +1,4 @@
--- Step 6 of svt.query.trace
+-- Step 6 of svt.query.trace: the firings, counted over prompts
 INSERT INTO results.graph_firings BY NAME
 SELECT
     p.layer, p.head, d.role AS dest_role, s.role AS src_role,

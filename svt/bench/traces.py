@@ -28,7 +28,7 @@ from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.named import run as run_query
 from svt.query.trace import trace
-from svt.stages.intervene import intervening
+from svt.stages.intervene import run_interventions
 from svt.store.results import writing_results
 from svt.words import SCOPES
 
@@ -96,7 +96,7 @@ def intervention_rows(
                 config.intervene, edges=upper, sets=None, scopes=(scope,), repeats=repeats
             )
             start = time.perf_counter()
-            with intervening(
+            with run_interventions(
                 replace(config, intervene=settings),
                 folder,
                 Stores.of(store),

@@ -1,11 +1,11 @@
-"""What Hydra composed, and what a run or stores that are there have decided already.
+"""Merge the configuration that Hydra composed with that of an existing run or of existing stores.
 
-1. With `run.path` the run's own configuration is taken, and only what the command line names is
-   laid over it. Its stores stay, and with them model, dataset and dump; the device may be another.
-2. With a list or a pattern of stores, model, dataset and dump are those of the stores. What the
-   command line says of them otherwise is refused.
-3. Keys that svt did not know yet when run or stores were made have their composed value; those of
-   a dataset, whose keys depend on its name, their default. Keys that svt no longer knows are left.
+1. With `run.path` the configuration is the run's, overridden only by keys on the command line. Its
+   stores cannot change, and with them model, dataset and dump; only the device can.
+2. With a list or pattern of stores, model, dataset and dump are those of the stores. A different
+   value on the command line is refused.
+3. A key that is newer than the run or the stores has its composed value, or its default in a
+   dataset, whose keys depend on its name. A key that svt no longer has is ignored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,13 +25,13 @@ from svt.system.text import first_line
 
 Tree = dict[str, Any]
 
-_OF_STAGES = ("trace", "intervene", "reference", "evaluate")  # groups that only their stage reads
-_OF_STORES = ("model", "dataset", "dump")
-_ANEW = ("intervene", "reference")  # stages that run the model again
+_STAGE_GROUPS = ("trace", "intervene", "reference", "evaluate")  # read by their own stage only
+_STORE_GROUPS = ("model", "dataset", "dump")
+_MODEL_STAGES = ("intervene", "reference")  # stages that run the model
 
 
-def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
-    """The configuration of one run; ConfigError names what is wrong with it."""
+def compose_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
+    """Return the configuration of one run; ConfigError names a key that is invalid."""
     try:
         missing = OmegaConf.missing_keys(composed)
         tree: Any = OmegaConf.to_container(composed, resolve=True)
@@ -45,79 +45,79 @@ def configuration(composed: DictConfig, overrides: Sequence[str]) -> Config:
     if path is not None and not isinstance(path, str):
         raise ConfigError(f"run.path={path}: must be the folder of a finished run")
     if path is not None:
-        return from_mapping(_of_run(tree, keys))
+        return from_mapping(_merge_run(tree, keys))
     stores = Stores.expand(tree["store"]["path"])
-    return from_mapping(tree if stores is None else _of_stores(tree, keys, stores))
+    return from_mapping(tree if stores is None else _merge_stores(tree, keys, stores))
 
 
-def _of_run(tree: Tree, keys: Sequence[str]) -> Tree:
-    """Step 1."""
-    stored = _with_new_keys(load_config(Path(tree["run"]["path"])), tree)
+def _merge_run(tree: Tree, keys: Sequence[str]) -> Tree:
+    """Return the configuration of the run `run.path` with the overrides of `keys` (step 1)."""
+    stored = _add_new_keys(load_config(Path(tree["run"]["path"])), tree)
     stored["run"], stored["stages"] = tree["run"], tree["stages"]
     stored["store"] = tree["store"]  # where svt writes is never a stored configuration's choice
     for key in keys:
         group = key.split(".")[0]
         if key == "model.device":
-            if not set(_ANEW) & set(stored["stages"]):
+            if not set(_MODEL_STAGES) & set(stored["stages"]):
                 raise ConfigError(f"{key}: changes nothing unless you add intervene to the stages")
-        elif group in (*_OF_STORES, "store", "experiment"):
+        elif group in (*_STORE_GROUPS, "store", "experiment"):
             raise ConfigError(
                 f"{key}: run.path works on the store that the run has; "
                 f"start a new run without run.path to change {group}"
             )
-        if group in _OF_STAGES and group not in stored["stages"]:
+        if group in _STAGE_GROUPS and group not in stored["stages"]:
             raise ConfigError(f"{key}: changes nothing unless you add {group} to the stages")
-        _lay_over(stored, tree, key)
+        _override(stored, tree, key)
     return stored
 
 
-def _of_stores(tree: Tree, keys: Sequence[str], stores: Stores) -> Tree:
-    """Step 2."""
-    stored = _with_new_keys({group: stores.config[group] for group in _OF_STORES}, tree)
-    for key in dict.fromkeys(_deciding(keys, stored)):
-        told, held = (_at(values, key) for values in (tree, stored))
-        if told != held:
+def _merge_stores(tree: Tree, keys: Sequence[str], stores: Stores) -> Tree:
+    """Return the composed configuration with the groups of the stores (step 2)."""
+    stored = _add_new_keys({group: stores.config[group] for group in _STORE_GROUPS}, tree)
+    for key in dict.fromkeys(_list_deciding_keys(keys, stored)):
+        value, stored_value = (_get_value(values, key) for values in (tree, stored))
+        if value != stored_value:
             raise ConfigError(
-                f"{key}={told}: store.path names stores with {key}={held}; leave it out, or name "
-                "other stores"
+                f"{key}={value}: store.path names stores with {key}={stored_value}; leave it out, "
+                "or name other stores"
             )
     if "model.device" in keys:
         stored["model"]["device"] = tree["model"]["device"]
     return stored
 
 
-def _deciding(keys: Sequence[str], stored: Tree) -> Iterator[str]:
-    """The keys that are told; of a group or an experiment, those that decide what a store holds."""
+def _list_deciding_keys(keys: Sequence[str], stored: Tree) -> Iterator[str]:
+    """Yield overridden keys of the stores; a group counts as the keys that decide their content."""
     deciding = {
         "model": ("name", "dtype"),
         "dataset": [key for key in stored["dataset"] if key not in DATASET_FILES],
         "dump": of_dump(stored["dump"]),
     }
     for key in keys:
-        groups = _OF_STORES if key == "experiment" else {key} & set(_OF_STORES)
+        groups = _STORE_GROUPS if key == "experiment" else {key} & set(_STORE_GROUPS)
         yield from (f"{group}.{last}" for group in groups for last in deciding[group])
-        if key.split(".")[0] in _OF_STORES and key not in (*groups, "model.device"):
+        if key.split(".")[0] in _STORE_GROUPS and key not in (*groups, "model.device"):
             yield key
 
 
-def _with_new_keys(stored: Tree, composed: Tree) -> Tree:
-    """Step 3."""
+def _add_new_keys(stored: Tree, composed: Tree) -> Tree:
+    """Return the stored values for the keys of `composed`, which fills in new keys (step 3)."""
     if "dataset" in stored:
         composed = composed | {"dataset": whole_dataset(stored["dataset"])}
     return {
-        key: _with_new_keys(stored[key], value)
+        key: _add_new_keys(stored[key], value)
         if isinstance(value, dict) and key in stored
         else stored.get(key, value)
         for key, value in composed.items()
     }
 
 
-def _at(values: Tree, key: str) -> Any:
+def _get_value(values: Tree, key: str) -> Any:
     group, last = key.split(".")
     return values[group].get(last)  # dataset.KEY: only of some names
 
 
-def _lay_over(stored: Tree, composed: Tree, key: str) -> None:
+def _override(stored: Tree, composed: Tree, key: str) -> None:
     *groups, last = key.split(".")
     try:
         for group in groups:

@@ -1,10 +1,10 @@
-"""What every console script does at its ends: texts on stdout, and how it stops.
+"""Output, messages and exit codes of the console scripts.
 
-1. A closed pipe stops the output, not the work, and is no error; a device that is full is one line.
-   Where the rows are all that was wanted (svt-sql), it is an error, else what was done counts.
-2. An error is one line on stderr and exit code 2, an interruption a line and exit code 130.
-3. No control character of data acts on the terminal.
-4. What the layers below log is shown as lines on stderr.
+1. A closed pipe stops the output, not the work, and is not an error. A full device is reported in
+   one line; it is an error only where the output is the whole purpose (svt-sql).
+2. An error is one line on stderr and exit code 2, an interruption one line and exit code 130.
+3. Control characters in data do not reach the terminal.
+4. Log messages of the layers below are lines on stderr.
 """
 
 import logging
@@ -24,20 +24,20 @@ STOPPED = "stopped; what was finished is kept, nothing half-written was left"
 
 
 def say(line: str) -> None:
-    """Write one line to stderr, for the person who waits; nobody may be there to read it."""
+    """Write one line to stderr; ignore a stream that cannot be written."""
     with suppress(OSError):
         print(visible(line), file=sys.stderr, flush=True)
 
 
 class _Messages(logging.Handler):
-    """Writes each record's message as a line."""
+    """Write the message of each record as a line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
 
 
 def show_messages() -> None:
-    """Show what svt logs (step 4), in this process; of other libraries, errors alone."""
+    """Show the log messages of svt in this process, and only errors of other libraries (step 4)."""
     logging.getLogger().setLevel(logging.ERROR)
     logger = logging.getLogger("svt")
     logger.setLevel(logging.INFO)
@@ -47,19 +47,19 @@ def show_messages() -> None:
 
 @contextmanager
 def console(name: str, stopped: str = STOPPED) -> Iterator[None]:
-    """Run a console script's block under its `name`; steps 1, 2 and 4."""
+    """Run the block of the console script `name`, and exit after an error (steps 1, 2 and 4)."""
     show_messages()
     try:
         yield
         flush()
     except SvtError as error:
-        _end(name, str(error), 2)
+        _exit(name, str(error), 2)
     except KeyboardInterrupt:
-        _end(name, stopped, 130)
+        _exit(name, stopped, 130)
     except (duckdb.Error, OSError) as error:
-        _end(name, first_line(error), 2)
+        _exit(name, first_line(error), 2)
     except MemoryError:
-        _end(name, "out of memory; ask for less at once", 2)
+        _exit(name, "out of memory; ask for less at once", 2)
 
 
 def write(text: str, required: bool = False) -> None:
@@ -70,7 +70,7 @@ def write(text: str, required: bool = False) -> None:
 
 @contextmanager
 def output(required: bool = False) -> Iterator[None]:
-    """A block that writes to stdout (step 1)."""
+    """Run a block that writes to stdout (step 1); SvtError if it is `required` and fails."""
     try:
         yield
         sys.stdout.flush()
@@ -78,14 +78,14 @@ def output(required: bool = False) -> Iterator[None]:
         _close(sys.stdout)
     except OSError as error:
         _close(sys.stdout)
-        told = f"could not write to standard output ({error.strerror or error})"
+        failure = f"could not write to standard output ({error.strerror or error})"
         if required:
-            raise SvtError(f"{told}; free some room, or send the rows elsewhere") from error
-        say(f"{told}; the work itself is done")
+            raise SvtError(f"{failure}; free disk space, or redirect the rows") from error
+        say(f"{failure}; the work itself is done")
 
 
 def flush() -> None:
-    """Write out what waits, so that nothing is left to fail when Python ends."""
+    """Flush stdout and stderr, so that Python has nothing left to write at exit."""
     with output():
         pass
     try:
@@ -95,14 +95,14 @@ def flush() -> None:
 
 
 def _close(stream: TextIO) -> None:
-    """From now on the stream goes nowhere."""
-    with suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), stream.fileno())
+    """Redirect the stream to the null device."""
+    with suppress(OSError, ValueError), Path(os.devnull).open("w") as null:
+        os.dup2(null.fileno(), stream.fileno())
     with suppress(OSError, ValueError):
         stream.flush()
 
 
-def _end(name: str, told: str, code: int) -> None:
-    say(f"{name}: {told}")
+def _exit(name: str, message: str, code: int) -> None:
+    say(f"{name}: {message}")
     flush()
     sys.exit(code)

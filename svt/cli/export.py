@@ -1,4 +1,4 @@
-"""`svt-export`: a store, or a run's results, as Parquet files for other programs."""
+"""`svt-export`: write a store, or a run's results, as Parquet files for other programs."""
 
 import argparse
 from pathlib import Path
@@ -8,15 +8,15 @@ from svt.store.export import README, export
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The console script `svt-export`."""
+    """Run the console script `svt-export`."""
     parser = argparse.ArgumentParser(
         prog="svt-export",
-        description="A store, several together, or the results of a run or a sweep, as Parquet.",
+        description="Write one or more stores, or the results of a run or a sweep, as Parquet.",
     )
     parser.add_argument("target", type=Path, help="store, pattern of stores, run or sweep folder")
-    parser.add_argument("folder", type=Path, help="where to; must not hold anything yet")
+    parser.add_argument("folder", type=Path, help="output folder; must be empty or new")
     args = parser.parse_args(argv)
-    written = args.folder.resolve()  # before the working folder is, perhaps, replaced
+    written = args.folder.resolve()  # now, as the export may replace the working folder
     with console("svt-export", "stopped; nothing was left"):
         export(args.target, args.folder)
         files = [file for file in written.rglob("*.parquet") if file.is_file()]

@@ -1,10 +1,10 @@
-"""`svt-import`: a circuit of somebody else as the results of a run.
+"""`svt-import`: write a circuit of another tool as the results of a run.
 
-1. The file is read by its ending: GraphML (svt/importing/graphml.py), CSV (csv_file.py) or JSON
-   (json_file.py). What cannot be read is refused with its line, row, node or edge.
-2. Its edges, heads and roots are written into a folder like a run's (svt/importing/write.py), held
-   against the reference, if one is named.
-3. What was found is told. An error is one line and exit code 2.
+1. Read the file by its extension: GraphML (svt/importing/graphml.py), CSV (csv_file.py) or JSON
+   (json_file.py). Invalid content is refused with its line, row, node or edge.
+2. Write its edges, heads and roots into a folder like a run's (svt/importing/write.py), evaluated
+   against the reference, if there is one.
+3. Print a summary. An error is one line and exit code 2.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from svt.query.named import run
 from svt.system.shell import command, override
 from svt.words import COUNTS
 
-_EPILOG = """what becomes what:
-  side     s, k, src: what the upper head's key reads, at the token attended to (src);
-           d, q, dest: what its query reads, at the token that attends (dest);
-           v, or nothing: an edge without a side, into the value or not told
-  role     the token named by a GraphML node (9, 6, 'IO'), a column role, or the token of a firing
-  counts   GraphML: count is visits; CSV: count is prompts; --count says otherwise. Where there are
-           none, every edge has one visit
+_EPILOG = """how values are read:
+  side     s, k, src: input of the downstream head's key, at the token attended to (src);
+           d, q, dest: input of its query, at the token that attends (dest);
+           v, or nothing: an edge without a side, into the value or unknown
+  role     the token of a GraphML node (9, 6, 'IO'), a column role, or the token of a firing
+  counts   GraphML: count is visits; CSV: count is prompts; --count overrides this. Without counts,
+           every edge has one visit
   weight   weight, mean or score is the edge's mean; total is its total
   others   MLPs, biases and embeddings that write into heads are kept; edges into MLPs and logits
            are not
@@ -45,10 +45,10 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The console script `svt-import`."""
+    """Run the console script `svt-import`."""
     parser = argparse.ArgumentParser(
         prog="svt-import",
-        description="Reads a circuit (.graphml, .csv, .json) into the tables of a run, without a "
+        description="Read a circuit (.graphml, .csv, .json) into the tables of a run, without a "
         "store.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,12 +60,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--reference", default="none", help="wang2023, ioi-mini, a CSV of heads, or none [= none]"
     )
-    parser.add_argument("--count", choices=COUNTS, help="what the counts of the file count")
+    parser.add_argument("--count", choices=COUNTS, help="unit of the counts in the file")
     parser.add_argument(
-        "--min-count", type=int, default=1, metavar="N", help="edges shown: from this count [= 1]"
+        "--min-count", type=int, default=1, metavar="N", help="show edges from this count [= 1]"
     )
     parser.add_argument(
-        "--top", type=int, metavar="N", help="only the N edges of the largest weight, by size"
+        "--top", type=int, metavar="N", help="only the N edges of the largest absolute weight"
     )
     args = parser.parse_args(argv)
     with console("svt-import"):
@@ -75,21 +75,21 @@ def main(argv: list[str] | None = None) -> None:
                 raise SvtError(f"--{option.replace('_', '-')} must be at least 1, and of 64 bits")
         circuit = read_circuit(args.file, args.count, args.top)  # 1
         if args.roots is not None:
-            circuit = replace(circuit, roots=_heads(args.roots))
+            circuit = replace(circuit, roots=_parse_heads(args.roots))
         name = args.name or args.file.stem
         folder = args.out or Path("outputs/imports") / name
         write_circuit(circuit, args.file, folder, name, args.reference, args.min_count)  # 2
-        write(_found(circuit, folder, name) + "\n")  # 3
+        write(_summarise(circuit, folder, name) + "\n")  # 3
 
 
-def _heads(text: str) -> tuple[Head, ...]:
-    found = [parse_node(part.strip(), "--roots").at for part in text.split(",")]
-    if None in found:
+def _parse_heads(text: str) -> tuple[Head, ...]:
+    heads = [parse_node(part.strip(), "--roots").at for part in text.split(",")]
+    if None in heads:
         raise SvtError(f"--roots={text}: give heads, such as 9.6,10.0")
-    return tuple(dict.fromkeys(head for head in found if head is not None))
+    return tuple(dict.fromkeys(head for head in heads if head is not None))
 
 
-def _found(circuit: Circuit, folder: Path, name: str) -> str:
+def _summarise(circuit: Circuit, folder: Path, name: str) -> str:
     with open_target(folder) as con:
         edges, nodes = run(con, "shown_edges"), run(con, "graph_nodes")
         ((least,),) = con.execute(
@@ -99,7 +99,7 @@ def _found(circuit: Circuit, folder: Path, name: str) -> str:
     lines = [
         f"{name}: {plural(len(circuit.heads), 'head')}, {plural(len(circuit.edges), 'edge')}, read "
         f"as {circuit.format}; shown: {nodes.height} and {edges.height}",
-        *(f"left out: {told}" for told in circuit.left_out),
+        *(f"left out: {what}" for what in circuit.left_out),
         *(f"note: {note}" for note in circuit.notes),
     ]
     for what, heads in (

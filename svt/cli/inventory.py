@@ -1,11 +1,11 @@
-"""`svt list` and `svt clean`: which runs and stores there are, and what goes when it is named.
+"""`svt list` and `svt clean`: list runs and stores, and remove some of them.
 
-1. Runs are the folders below outputs/runs, outputs/imports and a sweep's own; stores are the files
-   of outputs/stores, and those whose dump was stopped. A run says which stores it was made from.
-2. The list has model, data, settings that are not the defaults, size, and by whom a store is used.
-3. `clean` removes what is named, all of it or nothing: a name must be a run, a sweep or a store of
-   svt, and no run that stays may need a store that goes.
-4. Of a folder only the files that svt made go; what else lies in it stays, and is said to.
+1. Runs are the folders in outputs/runs and outputs/imports and the jobs of sweeps; stores are the
+   files in outputs/stores, including those of a dump that was stopped.
+2. The list has model, data, settings other than the defaults, size, and which runs use a store.
+3. `clean` removes all of its arguments or none: each must be a run, a sweep or a store of svt, and
+   no store may be removed that a remaining run was made from.
+4. In a folder only the files that svt wrote are removed; the number of other files is reported.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from svt.cli.console import console, write
-from svt.cli.own_files import check_run_folder, is_store_file, is_sweep, own_files
+from svt.cli.own_files import check_run_folder, is_store_file, is_sweep, list_own_files
 from svt.cli.rows import print_rows
 from svt.db.stores import Stores
 from svt.defaults import default
@@ -47,15 +47,13 @@ class Entry:
 
 
 def main(argv: Sequence[str]) -> None:
-    """`svt list ...` and `svt clean ...`."""
+    """Run `svt list ...` or `svt clean ...`."""
     parser = argparse.ArgumentParser(
         prog="svt", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="runs and stores, with what they are and their size")
-    cleaning = commands.add_parser(
-        "clean", help="remove the runs, sweeps and stores that are named"
-    )
+    listing = commands.add_parser("list", help="list runs and stores with their settings and size")
+    cleaning = commands.add_parser("clean", help="remove runs, sweeps and stores")
     cleaning.add_argument("names", nargs="+", type=Path, metavar="PATH")
     for each in (listing, cleaning):
         each.add_argument("--outputs", type=Path, default=Path("outputs"), help="[= outputs]")
@@ -65,65 +63,67 @@ def main(argv: Sequence[str]) -> None:
         if args.command == "clean":
             write("".join(f"{line}\n" for line in clean(args.names, args.outputs)))
         else:
-            frame = inventory(args.outputs)
+            frame = list_entries(args.outputs)
             print_rows(frame, args.format, most=frame.height)
 
 
-def inventory(outputs: Path) -> pl.DataFrame:
-    """Return one row a run and a store below `outputs`: kind, path, model, data, settings, size."""
-    runs, stores = list(_runs(outputs)), list(_stores(outputs / "stores"))
-    rows = [_row("run", run, ", ".join(path.name for path in run.stores)) for run in runs]
+def list_entries(outputs: Path) -> pl.DataFrame:
+    """Return a row for each run and store in `outputs` (steps 1 and 2)."""
+    runs, stores = list(_find_runs(outputs)), list(_find_stores(outputs / "stores"))
+    rows = [_make_row("run", run, ", ".join(path.name for path in run.stores)) for run in runs]
     for store in stores:
         users = [run.path for run in runs if store.path.resolve() in run.stores]
-        rows.append(_row("store", store, f"used by {len(users)} runs" if users else "not used"))
+        rows.append(
+            _make_row("store", store, f"used by {len(users)} runs" if users else "not used")
+        )
     columns = ["kind", "path", "model", "data", "settings", "size", "store"]
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def clean(names: Sequence[Path], outputs: Path) -> list[str]:
-    """Remove what is named (steps 3 and 4) and return what to say of it.
+    """Remove runs, sweeps and stores, and return a line about each (steps 3 and 4).
 
-    StoreError, before anything is removed, for what is not svt's or still needed.
+    StoreError, before anything is removed, for a path that is not svt's or still needed.
     """
-    going = {path.resolve(): path for path in names}
-    files = {path: _files(path) for path in going.values()}
-    for run in _runs(outputs):
-        needed = [path for path in run.stores if path in going]
-        stays = not any(at in going for at in (run.path.resolve(), *run.path.resolve().parents))
+    removed = {path.resolve(): path for path in names}
+    files = {path: _find_files(path) for path in removed.values()}
+    for run in _find_runs(outputs):
+        needed = [path for path in run.stores if path in removed]
+        stays = not any(at in removed for at in (run.path.resolve(), *run.path.resolve().parents))
         if needed and stays:
             raise StoreError(
-                f"{going[needed[0]]}: the run {run.path} is made from it; name that run too, or "
+                f"{removed[needed[0]]}: the run {run.path} was made from it; name that run too, or "
                 "keep the store; nothing was removed"
             )
-    told = []
+    lines = []
     for path, own in files.items():
         n_bytes = sum(file.stat().st_size for file in own)
         for file in own:
             file.unlink(missing_ok=True)
-        left = _emptied(path) if path.is_dir() else []
+        left = _remove_empty_folders(path) if path.is_dir() else []
         kept = f"; {len(left)} files that are not svt's stay there" if left else ""
-        told.append(f"removed {path}, {file_size(n_bytes)}{kept}")
-    return told
+        lines.append(f"removed {path}, {file_size(n_bytes)}{kept}")
+    return lines
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of svt that a name stands for; StoreError when it is none of svt's."""
+def _find_files(path: Path) -> list[Path]:
+    """Return the files of svt at `path`; StoreError when it is not a run, sweep or store of svt."""
     if is_store_file(path):
         wal = path.with_name(path.name + ".wal")
         return [path, wal] if wal.is_file() else [path]
     if is_sweep(path):
         jobs = [job for job in path.iterdir() if job.name.isdecimal() and job.is_dir()]
-        return [*own_files(path), *(file for job in jobs for file in own_files(job))]
+        return [*list_own_files(path), *(file for job in jobs for file in list_own_files(job))]
     if (path / NAME).is_file():
         check_run_folder(path)
-        return own_files(path)
+        return list_own_files(path)
     raise StoreError(
         f"{path}: no run, sweep or store of svt; `svt list` shows them; nothing removed"
     )
 
 
-def _emptied(folder: Path) -> list[Path]:
-    """Remove the folders that hold nothing any more, and return the files that are left."""
+def _remove_empty_folders(folder: Path) -> list[Path]:
+    """Remove `folder` and its subfolders where empty, and return the files that are left."""
     for each in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         if not any(each.iterdir()):
             each.rmdir()
@@ -133,37 +133,35 @@ def _emptied(folder: Path) -> list[Path]:
     return left
 
 
-def _runs(outputs: Path) -> Iterator[Entry]:
-    """Step 1."""
+def _find_runs(outputs: Path) -> Iterator[Entry]:
+    """Yield the runs in `outputs` (step 1)."""
     for pattern in ("runs/*", "imports/*", "sweeps/*/*"):
         for folder in sorted(outputs.glob(pattern)):
             if (folder / NAME).is_file():
-                yield _run(folder)
+                yield _read_run(folder)
 
 
-def _run(folder: Path) -> Entry:
+def _read_run(folder: Path) -> Entry:
     n_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     try:
         config, stores = load_config(folder), stores_of(folder).paths
     except SvtError as error:
         return Entry(folder, "?", "?", f"cannot be read: {error}"[:80], n_bytes)
-    return _entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))
+    return _make_entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))
 
 
-def _stores(folder: Path) -> Iterator[Entry]:
-    """Step 1."""
+def _find_stores(folder: Path) -> Iterator[Entry]:
+    """Yield the stores in `folder` (step 1)."""
     for file in sorted(folder.glob("*.duckdb")):
         try:
-            yield _entry(file, Stores.of(file).config, file.stat().st_size)
+            yield _make_entry(file, Stores.of(file).config, file.stat().st_size)
         except SvtError as error:
             yield Entry(file, "?", "?", f"cannot be read: {error}"[:80], file.stat().st_size)
     for file in sorted(folder.glob(".*.duckdb.partial")):
-        yield Entry(
-            file, "?", "?", "stopped; the command that began it goes on", file.stat().st_size
-        )
+        yield Entry(file, "?", "?", "stopped; repeat its command to go on", file.stat().st_size)
 
 
-def _entry(path: Path, config: Any, n_bytes: int, stores: tuple[Path, ...] = ()) -> Entry:
+def _make_entry(path: Path, config: Any, n_bytes: int, stores: tuple[Path, ...] = ()) -> Entry:
     model, dataset = config.get("model", {}), config.get("dataset", {})
     n_prompts = dataset.get("n_prompts")
     data = dataset.get("name", "") + (f" {n_prompts}" if n_prompts else "")
@@ -172,19 +170,19 @@ def _entry(path: Path, config: Any, n_bytes: int, stores: tuple[Path, ...] = ())
         f"{group}.{key}={json.dumps(value)}"
         for group in groups
         for key, value in config.get(group, {}).items()
-        if _differs(f"{group}.{key}", value)
+        if _is_changed(f"{group}.{key}", value)
     )
     return Entry(path, str(model.get("name")), data, settings, n_bytes, stores)
 
 
-def _differs(key: str, value: Any) -> bool:
+def _is_changed(key: str, value: Any) -> bool:
     try:
         return bool(default(key) != value)
-    except KeyError:  # of an earlier svt
+    except KeyError:  # a key of an earlier svt
         return True
 
 
-def _row(kind: str, entry: Entry, store: str) -> list[str]:
+def _make_row(kind: str, entry: Entry, store: str) -> list[str]:
     size = file_size(entry.n_bytes)
     name = re.sub(r"\s+", " ", entry.settings)
     return [kind, str(entry.path), entry.model, entry.data, name, size, store]

@@ -1,11 +1,11 @@
 """`svt`: the Hydra application.
 
-1. Hydra composes the configuration; a run or stores that are there have decided some of it
+1. Hydra composes the configuration, which is merged with that of an existing run or existing stores
    (svt/cli/compose.py).
-2. It becomes a frozen Config, or is refused by name before any work.
-3. The pipeline runs in the run's folder; what it found and left is told at the end. An error is one
-   message and exit code 1.
-4. After a multirun the jobs' results are collected, also when some job failed.
+2. The configuration is validated as a frozen Config before any work.
+3. The stages run in the run's folder, and a summary is printed. An error is one message and exit
+   code 1.
+4. After a multirun the results of the jobs are collected, even when a job failed.
 """
 
 import os
@@ -26,9 +26,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from svt.cli import inventory, summary, sweep
-from svt.cli.compose import configuration
+from svt.cli.compose import compose_config
 from svt.cli.console import STOPPED, flush, say, show_messages, write
-from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_left
+from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_temporary_files
 from svt.config import Config
 from svt.errors import ConfigError, SvtError, suggestion
 from svt.paths import PACKAGE, conf_dir
@@ -39,13 +39,13 @@ from svt.system.shell import command, override
 from svt.system.text import first_line
 
 DRY_RUN = "--dry-run"
-_LAUNCHERS = ("joblib.", "submitit.", "ray.")  # their errors tell of processes that died
-_WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # which Hydra's parser does not expect
+_LAUNCHERS = ("joblib.", "submitit.", "ray.")  # they raise errors about processes that died
+_WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # makes Hydra's parser fail
 _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 
 
 def main() -> None:
-    """The console script `svt`."""
+    """Run the console script `svt`."""
     _quiet()
     if sys.argv[1:2] in (["list"], ["clean"]):
         inventory.main(sys.argv[1:])
@@ -54,10 +54,10 @@ def main() -> None:
     if DRY_RUN in sys.argv:
         sys.argv.remove(DRY_RUN)
         run = preview_task
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises and its errors are reported here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)
     failure, whole = None, True
-    with sweep.noting_folder() as folders:
+    with sweep.record_folders() as folders:
         try:
             for word in filter(_WITHOUT_KEY.match, sys.argv[1:]):
                 raise HydraException(f"{word}: names no key; write key=value")
@@ -68,7 +68,7 @@ def main() -> None:
             say(STOPPED)
             sys.exit(130)
         except Exception as error:
-            failure = _refusal(error)
+            failure = _explain_refusal(error)
             if failure is None:
                 raise
         finally:
@@ -81,34 +81,31 @@ def main() -> None:
         sys.exit(1)
 
 
-def _refusal(error: Exception) -> str | None:
-    """Return the message of an error that Hydra or a launcher raised; None for a defect of svt."""
+def _explain_refusal(error: Exception) -> str | None:
+    """Return the message for an error of Hydra or a launcher, None for a defect of svt."""
     if isinstance(error, HydraException | OmegaConfBaseException | OSError):
-        return one_line(error)
-    if isinstance(error, ValueError | TypeError) and _is_of_hydra(error):
-        return f"{one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help"
+        return to_one_line(error)
+    if isinstance(error, ValueError | TypeError) and _is_hydra_error(error):
+        return f"{to_one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help"
     if type(error).__module__.startswith(_LAUNCHERS):
-        return (
-            f"the process of a job ended without an answer ({first_line(error)}); what was "
-            "finished is kept"
-        )
+        return f"the process of a job died ({first_line(error)}); what was finished is kept"
     return None
 
 
 def preview_task(composed: DictConfig) -> None:
-    """Say what one run would do, and how long it would take, without doing it (`--dry-run`)."""
+    """Print what a run would do, and its estimated time, without running it (`--dry-run`)."""
     task(composed, dry=True)
 
 
 def task(composed: DictConfig, dry: bool = False) -> None:
-    """Run the stages, alone or as a job of a sweep, there perhaps in another process than `main`.
+    """Run the stages, alone or as a job of a sweep, which may run in another process than `main`.
 
-    A failure is one message and the job's status; alone or in a folder that is not svt's, also
-    SystemExit.
+    A failure is reported in one message; it ends a single run, and is the status of a job. A folder
+    that is not svt's ends either.
     """
     _quiet()
     settings = HydraConfig.get()
-    plain: Any = OmegaConf.to_container(settings)  # where ${...} stands as it was told
+    plain: Any = OmegaConf.to_container(settings)  # ${...} unresolved
     folder, overrides = Path(plain["runtime"]["output_dir"]), plain["overrides"]["task"]
     in_sweep = settings.mode is not None and settings.mode.name == "MULTIRUN"
     job = None
@@ -118,18 +115,18 @@ def task(composed: DictConfig, dry: bool = False) -> None:
         except SvtError as error:
             _fail(str(error))
         job = sweep.Job(folder, overrides, settings.runtime.choices)
-        _leave_pictures_out(composed, overrides)
+        _skip_charts(composed, overrides)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
-        with only_run_in(folder):
-            config = configuration(composed, overrides)  # 1, 2
+        with RunLock(folder):
+            config = compose_config(composed, overrides)  # 1, 2
             check_run_folder(folder)
             if dry:
                 if job is not None:
-                    raise ConfigError(f"{DRY_RUN} is of one run; leave out -m")
+                    raise ConfigError(f"{DRY_RUN} supports one run only; leave out -m")
                 write("\n".join(preview(config, folder)) + "\n")
                 return
-            remove_left(folder)
+            remove_temporary_files(folder)
             path = config.run.path
             if path is not None and job is None and not folder.samefile(path):
                 say(f"a new run, {folder}; {path} stays as it is")
@@ -138,32 +135,32 @@ def task(composed: DictConfig, dry: bool = False) -> None:
             except (KeyboardInterrupt, duckdb.InterruptException, RuntimeError) as error:
                 if not _is_interruption(error):
                     raise
-                _tell_how_to_go_on(config, folder)
+                _say_how_to_resume(config, folder)
                 raise KeyboardInterrupt from error
         if stores is not None:
-            write(("" if job else "\n") + summary.found(config, folder, stores) + "\n")
+            write(("" if job else "\n") + summary.summarise(config, folder, stores) + "\n")
         if job is None:
-            write(f"\n{summary.where(folder, stores)}\n")
+            write(f"\n{summary.describe_output(folder, stores)}\n")
         else:
             job.done(stores)
     except Exception as error:
-        told = explained(error)
-        if told is None:
+        message = explain_error(error)
+        if message is None:
             raise
-        _fail(told, job)
+        _fail(message, job)
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
 
 
-def _leave_pictures_out(composed: DictConfig, overrides: Sequence[str]) -> None:
-    """Jobs of a sweep are drawn only where the command names the stages."""
+def _skip_charts(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Remove chart and report from the stages of a sweep's job unless the command sets stages."""
     if not any(re.fullmatch(r"[+]*stages", override.split("=")[0]) for override in overrides):
         composed.stages = [s for s in composed.stages if s not in ("chart", "report")]
 
 
-def _tell_how_to_go_on(config: Config, folder: Path) -> None:
-    """Interventions are the one thing of which a part is kept inside a run folder."""
+def _say_how_to_resume(config: Config, folder: Path) -> None:
+    """Print the command that resumes interventions, if part of them is kept in the run folder."""
     if not (folder / FINISHED).is_file():
         return
     if config.run.path is not None and folder.samefile(config.run.path):
@@ -180,22 +177,22 @@ def _fail(message: str, job: "sweep.Job | None" = None) -> None:
     job.failed(message)
 
 
-def explained(error: Exception) -> str | None:
-    """Return what to tell of an error that stopped the stages; None for a defect of svt."""
+def explain_error(error: Exception) -> str | None:
+    """Return the message for an error that stopped the stages, None for a defect of svt."""
     if isinstance(error, SvtError):
         return str(error)
     if isinstance(error, duckdb.Error | OSError):
-        return f"{one_line(error)} ({type(error).__name__}); what was finished is kept"
-    if isinstance(error, MemoryError | RuntimeError) and _is_of_memory(error):
+        return f"{to_one_line(error)} ({type(error).__name__}); what was finished is kept"
+    if isinstance(error, MemoryError | RuntimeError) and _is_memory_error(error):
         return (
-            f"out of memory ({shorten(one_line(error), 200)}); lower dump.batch_size or "
+            f"out of memory ({shorten(to_one_line(error), 200)}); lower dump.batch_size or "
             "dump.memory_gb, for interventions intervene.batch_size; what was finished is kept"
         )
     return None
 
 
-def _is_of_hydra(error: BaseException) -> bool:
-    """Return whether Hydra raised the error itself, at what it cannot compose."""
+def _is_hydra_error(error: BaseException) -> bool:
+    """Return whether Hydra itself raised the error."""
     at, names = error.__traceback__, [""]
     while at is not None:
         names.append(str(at.tb_frame.f_globals.get("__name__")))
@@ -204,36 +201,36 @@ def _is_of_hydra(error: BaseException) -> bool:
 
 
 def _is_interruption(error: BaseException) -> bool:
-    """Also DuckDB's, which says that Ctrl-C came inside a statement."""
+    """Return whether Ctrl-C caused the error, also inside a statement of DuckDB."""
     if isinstance(error, KeyboardInterrupt | duckdb.InterruptException):
         return True
     return "Query interrupted" in str(error)
 
 
-def _is_of_memory(error: Exception) -> bool:
-    """Also torch's errors, which are told by their words, as torch is not loaded here."""
+def _is_memory_error(error: Exception) -> bool:
+    """Return whether memory ran out; torch's errors are recognised by words, without its import."""
     words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def one_line(error: BaseException) -> str:
-    """A library's message without its line breaks and without advice that is none here."""
+def to_one_line(error: BaseException) -> str:
+    """Return a library's message on one line, without Hydra's advice, which does not apply here."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
+    text = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
     if isinstance(error, OverrideParseException):
-        told = f"{error.override}: {told}"
+        text = f"{error.override}: {text}"
     unknown = error.__cause__
     if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
         known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
         near = suggestion(str(unknown.key), unknown.parent_node or ())
-        told = f"unknown key {unknown.full_key}; known here: {known}{near}"
+        text = f"unknown key {unknown.full_key}; known here: {known}{near}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
-        told += suggestion(Path(error.missing_cfg_file).name, error.options or ())
-    return told or type(error).__name__
+        text += suggestion(Path(error.missing_cfg_file).name, error.options or ())
+    return text or type(error).__name__
 
 
-class only_run_in:
-    """Holds a run folder for this process; SvtError when another run has it."""
+class RunLock:
+    """Lock a run folder for this process; SvtError when another run holds it."""
 
     def __init__(self, folder: Path) -> None:
         self._lock = FileLock(folder / LOCK)
@@ -244,7 +241,7 @@ class only_run_in:
         except Timeout as error:
             raise SvtError(
                 f"another run is writing in {Path(self._lock.lock_file).parent}; "
-                "wait for it, or start a run of your own without run.path"
+                "wait for it, or start a new run without run.path"
             ) from error
         except OSError as error:
             raise SvtError(
@@ -253,20 +250,20 @@ class only_run_in:
             ) from error
 
     def __exit__(self, *_: object) -> None:
-        Path(self._lock.lock_file).unlink(missing_ok=True)  # released first, it could be another's
+        Path(self._lock.lock_file).unlink(missing_ok=True)  # before another run can acquire it
         self._lock.release()
 
 
 def register_resolvers() -> None:
     OmegaConf.register_new_resolver("svt.bundled", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver("svt.run_dir", run_dir, replace=True)
+    OmegaConf.register_new_resolver("svt.run_dir", choose_run_dir, replace=True)
 
 
-def run_dir(path: object, overwrite: object, stages: object, fresh: str) -> str:
-    """Return the folder that a run works in: `fresh`, or of an existing run `path` its own.
+def choose_run_dir(path: object, overwrite: object, stages: object, fresh: str) -> str:
+    """Return the folder that a run works in: `fresh`, or `path` for a stage on an existing run.
 
-    A new trace of an existing run goes into a new run beside it, unless `overwrite`. Beside a job
-    of a sweep no run may stand, so its new run is `fresh`.
+    A new trace of an existing run goes into a new folder beside it, unless `overwrite`; for a job
+    of a sweep, beside which no run may be, into `fresh`.
     """
     if not isinstance(path, str) or not (Path(path) / RESULTS).is_file():
         return fresh
@@ -277,12 +274,12 @@ def run_dir(path: object, overwrite: object, stages: object, fresh: str) -> str:
 
 
 def _quiet() -> None:
-    """Show svt's own messages; of the libraries below, errors alone."""
+    """Show messages of svt, and only errors of other libraries."""
     warnings.filterwarnings("ignore")
     show_messages()
 
 
-register_resolvers()  # here, so that every process that a launcher starts knows them
+register_resolvers()  # at import, for every process that a launcher starts
 
 if __name__ == "__main__":
     main()

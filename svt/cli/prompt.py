@@ -1,10 +1,10 @@
-"""`svt-sql RUN` alone on a terminal: a prompt that takes queries and SQL, line by line.
+"""The interactive prompt of `svt-sql RUN`, which reads queries and SQL line by line.
 
-1. A line is what the command line would be behind the target: a named query with its parameters, or
-   SQL. `.schema [TABLE]`, `.list` and `.expand` do what the options do; `.quit` or Ctrl-D ends it.
-2. Lines are kept in the user's cache folder, and the tab key completes the names of tables, columns
-   and queries, where this Python has readline.
-3. An error is a line, and the prompt goes on; Ctrl-C leaves a line or ends its query.
+1. A line has the form of the command line after the target: a named query with parameters, or SQL.
+   `.schema [TABLE]`, `.list` and `.expand` act as the options; `.quit` or Ctrl-D ends the prompt.
+2. With readline, the tab key completes the names of tables and queries, and the history is saved
+   in the user's cache folder.
+3. An error is printed as one line; Ctrl-C discards a line or interrupts its query.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ _HISTORY = 1_000
 """Lines."""
 
 
-def ask_lines(ask: Callable[[Sequence[str]], None], names: Sequence[str]) -> None:
-    """Pass the words of every line to `ask`, until the input ends; `names` complete (step 2)."""
+def read_lines(run_line: Callable[[Sequence[str]], None], names: Sequence[str]) -> None:
+    """Pass the words of every line to `run_line` until the input ends; complete `names`."""
     say(GREETING)
-    with _editing(names):
+    with _line_editing(names):
         while True:
             try:
                 line = input("svt> ").strip().rstrip(";")
@@ -39,15 +39,15 @@ def ask_lines(ask: Callable[[Sequence[str]], None], names: Sequence[str]) -> Non
                 return
             if line:
                 try:
-                    ask(_words(line))
+                    run_line(_split_line(line))
                 except SvtError as error:
                     say(f"svt-sql: {error}")
                 except KeyboardInterrupt:
                     say("stopped")
 
 
-def _words(line: str) -> list[str]:
-    """Step 1: SQL is one word, whatever stands in it."""
+def _split_line(line: str) -> list[str]:
+    """Return the words of a line; SQL is a single word (step 1)."""
     first = line.split()[0]
     is_sql = first.lower() in ("select", "from", "with", "describe", "show", "pivot", "explain")
     if is_sql or any(c in first for c in "();"):
@@ -59,8 +59,8 @@ def _words(line: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _editing(names: Sequence[str]) -> Iterator[None]:
-    """Step 2."""
+def _line_editing(names: Sequence[str]) -> Iterator[None]:
+    """Enable completion and history inside the block, if readline is available (step 2)."""
     try:
         import readline
     except ImportError:
@@ -71,24 +71,24 @@ def _editing(names: Sequence[str]) -> Iterator[None]:
         readline.read_history_file(history)
     readline.set_history_length(_HISTORY)
     readline.set_completer_delims(" ,()=.;\"'")
-    readline.set_completer(_completer(names))
+    readline.set_completer(_make_completer(names))
     readline.parse_and_bind("tab: complete")
     try:
         yield
     finally:
         readline.set_completer(None)
-        _keep(readline, history)
+        _save_history(readline, history)
 
 
-def _completer(names: Sequence[str]) -> Callable[[str, int], str | None]:
+def _make_completer(names: Sequence[str]) -> Callable[[str, int], str | None]:
     def complete(text: str, state: int) -> str | None:
-        found = [name for name in names if name.startswith(text)]
-        return found[state] if state < len(found) else None
+        matches = [name for name in names if name.startswith(text)]
+        return matches[state] if state < len(matches) else None
 
     return complete
 
 
-def _keep(readline: ModuleType, history: Path) -> None:
+def _save_history(readline: ModuleType, history: Path) -> None:
     with contextlib.suppress(OSError):
         history.parent.mkdir(parents=True, exist_ok=True)
         readline.write_history_file(history)

@@ -1,7 +1,7 @@
-"""Rows on stdout, as a table, CSV, JSON or Parquet, exactly or not at all.
+"""Print rows on stdout without loss, as a table, CSV, JSON or Parquet.
 
-1. On a terminal a table stops at `most` rows and says so; elsewhere it has all its rows.
-2. Expanded, each row is a block of lines, column and value, for rows wider than a terminal.
+1. On a terminal a table shows at most `most` rows and says so; elsewhere it has all rows.
+2. Expanded, each row is a block of lines `column | value`, for rows wider than a terminal.
 """
 
 import sys
@@ -17,14 +17,14 @@ MOST_ROWS = 40
 
 
 def print_rows(frame: pl.DataFrame, form: str, expand: bool = False, most: int = MOST_ROWS) -> None:
-    """Print a frame; QueryError for what the format cannot hold."""
+    """Print a frame; QueryError when the format cannot hold it."""
     check_format(frame, form)
     try:
         _print_as(frame, form, expand, most)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        told = " ".join(str(error).split())[:80]
+        reason = " ".join(str(error).split())[:80]
         raise QueryError(
-            f"the rows cannot be written as {form} ({told}); take another --format, or cast such "
+            f"the rows cannot be written as {form} ({reason}); take another --format, or cast such "
             "columns: column::varchar"
         ) from error
 
@@ -41,11 +41,11 @@ def _print_as(frame: pl.DataFrame, form: str, expand: bool, most: int) -> None:
             frame.write_parquet(sys.stdout.buffer)
     else:
         shown = frame.head(most) if sys.stdout.isatty() else frame  # 1
-        text = _expanded(shown) if expand else _table(shown)
-        write(f"{visible(text)}\n{_counted(frame.height, shown.height)}\n", required=True)
+        text = _format_expanded(shown) if expand else _format_table(shown)
+        write(f"{visible(text)}\n{_format_count(frame.height, shown.height)}\n", required=True)
 
 
-def _table(frame: pl.DataFrame) -> str:
+def _format_table(frame: pl.DataFrame) -> str:
     with pl.Config(
         tbl_rows=-1,
         tbl_cols=-1,
@@ -58,10 +58,10 @@ def _table(frame: pl.DataFrame) -> str:
         return str(frame)
 
 
-def _expanded(frame: pl.DataFrame) -> str:
-    """Step 2."""
+def _format_expanded(frame: pl.DataFrame) -> str:
+    """Return a frame as blocks of lines, a block for each row (step 2)."""
     width = max(map(len, frame.columns), default=0)
-    values = [_cells(frame[name]) for name in frame.columns]
+    values = [_format_cells(frame[name]) for name in frame.columns]
     blocks = []
     for number, row in enumerate(zip(*values, strict=True), start=1):
         lines = [f"{name:<{width}} | {v}" for name, v in zip(frame.columns, row, strict=True)]
@@ -69,11 +69,11 @@ def _expanded(frame: pl.DataFrame) -> str:
     return "\n".join(blocks)
 
 
-def _cells(column: pl.Series) -> list[str]:
+def _format_cells(column: pl.Series) -> list[str]:
     return ["null" if value is None else str(value) for value in column.to_list()]
 
 
-def _counted(n_rows: int, n_shown: int) -> str:
+def _format_count(n_rows: int, n_shown: int) -> str:
     if n_shown == n_rows:
         return f"{n_rows} rows"
     return f"{n_shown} of {n_rows} rows; all of them with --format csv, or through a pipe: | less"

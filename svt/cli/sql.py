@@ -1,13 +1,13 @@
-"""`svt-sql`: named queries and ad-hoc SQL over a run, a sweep or a store, read-only.
+"""`svt-sql`: run named queries and SQL on a run, a sweep or a store, read-only.
 
-1. TARGET is opened read-only; a run's store is attached beside its results, and another target as
-   the catalogs other_results and other_store.
-2. The text is a named query of sql/queries, with `name=value` parameters, or SQL that asks:
-   select, from, describe, show, pivot, explain, also of named queries as views
-   (svt/query/views.py). With --unsafe it may attach and read other files.
-3. The result is printed as a table, CSV, JSON or Parquet (svt/cli/rows.py). An error is one line
-   and exit code 2, Ctrl-C ends a query with 130.
-4. A target alone on a terminal opens a prompt (svt/cli/prompt.py).
+1. Open TARGET read-only, a run with its store; attach a second target (--other) as the catalogs
+   other_results and other_store.
+2. Run a named query of sql/queries with `name=value` parameters, or a read-only SQL statement
+   (select, from, describe, show, pivot, explain), in which named queries are views
+   (svt/query/views.py). With --unsafe, SQL may attach and read other files.
+3. Print the rows as a table, CSV, JSON or Parquet (svt/cli/rows.py). An error is one line and exit
+   code 2; Ctrl-C interrupts a query, exit code 130.
+4. Without a query, open a prompt on a terminal (svt/cli/prompt.py).
 """
 
 import argparse
@@ -21,14 +21,14 @@ import duckdb
 import polars as pl
 
 from svt.cli.console import console, say, write
-from svt.cli.prompt import ask_lines
+from svt.cli.prompt import read_lines
 from svt.cli.rows import print_rows
 from svt.db.damage import check_damage, files_of
 from svt.db.target import open_target
 from svt.errors import QueryError
-from svt.query.described import columns_of, schema
-from svt.query.exact import frame_of, interruptible
-from svt.query.named import Query, list_queries, missing, query_names, run
+from svt.query.described import describe_columns, describe_schema
+from svt.query.exact import fetch_frame, run_interruptible
+from svt.query.named import Query, explain_missing, list_queries, query_names, run
 from svt.query.param import Param
 from svt.query.views import make_views
 
@@ -41,21 +41,21 @@ _EXAMPLES = """examples:
 
 _BY_INDEX = ("compare_edges", "compare_heads")
 _BY_ROLE = (
-    "two models, whose heads of one number have nothing in common; to match heads by the roles "
+    "two models, whose heads with equal numbers are unrelated; to match heads by the roles "
     'they attend between: svt -m model=A,B "stages=[dump,trace,evaluate]", then svt-sql SWEEP '
     "sweep_heads"
 )
-_ASKING = {"SELECT", "EXPLAIN", "MULTI"}  # the last is a PIVOT
+_READ_ONLY = {"SELECT", "EXPLAIN", "MULTI"}  # MULTI is a PIVOT
 _WRITABLE = (
     "SELECT database_name, path FROM duckdb_databases() WHERE NOT readonly AND path IS NOT NULL"
 )
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The console script `svt-sql`."""
+    """Run the console script `svt-sql`."""
     parser = argparse.ArgumentParser(
         prog="svt-sql",
-        description="Queries over a run folder, a sweep folder or a store; nothing is changed.",
+        description="Query a run folder, a sweep folder or a store, read-only.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -73,10 +73,10 @@ def main(argv: list[str] | None = None) -> None:
         "--unsafe", action="store_true", help="let the SQL read other files and addresses"
     )
     parser.add_argument(
-        "--schema", nargs="?", const="", metavar="TABLE", help="what SQL may name; or its columns"
+        "--schema", nargs="?", const="", metavar="TABLE", help="list tables, or TABLE's columns"
     )
-    parser.add_argument("--expand", action="store_true", help="a row at a time, for wide ones")
-    parser.add_argument("--list", action="store_true", help="the queries and their parameters")
+    parser.add_argument("--expand", action="store_true", help="print each row as a block of lines")
+    parser.add_argument("--list", action="store_true", help="list the queries and their parameters")
     args = parser.parse_intermixed_args(argv)
     with console("svt-sql", "stopped"):
         if args.list:
@@ -89,24 +89,25 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _answer(con: duckdb.DuckDBPyConnection, args: argparse.Namespace) -> None:
-    """Print what the arguments behind the target ask for."""
+    """Run the command of the parsed arguments and print its rows (steps 2 to 4)."""
     if args.schema is not None:
-        frame = columns_of(con, args.schema) if args.schema else schema(con)
+        frame = describe_columns(con, args.schema) if args.schema else describe_schema(con)
         print_rows(frame, args.format, args.expand, most=frame.height)
     elif args.query is not None:
-        print_rows(_asked(con, args.query, args.params, args.unsafe), args.format, args.expand)
-        if args.query in _BY_INDEX and args.other and (models := _two_models(con)):
+        print_rows(_run_query(con, args.query, args.params, args.unsafe), args.format, args.expand)
+        if args.query in _BY_INDEX and args.other and (models := _name_models(con)):
             say(f"note: {models}: {_BY_ROLE}")
     elif sys.stdin.isatty():
-        ask_lines(
-            lambda words: _line(con, args, words), [*schema(con)["name"], *query_names()]
-        )  # 4
+        names = [*describe_schema(con)["name"], *query_names()]
+        read_lines(lambda words: _run_line(con, args, words), names)  # 4
     else:
         raise QueryError("give a query or SQL text; --list shows the queries, --schema the tables")
 
 
-def _line(con: duckdb.DuckDBPyConnection, args: argparse.Namespace, words: Sequence[str]) -> None:
-    """Step 4 for one line of the prompt."""
+def _run_line(
+    con: duckdb.DuckDBPyConnection, args: argparse.Namespace, words: Sequence[str]
+) -> None:
+    """Run one line of the prompt (step 4)."""
     first, rest = words[0], list(words[1:])
     if first == ".list":
         write("\n".join(map(_describe, list_queries())) + "\n")
@@ -126,48 +127,47 @@ def answer(
     unsafe: bool = False,
     other: Path | None = None,
 ) -> pl.DataFrame:
-    """The rows of a named query or SQL text over `target`, and another beside it if one is given.
+    """Return the rows of a named query or SQL over `target` and, if any, a second target `other`.
 
-    QueryError when anything is wrong.
-
-    With `unsafe` the text may read other files and addresses; nothing is changed all the same.
+    `params` are texts `name=value`. With `unsafe`, SQL may read other files and addresses; it is
+    read-only in any case. QueryError or StoreError when the query or a target is invalid.
     """
     with open_target(target, unsafe, other) as con:
-        return _asked(con, query, params, unsafe)
+        return _run_query(con, query, params, unsafe)
 
 
-def _asked(
+def _run_query(
     con: duckdb.DuckDBPyConnection, query: str, params: Sequence[str], unsafe: bool
 ) -> pl.DataFrame:
-    """Step 2."""
-    given = dict(_pair(param) for param in params)
-    named = not any(c.isspace() or c in "();" for c in query)
-    return run(con, query, **given) if named else ask(con, query, given, unsafe)
+    """Return the rows of a named query or SQL (step 2)."""
+    values = dict(_parse_param(param) for param in params)
+    is_name = not any(c.isspace() or c in "();" for c in query)
+    return run(con, query, **values) if is_name else run_sql(con, query, values, unsafe)
 
 
-def _two_models(con: duckdb.DuckDBPyConnection) -> str:
-    """Return the names of the models of two runs, empty where they are one."""
+def _name_models(con: duckdb.DuckDBPyConnection) -> str:
+    """Return `A and B` for the models of two runs, empty if they are the same."""
     rows = con.execute(
         "SELECT a.config->>'$.model.name', b.config->>'$.model.name' "
         "FROM results.run AS a, other_results.run AS b "
-        "WHERE a.store_path IS NOT NULL AND b.store_path IS NOT NULL"  # no imported circuit
+        "WHERE a.store_path IS NOT NULL AND b.store_path IS NOT NULL"  # not for imported circuits
     ).fetchall()
     return "".join(f"{a} and {b}" for a, b in rows if a != b)
 
 
-def ask(
-    con: duckdb.DuckDBPyConnection, text: str, given: dict[str, Any], unsafe: bool = False
+def run_sql(
+    con: duckdb.DuckDBPyConnection, text: str, values: dict[str, Any], unsafe: bool = False
 ) -> pl.DataFrame:
-    """Return the rows of the last statement of SQL that only asks, with `given` bound to `$names`.
+    """Return the rows of the last statement of read-only SQL, with `values` bound to its `$names`.
 
-    QueryError for a statement that does not only ask, or fails.
+    QueryError for a statement that is not read-only, or fails.
     """
     reasons = make_views(con, text)
     try:
-        return _rows(con, text, given, unsafe)
+        return _fetch_rows(con, text, values, unsafe)
     except duckdb.CatalogException as error:
-        told = "; ".join(filter(None, (_one_line(error), *reasons, missing(con))))
-        raise QueryError(f"SQL: {told}") from error
+        message = "; ".join(filter(None, (_one_line(error), *reasons, explain_missing(con))))
+        raise QueryError(f"SQL: {message}") from error
     except duckdb.OutOfMemoryException as error:
         raise QueryError(
             f"SQL: out of memory ({_one_line(error)[:120]}); ask for less at once"
@@ -182,40 +182,38 @@ def ask(
         ) from error
 
 
-def _rows(
-    con: duckdb.DuckDBPyConnection, text: str, given: dict[str, Any], unsafe: bool
+def _fetch_rows(
+    con: duckdb.DuckDBPyConnection, text: str, values: dict[str, Any], unsafe: bool
 ) -> pl.DataFrame:
-    """Those of the last statement; QueryError for one that does not only ask."""
+    """Return the rows of the last statement; QueryError for a statement that is not read-only."""
     statements = con.extract_statements(text)
-    kinds = [_kind(statement) for statement in statements]
+    kinds = [_name_kind(statement) for statement in statements]
     for kind in kinds:
-        if kind not in (_ASKING | {"ATTACH"} if unsafe else _ASKING):
-            raise QueryError(
-                f"SQL: {kind} does not only ask, and svt-sql changes nothing; write a select"
-            )
+        if kind not in (_READ_ONLY | {"ATTACH"} if unsafe else _READ_ONLY):
+            raise QueryError(f"SQL: {kind} is not read-only, as svt-sql requires; write a select")
     if not statements or kinds[-1] == "ATTACH":
         raise QueryError("SQL: this text gives no rows; write a select")
     for statement in statements[:-1]:
-        interruptible(con, partial(_run, con, statement))
+        run_interruptible(con, partial(_run, con, statement))
     for name, path in con.execute(_WRITABLE).fetchall():
         raise QueryError(
             f"SQL: {name} would be writable; write ATTACH '{path}' AS {name} (READ_ONLY)"
         )
-    return frame_of(con, statements[-1], given)
+    return fetch_frame(con, statements[-1], values)
 
 
 def _run(con: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> None:
     con.execute(statement).fetchall()
 
 
-def _kind(statement: duckdb.Statement) -> str:
+def _name_kind(statement: duckdb.Statement) -> str:
     try:
         return statement.type.name
-    except ValueError:  # DuckDB knows statements that its Python client does not
+    except ValueError:  # DuckDB has statements that its Python client does not know
         return "this statement"
 
 
-def _pair(param: str) -> tuple[str, Any]:
+def _parse_param(param: str) -> tuple[str, Any]:
     name, equals, value = param.partition("=")
     if not equals or not name:
         raise QueryError(f"parameter {param!r}: write name=value")
@@ -228,13 +226,12 @@ def _one_line(error: Exception) -> str:
 
 def _describe(query: Query) -> str:
     params = [
-        f"    {p.name} {p.type}{p.allowed}: {p.meaning}{_described_default(p)}"
-        for p in query.params
+        f"    {p.name} {p.type}{p.allowed}: {p.meaning}{_describe_default(p)}" for p in query.params
     ]
     return "\n".join([f"{query.name}: {query.purpose}", *params])
 
 
-def _described_default(param: Param) -> str:
+def _describe_default(param: Param) -> str:
     if param.default is None:
         return ""
     value = "null" if param.fallback is None else param.fallback

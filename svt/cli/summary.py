@@ -1,4 +1,4 @@
-"""The last lines of a run: what was found, where it is, what to try next."""
+"""The summary that a run prints at its end: results, files, and commands to try next."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,23 +15,23 @@ from svt.db.stores import Stores
 from svt.query.named import run
 from svt.report.interventions import intervention_facts
 from svt.report.words import precision_sentences
-from svt.stages.chart import CHARTS, REPORT, context_of
+from svt.stages.chart import CHARTS, REPORT, make_context
 from svt.stages.reference import REFERENCE
 from svt.store.results import NAME
 from svt.system.shell import command, override
 
 
-def found(config: Config, folder: Path, stores: Stores) -> str:
-    """What a run found, in a few lines."""
+def summarise(config: Config, folder: Path, stores: Stores) -> str:
+    """Return the results of a run in a few lines."""
     results = folder / NAME
     with connect(stores, results if results.is_file() else None) as con:
-        lines = [_stored(row) for row in run(con, "summary").to_dicts()]
+        lines = [_describe_store(row) for row in run(con, "summary").to_dicts()]
         if results.is_file():
-            lines += _traced(config, con)
+            lines += _describe_trace(config, con)
     return "\n".join(lines)
 
 
-def _stored(row: Mapping[str, Any]) -> str:
+def _describe_store(row: Mapping[str, Any]) -> str:
     answered = "" if row["accuracy"] is None else f", {row['accuracy']:.1%} answered rightly"
     return (
         f"{row['model']}: {plural(row['prompts'], 'prompt')}, "
@@ -39,42 +39,41 @@ def _stored(row: Mapping[str, Any]) -> str:
     )
 
 
-def where(folder: Path, stores: Stores | None) -> str:
-    """What a run left and what to try next; paths as short as the working folder allows."""
-    left = {
+def describe_output(folder: Path, stores: Stores | None) -> str:
+    """Return lines with the files of a run, relative to the working folder, and next commands."""
+    files = {
         "results": folder / NAME,
         "reference": folder / REFERENCE,
         "charts": folder / CHARTS,
         "report": folder / REPORT,
     }
-    lines = [f"{what:<9} {_short(path)}" for what, path in left.items() if path.exists()]
+    lines = [f"{what:<9} {_shorten(path)}" for what, path in files.items() if path.exists()]
     if stores is None:
         return "\n".join(lines)
-    short = Stores.of(_short(path) for path in stores.paths)
+    short = Stores.of(_shorten(path) for path in stores.paths)
     if short.paths:
         lines.insert(0, f"{'store':<9} {short}")
-    traced = (folder / NAME).exists()
-    return "\n".join(
-        [*lines, "", "try next:", *(f"  {t}" for t in _next(folder, short.paths, traced))]
-    )
+    commands = _suggest_commands(folder, short.paths, traced=(folder / NAME).exists())
+    return "\n".join([*lines, "", "try next:", *(f"  {line}" for line in commands)])
 
 
-def _short(path: Path) -> Path:
+def _shorten(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
+def _describe_trace(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
     nodes, edges = run(con, "graph_nodes"), run(con, "shown_edges")
-    context = context_of(con, config)
+    context = make_context(con, config)
     least = context.min_count
     shown = f"{plural(nodes.height, 'head')}, {plural(edges.height, 'edge')}"
-    found = f"{shown} in at least {counted(least, config.trace.count)}"
+    size = f"{shown} in at least {counted(least, config.trace.count)}"
     if context.imported is None:
         deepest = max(run(con, "trace_summary")["deepest"].to_list())
         roots = ", ".join(head_name(*root) for root in context.roots)
-        lines = [f"traced from {roots}: {found}, {plural(deepest, 'edge')} deep", *_unlabelled(con)]
+        lines = [f"traced from {roots}: {size}, {plural(deepest, 'edge')} deep"]
+        lines += _describe_unlabelled(con)
     else:
-        lines = [f"{context.imported}, imported: {found}"]
+        lines = [f"{context.imported}, imported: {size}"]
     rows = run(con, "precision_recall", count=config.trace.count, min_count=least).to_dicts()
     only = (
         ", causal edges only, for and against the answer"
@@ -87,42 +86,42 @@ def _traced(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]:
         for row in rows
     ]
     if config.evaluate.edges == "all" and context.imported is None and rows:
-        lines += [f"  {told}" for told in _precisions(con, least)]
-    lines += _chains(con)
-    return lines + _intervened(con) if "intervene" in config.stages else lines
+        lines += [f"  {sentence}" for sentence in _describe_precision(con, least)]
+    lines += _describe_chains(con)
+    return lines + _describe_interventions(con) if "intervene" in config.stages else lines
 
 
-def _unlabelled(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Say how many traced edges have no place in the graph, if any."""
+def _describe_unlabelled(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return a line on the traced edges that are not in the graph, if any."""
     row = run(con, "left_out").to_dicts()[0]
     n_out, n = row["trace_edges_without_role"], row["trace_edges"]
     if not n_out:
         return []
-    told = f"left out: {n_out:,} of {plural(n, 'traced edge')}, into tokens without a role"
-    return [f"{told} (trace.unlabelled=offset or text shows them)"]
+    left_out = f"left out: {n_out:,} of {plural(n, 'traced edge')}, into tokens without a role"
+    return [f"{left_out} (trace.unlabelled=offset or text shows them)"]
 
 
-def _precisions(con: duckdb.DuckDBPyConnection, least: int) -> list[str]:
-    """What precision and recall mean here, in a sentence a reference."""
-    found = run(con, "precision_recall", min_count=least)
+def _describe_precision(con: duckdb.DuckDBPyConnection, least: int) -> list[str]:
+    """Return a sentence for each reference on what precision and recall mean."""
+    rows = run(con, "precision_recall", min_count=least)
     n_known = con.execute("SELECT reference, count(*) FROM reference_heads GROUP BY 1").fetchall()
-    return precision_sentences(found, dict(n_known), run(con, "random_baseline"))
+    return precision_sentences(rows, dict(n_known), run(con, "random_baseline"))
 
 
-def _chains(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """The strongest chain of heads from each root down, of those that have one."""
+def _describe_chains(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the strongest chain of heads into each root that has one."""
     chains = run(con, "head_chains").filter(pl.col("n_heads") > 1)["chain"].to_list()
     return ["strongest chains, upwards to a root:", *(f"  {c}" for c in chains)] if chains else []
 
 
-def _intervened(con: duckdb.DuckDBPyConnection) -> list[str]:
+def _describe_interventions(con: duckdb.DuckDBPyConnection) -> list[str]:
     facts = intervention_facts(run(con, "edge_effects"))
     return [f"{fact.label}: {fact.value}, {fact.note}" for fact in facts]
 
 
-def _next(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
-    """Commands that work as they stand, on this run's model and data, and take nothing away."""
-    at, at_run = shlex.quote(str(_short(folder))), override("run.path", _short(folder))
+def _suggest_commands(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
+    """Return commands for this run that work unchanged and remove nothing."""
+    at, at_run = shlex.quote(str(_shorten(folder))), override("run.path", _shorten(folder))
     svt, sql = command("svt"), command("svt-sql")
     if not traced:
         at = shlex.quote(",".join(map(str, stores)))

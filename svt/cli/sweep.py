@@ -1,13 +1,11 @@
-"""Sweeps: many jobs' results together in one sweep.duckdb.
+"""Sweeps: collect the results of all jobs in one sweep.duckdb.
 
-1. Hydra says where the sweep's folder is when it starts, and what jobs of an earlier sweep said
-   there is forgotten; every job, in this process or another, leaves `job.json` in its own
-   subfolder: status, stores, the values of the swept keys.
-2. When the multirun ends, also by a job's failure, every results table of every finished job is
-   read, gets the columns `job`, `status` and one per swept key (dots as underscores), and is
-   stacked onto the others'.
-3. A job without results (it failed, or only dumped) stands in the table `run` with its status.
-4. The query `sweep` over all that is drawn as sweep.<format>.
+1. When Hydra starts a multirun, files of an earlier sweep's jobs are removed from its folder. Every
+   job, in any process, writes `job.json` into its subfolder: status, stores, values of swept keys.
+2. When the multirun ends, even by a failure, the results tables of all finished jobs are
+   concatenated, with the columns `job`, `status` and one for each swept key (dots as underscores).
+3. A job without results (it failed, or only dumped) has a row with its status in the table `run`.
+4. The query `sweep` is drawn as sweep.<format>.
 5. Where models were swept, their circuits are drawn side by side as sweep_roles.<format>.
 """
 
@@ -39,22 +37,22 @@ from svt.query.named import run
 from svt.store.results import NAME as RESULTS
 from svt.store.results import reading_results
 from svt.store.writer import DISK_ERRORS
-from svt.system.atomic import aside, write_atomically
+from svt.system.atomic import temporary_path, write_atomically
 from svt.system.shell import command, override
 from svt.system.text import first_line
 
 NAME = "sweep.duckdb"
 _NUMBER = "${hydra.job.num}"
-_OF_HYDRA = "multirun.yaml"
+_HYDRA_FILE = "multirun.yaml"
 
 _FOLDERS: ContextVar[list[Path]] = ContextVar("folders of multiruns")
 
 
 @contextmanager
-def noting_folder() -> Iterator[list[Path]]:
-    """Yield a list that gets the folder of the multirun that starts within the block, if one does.
+def record_folders() -> Iterator[list[Path]]:
+    """Yield a list to which `SweepStart` adds the folder of a multirun that starts in the block.
 
-    Hydra makes `SweepStart` itself, so that this is the way from there to the entry point.
+    Hydra creates `SweepStart` itself, so it cannot receive the list as an argument.
     """
     folders: list[Path] = []
     token = _FOLDERS.set(folders)
@@ -65,45 +63,45 @@ def noting_folder() -> Iterator[list[Path]]:
 
 
 class SweepStart(Callback):
-    """Hydra's callback of step 1: prepare the folder of the multirun that starts, and note it."""
+    """Hydra's callback that prepares and records the folder of a multirun (step 1)."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         try:
             _check_subdir(config)
             check_sweep_folder(folder)
-        except SvtError as error:  # Hydra would only warn of it
+        except SvtError as error:  # Hydra would only log a warning
             say(f"svt: {error}")
             raise SystemExit(1) from error
         _FOLDERS.get([]).append(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for earlier in filter(is_job, _said(folder).values()):
+        for earlier in filter(is_job, _find_jobs(folder).values()):
             earlier.unlink()
-        told: Any = OmegaConf.to_container(config.hydra.overrides.task)
+        overrides: Any = OmegaConf.to_container(config.hydra.overrides.task)
         swept = [
             override.key_or_group
-            for override in OverridesParser.create().parse_overrides(told)
+            for override in OverridesParser.create().parse_overrides(overrides)
             if override.is_sweep_override()
         ]
         write_atomically(folder / KEYS, json.dumps({"keys": swept}).encode())
 
 
 def _check_subdir(config: DictConfig) -> None:
-    """Raise ConfigError for names of jobs' folders that are not their numbers."""
-    told: Any = OmegaConf.to_container(config.hydra.sweep)
-    if told["subdir"] != _NUMBER:
+    """Raise ConfigError unless the folders of jobs are named by their numbers."""
+    settings: Any = OmegaConf.to_container(config.hydra.sweep)
+    if settings["subdir"] != _NUMBER:
         raise ConfigError(
-            f"hydra.sweep.subdir={told['subdir']}: the folders of a sweep's jobs are their "
-            "numbers; leave it out, or choose where they stand with hydra.sweep.dir=DIR"
+            f"hydra.sweep.subdir={settings['subdir']}: the folders of a sweep's jobs are their "
+            "numbers; leave it out, or choose their parent with hydra.sweep.dir=DIR"
         )
 
 
 def has_jobs(at: Path) -> bool:
-    return bool(_said(at))
+    return bool(_find_jobs(at))
 
 
 class Job:
-    """What a job of a sweep says of itself."""
+    """A job of a sweep, whose status, stores and values it writes into job.json (step 1)."""
 
     def __init__(self, at: Path, overrides: list[str], choices: Mapping[str, Any]) -> None:
         self._at, self._stores = at, list[str]()
@@ -127,18 +125,18 @@ class Job:
 
 
 def collect(at: Path) -> bool:
-    """Writes `at`/sweep.duckdb from the jobs below; returns whether every job is done."""
-    jobs = {number: _job(path) for number, path in _said(at).items()}
+    """Write `at`/sweep.duckdb from its jobs (steps 2 to 5); return whether every job succeeded."""
+    jobs = {number: _read_job(path) for number, path in _find_jobs(at).items()}
     if not jobs:  # the sweep was refused before its first job
-        for file in (KEYS, _OF_HYDRA):
+        for file in (KEYS, _HYDRA_FILE):
             (at / file).unlink(missing_ok=True)
-        with suppress(OSError):  # the folder holds what somebody else put there
+        with suppress(OSError):  # the folder holds other files
             at.rmdir()
         return True
     try:
         keys = json.loads((at / KEYS).read_text())["keys"]
     except (OSError, ValueError, KeyError, TypeError):
-        say(f"svt: {at / KEYS} cannot be read, so the jobs cannot be put together; they are whole")
+        say(f"svt: {at / KEYS} cannot be read, so the jobs cannot be collected; they are complete")
         return False
     tables: dict[str, list[pl.DataFrame]] = {"run": []}
     for number, job in sorted(jobs.items()):  # 2
@@ -146,10 +144,9 @@ def collect(at: Path) -> bool:
             key.replace(".", "_"): _scalar(job["values"].get(key)) for key in keys
         }
         try:
-            results = _read(at / str(number) / RESULTS) if job["status"] == "done" else {}
+            results = _read_results(at / str(number) / RESULTS) if job["status"] == "done" else {}
         except SvtError as error:
-            told = f"its {RESULTS} cannot be read: {error}"
-            marks["status"] = job["status"] = told
+            marks["status"] = job["status"] = f"its {RESULTS} cannot be read: {error}"
             results = {}
         if results:
             for table, rows in results.items():
@@ -160,7 +157,7 @@ def collect(at: Path) -> bool:
         else:  # 3
             tables["run"].append(pl.DataFrame({name: [value] for name, value in marks.items()}))
     try:
-        with aside(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
+        with temporary_path(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
             for table, parts in tables.items():
                 if parts:
                     con.register("stacked", pl.concat(parts, how="diagonal_relaxed"))
@@ -168,18 +165,18 @@ def collect(at: Path) -> bool:
                     con.unregister("stacked")
             con.execute("CHECKPOINT")
     except DISK_ERRORS as error:
-        say(f"svt: could not write {at / NAME}: {first_line(error)}; the jobs' are whole")
+        say(f"svt: could not write {at / NAME}: {first_line(error)}; the jobs are complete")
         return False
     failed = [n for n, job in sorted(jobs.items()) if job["status"] != "done"]
-    whole = not failed
+    succeeded = not failed
     if "evaluation" in tables:
         try:
             _draw(at, [key.replace(".", "_") for key in keys])  # 4, 5
         except SvtError as error:
             say(f"svt: {error}")
-            whole = False
-    _tell(at, jobs, failed, only_dumped=len(tables) == 1)
-    return whole
+            succeeded = False
+    _report(at, jobs, failed, only_dumped=len(tables) == 1)
+    return succeeded
 
 
 def _draw(at: Path, keys: list[str]) -> None:
@@ -198,14 +195,14 @@ def _draw(at: Path, keys: list[str]) -> None:
             export(specification(chart, palette=None), at, name, formats)
 
 
-def _said(at: Path) -> dict[int, Path]:
-    """What the jobs below left, by their numbers."""
-    found = at.glob(f"*/{JOB}")
-    return {int(path.parent.name): path for path in found if path.parent.name.isdecimal()}
+def _find_jobs(at: Path) -> dict[int, Path]:
+    """Return the paths of the jobs' job.json, by job number."""
+    paths = at.glob(f"*/{JOB}")
+    return {int(path.parent.name): path for path in paths if path.parent.name.isdecimal()}
 
 
-def _job(path: Path) -> dict[str, Any]:
-    """What a job said of itself, or that this cannot be read."""
+def _read_job(path: Path) -> dict[str, Any]:
+    """Return the content of a job.json; a status that says so when it cannot be read."""
     try:
         job: dict[str, Any] = json.loads(path.read_text())
         return {"status": str(job["status"]), "stores": [], "values": dict(job["values"])} | job
@@ -213,8 +210,8 @@ def _job(path: Path) -> dict[str, Any]:
         return {"status": f"its {JOB} cannot be read", "stores": [], "values": {}}
 
 
-def _read(path: Path) -> dict[str, pl.DataFrame]:
-    """The tables of a job's results; none if it left none."""
+def _read_results(path: Path) -> dict[str, pl.DataFrame]:
+    """Return the tables of a job's results by name; none without results."""
     if not path.is_file():
         return {}
     with reading_results(path) as con:
@@ -223,11 +220,11 @@ def _read(path: Path) -> dict[str, pl.DataFrame]:
 
 
 def _scalar(value: Any) -> Any:
-    """Lists and the like stand in their cell as JSON."""
+    """Return a value for a cell; lists and the like as JSON."""
     return value if value is None or isinstance(value, int | float | str) else json.dumps(value)
 
 
-def _tell(
+def _report(
     at: Path, jobs: Mapping[int, Mapping[str, Any]], failed: list[int], only_dumped: bool
 ) -> None:
     say(f"\nsweep: {len(jobs) - len(failed)} of {len(jobs)} jobs done, together in {at / NAME}")

@@ -14,15 +14,14 @@ from svt.config import StoredConfig
 from svt.dataset import Dataset, Prompt, Tokenizer
 from svt.db.target import open_target
 from svt.errors import DataError
-from svt.paths import expanded, sql_dir
+from svt.paths import expanded, read_sql
 
 
 def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts and notes of dataset.path; DataError without prompts for this model."""
-    text = (sql_dir() / "store" / "prompts.sql").read_text(encoding="utf-8")
     with open_target(expanded(config.path)) as con:  # 1
         try:
-            result = con.execute(text, {"n_prompts": config.n_prompts})
+            result = con.execute(read_sql("store/prompts"), {"n_prompts": config.n_prompts})
         except duckdb.CatalogException as error:
             raise DataError(
                 f"dataset.path={config.path} has lost its store, and with it the prompts"

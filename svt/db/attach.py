@@ -15,7 +15,7 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from svt.db.catalog import create_tables, lending, quoted, tables
+from svt.db.catalog import create_tables, quoted, register_tables, tables
 from svt.db.files import check_file, check_name, unreadable
 from svt.db.identity import check_schema
 from svt.db.parquet import attach_folder, is_export
@@ -27,9 +27,10 @@ _ONCE = ("singular_values", "writers")  # what is of the model, not of prompts
 
 
 def attach_stores(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:
-    """Attach stores, read-only, as one catalog; StoreError when they do not go together."""
+    """Attach stores, read-only, as one catalog; StoreError when one is invalid or they differ."""
     if len(paths) == 1:
         attach_store(con, catalog, paths[0])  # 1
+        dump_row(con, catalog, paths[0])
         return
     con.execute(f"ATTACH ':memory:' AS {catalog}")
     if paths:
@@ -104,6 +105,6 @@ def _attach_union(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[
         every = " UNION ALL ".join(f"FROM {name}.{table}" for name in parts)
         con.execute(f"CREATE VIEW {catalog}.{table} AS {every}")
     row = together([rows[name] for name in names])
-    with lending(con, row=pa.Table.from_pylist([row])):
+    with register_tables(con, row=pa.Table.from_pylist([row])):
         con.execute(f"CREATE TABLE {catalog}.dump AS FROM {names[0]}.dump LIMIT 0")
         con.execute(f"INSERT INTO {catalog}.dump BY NAME SELECT * FROM row")

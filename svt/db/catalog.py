@@ -50,8 +50,8 @@ def using(con: duckdb.DuckDBPyConnection, catalog: str) -> Iterator[None]:
 
 
 @contextmanager
-def lending(con: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
-    """Inside the block, statements read Arrow tables by these names."""
+def register_tables(con: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
+    """Make Arrow tables readable by these names inside the block."""
     for name, table in tables.items():
         con.register(name, table)
     try:

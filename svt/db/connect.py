@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from svt.db.attach import attach_file, attach_stores
-from svt.db.catalog import catalogs, create_tables, has_table, lending, quoted, using
+from svt.db.catalog import catalogs, create_tables, has_table, quoted, register_tables, using
 from svt.db.files import database, shut
 from svt.db.stores import Stores
 from svt.paths import conf_dir, sql_dir
@@ -27,9 +27,9 @@ __all__ = [
     "connect",
     "create_tables",
     "has_table",
-    "lending",
     "load_macros",
     "quoted",
+    "register_tables",
     "search",
     "using",
 ]

@@ -61,7 +61,6 @@ def files_of(target: Path) -> tuple[Stores | None, Path | None]:
     """The stores and the results of a target (steps 1 and 2)."""
     stores = Stores.expand(target)
     if stores is not None:
-        stores.dump  # noqa: B018
         return stores, None
     file = _file(target)
     check_file(file, "store or results file")
@@ -78,9 +77,7 @@ def files_of(target: Path) -> tuple[Stores | None, Path | None]:
         raise StoreError(
             f"{file} is neither a store nor results of svt: it has no dump or run table"
         )
-    stores = Stores.of(file)
-    stores.dump  # noqa: B018
-    return stores, None
+    return Stores.of(file), None
 
 
 def _file(target: Path) -> Path:
@@ -112,6 +109,6 @@ def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
         return None
     if {identity for path, identity in named if path is not None} != {stores.identity}:
         raise StoreError(
-            f"{results}: {stores} is not the store it was made from any more; make the run anew"
+            f"{results}: {stores} is not the store it was made from any more; repeat the run"
         )
     return stores

@@ -17,11 +17,11 @@ import duckdb
 import polars as pl
 
 import svt
-from svt.db.connect import lending
+from svt.db.connect import register_tables
 from svt.db.stores import Stores
 from svt.errors import DataError, SvtError
 from svt.importing.circuit import Circuit, Edge, merge_edges
-from svt.query.evaluate import evaluate, model_shape, reference_file
+from svt.query.evaluate import evaluate, find_reference, read_model_shape
 from svt.query.refusals import check_heads
 from svt.store.results import NAME, reading_results, writing_results
 from svt.words import NO_ROLE
@@ -36,8 +36,8 @@ def write_circuit(
     DataError when the folder holds a run, or the circuit a head that the reference's model lacks.
     """
     _check_folder(folder)
-    known = reference_file(reference, name)
-    if known is not None and (shape := model_shape(known)) is not None:
+    known = find_reference(reference, name)
+    if known is not None and (shape := read_model_shape(known)) is not None:
         where = f"{file}: a circuit of another model than --reference {reference} is of"
         check_heads(where, sorted(circuit.heads | {*circuit.roots}), shape)
     rows = merge_edges(circuit)
@@ -109,7 +109,7 @@ def _imported_row(edge: Edge, file: Path) -> dict[str, Any]:
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         new_rows = pl.DataFrame(rows, infer_schema_length=None)
-        with lending(con, new_rows=new_rows.to_arrow()):
+        with register_tables(con, new_rows=new_rows.to_arrow()):
             con.execute(f"INSERT INTO results.{table} BY NAME SELECT * FROM new_rows")
 
 

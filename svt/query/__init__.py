@@ -1,1 +1,1 @@
-"""Questions to stores and results: named queries, the trace, the evaluation."""
+"""Read stores and results: named queries, the trace, the evaluation."""

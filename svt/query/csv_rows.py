@@ -1,7 +1,7 @@
-"""Small tables that a user writes by hand: CSV with remarks.
+"""Read CSV files with comments, as users write them by hand.
 
-Lines that begin with # are remarks, blank ones are skipped; then comes a header, then the rows. A
-quoted cell may hold line breaks.
+Blank lines and lines that begin with # are skipped. The first remaining row is the header. A quoted
+cell may hold line breaks.
 """
 
 import csv
@@ -12,9 +12,9 @@ from svt.errors import DataError
 
 
 def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
-    """(its first line in the file from 1, values by column, stripped) of every row.
+    """Return (line number from 1, stripped values by column) of every row.
 
-    DataError when the file is no such table or its header lacks a `needed` column.
+    DataError when the file is not such a table or its header lacks a `needed` column.
     """
     try:
         rows = list(_rows(file))
@@ -32,22 +32,22 @@ def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, st
     missing = [name for name in needed if name not in header]
     if missing:
         raise DataError(f"{file}, row {first}: the header lacks {', '.join(missing)}")
-    found = []
+    records = []
     for number, row in rows:
         if len(row) != len(header):
             raise DataError(
                 f"{file}, row {number}: has {len(row)} fields, the header {len(header)}"
             )
-        found.append((number, dict(zip(header, map(str.strip, row), strict=True))))
-    return found
+        records.append((number, dict(zip(header, map(str.strip, row), strict=True))))
+    return records
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """(first line, cells) of the header and the rows; remarks are read as blank lines."""
+    """Yield (line number, cells) of the header and every row; comments are read as blank lines."""
     number = 1
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        told = ("\n" if line.lstrip()[:1] in ("", "#") else line for line in lines)
-        reader = csv.reader(told, strict=True)
+        without_comments = ("\n" if line.lstrip()[:1] in ("", "#") else line for line in lines)
+        reader = csv.reader(without_comments, strict=True)
         try:
             for row in reader:
                 if row:

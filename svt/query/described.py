@@ -1,8 +1,8 @@
-"""What a target can be asked: its tables and views, the named queries, the macros.
+"""Describe the tables, views, named queries and macros that SQL over a target can use.
 
-1. Tables and views of the catalogs carry their meaning as a COMMENT (sql/schema).
-2. A named query that is a view (svt/query/views.py) says in its header what it shows.
-3. A macro says it in the first line of its file in sql/macros.
+1. Tables and views have their description as a COMMENT (sql/schema).
+2. A named query that is a view (svt/query/views.py) has it in the header of its file.
+3. A macro has it in the first line of its file in sql/macros.
 """
 
 import re
@@ -13,7 +13,7 @@ import polars as pl
 
 from svt.errors import QueryError, suggestion
 from svt.paths import sql_dir
-from svt.query.exact import frame_of
+from svt.query.exact import fetch_frame
 from svt.query.views import make_views, view_queries
 
 _HEAD = re.compile(r"-- \w+: (?P<purpose>.*)")
@@ -33,58 +33,56 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Macro:
-    """One macro of sql/macros: how it is called, and what it gives."""
+    """A macro of sql/macros: its arguments, and a sentence on what it returns."""
 
     name: str
     arguments: str
     purpose: str
 
 
-def macros() -> list[Macro]:
-    """Return the macros by name (step 3)."""
-    found = []
+def list_macros() -> list[Macro]:
+    """Return the macros, ordered by name (step 3)."""
+    macros = []
     for file in (sql_dir() / "macros").rglob("*.sql"):
         text = file.read_text(encoding="utf-8")
         head, call = _HEAD.match(text), _MACRO.search(text)
         if head is not None and call is not None:
             arguments = " ".join(call["arguments"].split())
-            found.append(Macro(call["name"], arguments, head["purpose"]))
-    return sorted(found, key=lambda macro: macro.name)
+            macros.append(Macro(call["name"], arguments, head["purpose"]))
+    return sorted(macros, key=lambda macro: macro.name)
 
 
-def tables_of(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Return the tables and views of the files: catalog, name, meaning (step 1)."""
-    return frame_of(con, _TABLES)
+def describe_tables(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Return the tables and views of `results` and `store`: catalog, name, meaning (step 1)."""
+    return fetch_frame(con, _TABLES)
 
 
-def schema(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Return all that SQL may name: catalog, name, meaning (steps 1 to 3)."""
-    of_queries = [("query", query.name, query.purpose) for query in view_queries(con)]
-    of_macros = [("macro", f"{m.name}({m.arguments})", m.purpose) for m in macros()]
-    more = pl.DataFrame(
-        [*of_queries, *of_macros], schema=["catalog", "name", "meaning"], orient="row"
-    )
-    return pl.concat([tables_of(con), more], how="vertical_relaxed")
+def describe_schema(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Return every table, view, query and macro: catalog, name, meaning (steps 1 to 3)."""
+    queries = [("query", query.name, query.purpose) for query in view_queries(con)]
+    macros = [("macro", f"{m.name}({m.arguments})", m.purpose) for m in list_macros()]
+    columns = ["catalog", "name", "meaning"]
+    more = pl.DataFrame([*queries, *macros], schema=columns, orient="row")
+    return pl.concat([describe_tables(con), more], how="vertical_relaxed")
 
 
-def columns_of(con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+def describe_columns(con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
     """Return the columns of a table, view or query: column, type, meaning.
 
-    QueryError when there is none of that name.
+    QueryError when none has that name.
     """
-    found = tables_of(con)
-    for catalog in found.filter(pl.col("name") == name)["catalog"].to_list():
-        return frame_of(con, _COLUMNS, {"catalog": catalog, "name": name})
+    tables = describe_tables(con)
+    for catalog in tables.filter(pl.col("name") == name)["catalog"].to_list():
+        return fetch_frame(con, _COLUMNS, {"catalog": catalog, "name": name})
     queries = [query.name for query in view_queries(con)]
     if name not in queries:
-        near = suggestion(name, [*found["name"], *queries])
+        near = suggestion(name, [*tables["name"], *queries])
         raise QueryError(
             f"--schema {name}: no such table, view or query{near}; --schema lists them"
         )
     if reasons := make_views(con, name):
         raise QueryError(reasons[0])
-    described = frame_of(con, f"DESCRIBE {name}")
-    return described.select(
+    return fetch_frame(con, f"DESCRIBE {name}").select(
         pl.col("column_name").alias("column"),
         pl.col("column_type").str.to_lowercase().alias("type"),
     )

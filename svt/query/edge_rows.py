@@ -1,8 +1,8 @@
-"""Rows that name edges: of a named query, a SQL text or a CSV file.
+"""Read rows that describe edges from a named query, SQL or a CSV file.
 
-Which of them a text means: SQL begins with select, with or from; a named query is one of
-sql/queries; anything else is a file, or the name of one in conf/intervene. SQL only reads: it runs
-in a transaction that cannot write.
+A `source` that begins with select, with or from is SQL, which runs in a read-only transaction. A
+name of sql/queries is a named query. Anything else is the path of a CSV file, or the name of one in
+conf/intervene.
 """
 
 import re
@@ -25,48 +25,48 @@ _SQL = re.compile(r"\s*(select|with|from)(?=[\s*(])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Row:
-    """One row; `where` says to a person where it stands. In CSV an empty cell is None."""
+    """One row, with its location as text for messages. An empty cell of a CSV file is None."""
 
     where: str
     values: Mapping[str, Any]
 
 
-def check_rows(given: str, key: str, needed: Sequence[str]) -> list[Row]:
-    """Refuses what `key` cannot mean, without a connection; the rows, if `given` is a file.
+def check_rows(source: str, key: str, needed: Sequence[str]) -> list[Row]:
+    """Check a source without a connection; return the rows of a file, else an empty list.
 
-    `needed` are the columns that the rows must have.
+    ConfigError, naming `key`, when the source is invalid or lacks a `needed` column.
     """
-    if _SQL.match(given):
-        _check_sql(given, key)
-    elif given in query_names():
-        _check_query(given, key, needed)
+    if _SQL.match(source):
+        _check_sql(source, key)
+    elif source in query_names():
+        _check_query(source, key, needed)
     else:
-        return _of_csv(given, key, needed)
+        return _read_csv(source, key, needed)
     return []
 
 
-def rows_of(
-    con: duckdb.DuckDBPyConnection, given: str, key: str, needed: Sequence[str]
+def read_edge_rows(
+    con: duckdb.DuckDBPyConnection, source: str, key: str, needed: Sequence[str]
 ) -> list[Row]:
-    """The rows that `given` gives; ConfigError, naming `key`, when it cannot or lacks a column."""
-    if _SQL.match(given):
-        return _of_sql(con, given, key, needed)
-    if given in query_names():
-        _check_query(given, key, needed)
-        rows = run(con, given).to_dicts()
-        return [Row(f"{key}={given}, row {i}", row) for i, row in enumerate(rows, 1)]
-    return _of_csv(given, key, needed)
+    """Return the rows of a source; ConfigError as `check_rows`."""
+    if _SQL.match(source):
+        return _read_sql(con, source, key, needed)
+    if source in query_names():
+        _check_query(source, key, needed)
+        rows = run(con, source).to_dicts()
+        return [Row(f"{key}={source}, row {i}", row) for i, row in enumerate(rows, 1)]
+    return _read_csv(source, key, needed)
 
 
-def _of_sql(
+def _read_sql(
     con: duckdb.DuckDBPyConnection, text: str, key: str, needed: Sequence[str]
 ) -> list[Row]:
     _check_sql(text, key)
     con.execute("BEGIN TRANSACTION READ ONLY")
     try:
-        found = con.execute(text)
-        names = [column[0] for column in found.description or ()]
-        rows = found.fetchall()
+        result = con.execute(text)
+        names = [column[0] for column in result.description or ()]
+        rows = result.fetchall()
     except duckdb.Error as error:
         raise ConfigError(f"{key}: {first_line(error)}; correct the SQL") from error
     finally:
@@ -82,14 +82,14 @@ def _of_sql(
     ]
 
 
-def _of_csv(given: str, key: str, needed: Sequence[str]) -> list[Row]:
-    file = Path(given)
-    if given in _shipped():
-        file = _shipped()[given]
-    elif not file.is_file():
+def _read_csv(source: str, key: str, needed: Sequence[str]) -> list[Row]:
+    shipped = {file.stem: file for file in sorted((conf_dir() / "intervene").glob("*.csv"))}
+    file = shipped.get(source, Path(source))
+    if not file.is_file():
         raise ConfigError(
-            f"{key}={given}: no such query or file; give one of the queries {_usable(needed)}, "
-            f"one of the files {', '.join(_shipped())}, a CSV file, or SQL (select ...)"
+            f"{key}={source}: no such query or file; give one of the queries "
+            f"{_name_usable_queries(needed)}, one of the files {', '.join(shipped)}, a CSV file, "
+            "or SQL (select ...)"
         )
     rows = read_rows(file, needed)
     if not rows:
@@ -98,11 +98,6 @@ def _of_csv(given: str, key: str, needed: Sequence[str]) -> list[Row]:
         Row(f"{file}, row {number}", {name: value or None for name, value in values.items()})
         for number, values in rows
     ]
-
-
-def _shipped() -> dict[str, Path]:
-    """The files of conf/intervene by name."""
-    return {file.stem: file for file in sorted((conf_dir() / "intervene").glob("*.csv"))}
 
 
 def _check_sql(text: str, key: str) -> None:
@@ -121,18 +116,18 @@ def _check_query(name: str, key: str, needed: Sequence[str]) -> None:
     if lacking:
         raise ConfigError(
             f"{key}={name}: this query gives no {', '.join(lacking)}; "
-            f"those that do: {_usable(needed)}"
+            f"those that do: {_name_usable_queries(needed)}"
         )
     required = [param.name for param in query.params if param.default is None]
     if required:
         raise ConfigError(
             f"{key}={name}: this query needs {', '.join(required)}; write its SQL, or give one of "
-            f"{_usable(needed)}"
+            f"{_name_usable_queries(needed)}"
         )
 
 
-def _usable(needed: Sequence[str]) -> str:
-    """The named queries that give such rows without being told parameters."""
+def _name_usable_queries(needed: Sequence[str]) -> str:
+    """Return the names of the queries that have these columns and need no parameter."""
     return ", ".join(
         query.name
         for query in list_queries()

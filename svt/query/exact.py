@@ -1,11 +1,11 @@
-"""Rows of SQL as a frame, exactly or not at all, and not beyond measure.
+"""Fetch the rows of a SQL statement as a frame without loss, within a size limit.
 
-1. A type that a frame cannot hold exactly is refused by its column before the rows are computed;
-   so is one that a format cannot hold (check_format) before any row is printed.
-2. Values beyond what the frame's type shows rightly (an infinite date, an integer of more than 127
-   bits) are refused by their column.
-3. The statement runs in a thread of its own, so that the first Ctrl-C ends it.
-4. Of a single select at most MOST_CELLS values are taken.
+1. A column whose type a frame cannot hold exactly is refused before the rows are computed; a column
+   that an output format cannot hold is refused before a row is printed (`check_format`).
+2. A column with values outside the range of the frame's type (an infinite date, an integer of more
+   than 127 bits) is refused.
+3. The statement runs in its own thread, so that the first Ctrl-C interrupts it.
+4. A select returns at most MOST_CELLS values.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,25 +29,25 @@ _DAY = 86_400
 _UNITS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any = None) -> pl.DataFrame:
-    """Return the rows; QueryError for what a frame does not hold (steps 1, 2, 4)."""
-    return interruptible(con, lambda: _frame_of(con, statement, values))
+def fetch_frame(con: duckdb.DuckDBPyConnection, statement: Any, values: Any = None) -> pl.DataFrame:
+    """Return the rows of a statement; QueryError when a frame cannot hold them (steps 1, 2, 4)."""
+    return run_interruptible(con, lambda: _fetch(con, statement, values))
 
 
-def interruptible(con: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Step 3."""
+def run_interruptible(con: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Return the result of `work`, which uses `con`, run in its own thread (step 3)."""
     with ThreadPoolExecutor(1) as pool:
         future: Future[T] = pool.submit(work)
         try:
             return future.result()
         except KeyboardInterrupt:
-            while not wait([future], timeout=0.05).done:  # also between two statements
+            while not wait([future], timeout=0.05).done:  # repeated: it may be between statements
                 con.interrupt()
             raise
 
 
 def check_format(frame: pl.DataFrame, form: str) -> None:
-    """QueryError for a column that CSV or JSON cannot hold (step 1)."""
+    """Raise QueryError for a column that CSV or JSON cannot hold (step 1)."""
     for name, kind in frame.schema.items():
         if form in ("csv", "json") and kind == pl.Binary:
             raise _refused(name, f"holds bytes, which {form} does not", "hex(column)")
@@ -57,13 +57,13 @@ def check_format(frame: pl.DataFrame, form: str) -> None:
             raise _refused(name, "holds NaN or infinity, which json does not", "column::varchar")
 
 
-def _frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any) -> pl.DataFrame:
+def _fetch(con: duckdb.DuckDBPyConnection, statement: Any, values: Any) -> pl.DataFrame:
     relation = con.sql(statement, params=values or None)
     if relation is None:
         raise QueryError("SQL: this text gives no rows; write a select")
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     for name, kind in zip(relation.columns, relation.types, strict=True):
-        for part in _parts(kind):
+        for part in _list_type_ids(kind):
             if part in _NEVER or (part == "uhugeint" and kind.id != "uhugeint"):
                 raise _refused(name, f"is of type {kind}", "column::varchar")
     most = max(1, MOST_CELLS // len(types))
@@ -72,22 +72,22 @@ def _frame_of(con: duckdb.DuckDBPyConnection, statement: Any, values: Any) -> pl
     frame = relation.pl()
     if frame.height > most:
         raise QueryError(f"SQL: gives more than {most} rows; add a limit, or ask for less")
-    for name, told in types.items():
-        _check_values(frame[name], told)
+    for name, type_name in types.items():
+        _check_values(frame[name], type_name)
     return frame.with_columns(pl.selectors.categorical().cast(pl.String))
 
 
-def _parts(kind: Any) -> Iterator[str]:
-    """The names of a type and of all that it is made of."""
+def _list_type_ids(kind: Any) -> Iterator[str]:
+    """Yield the id of a type and of every type nested in it."""
     yield str(kind.id)
     if kind.id in ("list", "array", "struct", "map"):
         for _, child in kind.children:
             if not isinstance(child, int):
-                yield from _parts(child)
+                yield from _list_type_ids(child)
 
 
 def _check_values(values: pl.Series, kind: str) -> None:
-    """Step 2."""
+    """Raise QueryError for values outside the range of the frame's type (step 2)."""
     dtype = values.dtype
     if kind == "UHUGEINT" and (values < 0).any():
         raise _refused(values.name, "holds integers of more than 127 bits", "column::varchar")

@@ -5,9 +5,10 @@
 2. Measure the distance of two prompts, 1 - Jaccard: the edges in both over the edges in either.
 3. Join prompts by average linkage, which gives a tree.
 4. Cut the tree into the number of families, from 2 to `MOST_FAMILIES`, whose mean silhouette is
-   largest: how much closer a prompt is to its own family than to the next. There is one family
-   unless that is more than in each of `SHUFFLES` shuffled tables, in which every edge is in as many
-   prompts as before, drawn at random: families that chance makes are seen once in 20 runs.
+   largest. A prompt's silhouette measures how much closer it is to its own family than to the next.
+   There is only one family unless the mean silhouette exceeds that of each of `SHUFFLES` shuffled
+   tables, in which every edge occurs in as many prompts as before, drawn at random. Chance alone
+   then yields families in 1 of 20 runs.
 5. Number the families from 1, the largest first.
 """
 
@@ -18,8 +19,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from svt.paths import sql_dir
-from svt.query.exact import frame_of
+from svt.db.catalog import register_tables
+from svt.paths import read_sql
+from svt.query.exact import fetch_frame
 
 MOST_PROMPTS, MOST_FAMILIES = 512, 12
 SHUFFLES, SEED = 19, 0
@@ -29,7 +31,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Families:
-    """Of each prompt its family, from 1, its place in the tree and its silhouette, if any."""
+    """[prompt] family from 1, place in the tree and silhouette; None for a single family."""
 
     family: Array
     place: Array
@@ -38,40 +40,38 @@ class Families:
 
 def write_families(con: duckdb.DuckDBPyConnection) -> None:
     """Fill the table families of `results` from its trace; it stays empty below three prompts."""
-    text = (sql_dir() / "trace" / "families" / "edges.sql").read_text(encoding="utf-8")
-    edges = frame_of(con, text, {"n_prompts": MOST_PROMPTS})
+    edges = fetch_frame(con, read_sql("trace/families/edges"), {"n_prompts": MOST_PROMPTS})
     prompts = edges["prompt_id"].unique().sort()
     if len(prompts) < 3:
         return
-    held = np.zeros((len(prompts), edges["edge"].n_unique()), np.float32)
-    held[prompts.search_sorted(edges["prompt_id"]).to_numpy(), edges["edge"].to_numpy()] = 1
-    found = find_families(held)
+    has_edge = np.zeros((len(prompts), edges["edge"].n_unique()), np.float32)
+    has_edge[prompts.search_sorted(edges["prompt_id"]).to_numpy(), edges["edge"].to_numpy()] = 1
+    families = find_families(has_edge)
+    silhouette = [None] * len(prompts) if families.silhouette is None else families.silhouette
     rows = pl.DataFrame(
         {
             "prompt_id": prompts,
-            "family": found.family,
-            "place": found.place,
-            "silhouette": pl.Series(found.silhouette, dtype=pl.Float64)
-            if found.silhouette is not None
-            else pl.Series([None] * len(prompts), dtype=pl.Float64),
+            "family": families.family,
+            "place": families.place,
+            "silhouette": pl.Series(silhouette, dtype=pl.Float64),
         }
     )
-    con.register("families_found", rows.to_arrow())
-    con.execute("INSERT INTO results.families BY NAME FROM families_found")
-    con.unregister("families_found")
+    with register_tables(con, new_families=rows.to_arrow()):
+        con.execute("INSERT INTO results.families BY NAME FROM new_families")
 
 
-def find_families(held: Array) -> Families:
-    """Return steps 2 to 5 for a table [prompt, edge] of 0 and 1, of three prompts or more."""
+def find_families(has_edge: Array) -> Families:
+    """Return the families of at least three prompts from a [prompt, edge] table of 0 and 1."""
     from scipy.cluster.hierarchy import leaves_list
 
-    tree, best, fit = _best_cut(held)
-    place = np.empty(len(held), np.int64)
-    place[leaves_list(tree)] = np.arange(len(held))
+    tree, best, fit = _find_best_cut(has_edge)
+    place = np.empty(len(has_edge), np.int64)
+    place[leaves_list(tree)] = np.arange(len(has_edge))
     random = np.random.default_rng(SEED)
-    chance = max(_best_cut(random.permuted(held, axis=0))[2].mean() for _ in range(SHUFFLES))
+    shuffled = (random.permuted(has_edge, axis=0) for _ in range(SHUFFLES))
+    chance = max(_find_best_cut(table)[2].mean() for table in shuffled)
     if fit.mean() <= chance:
-        return Families(np.ones(len(held), np.int64), place, None)
+        return Families(np.ones(len(has_edge), np.int64), place, None)
     numbers, sizes = np.unique(best, return_counts=True)
     first = [place[best == number].min() for number in numbers]
     order = sorted(range(len(numbers)), key=lambda i: (-sizes[i], first[i]))  # 5
@@ -79,32 +79,32 @@ def find_families(held: Array) -> Families:
     return Families(np.array([new[number] for number in best]), place, fit)
 
 
-def _best_cut(held: Array) -> tuple[Array, Array, Array]:
-    """Return the tree (step 3), the family of each prompt at its best cut, and its silhouette."""
+def _find_best_cut(has_edge: Array) -> tuple[Array, Array, Array]:
+    """Return the tree (step 3) and each prompt's family and silhouette at its best cut (step 4)."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    distance = _distances(held)
+    distance = _measure_distances(has_edge)
     tree = linkage(squareform(distance, checks=False), method="average")
-    most = min(MOST_FAMILIES, len(held) - 1)
+    most = min(MOST_FAMILIES, len(has_edge) - 1)
     cuts = [fcluster(tree, n, criterion="maxclust") for n in range(2, most + 1)]
-    fits = [silhouettes(distance, cut) for cut in cuts]
+    fits = [compute_silhouettes(distance, cut) for cut in cuts]
     best = max(range(len(cuts)), key=lambda i: fits[i].mean())
     return tree, cuts[best], fits[best]
 
 
-def _distances(held: Array) -> Array:
-    """Return step 2 as a matrix [prompt, prompt]."""
-    both = held @ held.T
-    size = held.sum(axis=1)
+def _measure_distances(has_edge: Array) -> Array:
+    """Return the [prompt, prompt] distances, 1 - Jaccard (step 2)."""
+    both = has_edge @ has_edge.T
+    size = has_edge.sum(axis=1)
     either = size[:, None] + size[None, :] - both
     distance: Array = 1 - both / np.maximum(either, 1)
     np.fill_diagonal(distance, 0)
     return distance.astype(np.float64)
 
 
-def silhouettes(distance: Array, family: Array) -> Array:
-    """Return each prompt's silhouette; 0 for one that is a family of its own, or if all are one."""
+def compute_silhouettes(distance: Array, family: Array) -> Array:
+    """Return the [prompt] silhouettes; 0 in a family of one prompt, or with a single family."""
     numbers = np.unique(family)
     if len(numbers) == 1:
         return np.zeros(len(family))
@@ -116,7 +116,5 @@ def silhouettes(distance: Array, family: Array) -> Array:
     outside = np.where(own, np.inf, total / size).min(axis=1)
     largest = np.maximum(inside, outside)
     alone = size[np.argmax(own, axis=1)] == 1
-    found: Array = np.where(
-        alone | (largest == 0), 0, (outside - inside) / np.where(largest == 0, 1, largest)
-    )
-    return found
+    difference = (outside - inside) / np.where(largest == 0, 1, largest)
+    return np.where(alone | (largest == 0), 0, difference)

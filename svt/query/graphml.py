@@ -1,18 +1,15 @@
-"""The graph that is shown, as GraphML: any graph tool opens it.
-
-The scheme is that of the graph which the authors published:
+"""Write the shown graph as GraphML, in the scheme of the graph that the paper's authors published.
 
 1. A head is a node `(9, 6)`; a head at a token that it reads is a node `(9, 6, 'IO')`.
-2. A communication edge goes from a head to a head-and-role node: type s (source) or d
-   (destination), count, total and weight = total / firings, the roles `src_token` and
-   `dest_token`. A component that is no head is a node of its name, `mlp 3`.
-3. An attention edge goes from each head-and-role node to its head; it only draws the attention.
-4. Beyond that scheme, so that svt-import gives back the same edges: the graph says what `count`
-   counts, an edge has effect, n_prompts, n_firings and n_visits, a head says whether it is a root.
-   For other tools a node has component, layer, head and role, and the edges of step 3 have `helper`
-   true, all others false.
+2. A communication edge goes from a head to a head-and-role node. Its attributes are type s (source)
+   or d (destination), count, total, weight = total / firings, and the roles `src_token` and
+   `dest_token`. A component other than a head is a node with its name, `mlp 3`.
+3. An attention edge connects each head-and-role node with its head, for drawing only.
+4. Attributes beyond that scheme let svt-import restore the same edges: `count_kind` of the graph,
+   effect, n_prompts, n_firings and n_visits of an edge, root of a head. For other tools, a node has
+   component, layer, head and role, and `helper` is true for the edges of step 3, false for others.
 
-What an imported circuit does not tell has no attribute; an edge without a role goes to the head.
+A null value has no attribute. An edge without a role goes to the head.
 """
 
 from pathlib import Path
@@ -48,15 +45,15 @@ _KEYS = {
 
 
 def write_graphml(path: Path, edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> None:
-    """Writes the rows of the queries `graph_links` and `graph_nodes`, atomically.
+    """Write the rows of the queries `graph_links` and `graph_nodes` atomically.
 
-    `count` is prompts, firings or visits: which of the edges' counts becomes `count`.
+    `count` is prompts, firings or visits, and selects the count that an edge's `count` holds.
     """
     write_atomically(path, to_graphml(edges, nodes, count))
 
 
 def to_graphml(edges: pl.DataFrame, nodes: pl.DataFrame, count: str) -> bytes:
-    """The same as the file's content, UTF-8."""
+    """Return the content of the file that `write_graphml` writes, UTF-8."""
     root = ElementTree.Element("graphml", xmlns=_NAMESPACE)
     for kind, name in _KEYS:
         ElementTree.SubElement(

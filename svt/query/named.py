@@ -1,21 +1,20 @@
-"""Named queries: one statement a file of sql/queries, its header says what it takes and gives.
+"""Run named queries: each file of sql/queries holds one statement with a header that declares it.
 
-    -- purpose: what the rows tell
+    -- purpose: what the rows show
     -- params: coverage DOUBLE share of the total [= trace.coverage]
-    --         side VARCHAR{dest,src} token written into
+    --         side VARCHAR{dest,src} token written to
     --         draws INTEGER{0..100000} draws of the bootstrap [= 400]
     -- grain: [pair, side, upstream]
     -- columns: pair_id, side, up_layer, up_head
     -- needs: dump.all_slices
 
-1. A parameter with a default may be left out; a key of the configuration is the run's own setting,
-   or the default of conf/ where no run is or several runs differ.
-2. A value given as text (`svt-sql ... name=value`) is read as the parameter's type, within the
-   choices or the bounds in its braces (svt/query/param.py).
-3. Values are bound to the statement's `$name`, never pasted into it.
-4. What needs contributions through all slices, or effects, is refused where the store was dumped
-   without them. `needs` says so of a query that always does; others do with the parameter
-   slices=all or rule=effect.
+1. A parameter with a default is optional. A default that is a key of the configuration is the run's
+   setting, or that of conf/ without a run or where runs differ.
+2. A value as text (`svt-sql ... name=value`) is converted to the parameter's type and must be one
+   of the choices or within the bounds in the braces (svt/query/param.py).
+3. Values are bound to the statement's `$name`, never inserted into its text.
+4. A query that requires contributions through all slices, or effects, is refused on a store dumped
+   without them: with `needs` always, otherwise with the parameter slices=all or rule=effect.
 """
 
 import re
@@ -32,13 +31,13 @@ from svt.db.damage import check_damage, files_of
 from svt.db.stores import Stores
 from svt.errors import QueryError, suggestion
 from svt.paths import sql_dir
-from svt.query.exact import frame_of
-from svt.query.param import Param, declared, read_value
+from svt.query.exact import fetch_frame
+from svt.query.param import Param, parse_param, read_value
 from svt.query.refusals import OPTIONAL, check_stored
 from svt.system.text import first_line
 
 SWEEP = "sweep"
-"""What the names of queries over all jobs of a sweep begin with."""
+"""Prefix of the names of queries over all jobs of a sweep."""
 
 _FIELD = re.compile(r"^-- (purpose|params|grain|columns|needs): (.*)$")
 _CONTINUED = re.compile(r"^-- {3,}(\S.*)$")
@@ -55,7 +54,7 @@ class Query:
     columns: tuple[str, ...]
     text: str
     needs: tuple[str, ...] = ()
-    """Settings of the dump without which the store cannot answer it."""
+    """Settings of the dump that the query requires."""
 
 
 def query_names() -> tuple[str, ...]:
@@ -63,12 +62,12 @@ def query_names() -> tuple[str, ...]:
 
 
 def list_queries() -> tuple[Query, ...]:
-    """Every named query, by name."""
+    """Return every named query, ordered by name."""
     return tuple(load_query(name) for name in query_names())
 
 
 def load_query(name: str) -> Query:
-    """The query of that name; QueryError names the ones there are."""
+    """Return the query with that name; QueryError lists the known names."""
     if name not in query_names():
         names = query_names()
         near = suggestion(name, names)
@@ -77,7 +76,7 @@ def load_query(name: str) -> Query:
 
 
 def parse_query(name: str, text: str) -> Query:
-    """A query file's text as a Query; QueryError when its header does not hold what it must."""
+    """Return the Query that a file's text declares; QueryError when its header is incomplete."""
     fields: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():
@@ -100,7 +99,7 @@ def parse_query(name: str, text: str) -> Query:
     return Query(
         name=name,
         purpose=" ".join(fields["purpose"]),
-        params=tuple(declared(name, line) for line in lines),
+        params=tuple(parse_param(name, line) for line in lines),
         grain=" ".join(fields["grain"]),
         columns=tuple(column.strip() for column in " ".join(fields["columns"]).split(",")),
         text=text,
@@ -109,15 +108,14 @@ def parse_query(name: str, text: str) -> Query:
 
 
 def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFrame:
-    """The rows of a named query; enumerations come as text.
+    """Return the rows of a named query, with enumerations as text.
 
     `values` are its parameters, typed or as text. QueryError for an unknown query, an unknown or
-    missing parameter, a value of another type, or results that the connection does not have; and
-    on a sweep of several jobs, whose rows only the queries `sweep...` keep apart, which in turn ask
-    nothing else.
+    missing parameter, a value of another type, a catalog that the connection lacks, or a sweep of
+    more than one job, which only the queries `sweep...` support, as they support nothing else.
     """
     query = load_query(name)
-    n_jobs = n_jobs_of(con)
+    n_jobs = count_jobs(con)
     if n_jobs > 1 and not name.startswith(SWEEP):
         raise QueryError(
             f"query {name}: this is a sweep of {n_jobs} jobs; give one job's folder, SWEEP/0, or "
@@ -131,100 +129,99 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     bound = bind(con, query, values)
     check_needs(con, query, bound)
     try:
-        return frame_of(con, query.text, bound)
+        return fetch_frame(con, query.text, bound)
     except duckdb.CatalogException as error:
-        raise QueryError(f"query {name}: {missing(con) or first_line(error)}") from error
+        raise QueryError(f"query {name}: {explain_missing(con) or first_line(error)}") from error
     except duckdb.Error as error:
         check_damage(error, files_of(con))
         raise QueryError(f"query {name}: {first_line(error)}") from error
 
 
 def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str, Any]) -> None:
-    """SvtError where the store lacks what the query, or a value of its parameters, needs."""
-    for setting in dict.fromkeys((*query.needs, *_needed_by(bound))):
-        check_stored(f"query {query.name}", setting, _stores(con, setting))
+    """Raise ConfigError when the store lacks data the query or its parameters need (step 4)."""
+    needs = set(query.needs)
+    needs |= {"dump.all_slices"} if bound.get("slices") == "all" else set()
+    needs |= {"dump.effects"} if bound.get("rule") == "effect" else set()
+    for setting in sorted(needs):
+        check_stored(f"query {query.name}", setting, _is_stored(con, setting))
 
 
-def missing(con: duckdb.DuckDBPyConnection) -> str:
-    """What the connection lacks, with what to do, empty when it has both files."""
+def explain_missing(con: duckdb.DuckDBPyConnection) -> str:
+    """Return which catalog the connection lacks and what to do; empty when it has both."""
     if not has_table(con, "results", "run"):
         return "this is a store alone, without results; give a run folder"
     if has_table(con, "store", "dump"):
         return ""
-    stores = _of_run(con, "store_path")
+    stores = _distinct_values(con, "store_path")
     if len(stores) > 1:
         return f"the jobs used {len(stores)} stores; give one job's folder, SWEEP/0"
     if stores:
         gone = Stores.from_text(stores[0])
-        return f"the store of these results, {gone}, is gone; make the run anew"
+        return f"the store of these results, {gone}, is gone; repeat the run"
     return "there is no store beside these results; give a run folder"
 
 
 def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the store holds contributions through all slices; true without a store."""
-    return _stores(con, "dump.all_slices")
+    """Return whether the store holds contributions through all slices; True without a store."""
+    return _is_stored(con, "dump.all_slices")
 
 
 def has_effects(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the store holds the weight without each writer; true without a store."""
-    return _stores(con, "dump.effects")
+    """Return whether the store holds the effect of removing each writer; True without a store."""
+    return _is_stored(con, "dump.effects")
 
 
-def _stores(con: duckdb.DuckDBPyConnection, setting: str) -> bool:
-    """Whether the store was dumped with a setting of OPTIONAL; true without a store."""
+def _is_stored(con: duckdb.DuckDBPyConnection, setting: str) -> bool:
+    """Return whether the store was dumped with a setting of OPTIONAL; True without a store."""
     if not has_table(con, "store", "dump"):
         return True
     rows = con.execute("SELECT config->>? FROM store.dump", [f"$.{setting}"]).fetchall()
     return rows in ([], [("true",)])
 
 
-def _needed_by(bound: Mapping[str, Any]) -> list[str]:
-    """The settings of OPTIONAL that a query's parameters need."""
-    all_slices = ["dump.all_slices"] if bound.get("slices") == "all" else []
-    return all_slices + (["dump.effects"] if bound.get("rule") == "effect" else [])
-
-
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:
-    """QueryError when the query asks a second target that is not there, or is a sweep."""
-    there = {name for name in catalogs(con) if name.startswith("other_")}
+    """Raise QueryError when the query reads a second target that is missing or a sweep."""
+    attached = {name for name in catalogs(con) if name.startswith("other_")}
     wanted = {name for name in ("other_results", "other_store") if f"{name}." in query.text}
     if not wanted:
         return
-    if not there:
+    if not attached:
         raise QueryError(
             f"query {query.name}: it sets two targets side by side; name the second, "
             f"svt-sql RUN --other TARGET {query.name}"
         )
-    for name in sorted(wanted - there):
+    for name in sorted(wanted - attached):
         lacks = "results" if name == "other_results" else "a store"
         raise QueryError(
             f"query {query.name}: the other target is without {lacks}; name a whole run"
         )
-    if n_jobs_of(con, "other_results") > 1:
+    if count_jobs(con, "other_results") > 1:
         raise QueryError(
             f"query {query.name}: the other target is a sweep; give one job's folder, SWEEP/0"
         )
 
 
-def n_jobs_of(con: duckdb.DuckDBPyConnection, catalog: str = "results") -> int:
-    """The jobs of a sweep; 0 for one run's results, or none."""
-    return len(_of_run(con, "job", catalog))
+def count_jobs(con: duckdb.DuckDBPyConnection, catalog: str = "results") -> int:
+    """Return the number of jobs of a sweep, 0 for a run or without results."""
+    return len(_distinct_values(con, "job", catalog))
 
 
-def _of_run(con: duckdb.DuckDBPyConnection, column: str, catalog: str = "results") -> list[Any]:
-    """The distinct values of a column of the table run, without null; none if it is not there."""
+def _distinct_values(
+    con: duckdb.DuckDBPyConnection, column: str, catalog: str = "results"
+) -> list[Any]:
+    """Return the distinct values other than null in a column of the table run, if it exists."""
     try:
-        found = con.execute(
+        rows = con.execute(
             f"SELECT DISTINCT r.{column} FROM {catalog}.run AS r "
             f"WHERE r.{column} IS NOT NULL ORDER BY 1"
         )
     except (duckdb.CatalogException, duckdb.BinderException):
         return []
-    return [value for (value,) in found.fetchall()]
+    return [value for (value,) in rows.fetchall()]
 
 
 def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter of the query with its value, given or by default (steps 1 and 2)."""
+    """Return the value of every parameter, from `values` or its default (steps 1 and 2)."""
     known = ", ".join(param.name for param in query.params) or "none"
     for name in values:
         if name not in {param.name for param in query.params}:
@@ -248,16 +245,14 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
 def _default(con: duckdb.DuckDBPyConnection, param: Param) -> Any:
     if param.key is None:
         return param.fallback
-    value = _of_the_run(con, param.key, "results" if param.run == "run" else "other_results")
-    return param.fallback if value is None else value
-
-
-def _of_the_run(con: duckdb.DuckDBPyConnection, key: str, catalog: str) -> str | None:
-    """A setting of the run, if there is one run here or all agree, as text."""
-    if not has_table(con, catalog, "run"):
-        return None
-    found = con.execute(f"SELECT DISTINCT config->>? FROM {catalog}.run", [f"$.{key}"]).fetchall()
-    return found[0][0] if len(found) == 1 else None
+    catalog = "results" if param.run == "run" else "other_results"
+    values = []
+    if has_table(con, catalog, "run"):
+        text = f"SELECT DISTINCT config->>? FROM {catalog}.run"
+        values = con.execute(text, [f"$.{param.key}"]).fetchall()
+    if len(values) != 1 or values[0][0] is None:  # no run, or runs that differ
+        return param.fallback
+    return values[0][0]
 
 
 def _folder() -> Path:

@@ -1,14 +1,14 @@
-"""One parameter of a named query: how a header declares it, and how a value of it is read.
+"""Parse the declaration of a named query's parameter, and read its values.
 
     coverage DOUBLE share of the total [= trace.coverage]
     side VARCHAR{dest,src} token written into
     draws INTEGER{0..100000} draws of the bootstrap [= 400]
 
-1. Name and type; in braces the choices that there are, or the least and the greatest number; the
-   meaning; the default, as text or as a key of the configuration, which is the run's own value or
-   else that of conf/, and whose choices are the parameter's. `other KEY` is the key of the second
-   target (svt-sql --other).
-2. A value given as text is read as the type. One out of choices or bounds is refused.
+1. A declaration has name and type; in braces the choices, or the smallest and largest number; the
+   meaning; and the default, as a literal or a key of the configuration. A key stands for the run's
+   setting, or that of conf/ without a run, and its choices apply to the parameter. `other KEY` is
+   the setting of the second target (svt-sql --other).
+2. A value as text is converted to the type. A value outside the choices or bounds is refused.
 """
 
 import json
@@ -32,9 +32,9 @@ _KEY = re.compile(r"^(?:other )?([a-z]+\.[a-z_]+)$")
 
 @dataclass(frozen=True)
 class Param:
-    """One declared parameter; `default` stands as in the header, None when it must be given.
+    """A declared parameter; `default` is the header's text, None for a required parameter.
 
-    With `choices`, a value is one of them, and never null; with `bounds`, it lies in them.
+    With `choices`, a value must be one of them, not null; with `bounds`, it must lie within them.
     """
 
     name: str
@@ -46,29 +46,29 @@ class Param:
 
     @property
     def key(self) -> str | None:
-        """The key of the configuration that is the default, if one is."""
+        """The configuration key that the default refers to, else None."""
         match = _KEY.match(self.default or "")
         return match[1] if match else None
 
     @property
     def fallback(self) -> Any:
-        """The default where no run decides it."""
+        """The default without a run."""
         return self.default if self.key is None else default(self.key)
 
     @property
     def run(self) -> str:
-        """Whose key the default is: `run`, or `other run` for the second target."""
+        """The run that the default's key refers to: `run`, or `other run` for the second target."""
         return "other run" if (self.default or "").startswith("other ") else "run"
 
     @property
     def allowed(self) -> str:
-        """Choices or bounds as the header has them, with the braces; empty without."""
-        told = f"{self.bounds[0]}..{self.bounds[1]}" if self.bounds else ",".join(self.choices)
-        return f"{{{told}}}" if told else ""
+        """The choices or bounds in braces, as in the header; empty without them."""
+        text = f"{self.bounds[0]}..{self.bounds[1]}" if self.bounds else ",".join(self.choices)
+        return f"{{{text}}}" if text else ""
 
 
-def declared(query: str, line: str) -> Param:
-    """Step 1: the parameter that a line of a query's header declares."""
+def parse_param(query: str, line: str) -> Param:
+    """Return the parameter that a header line declares (step 1); QueryError when it is invalid."""
     match = _DECLARED.match(line)
     if match is None or match["type"] not in _READERS:
         raise QueryError(
@@ -81,19 +81,19 @@ def declared(query: str, line: str) -> Param:
 
 
 def read_value(query: str, param: Param, value: Any) -> Any:
-    """Step 2: `value` as one of the parameter's type; QueryError when it is none."""
-    told = f"query {query}: {param.name}={value}"
+    """Return `value` in the parameter's type (step 2); QueryError when it is invalid."""
+    setting = f"query {query}: {param.name}={value}"
     if param.choices and value not in param.choices:
-        raise QueryError(f"{told} must be {_either(param.choices)} ({param.meaning})")
+        raise QueryError(f"{setting} must be {_join_choices(param.choices)} ({param.meaning})")
     if value is None or (value == "null" and param.default and param.fallback in (None, "null")):
         return None
     try:
         read = _READERS[param.type](value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise QueryError(f"{told} is not {_TYPES[param.type]} ({param.meaning})") from error
+        raise QueryError(f"{setting} is not {_TYPES[param.type]} ({param.meaning})") from error
     if param.bounds and not param.bounds[0] <= read <= param.bounds[1]:
         low, high = param.bounds
-        raise QueryError(f"{told} must lie in [{low}, {high}] ({param.meaning})")
+        raise QueryError(f"{setting} must lie in [{low}, {high}] ({param.meaning})")
     return read
 
 
@@ -111,27 +111,27 @@ def _double(value: Any) -> float:
 
 
 def _boolean(value: Any) -> bool:
-    told = str(value).lower()
-    if told not in ("true", "false"):
+    text = str(value).lower()
+    if text not in ("true", "false"):
         raise ValueError(value)
-    return told == "true"
+    return text == "true"
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
-    value.encode()  # half of a character is none
+    value.encode()  # refuses a lone surrogate
     return value
 
 
 def _heads(value: Any) -> list[list[int]]:
-    given = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(given, list | tuple):
+    heads = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(heads, list | tuple):
         raise TypeError(value)
-    for pair in given:
+    for pair in heads:
         if not isinstance(pair, list | tuple) or [type(number) for number in pair] != [int, int]:
             raise TypeError(value)
-    return [list(pair) for pair in given]
+    return [list(pair) for pair in heads]
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -152,5 +152,5 @@ _TYPES = {
 }
 
 
-def _either(choices: tuple[str, ...]) -> str:
+def _join_choices(choices: tuple[str, ...]) -> str:
     return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))

@@ -1,6 +1,6 @@
-"""What a store cannot answer, in the same words before it is dumped and when it is read.
+"""Refuse requests that a store cannot answer, with the same messages before a dump and after it.
 
-svt/stages/preflight.py asks with the settings of a dump to come, svt/query/ with those of a store.
+svt/stages/preflight.py passes the settings of the dump to be made, svt/query/ those of a store.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ OPTIONAL = {
     "dump.all_slices": ("contributions through all slices", ", or take experiment=all_slices"),
     "dump.effects": ("the attention weight without each upstream component", ""),
 }
-"""What a store holds only with a setting of its dump, and what else sets it."""
+"""By setting of the dump: the data that a store lacks without it, and another way to set it."""
 
 
 def check_heads(key: str, heads: Iterable[Head], shape: tuple[int, int]) -> None:
-    """ConfigError for the first of `heads` that a model of `shape` (layers, heads) lacks.
+    """Raise ConfigError for the first of `heads` outside a model of `shape` (layers, heads).
 
-    `key` says where it is named: a setting, or a file and its row.
+    `key` is where the head is named: a setting, or a file and its row.
     """
     n_layers, n_heads = shape
     for layer, head in heads:
@@ -31,7 +31,7 @@ def check_heads(key: str, heads: Iterable[Head], shape: tuple[int, int]) -> None
 
 
 def check_role(key: str, role: str, roles: Iterable[str]) -> None:
-    """ConfigError when no prompt has `role`; `roles` are those that the prompts have."""
+    """Raise ConfigError unless `role` is one of `roles`, the roles of the prompts."""
     known = sorted(roles)
     if not known:
         raise ConfigError(
@@ -43,18 +43,18 @@ def check_role(key: str, role: str, roles: Iterable[str]) -> None:
 
 
 def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
-    """ConfigError for a trace that needs more than a store of these `dump` settings holds."""
+    """Raise ConfigError for a trace that a store with these `dump` settings cannot support."""
     components, min_weight = dump.get("components", ["head"]), dump.get("min_weight", 0.0)
     if trace.components == "head" and "head" not in components:
         raise ConfigError(
             f"trace.components=head, but dump.components=[{','.join(components)}] stores no heads; "
-            "dump again with head among dump.components"
+            "make a new dump with head among dump.components"
         )
     if trace.firing_weight < min_weight:
         raise ConfigError(
             f"trace.firing_weight={trace.firing_weight:g} lies below dump.min_weight="
             f"{min_weight:g}: weaker pairs are not in the store; raise trace.firing_weight, or "
-            "dump again with a lower dump.min_weight"
+            "make a new dump with a lower dump.min_weight"
         )
     if trace.slices == "all":
         check_stored("trace.slices=all", "dump.all_slices", dump.get("all_slices", True))
@@ -63,7 +63,7 @@ def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:
 
 
 def check_drawn_edges(edges: str | None, stored: bool, imported: str | None = None) -> None:
-    """SvtError when graphs are to be drawn by effect (`chart.edges`), and none is `stored`."""
+    """Raise ConfigError for `edges`=effect (`chart.edges`) unless effects are `stored`."""
     if edges != "effect":
         return
     if imported is not None:
@@ -74,7 +74,7 @@ def check_drawn_edges(edges: str | None, stored: bool, imported: str | None = No
 
 
 def check_stored(what: str, setting: str, stored: bool) -> None:
-    """ConfigError when `what` needs what `setting` of OPTIONAL stores, and it is not `stored`."""
+    """Raise ConfigError unless the data of `setting` (in OPTIONAL) that `what` needs is stored."""
     if not stored:
         lacking, remedy = OPTIONAL[setting]
         raise ConfigError(

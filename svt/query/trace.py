@@ -1,19 +1,19 @@
-"""The trace: Algorithm 1 of the paper over a whole store, in SQL.
+"""Trace circuits in a store: Algorithm 1 of the paper, in SQL.
 
 1. A pair fires when it is eligible and its weight is at least `firing_weight` (section 4.3).
 2. The significant upstream components of each side of a firing pair are, with rule=coverage, the
-   shortest prefix, by falling contribution, that exceeds `coverage` of their sum; with rule=effect
-   those whose removal lowers the pair's weight by at least `min_effect`
+   shortest prefix in descending order of contribution whose sum exceeds `coverage` of the total;
+   with rule=effect, the components whose removal lowers the pair's weight by at least `min_effect`
    (sql/macros/_significant_edges.sql).
-3. Roots are given, or found by the query `auto_roots`, which asks only where they fire from. Each
-   that fires from `root_dest` onto `root_src` starts a trace of its own in every prompt.
-4. Each significant head that fires with the token it writes to as its dest continues the trace.
-   Only the pairs that it reaches are ordered, level by level. Visits are summed path length by path
-   length, never path by path (sql/macros/traced.sql).
-5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql). A
-   token without one has the place that trace.unlabelled gives it: none (drop), its distance from
-   the end (offset: end-3), or its text; auto drops where prompts have roles beside `end`.
-6. The firings that were reached are counted over prompts by the roles they attend between.
+3. Roots are `trace.roots`, or selected by the query `auto_roots`, which does not restrict the
+   source token. Each root that fires from `root_dest` to `root_src` starts a trace in every prompt.
+4. A significant head continues the trace when it fires with the token it writes to as its dest.
+   Contributions are ordered only for pairs that the trace reaches, level by level. Visits are
+   summed by path length, not path by path (sql/macros/traced.sql).
+5. Edges are counted over prompts by the role of the token they write to (sql/macros/graph.sql). For
+   a token without a role, trace.unlabelled decides: left out (drop), its distance from the end
+   (offset: end-3), or its text; auto leaves it out where prompts have roles besides `end`.
+6. The firings that were reached are counted over prompts by the roles of their dest and src.
 7. Prompts are grouped by the edges of their traces (svt/query/families.py).
 """
 
@@ -35,32 +35,32 @@ _TABLES = ("places", "trace_pairs", "trace_edges", "graph_edges", "graph_firings
 
 @dataclass(frozen=True)
 class TraceResult:
-    """The roots that fire, in the order given or found, and what the reader should know."""
+    """The roots that fire, in their original order, and warnings for the reader."""
 
     roots: tuple[Head, ...]
     warnings: tuple[str, ...]
 
 
 def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
-    """Fill the tables of `results` that a trace has from `store`.
+    """Fill the trace tables of `results` from `store`.
 
-    ConfigError when the store cannot answer, or when no root fires.
+    ConfigError when the store does not support the settings, or no root fires.
     """
     _check(con, config)
-    roots = _auto_roots(con, config) if config.roots == "auto" else config.roots
+    roots = _choose_roots(con, config) if config.roots == "auto" else config.roots
     roots = tuple(dict.fromkeys(roots))
     for table in _TABLES:
         con.execute(f"DELETE FROM results.{table}")
     for file in sorted((sql_dir() / "trace").glob("*.sql")):  # 1 to 6
         text = file.read_text(encoding="utf-8")
-        con.execute(text, _settings(config, roots, text))
+        con.execute(text, _select_settings(config, roots, text))
     fired = set(con.execute("SELECT DISTINCT root_layer, root_head FROM traced").fetchall())
     con.execute("DROP TABLE traced")
     write_families(con)  # 7
     silent = [root for root in roots if root not in fired]
     if not fired:
         raise ConfigError(
-            f"no root fires: {_heads(silent)} never attends from {config.root_dest} to "
+            f"no root fires: {_format_heads(silent)} never attends from {config.root_dest} to "
             f"{config.root_src} with weight {config.firing_weight:g} or more; give other "
             "trace.roots or a lower trace.firing_weight (svt-sql STORE firings shows where heads "
             "fire)"
@@ -75,8 +75,8 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     )
 
 
-def _settings(config: TraceConfig, roots: tuple[Head, ...], text: str) -> dict[str, Any]:
-    """Return the settings that a statement names."""
+def _select_settings(config: TraceConfig, roots: tuple[Head, ...], text: str) -> dict[str, Any]:
+    """Return the settings that a statement refers to, by parameter name."""
     settings = {
         "roots": [list(root) for root in roots],
         "root_dest": config.root_dest,
@@ -95,7 +95,7 @@ def _settings(config: TraceConfig, roots: tuple[Head, ...], text: str) -> dict[s
 
 
 def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
-    """ConfigError for what the store cannot answer."""
+    """Raise ConfigError when the store does not support the settings."""
     ((dump, n_layers, n_heads),) = con.execute(
         "SELECT config->>'$.dump', n_layers, n_heads FROM store.dump"
     ).fetchall()
@@ -108,26 +108,21 @@ def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
         check_heads("trace.roots", config.roots, (n_layers, n_heads))
 
 
-def _auto_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[Head, ...]:
+def _choose_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[Head, ...]:
     if not con.execute("SELECT 1 FROM store.head_effects LIMIT 1").fetchall():
         raise ConfigError(
             "trace.roots=auto needs prompts with answers, and the store has no head effects; "
             'give the roots, for example "trace.roots=[[9,6],[10,0]]"'
         )
-    found = run(
-        con,
-        "auto_roots",
-        firing_weight=config.firing_weight,
-        root_dest=config.root_dest,
-    )
-    if found.is_empty():
+    roots = run(con, "auto_roots", firing_weight=config.firing_weight, root_dest=config.root_dest)
+    if roots.is_empty():
         raise ConfigError(
             "trace.roots=auto finds none: no head with a positive effect on the answer fires at "
             f"{config.root_dest} with weight {config.firing_weight:g} or more in half of the "
             "prompts; give trace.roots or a lower trace.firing_weight"
         )
-    return tuple((layer, head) for layer, head in found.select("layer", "head").iter_rows())
+    return tuple((layer, head) for layer, head in roots.select("layer", "head").iter_rows())
 
 
-def _heads(heads: list[Head]) -> str:
+def _format_heads(heads: list[Head]) -> str:
     return ", ".join(f"{layer}.{head}" for layer, head in heads)

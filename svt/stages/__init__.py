@@ -1,1 +1,1 @@
-"""The stages of a run, one file each, and what is refused before the first of them starts."""
+"""The stages of a run, one file each, and the checks before the first of them starts."""

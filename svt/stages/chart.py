@@ -1,10 +1,10 @@
-"""The chart and report stages: named queries over a finished run, drawn and written beside it.
+"""The chart and report stages: draw the results of a run.
 
-1. Every figure asks its own queries of the run's results and store. An imported circuit has no
-   store: figures that need one are left out, and said to be.
-2. charts/NAME.<format> for each figure that has something to draw, and each format, with the
-   sentence on how to read it; charts/graph.graphml for other tools.
-3. report.html: the figures among what else the run has to say (svt/report/run.py).
+1. Draw every figure from named queries over the run's results and store. For an imported circuit,
+   which has no store, figures that need one are skipped with a message.
+2. Write charts/NAME.<format> for each figure with data, in each format, with a sentence on how to
+   read it; write charts/graph.graphml for other tools.
+3. Write report.html with the figures and the tables of the run (svt/report/run.py).
 """
 
 import json
@@ -50,25 +50,25 @@ FORMATS = ("json", "html", "svg", "png", "pdf")
 DRAWN = {f"{name}.{form}" for name in FIGURES for form in FORMATS} | {"graph.graphml"}
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Return the charts and the report that svt drew in a run folder, and no other file."""
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the charts and the report that svt wrote into a run folder, and no other file."""
     charts = folder / CHARTS
     drawn = [path for path in charts.iterdir() if path.name in DRAWN] if charts.is_dir() else []
     return [*drawn, *([folder / REPORT] if is_report(folder / REPORT) else [])]
 
 
 def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
-    """Steps 1 to 3, as far as the stages ask for them."""
+    """Draw the figures, and write what `config.stages` selects: charts, report (steps 1 to 3)."""
     other = config.chart.compare_store
     with ExitStack() as stack:
         con = stack.enter_context(connect(stores, folder / NAME))
         compare = stack.enter_context(open_target(Path(other))) if other else None
-        context = context_of(con, config, compare)
-        ask = asking(con)
-        filled = _filled(con)
+        context = make_context(con, config, compare)
+        ask = make_ask(con)
+        filled = _list_filled(con)
         names: Sequence[str] = choose_figures(config.chart.figures, filled)
         if context.imported is not None:
-            names = _without_store(names, filled)
+            names = _drop_without_data(names, filled)
         bar = stack.enter_context(Progress("figures", len(names), "figures"))
         figures = []
         for name in names:
@@ -85,12 +85,12 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
                 config.trace.count,
             )
         if "report" in config.stages:
-            told = make_report if context.imported is None else make_import_report
-            write_report(folder / REPORT, told(con, ask, config, context, figures))  # 3
+            make = make_report if context.imported is None else make_import_report
+            write_report(folder / REPORT, make(con, ask, config, context, figures))  # 3
 
 
 def _write(figure: Figure, folder: Path, config: Config) -> None:
-    """Step 2 for a figure."""
+    """Write a figure in every format, or remove its files when it has no data (step 2)."""
     if figure.is_empty:
         logger.info(f"figure {figure.name} is not written: there is nothing to draw")
         for form in FORMATS:
@@ -101,28 +101,28 @@ def _write(figure: Figure, folder: Path, config: Config) -> None:
         export(figure.standalone(chart.title), folder, figure.name, chart.format, look)
 
 
-def _without_store(names: Sequence[str], filled: Collection[str]) -> tuple[str, ...]:
-    """The figures of an imported circuit that can be drawn."""
+def _drop_without_data(names: Sequence[str], filled: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the figures whose data is among `filled`; log the others."""
     lacking = [name for name in names if not set(FIGURES[name].needs) <= set(filled)]
     for name in lacking:
         logger.info(f"figure {name} is left out: an imported circuit does not hold what it shows")
     return tuple(name for name in names if name not in lacking)
 
 
-def asking(con: duckdb.DuckDBPyConnection) -> Ask:
-    """Runs named queries over a connection; the same question is answered once."""
-    known: dict[str, pl.DataFrame] = {}
+def make_ask(con: duckdb.DuckDBPyConnection) -> Ask:
+    """Return a function that runs named queries over `con` and caches their rows."""
+    cache: dict[str, pl.DataFrame] = {}
 
     def ask(query: str, **params: Any) -> pl.DataFrame:
-        question = f"{query} {sorted(params.items())}"
-        if question not in known:
-            known[question] = run(con, query, **params)
-        return known[question]
+        key = f"{query} {sorted(params.items())}"
+        if key not in cache:
+            cache[key] = run(con, query, **params)
+        return cache[key]
 
     return ask
 
 
-def context_of(
+def make_context(
     con: duckdb.DuckDBPyConnection,
     config: Config,
     compare: duckdb.DuckDBPyConnection | None = None,
@@ -135,13 +135,13 @@ def context_of(
         [(layer, head) for layer, head in json.loads(roots)],
         n_prompts or 0,
         config.chart,
-        asking(compare) if compare is not None else None,
+        make_ask(compare) if compare is not None else None,
         imported[0] if imported else None,
     )
 
 
-def _filled(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """Return the tables with rows, and the columns of upstream that the store holds."""
+def _list_filled(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names of tables with rows, and the optional columns that the store holds."""
     names = tables(con, "results") | tables(con, "store")
     filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
     if "pair_upstream" in filled:

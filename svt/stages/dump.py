@@ -1,10 +1,9 @@
-"""The dump stage: one forward pass of the prompts, and everything it shows, into a store.
+"""The dump stage: write one forward pass of the prompts, with all contributions, into a store.
 
-1. Load and fold the model, decompose every head (compute).
-2. Batch by batch: forward pass, slice and upstream contributions, as columns, into the store; one
-   batch is written while the next is computed. Batches that an earlier process finished are
-   skipped.
-3. Prompts with their logit difference, and one row about the dump itself.
+1. Load and fold the model, and decompose every head (svt/compute).
+2. For each batch, compute the forward pass and the slice and upstream contributions, and write them
+   while the next batch is computed. Batches that an earlier process finished are skipped.
+3. Write the prompts with their logit difference, and one row about the dump itself.
 """
 
 import json
@@ -42,15 +41,15 @@ if TYPE_CHECKING:
     from svt.compute.model import Model
 
 LONG = 60.0
-"""Seconds from which a dump says beforehand what it will take."""
+"""Seconds of estimated time above which a dump logs its estimate."""
 _LIBRARIES = ("torch", "transformer_lens", "transformers", "numpy", "duckdb", "polars", "pyarrow")
 
 
 def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> None:
-    """Writes the store at `path`; nothing stands there unless all of it does.
+    """Write the store at `path`, which exists only when it is complete.
 
     SvtError if the model cannot be loaded or does not fit the prompts, or, with
-    dataset.only_correct, answers none of them rightly.
+    dataset.only_correct, answers none of them correctly.
     """
     from svt.compute.batches import plan
     from svt.compute.decompose import decompose_model
@@ -61,10 +60,10 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     from svt.dataset import check_fits
 
     if left_whole(path, identity.key):
-        logger.info(f"{path.name} was whole but for its name when a run was stopped")
+        logger.info(f"{path.name} was complete when a run was stopped; it is used")
         return
     seconds = Seconds()
-    with seconds.of("load"):
+    with seconds.measure("load"):
         model = load_model(config.model)  # 1
     check_fits(dataset.prompts, model.n_ctx, model.d_vocab)
     check_pair_ids(model, dataset.prompts)
@@ -72,13 +71,13 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
         f"{config.model.name}: {model.n_layers} layers, {model.n_heads} heads, "
         f"width {model.d_model}, on {model.device}"
     )
-    with seconds.of("decompose"):
+    with seconds.measure("decompose"):
         svd = decompose_model(model)
     batches = plan(model, dataset.prompts, config.dump)
-    with writing(path, _asked_for(identity, batches)) as store:
-        with seconds.of("contributions"), _told_what_is_kept(store, batches):
+    with writing(path, _describe_request(identity, batches)) as store:
+        with seconds.measure("contributions"), _log_kept_when_stopped(store, batches):
             _append_batches(config, model, svd, batches, store, seconds, path)  # 2
-        seconds.move("contributions", "waiting for the disk")
+        seconds.exclude("contributions", "waiting for the disk")
         rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
         chosen = writer_columns(writers(model, config.dump.components))
         with store.ending(*rows, "singular_values", "writers", "dump"):
@@ -117,7 +116,7 @@ def _append_batches(
     seconds: "Seconds",
     path: Path,
 ) -> None:
-    """Step 2, of the batches that are not in yet; the first tells how long all will take."""
+    """Compute and write the batches that are missing (step 2); the first gives an estimate."""
     from svt.compute.dump import dump_batches
 
     left = [number for number in range(len(batches)) if number not in store.finished]
@@ -125,7 +124,7 @@ def _append_batches(
     done = sum(sizes) - sum(sizes[number] for number in left)
     if done:
         logger.info(
-            f"{done} of {sum(sizes)} prompts are there from a run that was stopped; going on"
+            f"{done} of {sum(sizes)} prompts were finished by a run that was stopped; going on"
         )
     only_correct = config.dataset.only_correct
     computed = dump_batches(
@@ -141,10 +140,10 @@ def _append_batches(
             for part in parts:
                 if (answered := part.pop("prompts", None)) is not None:
                     part["unfinished.answered"] = answered
-                with seconds.of("waiting for the disk"):
+                with seconds.measure("waiting for the disk"):
                     written.result()
                 written = thread.submit(store.append_part, part)
-            with seconds.of("waiting for the disk"):
+            with seconds.measure("waiting for the disk"):
                 written.result()
             written = thread.submit(store.finish, number)
             progress.advance(sizes[number])
@@ -153,16 +152,17 @@ def _append_batches(
                 took = share * (time.perf_counter() - start)
                 if took > LONG:
                     written.result()
-                    told = _in_words(took, share * unfinished_bytes(path), sum(sizes), path.parent)
-                    logger.info(f"dump: {told}; what is finished is kept when it is stopped")
-        with seconds.of("waiting for the disk"):
+                    size = share * unfinished_bytes(path)
+                    text = _format_estimate(took, size, sum(sizes), path.parent)
+                    logger.info(f"dump: {text}; what is finished is kept when it is stopped")
+        with seconds.measure("waiting for the disk"):
             written.result()
 
 
 def estimate(config: Config, dataset: Dataset) -> str:
-    """Return what a dump will take in time and disk, in words, by that of its first prompts.
+    """Return the estimated time and size of a dump as text, from a dump of its first batch.
 
-    They are dumped into a folder for temporary files, and nothing is kept. SvtError as `dump`.
+    That dump goes into a temporary folder and is removed. SvtError as `dump`.
     """
     first = replace(dataset, prompts=dataset.prompts[: config.dump.batch_size])
     start = time.perf_counter()
@@ -175,20 +175,22 @@ def estimate(config: Config, dataset: Dataset) -> str:
     per_prompt = seconds["contributions"] + seconds["waiting for the disk"]
     times = len(dataset.prompts) / len(first.prompts)
     once = time.perf_counter() - start - per_prompt
-    return _in_words(once + times * per_prompt, times * size, len(dataset.prompts), None)
+    return _format_estimate(once + times * per_prompt, times * size, len(dataset.prompts), None)
 
 
-def _in_words(seconds: float, size: float, n_prompts: int, folder: Path | None) -> str:
-    """Return `about 12 min and 3.4 GB for 2,048 prompts`, and whether `folder` has the room."""
-    long = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-    told = f"about {long} and {file_size(int(size))} for {n_prompts:,} prompts"
+def _format_estimate(seconds: float, size: float, n_prompts: int, folder: Path | None) -> str:
+    """Return `about 12 min and 3.4 GB for 2,048 prompts`, and a warning if `folder` is too full."""
+    duration = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    text = f"about {duration} and {file_size(int(size))} for {n_prompts:,} prompts"
     free = shutil.disk_usage(folder).free if folder is not None else size
-    return told + (f"; only {file_size(int(free))} are free in {folder}" if free < size else "")
+    return text + (f"; only {file_size(int(free))} are free in {folder}" if free < size else "")
 
 
 @contextmanager
-def _told_what_is_kept(store: StoreWriter, batches: Sequence[Sequence[Prompt]]) -> Iterator[None]:
-    """A block that says, when it is stopped, how many prompts the store keeps."""
+def _log_kept_when_stopped(
+    store: StoreWriter, batches: Sequence[Sequence[Prompt]]
+) -> Iterator[None]:
+    """Log the number of prompts that the store keeps when the block is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
@@ -201,8 +203,8 @@ def _told_what_is_kept(store: StoreWriter, batches: Sequence[Sequence[Prompt]]) 
         raise
 
 
-def _asked_for(identity: Identity, batches: Sequence[Sequence[Prompt]]) -> str:
-    """What a store that was left unfinished must have been asked for, to be gone on with."""
+def _describe_request(identity: Identity, batches: Sequence[Sequence[Prompt]]) -> str:
+    """Return what an unfinished store must have been made for, so that a dump may resume it."""
     ids = [[prompt.prompt_id for prompt in batch] for batch in batches]
     return json.dumps({"identity": identity.key, "batches": ids})
 
@@ -210,7 +212,7 @@ def _asked_for(identity: Identity, batches: Sequence[Sequence[Prompt]]) -> str:
 def _prompt_rows(
     config: Config, dataset: Dataset, answered: Mapping[str, np.ndarray[Any, Any]]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The dataset's tables, with what the model made of the prompts, and notes for the reader."""
+    """Return the rows of the dataset's tables, with the model's answers, and notes (step 3)."""
     stored = set(answered["prompt_id"].tolist())
     prompts = [prompt for prompt in dataset.prompts if prompt.prompt_id in stored]
     notes = list(dataset.notes)
@@ -218,33 +220,34 @@ def _prompt_rows(
         if not prompts:
             raise SvtError(
                 "dataset.only_correct=true: the model answers none of the "
-                f"{len(dataset.prompts)} prompts rightly, so there is nothing to store; "
+                f"{len(dataset.prompts)} prompts correctly, so there is nothing to store; "
                 "take other prompts, or dataset.only_correct=false"
             )
         notes.append(
             f"{len(dataset.prompts) - len(prompts)} of {len(dataset.prompts)} prompts are left "
-            "out: the model does not answer them rightly (dataset.only_correct)"
+            "out: the model does not answer them correctly (dataset.only_correct)"
         )
     rows = prompt_rows(prompts)
-    for column in ("logit_diff", "correct"):  # both sides ascend by prompt_id (load_prompts)
+    for column in ("logit_diff", "correct"):  # both are in the order of prompt_id (load_prompts)
         rows["prompts"][column] = answered[column]
     return rows, notes
 
 
 def peak_bytes() -> int:
-    """Peak resident memory of this process, bytes."""
+    """Return the peak resident memory of this process in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 class Seconds:
-    """Wall time by phase, added up; seconds."""
+    """Total wall time by phase, in seconds."""
 
     def __init__(self) -> None:
         self._by_phase: dict[str, float] = {}
 
     @contextmanager
-    def of(self, phase: str) -> Iterator[None]:
+    def measure(self, phase: str) -> Iterator[None]:
+        """Add the time of the block to `phase`."""
         start = time.perf_counter()
         try:
             yield
@@ -252,8 +255,8 @@ class Seconds:
             spent = time.perf_counter() - start
             self._by_phase[phase] = self._by_phase.get(phase, 0.0) + spent
 
-    def move(self, outer: str, inner: str) -> None:
-        """Takes the time of `inner`, which ran inside `outer`, out of it."""
+    def exclude(self, outer: str, inner: str) -> None:
+        """Subtract the time of `inner`, which ran inside `outer`, from it."""
         self._by_phase[outer] -= self._by_phase.get(inner, 0.0)
 
     def rounded(self) -> dict[str, float]:

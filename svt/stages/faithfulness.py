@@ -1,10 +1,12 @@
-"""The faithfulness curve: how much of the logit difference a circuit keeps, all else ablated.
+"""The faithfulness curve: the logit difference that circuits keep with all other heads ablated.
 
-1. A circuit is the heads at the ends of the graph's edges with at least a count, and the roots;
-   one for every threshold of trace.count that changes it (sql/intervene/circuits.sql).
-2. Beside it stand as many heads drawn from the whole model, intervene.repeats times: the first of
-   a seeded order of all heads, so that the sets of a seed lie one in the other.
-3. Of each, all other heads are ablated at all tokens (compute/ablate.py), and of the empty set all.
+1. A circuit consists of the heads of all edges of the graph with at least a threshold count, and
+   the roots. There is one for every threshold of trace.count that changes it
+   (sql/intervene/circuits.sql).
+2. Its random controls are sets of as many heads from the whole model, intervene.repeats of them:
+   the first heads of a seeded order, so that the sets of a seed are nested.
+3. For each set, all other heads are ablated at all tokens (svt/compute/ablate.py); for the baseline
+   all heads are.
 """
 
 import logging
@@ -18,9 +20,9 @@ import polars as pl
 
 from svt.config import Config, Head
 from svt.dataset import Prompt
-from svt.db.connect import lending
-from svt.paths import sql_dir
-from svt.stages.reference import all_heads, answerable
+from svt.db.connect import register_tables
+from svt.paths import read_sql
+from svt.stages.reference import list_heads, select_answerable
 from svt.system.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -28,12 +30,12 @@ logger = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from svt.compute.model import Model
 
-MOST = 40  # thresholds
+MAX_THRESHOLDS = 40
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """The heads that are kept, traced at a threshold or drawn in the number of those."""
+    """Heads that are not ablated: traced at a threshold, or a random control of that size."""
 
     min_count: int
     control: str
@@ -44,26 +46,28 @@ class Circuit:
 def measure_faithfulness(
     con: duckdb.DuckDBPyConnection, config: Config, model: "Model", prompts: Sequence[Prompt]
 ) -> None:
-    """Fills faithfulness of `results` anew from its graph; `prompts` are those of the store.
+    """Replace faithfulness of `results`, from its graph and the store's `prompts`.
 
-    The table stays empty when intervene.faithfulness is none, or no prompt has what is measured.
+    The table is empty when intervene.faithfulness is none, or no prompt has answer and distractor.
     """
     from svt.compute.ablate import Ablation
 
-    settings, asked = config.intervene, answerable(prompts)
+    settings, answerable = config.intervene, select_answerable(prompts)
     con.execute("DELETE FROM results.faithfulness")
     if settings.faithfulness == "none":
         return
-    if not asked:
+    if not answerable:
         logger.info("faithfulness: left out, as no prompt has an answer and a distractor")
         return
-    every, nothing = frozenset(all_heads(model)), frozenset[Head]()
-    traced = _traced(con, config.trace.count)
+    every, nothing = frozenset(list_heads(model)), frozenset[Head]()
+    traced = _load_circuits(con, config.trace.count)
     seeds = range(settings.seed, settings.seed + settings.repeats)
-    circuits = [*traced, *_drawn(traced, sorted(every), seeds)]
+    circuits = [*traced, *_draw_circuits(traced, sorted(every), seeds)]
     kept = list(dict.fromkeys([nothing, *(circuit.heads for circuit in circuits)]))
-    with Progress("faithfulness", len(kept) * len(asked), "ablated runs") as progress:
-        ablation = Ablation(model, asked, settings.faithfulness, settings.seed, settings.batch_size)
+    with Progress("faithfulness", len(kept) * len(answerable), "ablated runs") as progress:
+        ablation = Ablation(
+            model, answerable, settings.faithfulness, settings.seed, settings.batch_size
+        )
         diffs = ablation.logit_diffs([every - heads for heads in kept], progress.advance)  # 3
     measured = dict(zip(kept, diffs, strict=True))
     rows = pl.DataFrame(
@@ -80,25 +84,27 @@ def measure_faithfulness(
         }
         for circuit in circuits
     )
-    with lending(con, measured=rows.to_arrow()):
+    with register_tables(con, measured=rows.to_arrow()):
         con.execute("INSERT INTO results.faithfulness BY NAME SELECT * FROM measured")
 
 
-def _traced(con: duckdb.DuckDBPyConnection, count: str) -> list[Circuit]:
-    """Step 1, by rising threshold; of more than `MOST` an even choice with the first and last."""
-    text = (sql_dir() / "intervene" / "circuits.sql").read_text(encoding="utf-8")
-    found = con.execute(text, {"count": count}).fetchall()
-    if len(found) > MOST:
-        logger.info(f"faithfulness: measured at {MOST} of {len(found)} thresholds, evenly chosen")
-    chosen = np.linspace(0, len(found) - 1, min(MOST, len(found))).round().astype(int)
+def _load_circuits(con: duckdb.DuckDBPyConnection, count: str) -> list[Circuit]:
+    """Return the circuits by ascending threshold, evenly spaced if over MAX_THRESHOLDS (step 1)."""
+    rows = con.execute(read_sql("intervene/circuits"), {"count": count}).fetchall()
+    n = min(MAX_THRESHOLDS, len(rows))
+    if n < len(rows):
+        logger.info(f"faithfulness: measured at {n} of {len(rows)} thresholds, evenly spaced")
+    chosen = np.linspace(0, len(rows) - 1, n).round().astype(int)
     return [
         Circuit(min_count, "traced", None, frozenset((layer, head) for layer, head in heads))
-        for min_count, heads in (found[i] for i in chosen)
+        for min_count, heads in (rows[i] for i in chosen)
     ]
 
 
-def _drawn(traced: Sequence[Circuit], heads: Sequence[Head], seeds: range) -> Iterator[Circuit]:
-    """Step 2."""
+def _draw_circuits(
+    traced: Sequence[Circuit], heads: Sequence[Head], seeds: range
+) -> Iterator[Circuit]:
+    """Yield the random controls of the traced circuits, for every seed (step 2)."""
     for seed in seeds:
         order = [heads[i] for i in np.random.default_rng(seed).permutation(len(heads))]
         for circuit in traced:

@@ -1,4 +1,4 @@
-"""What a configuration names: files, prompts, model; each is looked at when it is first needed."""
+"""Load the files, prompts and model of a configuration, each when it is first needed."""
 
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class Inputs:
-    """Of one configuration; SvtError where something is missing or wrong.
+    """Inputs of one configuration; SvtError when one is missing or invalid.
 
-    With `stores`, which are there, the prompts are those that they were dumped from.
+    With `stores`, the prompts are those of their dumps.
     """
 
     def __init__(self, config: Config, stores: Stores | None = None) -> None:
@@ -38,7 +38,7 @@ class Inputs:
 
     @cached_property
     def model_config(self) -> ModelConfig:
-        """The model with its files in a folder of this machine."""
+        """The model's configuration with the local folder of its files."""
         return localise(self._config.model)
 
     @property
@@ -64,11 +64,11 @@ class Inputs:
 
     @cached_property
     def identity(self) -> Identity:
-        """Of the store, or of all stores together, that these inputs give."""
-        found = [self._identity(config) for config in self._datasets]
-        if len(found) == 1:
-            return found[0]
-        return Identity(union_identity([one.key for one in found]), found[0].weights)
+        """The identity of the store, or of the union of stores, that these inputs produce."""
+        identities = [self._identity(config) for config in self._datasets]
+        if len(identities) == 1:
+            return identities[0]
+        return Identity(union_identity([one.key for one in identities]), identities[0].weights)
 
     @cached_property
     def model(self) -> "Model":
@@ -78,7 +78,7 @@ class Inputs:
 
     @cached_property
     def _datasets(self) -> tuple[DatasetConfig, ...]:
-        """One for every store: of several, each has its own."""
+        """The dataset configuration of every store."""
         stored = self._stores.config.get("datasets") if self._stores else None
         if stored is None:
             return (self._config.dataset,)

@@ -1,12 +1,12 @@
-"""The intervene stage: traced edges are changed in the model's forward pass, and what that does.
+"""The intervene stage: change traced edges in the model's forward pass and measure the effects.
 
-1. SQL chooses edges, and sets of edges that are changed together (svt/query/edges.py). Each of
-   them in every scope and kind, by its signal and by random slices, is an intervention.
-2. Prompts are grouped so that what is kept of their undisturbed run stays below `MEMORY`; in a
-   group, changes are taken together to some `UNIT_RUNS` changed runs. That is a unit of work.
-3. A unit is computed (svt/compute/intervene.py) and added to the file of finished units
-   (svt/store/resumable.py), from which a stage that was killed goes on.
-4. When every unit is there, all goes into the run's results.
+1. Choose edges, and sets of edges to be changed together (svt/query/edges.py). An intervention
+   changes one of them in one scope and kind, by its signal or, as a control, by random slices.
+2. Group prompts so that the activations kept of their undisturbed runs stay below `MEMORY` bytes.
+   Within a group, about `UNIT_RUNS` changed runs form a unit of work.
+3. Compute each unit (svt/compute/intervene.py) and add it to the file of finished units
+   (svt/store/resumable.py), from which a stage that was killed resumes.
+4. When all units are finished, write them into the run's results.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ import pyarrow as pa
 import svt
 from svt.config import Config, InterveneConfig
 from svt.dataset.prompt import Prompt
-from svt.db.connect import connect, lending
+from svt.db.connect import connect, register_tables
 from svt.db.files import database
 from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.paths import sql_dir
-from svt.query.edges import Edge, choose_edges, choose_sets, edge_pairs, pair_slices
+from svt.paths import read_sql
+from svt.query.edges import Edge, choose_edges, choose_sets, load_signal_slices, select_pairs
 from svt.store.results import NAME
-from svt.store.resumable import Units, keeping, remove
+from svt.store.resumable import Units, open_units, remove
 from svt.system.progress import Progress
 from svt.words import Kind, Scope
 
@@ -52,7 +52,7 @@ UNIT_RUNS = 2_048  # changed runs, each measured in every variant
 
 @dataclass(frozen=True)
 class Change:
-    """What is changed at a time: an edge, pair by pair, or a set of edges, prompt by prompt."""
+    """One edge, changed pair by pair, or a set of edges, changed together in each prompt."""
 
     label: str
     edges: tuple[Edge, ...]
@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Variant:
-    """How it is changed; `seed` draws the slices of a control and is None for the signal."""
+    """How a change is made; `seed` draws the slices of a control and is None for the signal."""
 
     scope: Scope
     kind: Kind
@@ -70,20 +70,20 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every intervention of a stage; its number is change * len(variants) + variant."""
+    """All interventions of a stage, numbered change * len(variants) + variant."""
 
     changes: tuple[Change, ...]
     variants: tuple[Variant, ...]
     pairs: pl.DataFrame
-    """Rows of a change: change pair_id prompt_id layer head dest src side up_layer up_head, and
-    `run`, which numbers what is changed at a time."""
+    """The pairs of each change: change pair_id prompt_id layer head dest src side up_layer up_head,
+    and `run`, the number of the changed run that they belong to."""
     left_out: tuple[str, ...] = ()
-    """Names of sets that the graph lacks a part of."""
+    """Names of sets with an edge that the graph lacks."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of a plan's pairs that is computed at a time."""
+    """Pairs of a plan that are computed together."""
 
     number: int
     group: int
@@ -95,7 +95,7 @@ class Unit:
 
 
 def make_plan(con: duckdb.DuckDBPyConnection, config: InterveneConfig) -> Plan:
-    """Step 1; SvtError for edges that cannot be changed, and when there is none."""
+    """Return the interventions of a stage (step 1); SvtError for invalid edges or without any."""
     named = choose_sets(con, config.sets)
     sets = [chosen for chosen in named if chosen.edges]
     members = (edge for chosen in sets for edge in chosen.edges)
@@ -107,19 +107,19 @@ def make_plan(con: duckdb.DuckDBPyConnection, config: InterveneConfig) -> Plan:
         )
     changes = [Change(edge.label, (edge,), False) for edge in edges]
     changes += [Change(chosen.name, chosen.edges, True) for chosen in sets]
-    of_edge = edge_pairs(con, edges).rename({"edge": "member"})
+    edge_pairs = select_pairs(con, edges).rename({"edge": "member"})
     membership = pl.DataFrame(
         [
             (c, edges.index(edge), change.is_set)
             for c, change in enumerate(changes)
             for edge in change.edges
         ],
-        schema={"change": pl.Int64, "member": of_edge.schema["member"], "is_set": pl.Boolean},
+        schema={"change": pl.Int64, "member": edge_pairs.schema["member"], "is_set": pl.Boolean},
         orient="row",
     )
     together = (pl.col("change", "prompt_id"), pl.when(~pl.col("is_set")).then("pair_id"))
     pairs = (
-        membership.join(of_edge, on="member")
+        membership.join(edge_pairs, on="member")
         .unique(["change", "pair_id", "side", "up_layer", "up_head"])
         .sort("change", "prompt_id", "pair_id", "side", "up_layer", "up_head")
         .with_columns(run=pl.struct(*together).rle_id())
@@ -132,45 +132,45 @@ def make_plan(con: duckdb.DuckDBPyConnection, config: InterveneConfig) -> Plan:
 
 
 @contextmanager
-def intervening(
+def run_interventions(
     config: Config, folder: Path, stores: Stores, model: "Model", prompts: Sequence[Prompt]
 ) -> Iterator["Finished"]:
-    """Steps 1 to 3. What was measured is kept until the block, which takes it over, ends well."""
+    """Run all interventions and yield their results, which are removed when the block succeeds."""
     from svt.compute.decompose import decompose_model
     from svt.compute.runner import Runner, bytes_per_token
 
     settings = config.intervene
     with connect(stores, folder / NAME) as con:
         plan = make_plan(con, settings)
-        groups = list(_groups(plan, prompts, bytes_per_token(model)))
-        work = list(_units(plan, groups))
+        groups = list(_group_prompts(plan, prompts, bytes_per_token(model)))
+        work = list(_divide_units(plan, groups))
         path = folder / FINISHED
-        with keeping(path, _asked_for(con, settings, plan), "intervention_effects") as units:
+        with open_units(path, _hash_request(con, settings, plan), "intervention_effects") as units:
             if units.done:
                 logger.info(
-                    f"interventions: {len(units.done)} of {len(work)} parts are there already"
+                    f"interventions: {len(units.done)} of {len(work)} parts are finished already"
                 )
             left = [unit for unit in work if unit.number not in units.done]
             svd = decompose_model(model)
             n_runs = sum(unit.n_runs for unit in left) * len(plan.variants)
             with (
-                _told_what_is_kept(units, len(work)),
+                _log_kept_when_stopped(units, len(work)),
                 Progress("interventions", n_runs, "changed runs") as bar,
             ):
-                for g, of_group in groupby(left, key=lambda unit: unit.group):
+                for g, group_units in groupby(left, key=lambda unit: unit.group):
                     runner = Runner(model, groups[g])
-                    for unit in of_group:
-                        effects = _effects(con, settings, plan, unit, runner, svd)
+                    for unit in group_units:
+                        effects = _measure_effects(con, settings, plan, unit, runner, svd)
                         units.add(unit.number, effects)  # 3
                         bar.advance(unit.n_runs * len(plan.variants))
-                    del runner  # before the next group's is made
+                    del runner  # frees its memory before the next group
     yield Finished(plan, path)
     remove(path)
 
 
 @contextmanager
-def _told_what_is_kept(units: Units, n_units: int) -> Iterator[None]:
-    """A block that says, when it is stopped, how much of the interventions is kept."""
+def _log_kept_when_stopped(units: Units, n_units: int) -> Iterator[None]:
+    """Log the number of units that are kept when the block is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
@@ -178,8 +178,8 @@ def _told_what_is_kept(units: Units, n_units: int) -> Iterator[None]:
         raise
 
 
-def _asked_for(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan: Plan) -> str:
-    """A hash of what decides the rows and their units: store, settings, pairs, changes, version."""
+def _hash_request(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan: Plan) -> str:
+    """Return a hash of the store, settings, pairs, changes and version, which determine units."""
     ((identity,),) = con.execute("SELECT identity FROM store.dump").fetchall()
     deciding = replace(config, batch_size=1, faithfulness="none")
     units = repr((svt.__version__, MEMORY, UNIT_RUNS))
@@ -187,10 +187,10 @@ def _asked_for(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan: Pl
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
-def _groups(
+def _group_prompts(
     plan: Plan, prompts: Sequence[Prompt], token_bytes: int
 ) -> Iterator[tuple[Prompt, ...]]:
-    """Step 2: the prompts that are changed, as many at a time as the memory holds."""
+    """Yield groups of the prompts that are changed, as large as the memory allows (step 2)."""
     changed = set(plan.pairs["prompt_id"].to_list())
     group: list[Prompt] = []
     n_bytes = 0
@@ -206,19 +206,19 @@ def _groups(
     yield tuple(group)
 
 
-def _units(plan: Plan, groups: Sequence[Sequence[Prompt]]) -> Iterator[Unit]:
-    """Step 2: whole runs of a group, some `UNIT_RUNS` at a time."""
+def _divide_units(plan: Plan, groups: Sequence[Sequence[Prompt]]) -> Iterator[Unit]:
+    """Yield units of about `UNIT_RUNS` complete runs of a group (step 2)."""
     number = 0
     for g, group in enumerate(groups):
         ids = [prompt.prompt_id for prompt in group]
-        of_group = plan.pairs.filter(pl.col("prompt_id").is_in(ids))
+        group_pairs = plan.pairs.filter(pl.col("prompt_id").is_in(ids))
         part = (pl.col("run").rle_id() // UNIT_RUNS).alias("part")
-        for (_,), pairs in of_group.group_by(part, maintain_order=True):
+        for (_,), pairs in group_pairs.group_by(part, maintain_order=True):
             yield Unit(number, g, pairs)
             number += 1
 
 
-def _effects(
+def _measure_effects(
     con: duckdb.DuckDBPyConnection,
     config: InterveneConfig,
     plan: Plan,
@@ -226,7 +226,7 @@ def _effects(
     runner: "Runner",
     svd: "HeadSVD",
 ) -> Iterator[dict[str, Any]]:
-    """Step 3: rows of intervention_effects, variant by variant."""
+    """Yield the rows of intervention_effects of a unit as columns, by variant (step 3)."""
     from svt.compute import intervene as engine
 
     row = {prompt.prompt_id: i for i, prompt in enumerate(runner.layout.prompts)}
@@ -241,7 +241,7 @@ def _effects(
         **columns,
     )
     change_of_run = unit.pairs.group_by("run", maintain_order=True).first()["change"].to_numpy()
-    signal = pair_slices(con, edits.pair_id)
+    signal = load_signal_slices(con, edits.pair_id)
     variants = [
         engine.EditMode(
             scope=variant.scope,
@@ -262,8 +262,8 @@ def _effects(
         batch_size=config.batch_size,
     )
     ids = np.array([prompt.prompt_id for prompt in runner.layout.prompts], np.int32)
-    for v, found in enumerate(measured):
-        effects = dict(found)
+    for v, values in enumerate(measured):
+        effects = dict(values)
         change = change_of_run[effects.pop("run")]
         yield {
             "intervention_id": (change * len(plan.variants) + v).astype(np.int32),
@@ -274,25 +274,25 @@ def _effects(
 
 @dataclass(frozen=True)
 class Finished:
-    """A plan, and the file of its measured effects."""
+    """A plan and the file with its measured effects."""
 
     plan: Plan
     path: Path
 
     @property
     def warnings(self) -> list[str]:
-        """What was asked for and not done, for the report; nothing where all was done."""
+        """A sentence for the report on the sets that were not changed, if any."""
         names = ", ".join(f"“{name}”" for name in self.plan.left_out)
         return [f"{NOT_CHANGED} {names}: the graph lacks an edge of each."] if names else []
 
     def fill_tables(self, con: duckdb.DuckDBPyConnection, strength: float) -> None:
-        """Step 4: the tables of interventions in `results`, anew."""
+        """Replace the tables of interventions in `results` (step 4)."""
         for table in ("interventions", "intervention_edges", "intervention_effects"):
             con.execute(f"DELETE FROM results.{table}")
         with database(self.path, read_only=True) as units:  # `con` itself opens no other file
             rows = units.sql("FROM intervention_effects").fetch_arrow_reader()
-            with lending(con, finished=rows):
-                con.execute(_sql("effects"))
+            with register_tables(con, finished=rows):
+                con.execute(read_sql("intervene/effects"))
         numbered = list(enumerate(product(self.plan.changes, self.plan.variants)))
         planned = [
             {"intervention_id": number, "label": change.label, "strength": strength}
@@ -302,20 +302,16 @@ class Finished:
             | {"control": "signal" if variant.seed is None else "random"}
             for number, (change, variant) in numbered
         ]
-        with lending(con, planned=_arrow(planned)):
-            con.execute(_sql("interventions"))
+        with register_tables(con, planned=_to_arrow(planned)):
+            con.execute(read_sql("intervene/interventions"))
         edges = [
             {"intervention_id": number} | asdict(edge)
             for number, (change, _) in numbered
             for edge in change.edges
         ]
-        with lending(con, planned=_arrow(edges)):
+        with register_tables(con, planned=_to_arrow(edges)):
             con.execute("INSERT INTO results.intervention_edges BY NAME FROM planned")
 
 
-def _arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
+def _to_arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return pl.DataFrame(rows, infer_schema_length=None).to_arrow()
-
-
-def _sql(name: str) -> str:
-    return (sql_dir() / "intervene" / f"{name}.sql").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""What is refused before any work starts.
+"""Refuse impossible requests before any work starts.
 
-1. What the configuration alone shows to be impossible.
-2. What its prompts and the model's config.json show: roles, answers, heads that are not there.
-3. Without these, what the stores that are there show: heads that are not there.
+1. Check the configuration alone.
+2. Check it against the prompts and the model's config.json: roles, answers, heads.
+3. For existing stores, check it against them instead.
 """
 
 from pathlib import Path
@@ -15,20 +15,20 @@ from svt.db.target import open_target
 from svt.errors import ConfigError
 from svt.model.files import shape
 from svt.query.edges import EDGES, SETS, check_edges
-from svt.query.evaluate import load_reference, reference_file
+from svt.query.evaluate import find_reference, load_reference
 from svt.query.refusals import check_drawn_edges, check_heads, check_role, check_stored, check_trace
 from svt.report.page import check_report
 from svt.stages.chart import REPORT
 from svt.stages.inputs import Inputs
-from svt.stages.reference import answerable, check_answers
+from svt.stages.reference import check_answers, select_answerable
 from svt.store.results import NAME, check_tables
 
 _DRAWING = {"chart", "report"}
 
 
 def check_requests(config: Config, folder: Path) -> None:
-    """Step 1; `folder` is where the run works."""
-    reference = reference_file(config.evaluate.reference, config.model.name)
+    """Raise SvtError for an impossible configuration of a run in `folder` (step 1)."""
+    reference = find_reference(config.evaluate.reference, config.model.name)
     if reference is not None:
         load_reference(reference)
     check_figures(config.chart.figures)
@@ -58,7 +58,7 @@ def check_requests(config: Config, folder: Path) -> None:
 
 
 def _check_overwrites(config: Config, folder: Path) -> None:
-    """SvtError for a new trace that would take the place of the run that it starts from."""
+    """Raise ConfigError for a new trace that would replace the run it starts from."""
     path = config.run.path
     if path is not None and not config.run.overwrite and folder.resolve() == Path(path).resolve():
         raise ConfigError(
@@ -68,7 +68,7 @@ def _check_overwrites(config: Config, folder: Path) -> None:
 
 
 def _check_all_slices(config: Config) -> None:
-    """ConfigError for a figure that is named and needs what the store will not hold."""
+    """Raise ConfigError for a figure in chart.figures that the store will lack the data for."""
     figures = config.chart.figures
     if config.dump.all_slices or isinstance(figures, str) or not _DRAWING & set(config.stages):
         return
@@ -90,7 +90,7 @@ def _check_validated(config: Config) -> None:
 
 
 def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
-    """Step 2; `model` is the folder of its files."""
+    """Raise SvtError when the prompts or the files of `model` do not fit (step 2)."""
     if isinstance(config.dump.coordinates, tuple):
         check_heads("dump.coordinates", config.dump.coordinates, shape(model))
     if config.chart.heads is not None:
@@ -99,7 +99,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
         check_answers(dataset.prompts)
     if config.dataset.only_correct and not any(prompt.answer for prompt in dataset.prompts):
         raise ConfigError(
-            "dataset.only_correct=true: the prompts have no answers, so none is right or wrong; "
+            "dataset.only_correct=true: the prompts have no answers, so none can be correct; "
             "leave it out, or give a dataset with answers"
         )
     if "trace" not in config.stages:
@@ -107,12 +107,12 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     _check_roles(config, dataset)
     if config.trace.roots != "auto":
         check_heads("trace.roots", config.trace.roots, shape(model))
-    elif not answerable(dataset.prompts):
+    elif not select_answerable(dataset.prompts):
         raise ConfigError(
             "trace.roots=auto needs prompts with an answer and a distractor; "
             'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
         )
-    reference = reference_file(config.evaluate.reference, config.model.name)
+    reference = find_reference(config.evaluate.reference, config.model.name)
     if reference is not None and "evaluate" in config.stages:
         heads = load_reference(reference)
         check_heads(
@@ -123,7 +123,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
 
 
 def check_stores(config: Config, stores: Stores, inputs: Inputs) -> None:
-    """Step 3; an imported circuit has no store that could tell."""
+    """Raise ConfigError when the stores do not fit (step 3)."""
     if not stores.paths:
         _check_imported(config)
         return
@@ -131,13 +131,13 @@ def check_stores(config: Config, stores: Stores, inputs: Inputs) -> None:
         check_heads("chart.heads", config.chart.heads, stores.shape)
     if {"intervene", "reference"} & set(config.stages) and stores.identity != inputs.identity.key:
         raise ConfigError(
-            f"{stores}: the model's files or the prompts have changed since it was made, so they "
-            "cannot be run again; start a new run without run.path"
+            f"{stores}: the model's files or the prompts have changed since it was made, so the "
+            "stage cannot use them; start a new run without run.path"
         )
 
 
 def _check_imported(config: Config) -> None:
-    """ConfigError for a stage that needs a store, which an imported circuit has not."""
+    """Raise ConfigError for a stage that needs a store, which an imported circuit lacks."""
     cannot = [stage for stage in config.stages if stage not in ("evaluate", "chart", "report")]
     if cannot:
         raise ConfigError(

@@ -1,13 +1,12 @@
-"""The reference stage: the heads that matter for the answer, found by ablation, as a CSV file.
+"""The reference stage: find the heads that matter for the answer by ablation, as a CSV file.
 
-1. The prompts are those with an answer and a distractor; with dataset.only_correct those of them
-   that the undisturbed model answers rightly. Over these every head alone is ablated at all tokens
-   (compute/ablate.py).
-2. Its effect is the change of the mean of logit(answer) - logit(distractor). The heads whose
-   effect has at least the size of reference.threshold times that mean are the reference.
-3. Two files: reference.csv, which evaluate.reference takes, and head_ablations.csv with all heads.
+1. Ablate each head alone at all tokens (svt/compute/ablate.py), over the prompts with an answer and
+   a distractor; with dataset.only_correct, over those that the undisturbed model answers correctly.
+2. A head's effect is the change of the mean of logit(answer) - logit(distractor). The reference
+   consists of heads whose absolute effect is at least reference.threshold times that mean.
+3. Write reference.csv, which evaluate.reference accepts, and head_ablations.csv with all heads.
 
-No trace has a part in this. A head that others stand in for changes little when it alone is gone.
+No trace is used. A head whose function other heads can take over has a small effect.
 """
 
 import csv
@@ -39,58 +38,57 @@ COLUMNS = ("layer", "head", "class", "effect", "effect_share", "accuracy")
 
 
 def check_answers(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts that have an answer and a distractor; SvtError when there is none."""
-    asked = answerable(prompts)
-    if not asked:
+    """Return the prompts that have an answer and a distractor; SvtError when none has."""
+    answerable = select_answerable(prompts)
+    if not answerable:
         raise SvtError(
             "the stage reference measures logit(answer) - logit(distractor), but no prompt has "
             "both; use dataset=ioi, or a prompt file with the columns answer and distractor"
         )
-    return asked
+    return answerable
 
 
-def answerable(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts that have an answer and a distractor."""
+def select_answerable(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """Return the prompts that have an answer and a distractor."""
     return tuple(p for p in prompts if p.answer and p.distractor)
 
 
-def all_heads(model: "Model") -> list[Head]:
+def list_heads(model: "Model") -> list[Head]:
     return [(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
 
 
 def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], folder: Path) -> Path:
-    """Writes both files into `folder` and returns the path of the reference.
+    """Write both files into `folder` and return the path of the reference.
 
     SvtError when no prompt can be measured or one does not fit the model, when the model does not
-    prefer the answers, or when no head reaches the threshold; in the last case head_ablations.csv
-    is there.
+    prefer the answers, or when no head reaches the threshold; head_ablations.csv is then written.
     """
     from svt.compute.ablate import Ablation
     from svt.compute.attends import head_classes
 
-    asked, settings, size = check_answers(prompts), config.reference, config.dump.batch_size
-    check_fits(asked, model.n_ctx, model.d_vocab)
-    ablation = Ablation(model, asked, settings.ablation, settings.seed, size)
+    prompts, settings, size = check_answers(prompts), config.reference, config.dump.batch_size
+    check_fits(prompts, model.n_ctx, model.d_vocab)
+    ablation = Ablation(model, prompts, settings.ablation, settings.seed, size)
     if config.dataset.only_correct and not (ablation.full > 0).all():  # 1
-        asked = _rightly_answered(asked, ablation)
-        ablation = Ablation(model, asked, settings.ablation, settings.seed, size)
+        prompts = _select_correct(prompts, ablation)
+        ablation = Ablation(model, prompts, settings.ablation, settings.seed, size)
     clean = float(ablation.full.mean())
     if clean <= 0:
         raise SvtError(
-            f"the mean of logit(answer) - logit(distractor) over {len(asked)} prompts is "
+            f"the mean of logit(answer) - logit(distractor) over {len(prompts)} prompts is "
             f"{clean:.3g}: the model does not prefer the answers, so no head matters for them"
         )
-    heads = all_heads(model)
-    with Progress("reference", len(heads) * len(asked), "ablated runs") as progress:
+    heads = list_heads(model)
+    with Progress("reference", len(heads) * len(prompts), "ablated runs") as progress:
         diffs = ablation.logit_diffs([[head] for head in heads], progress.advance)  # 1
     effects = diffs.mean(1) - clean
-    classes = head_classes(model, asked, config.trace.firing_weight, size)
+    classes = head_classes(model, prompts, config.trace.firing_weight, size)
     rows = [
         (*head, classes.get(head), f"{effect:.4f}", f"{effect / clean:.4f}", f"{right:.4f}")
         for head, effect, right in zip(heads, effects, (diffs > 0).mean(1), strict=True)
     ]
-    remarks = _remarks(config, ablation, clean)
-    write_atomically(folder / ALL_HEADS, _table(remarks, rows))
+    comments = _format_comments(config, ablation, clean)
+    write_atomically(folder / ALL_HEADS, _format_table(comments, rows))
     shares = np.abs(effects) / clean
     chosen = np.flatnonzero(shares >= settings.threshold)  # 2
     rule = f"heads that change that mean by at least {settings.threshold:.4g} of it"
@@ -98,43 +96,44 @@ def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], fo
         layer, head = heads[int(shares.argmax())]
         raise SvtError(
             f"there are no {rule}; the largest change is that of {layer}.{head}, "
-            f"{shares.max():.4f}. Lower reference.threshold; every head's stands in "
+            f"{shares.max():.4f}. Lower reference.threshold; the effects of all heads are in "
             f"{folder / ALL_HEADS}"
         )
     path = folder / REFERENCE
-    write_atomically(path, _table([*remarks, f"kept: {rule}"], [rows[i] for i in chosen]))  # 3
+    table = _format_table([*comments, f"kept: {rule}"], [rows[i] for i in chosen])
+    write_atomically(path, table)  # 3
     logger.info(f"reference: {len(chosen)} of {len(heads)} heads matter; evaluate.reference={path}")
     return path
 
 
-def _rightly_answered(prompts: Sequence[Prompt], ablation: "Ablation") -> tuple[Prompt, ...]:
+def _select_correct(prompts: Sequence[Prompt], ablation: "Ablation") -> tuple[Prompt, ...]:
     right = tuple(compress(prompts, ablation.full > 0))
     if not right:
         raise SvtError(
             f"dataset.only_correct=true: the model answers none of the {len(prompts)} prompts "
-            "rightly, so there is no head to ablate for them; take other prompts, or "
+            "correctly, so no head can be measured on them; take other prompts, or "
             "dataset.only_correct=false"
         )
     return right
 
 
-def _remarks(config: Config, ablation: "Ablation", clean: float) -> list[str]:
+def _format_comments(config: Config, ablation: "Ablation", clean: float) -> list[str]:
     n_prompts, accuracy = len(ablation.full), (ablation.full > 0).mean()
-    chosen = " that it answers rightly" if config.dataset.only_correct else ""
+    chosen = " that it answers correctly" if config.dataset.only_correct else ""
     return [
         shlex.join(["svt", *sys.argv[1:]]),
         f"{config.reference.ablation} ablation of one head of {config.model.name} at a time, at "
         f"all tokens, over {n_prompts} prompts of dataset={config.dataset.name}{chosen}",
         f"undisturbed mean of logit(answer) - logit(distractor): {clean:.4f}; "
         f"accuracy: {accuracy:.4f}",
-        "effect: change of that mean; effect_share: as a share of it; accuracy: what is left of it",
-        "class: where the head fires in at least a quarter of the prompts, no part of the choice",
+        "effect: change of that mean; effect_share: change / mean; accuracy: with the head ablated",
+        "class: where the head fires in at least a quarter of the prompts; not used in the choice",
     ]
 
 
-def _table(remarks: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    """Remark lines, the header and the rows, as UTF-8."""
+def _format_table(comments: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """Return comment lines, the header and the rows, as UTF-8."""
     text = io.StringIO()
-    text.writelines(f"# {remark}\n" for remark in remarks)
+    text.writelines(f"# {comment}\n" for comment in comments)
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     return text.getvalue().encode()

@@ -1,6 +1,6 @@
-"""The stages of a run, in their order, and what each needs.
+"""Run the stages of a run in their order. Inputs and outputs of each:
 
-1. dump       prompts, model -> a store (found by content, or made)
+1. dump       prompts, model -> a store (reused if one with this content exists)
 2. reference  prompts, model -> reference.csv: the heads whose ablation matters
 3. trace      store -> trace_pairs, trace_edges, graph_edges
 4. intervene  graph, store, prompts, model -> interventions and their effects, faithfulness
@@ -8,7 +8,8 @@
 6. chart      queries -> figures, graph.graphml
 7. report     the same figures -> report.html
 
-1 leaves an immutable store; 3 to 5 fill results.duckdb, written aside and renamed; 6 and 7 read.
+A store is never changed. Stages 3 to 5 fill results.duckdb, which is replaced atomically; 6 and 7
+only read it.
 """
 
 import json
@@ -26,13 +27,13 @@ from svt.dataset import Prompt
 from svt.db.damage import check_damage
 from svt.db.stores import Stores
 from svt.errors import StoreError
-from svt.query.evaluate import evaluate, reference_file
+from svt.query.evaluate import evaluate, find_reference
 from svt.query.trace import trace
-from svt.stages.chart import CHARTS, draw_figures, pictures
+from svt.stages.chart import CHARTS, draw_figures, list_pictures
 from svt.stages.dump import Seconds, dump, estimate
 from svt.stages.faithfulness import measure_faithfulness
 from svt.stages.inputs import Inputs
-from svt.stages.intervene import NOT_CHANGED, Finished, intervening
+from svt.stages.intervene import NOT_CHANGED, Finished, run_interventions
 from svt.stages.preflight import check_inputs, check_requests, check_stores
 from svt.stages.reference import make_reference
 from svt.store.find import existing, find_or_make, store_path
@@ -42,9 +43,9 @@ logger = logging.getLogger(__name__)
 
 
 def run_stages(config: Config, folder: Path) -> Stores | None:
-    """Run `config.stages` into `folder`; return the stores worked on, None if no stage needed any.
+    """Run `config.stages` into `folder`; return the stores used, None if no stage needed any.
 
-    SvtError says what is wrong and leaves what stood.
+    SvtError when a stage fails; earlier results are then unchanged.
     """
     seconds = Seconds()
     stages = set(config.stages)
@@ -54,7 +55,7 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
     if stores is None:
         check_inputs(config, inputs.dataset, inputs.folder)
         if stages != {"reference"}:
-            with seconds.of("dump"):
+            with seconds.measure("dump"):
                 stores = find_store(config, inputs)
     else:
         check_stores(config, stores, inputs)
@@ -75,9 +76,9 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
 
 
 def preview(config: Config, folder: Path) -> list[str]:
-    """Return what the stages would do, in lines; a store that is missing is estimated by its start.
+    """Return lines on what the stages would do, with an estimate for a store to be made.
 
-    SvtError as `run_stages` has it, before any work.
+    SvtError as in `run_stages`, before any work.
     """
     check_requests(config, folder)
     stores = open_stores(config)
@@ -85,19 +86,19 @@ def preview(config: Config, folder: Path) -> list[str]:
     lines = [f"stages: {', '.join(config.stages)}", f"results: {folder}"]
     if stores is not None:
         check_stores(config, stores, inputs)
-        return [*lines, f"store: {stores}, which is there"]
+        return [*lines, f"store: {stores}, which exists"]
     check_inputs(config, inputs.dataset, inputs.folder)
     path = store_path(config, inputs.identity)
     if existing(path, inputs.identity):
-        return [*lines, f"store: {path}, which is there"]
+        return [*lines, f"store: {path}, which exists"]
     if "dump" not in config.stages:
-        return [*lines, f"store: {path}, which is not there; add dump to the stages"]
+        return [*lines, f"store: {path}, which does not exist; add dump to the stages"]
     local = replace(config, model=inputs.model_config)
     return [*lines, f"store: {path}, to be made", f"dump: {estimate(local, inputs.dataset)}"]
 
 
 def open_stores(config: Config) -> Stores | None:
-    """Return the run's own stores, or those of a list or a pattern; None when one is to be made."""
+    """Return the stores of the run or of store.path, None when the store depends on the inputs."""
     if config.run.path is not None:
         return load_stores(Path(config.run.path))
     stores = Stores.expand(config.store.path)
@@ -108,7 +109,7 @@ def open_stores(config: Config) -> Stores | None:
 
 
 def find_store(config: Config, inputs: Inputs) -> Stores:
-    """Return the store that the configuration stands for, made if need be."""
+    """Return the store of the configuration; make it if it does not exist."""
     path = store_path(config, inputs.identity)
     if "dump" not in config.stages:
         if not existing(path, inputs.identity):
@@ -121,13 +122,13 @@ def find_store(config: Config, inputs: Inputs) -> Stores:
     if find_or_make(
         path, inputs.identity, lambda path: dump(local, inputs.dataset, inputs.identity, path)
     ):
-        logger.info(f"store {path} is there already; nothing to dump")
+        logger.info(f"store {path} exists already; nothing to dump")
     return Stores.of(path)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the stages that fill results.duckdb work on."""
+    """The inputs of the stages that fill results.duckdb."""
 
     config: Config
     folder: Path
@@ -137,30 +138,30 @@ class Work:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """The prompts of the stores, for a model that runs again."""
+        """The prompts of the stores, for stages that run the model."""
         stored = self.stores.prompt_ids
         return tuple(prompt for prompt in self.inputs.dataset.prompts if prompt.prompt_id in stored)
 
     def write_results(self) -> None:
-        """Write trace, interventions and evaluation; what no stage makes again stays."""
+        """Write trace, interventions and evaluation; tables of other stages stay unchanged."""
         stages = set(self.config.stages)
-        if {"trace", "intervene"} <= stages:  # interventions start from a trace that is written
+        if {"trace", "intervene"} <= stages:  # interventions read a trace from the results
             self._write({"trace"}, None)
             stages.remove("trace")
         with ExitStack() as stack:
             changed = None
             if "intervene" in stages:
-                with self.seconds.of("intervene"):
+                with self.seconds.measure("intervene"):
                     model, prompts = self.inputs.model, self.prompts
                     changed = stack.enter_context(
-                        intervening(self.config, self.folder, self.stores, model, prompts)
+                        run_interventions(self.config, self.folder, self.stores, model, prompts)
                     )
             self._write(stages, changed)
 
     def _write(self, stages: Collection[str], changed: Finished | None) -> None:
         config, seconds, keep = self.config, self.seconds, "trace" not in stages
         if not keep and has_interventions(self.folder):
-            logger.info("a new trace takes the place of the earlier one and of its interventions")
+            logger.info("a new trace replaces the earlier one and its interventions")
         with writing_results(self.folder, self.stores, keep) as con:
             if keep:
                 ((roots, warnings),) = con.execute(
@@ -169,7 +170,7 @@ class Work:
                 roots, warnings = json.loads(roots), json.loads(warnings)
                 con.execute("DELETE FROM results.run")
             else:
-                with seconds.of("trace"):
+                with seconds.measure("trace"):
                     traced = trace(con, config.trace)
                 roots, warnings = traced.roots, traced.warnings
                 for warning in warnings:
@@ -178,17 +179,17 @@ class Work:
                 changed.fill_tables(con, config.intervene.strength)
                 earlier = [warning for warning in warnings if not warning.startswith(NOT_CHANGED)]
                 warnings = [*earlier, *changed.warnings]
-                if config.evaluate.edges == "validated":  # by interventions that were there before
+                if config.evaluate.edges == "validated":  # by the earlier interventions
                     con.execute("DELETE FROM results.evaluation")
-                with seconds.of("faithfulness"):
+                with seconds.measure("faithfulness"):
                     measure_faithfulness(con, config, self.inputs.model, self.prompts)
             if "evaluate" in stages:
-                with seconds.of("evaluate"):
-                    reference = reference_file(config.evaluate.reference, config.model.name)
+                with seconds.measure("evaluate"):
+                    reference = find_reference(config.evaluate.reference, config.model.name)
                     evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
             self._insert_run(con, roots, warnings)
-            con.execute("CHECKPOINT results")  # a full disk says so while the pictures still stand
-            remove_pictures(self.folder)  # a process that dies here leaves none of other results
+            con.execute("CHECKPOINT results")  # a full disk fails here, with the pictures intact
+            remove_pictures(self.folder)  # now, so that a killed process leaves no outdated ones
 
     def _insert_run(
         self,
@@ -213,11 +214,11 @@ class Work:
 
 
 def remove_pictures(folder: Path) -> None:
-    """Remove the pictures of results that are no more; what svt did not draw stays."""
-    drawn = pictures(folder)
+    """Remove the pictures of replaced results; files that svt did not write stay."""
+    drawn = list_pictures(folder)
     for path in drawn:
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # holds something else
+    with suppress(OSError):  # the folder holds other files
         (folder / CHARTS).rmdir()
     if drawn:
         logger.info("the earlier results' charts and report were removed")

@@ -1,4 +1,4 @@
-"""A run's results.duckdb: written aside, renamed when whole, read again by later stages.
+"""A run's results.duckdb: written temporary_path, renamed when whole, read again by later stages.
 
 1. A new file starts from the tables of sql/schema/results, or from a copy of the run's own file
    when its trace is kept.
@@ -22,7 +22,7 @@ from svt.db.stores import Stores, read_json
 from svt.db.trusted import columns_of, expected_columns
 from svt.errors import StoreError, SvtError
 from svt.store.writer import DISK_ERRORS
-from svt.system.atomic import aside
+from svt.system.atomic import temporary_path
 from svt.system.text import first_line
 
 NAME = "results.duckdb"
@@ -35,7 +35,7 @@ def writing_results(
     """A connection with catalogs `results` (to be filled) and `store`; see the module."""
     path = folder / NAME
     try:
-        with aside(path) as temporary:
+        with temporary_path(path) as temporary:
             if keep:  # 1
                 shutil.copyfile(path, temporary)
             con = connect(stores, temporary, results_writable=True)  # 2
@@ -111,7 +111,7 @@ def load_stores(folder: Path) -> Stores:
     row = _run_row(folder)
     stores = Stores.from_text(row["store_path"])
     for path in stores.missing:
-        raise StoreError(f"{folder}: its store {path} is gone; make the run anew without run.path")
+        raise StoreError(f"{folder}: its store {path} is gone; make a new run without run.path")
     if stores.paths and stores.identity != row["store_identity"]:
         raise StoreError(f"{folder}: {stores} is not what it was made from any more; run anew")
     return stores

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from svt.db.connect import lending
+from svt.db.connect import register_tables
 from svt.db.files import database
 from svt.errors import StoreError
 from svt.paths import sql_dir
@@ -22,7 +22,7 @@ from svt.system.text import first_line
 
 
 class Units:
-    """The finished units of one stage; made by `keeping`. `done` holds their numbers."""
+    """The finished units of one stage; made by `open_units`. `done` holds their numbers."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
         self.con, self._table = con, table
@@ -33,7 +33,7 @@ class Units:
         self.con.begin()
         try:
             for part in parts:
-                with lending(self.con, part=arrow_table(part)):
+                with register_tables(self.con, part=arrow_table(part)):
                     self.con.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM part")
             self.con.execute("INSERT INTO done VALUES (?)", [unit])
             self.con.commit()
@@ -48,8 +48,8 @@ class Units:
 
 
 @contextmanager
-def keeping(path: Path, asked_for: str, table: str) -> Iterator[Units]:
-    """The units at `path` of a results table; step 1."""
+def open_units(path: Path, asked_for: str, table: str) -> Iterator[Units]:
+    """Yield the units of a results table at `path`; discard those of another request (step 1)."""
     try:
         if not _was_asked_for(path, asked_for, table):
             remove(path)

@@ -23,7 +23,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from svt.db.catalog import create_tables, lending, quoted
+from svt.db.catalog import create_tables, quoted, register_tables
 from svt.db.files import check_name, database
 from svt.errors import StoreError, SvtError
 from svt.store.checks import run_checks
@@ -65,7 +65,7 @@ class StoreWriter:
         if arrow.num_rows:
             words = [_spelled_out(name) for name in columns if name in _WORDS]
             replaced = f"REPLACE ({', '.join(words)})" if words else ""
-            with lending(self._con, batch=arrow):
+            with register_tables(self._con, batch=arrow):
                 self._con.execute(
                     f"INSERT INTO store.{table} BY NAME SELECT * {replaced} FROM batch"
                 )

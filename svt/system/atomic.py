@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes."""
 
 import os
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it when the block ends well, else removed.
+def temporary_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it on success, remove it after an error.
 
-    A killed process leaves only the temporary name, which nothing takes for the file.
+    A killed process leaves only the temporary file, whose name no reader looks for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -24,5 +24,5 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    with aside(path) as temporary:
+    with temporary_path(path) as temporary:
         temporary.write_bytes(content)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from svt.cli.inventory import clean, inventory
+from svt.cli.inventory import clean, list_entries
 from svt.errors import SvtError
 from tests.conftest import Finished, svt_in
 
@@ -20,7 +20,7 @@ def outputs(finished: Finished, tmp_path: Path) -> Path:
 
 
 def test_the_list_has_runs_and_stores(finished: Finished) -> None:
-    run, store = inventory(finished.cwd / "outputs").to_dicts()
+    run, store = list_entries(finished.cwd / "outputs").to_dicts()
     assert (run["kind"], run["model"], run["data"]) == ("run", "ioi-mini", "ioi 16")
     assert run["store"] == finished.stores[0].name
     assert store["store"] == "used by 1 runs"
@@ -30,7 +30,7 @@ def test_the_list_has_runs_and_stores(finished: Finished) -> None:
 
 def test_the_list_has_what_is_unfinished_or_unreadable(outputs: Path) -> None:
     (outputs / "stores" / "odd.duckdb").write_text("no store")
-    settings = dict(inventory(outputs).select("path", "settings").rows())
+    settings = dict(list_entries(outputs).select("path", "settings").rows())
     assert "stopped" in settings[str(outputs / "stores" / ".x.duckdb.partial")]
     assert "cannot be read" in settings[str(outputs / "stores" / "odd.duckdb")]
 
@@ -55,7 +55,7 @@ def test_files_of_ones_own_stay_in_a_removed_run(outputs: Path) -> None:
 
 def test_a_store_that_a_run_needs_stays(finished: Finished) -> None:
     (store,) = finished.stores
-    with pytest.raises(SvtError, match="is made from it; name that run too"):
+    with pytest.raises(SvtError, match="was made from it; name that run too"):
         clean([store], finished.cwd / "outputs")
     assert store.exists()
 
@@ -92,6 +92,6 @@ def test_a_dry_run_says_what_it_would_take(
     assert not list((tmp_path / "outputs").rglob("*.duckdb"))
     assert not list((tmp_path / "outputs").glob("runs/*"))
     assert svt_in(finished.cwd, "--dry-run", "dataset.n_prompts=16").code == 0
-    assert f"{finished.stores[0].name}, which is there" in capsys.readouterr().out
+    assert f"{finished.stores[0].name}, which exists" in capsys.readouterr().out
     assert svt_in(tmp_path, "-m", "--dry-run", "trace.coverage=0.5,0.6").code == 1
-    assert "--dry-run is of one run" in capsys.readouterr().err
+    assert "--dry-run supports one run only" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from svt.cli.own_files import check_run_folder, check_sweep_folder, remove_left
+from svt.cli.own_files import check_run_folder, check_sweep_folder, remove_temporary_files
 from svt.errors import SvtError
 from tests.store_rows import connection
 
@@ -61,7 +61,7 @@ def test_only_svts_own_temporary_files_are_removed(tmp_path: Path) -> None:
     charts.mkdir()
     for name in (".graph.svg.3.tmp", ".mine.svg.3.tmp", ".graph.graphml.3.tmp"):
         (charts / name).write_text("")
-    remove_left(tmp_path)
+    remove_temporary_files(tmp_path)
     there = {path.name for path in tmp_path.iterdir()}
     assert there == {*STRANGE, ".results.duckdb.12.tmpl", "results.duckdb"}
     assert [path.name for path in charts.iterdir()] == [".mine.svg.3.tmp"]

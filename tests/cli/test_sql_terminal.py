@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from svt.cli import sql
-from svt.cli.prompt import _completer, _words
+from svt.cli.prompt import _make_completer, _split_line
 from svt.cli.rows import MOST_ROWS, print_rows
 from tests.conftest import Finished
 
@@ -83,11 +83,11 @@ def test_a_target_alone_elsewhere_says_what_is_missing(
 
 
 def test_sql_is_one_word_and_a_query_many() -> None:
-    assert _words("select 'a b' as c") == ["select 'a b' as c"]
-    assert _words("firings min_prompts=3") == ["firings", "min_prompts=3"]
-    assert _words("head_roles dest='a b'") == ["head_roles", "dest=a b"]
+    assert _split_line("select 'a b' as c") == ["select 'a b' as c"]
+    assert _split_line("firings min_prompts=3") == ["firings", "min_prompts=3"]
+    assert _split_line("head_roles dest='a b'") == ["head_roles", "dest=a b"]
 
 
 def test_the_tab_key_completes_names() -> None:
-    complete = _completer(["pairs", "pairs_named", "prompts"])
+    complete = _make_completer(["pairs", "pairs_named", "prompts"])
     assert [complete("pai", state) for state in range(3)] == ["pairs", "pairs_named", None]

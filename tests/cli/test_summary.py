@@ -1,7 +1,7 @@
 """The last lines of a run."""
 
 from svt.cli.sql import answer
-from svt.cli.summary import found
+from svt.cli.summary import summarise
 from svt.config import from_mapping
 from svt.db.stores import Stores
 from svt.store.results import load_config
@@ -12,7 +12,9 @@ def test_the_strongest_chain_from_each_root_is_a_line(finished: Finished) -> Non
     """Of roots that have one: a root alone is no chain."""
     (run,) = finished.runs[:1]
     chains = answer(run, "head_chains", [])
-    told = found(from_mapping(load_config(run)), run, Stores.of(finished.stores[0])).splitlines()
+    told = summarise(
+        from_mapping(load_config(run)), run, Stores.of(finished.stores[0])
+    ).splitlines()
     at = told.index("strongest chains, upwards to a root:")
     expected = [row["chain"] for row in chains.to_dicts() if row["n_heads"] > 1]
     assert expected

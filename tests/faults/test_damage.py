@@ -11,7 +11,7 @@ from svt.cli import sweep
 from svt.cli.sql import answer
 from svt.errors import SvtError
 from svt.stages.intervene import FINISHED
-from svt.store.resumable import keeping
+from svt.store.resumable import open_units
 from svt.system.digests import Digests
 from tests.faults.conftest import Job
 from tests.faults.damaged import HEADERS, damaged
@@ -117,13 +117,13 @@ def test_a_damaged_file_of_finished_units_gives_no_other_rows(tmp_path: Path) ->
         "ablation": ["mean"] * 3,
         **dict.fromkeys(("logit_diff", "logit_diff_full", "logit_diff_none", "accuracy"), numbers),
     }
-    with keeping(path, "this", "faithfulness") as units:
+    with open_units(path, "this", "faithfulness") as units:
         units.add(0, [rows])
     whole = path.read_bytes()
     for k in range(16):
         hurt.write_bytes(damaged(whole, k))
         try:
-            with keeping(hurt, "this", "faithfulness") as units:
+            with open_units(hurt, "this", "faithfulness") as units:
                 found = units.con.execute("SELECT logit_diff FROM faithfulness").fetchall()
                 assert found == ([(0.0,), (1.0,), (2.0,)] if units.done else [])
         except duckdb.Error as error:

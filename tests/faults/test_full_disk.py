@@ -63,7 +63,7 @@ def test_a_store_that_lacks_its_name_alone(job: Job, tmp_path: Path) -> None:
     is_one_message(ran(tmp_path, *job("dump"), limits=Limits(3_000)), "could not write the store")
     again = ran(tmp_path, *job("dump"))
     assert again.code == 0, again.told
-    assert "was whole but for its name" in again.told
+    assert "was complete when a run was stopped" in again.told
     check_store(*stores(folder))
 
 

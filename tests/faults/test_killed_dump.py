@@ -105,9 +105,9 @@ def goes_on(cwd: Path, job: Job, wanted: Content) -> None:
     again = ran(cwd, *job("dump"), limits=Limits(values=NOTING))
     assert again.code == 0, again.told
     assert not noted(cwd) & found
-    if found and "was whole but for its name" not in again.told:
+    if found and "was complete when a run was stopped" not in again.told:
         n = len(found) * PER_BATCH
-        assert f"{n} of {PROMPTS} prompts are there from a run that was stopped" in again.told
+        assert f"{n} of {PROMPTS} prompts were finished by a run that was stopped" in again.told
     (store,) = stores(folder)
     assert content(store) == wanted
     assert list(folder.glob(".*.partial*")) == []

@@ -234,8 +234,8 @@ def test_a_full_device_is_one_line(store: Path, capsys: pytest.CaptureFixture[st
     err = capsys.readouterr().err
     assert stop.value.code == 2
     assert err == (
-        "svt-sql: could not write to standard output (No space left on device); free some room, "
-        "or send the rows elsewhere\n"
+        "svt-sql: could not write to standard output (No space left on device); free disk space, "
+        "or redirect the rows\n"
     )
 
 
@@ -272,9 +272,9 @@ def test_a_locked_database_is_called_locked(store: Path) -> None:
 
 
 def test_a_stored_configuration_chooses_no_place_to_write(tmp_path: Path) -> None:
-    from svt.cli.compose import _of_run
+    from svt.cli.compose import _merge_run
 
     stored = {"store": {"dir": "/elsewhere", "path": None}, "run": {}, "stages": []}
     run = make_results(tmp_path / "run", {"config": json.dumps(stored)})
     tree = {"store": {"dir": "outputs/stores"}, "run": {"path": str(run)}, "stages": ["chart"]}
-    assert _of_run(tree, [])["store"] == {"dir": "outputs/stores"}
+    assert _merge_run(tree, [])["store"] == {"dir": "outputs/stores"}

@@ -12,7 +12,7 @@ from svt.cli.sql import answer
 from svt.ioi_mini.language import Language
 from svt.ioi_mini.train import measure
 from svt.paths import conf_dir
-from svt.query.evaluate import load_reference, reference_file
+from svt.query.evaluate import find_reference, load_reference
 from tests.compute.runs import loaded
 from tests.conftest import Finished, svt_in
 
@@ -92,7 +92,7 @@ def test_without_mlps_it_has_a_config_and_reference() -> None:
     text = (conf_dir() / "model" / f"{NAME}.yaml").read_text()
     assert f"name: {NAME}\n" in text
     assert "ioi_mini/model-attn}" in text
-    file = reference_file("auto", NAME)
+    file = find_reference("auto", NAME)
     assert file is not None
     assert file.stem == NAME
     assert load_reference(file)

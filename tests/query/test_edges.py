@@ -15,8 +15,8 @@ from svt.query.edges import (
     check_edges,
     choose_edges,
     choose_sets,
-    edge_pairs,
-    pair_slices,
+    load_signal_slices,
+    select_pairs,
 )
 from tests.store_rows import StoreRows
 
@@ -251,7 +251,7 @@ def test_pairs_of_an_edge() -> None:
     """Every reached pair of 3.1 from end, once, though two roots reach one; only one is onto IO."""
     con, pairs = traced()
     edges = [A_B, A_C, Edge(3, 1, "src", 2, 1, src_role="IO"), Edge(4, 0, "dest", 0, 0)]
-    found = edge_pairs(con, edges)
+    found = select_pairs(con, edges)
     ends = [(0, pairs["end to IO"], 0, 3, 1, 5, 2, "dest", 1, 0)]
     ends += [(0, pairs["end to none"], 0, 3, 1, 5, 3, "dest", 1, 0)]
     assert found.rows() == [
@@ -265,30 +265,30 @@ def test_pairs_of_an_edge() -> None:
         "up_head",
     ]  # fmt: skip
     both = Edge(3, 1, "dest", 1, 0, dest_role="end", src_role="IO")
-    assert edge_pairs(con, [both])["pair_id"].to_list() == [pairs["end to IO"]]
-    assert edge_pairs(con, []).is_empty()
+    assert select_pairs(con, [both])["pair_id"].to_list() == [pairs["end to IO"]]
+    assert select_pairs(con, []).is_empty()
 
 
 def test_edges_without_a_pair_are_refused(con: duckdb.DuckDBPyConnection) -> None:
     without = [Edge(3, 1, "dest", 1, 0, dest_role="S2"), Edge(4, 1, "dest", 1, 0)]
     told = r"for: 1\.0 -> 3\.1 dest S2; 1\.0 -> 4\.1 dest\. Choose edges of the graph"
     with pytest.raises(SvtError, match=told):
-        edge_pairs(con, [A_B, *without])
+        select_pairs(con, [A_B, *without])
     many = [Edge(3, 0, "dest", up, 0) for up in range(3)] * 3
     with pytest.raises(SvtError, match=r"for: (\d\.0 -> 3\.0 dest; ){5}and 4 more\. Choose"):
-        edge_pairs(con, many)
+        select_pairs(con, many)
 
 
 def test_slices_of_pairs() -> None:
     """Of 1.0 and 2.0 the second is the signal, of 2.0 and 1.0 the first; both for S2 to IO."""
     con, pairs = traced()
     asked = [pairs[name] for name in ("S2 to IO", "end to IO", "end to none", "end to IO")]
-    assert pair_slices(con, asked).tolist() == [
+    assert load_signal_slices(con, asked).tolist() == [
         [True, True],
         [False, True],
         [True, False],
         [False, True],
     ]
-    assert pair_slices(con, []).shape == (0, 2)
+    assert load_signal_slices(con, []).shape == (0, 2)
     with pytest.raises(SvtError, match="holds 2 slices of the 2 pairs to be changed, not 2 each"):
-        pair_slices(con, [asked[0], 7])
+        load_signal_slices(con, [asked[0], 7])

@@ -13,10 +13,10 @@ from svt.errors import SvtError
 from svt.paths import conf_dir
 from svt.query.evaluate import (
     evaluate,
-    known_references,
+    find_reference,
+    list_references,
     load_reference,
-    model_shape,
-    reference_file,
+    read_model_shape,
 )
 from svt.query.named import run
 from svt.query.refusals import check_heads
@@ -84,7 +84,7 @@ def reference(folder: Path, text: str) -> Path:
 def test_the_published_graph() -> None:
     """At 170 occurrences: 31 edges, 22 heads, 10 hits; with the third root 23 and 11."""
     heads = {head for up, down, *_ in PUBLISHED for head in (up, down)}
-    file = reference_file("wang2023", "any")
+    file = find_reference("wang2023", "any")
     assert file is not None
     known = {(row.layer, row.head) for row in load_reference(file)}
     assert (len(PUBLISHED), len(heads), len(heads & known), len(known)) == (31, 22, 10, 26)
@@ -157,9 +157,9 @@ def test_components_that_are_no_heads_are_not_counted(tmp_path: Path) -> None:
 
 
 def test_named_references_fit_the_model_that_they_name() -> None:
-    for name in known_references():
+    for name in list_references():
         file = conf_dir() / "evaluate" / f"{name}.csv"
-        shape = model_shape(file)
+        shape = read_model_shape(file)
         assert shape is not None, name
         check_heads(name, [(head.layer, head.head) for head in load_reference(file)], shape)
 
@@ -303,19 +303,19 @@ def test_against_plain_sets(
 
 
 def test_references_by_name() -> None:
-    assert "wang2023" in known_references()
+    assert "wang2023" in list_references()
     for model in ("gpt2", "openai-community/gpt2"):
-        assert reference_file("auto", model) == reference_file("wang2023", "x")
-    assert reference_file("auto", "gpt2-medium") is None
+        assert find_reference("auto", model) == find_reference("wang2023", "x")
+    assert find_reference("auto", "gpt2-medium") is None
     for model in ("ioi-mini", "ioi-mini-1"):  # of their own name
-        assert reference_file("auto", model) == reference_file(model, "x")
-    assert reference_file("none", "gpt2") is None
+        assert find_reference("auto", model) == find_reference(model, "x")
+    assert find_reference("none", "gpt2") is None
     with pytest.raises(SvtError, match=r"evaluate.reference=wang: no such .*none, .*wang2023"):
-        reference_file("wang", "gpt2")
+        find_reference("wang", "gpt2")
 
 
 def test_wang2023_by_class() -> None:
-    file = reference_file("wang2023", "x")
+    file = find_reference("wang2023", "x")
     assert file is not None
     sizes: dict[str | None, int] = {}
     for row in load_reference(file):
@@ -337,7 +337,7 @@ def test_a_file_may_hold_remarks_and_more_columns(tmp_path: Path) -> None:
         (1, 3, None, 4),
         (1, 4, None, 6),
     ]
-    assert reference_file(str(file), "x") == file
+    assert find_reference(str(file), "x") == file
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_a_file_may_hold_remarks_and_more_columns(tmp_path: Path) -> None:
         ('layer,head,why\n1,2,"a\n\nb"\n1,x,c\n', "row 5: layer and head must .* not 1,x"),
         ('layer,head,why\n1,2,a\n1,3,"b\n1,4,c\n', "row 3: is no row of a CSV file"),
         ("layer,head\n1,2\n1," + "9" * 200_000 + "\n", "row 3: is no row of a CSV file"),
-        ("# x\nlayer,head\n1,2\n1,2\n", r"row 4: head 1\.2 stands in row 3"),
+        ("# x\nlayer,head\n1,2\n1,2\n", r"row 4: head 1\.2 repeats row 3"),
         ("layer,head\n1,2\n12,0\n", r"row 3: there is no head 12\.0; .* layers 0 to 11"),
     ],
 )

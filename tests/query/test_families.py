@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from svt.query.families import find_families, silhouettes
+from svt.query.families import compute_silhouettes, find_families
 from svt.query.named import run
 from svt.query.trace import trace
 from tests.settings import TRACE
@@ -46,7 +46,7 @@ def test_silhouettes_by_hand() -> None:
             [0.9, 0.9, 0.9, 0.9, 0.0],
         ]
     )
-    found = silhouettes(distance, np.array([1, 1, 2, 2, 3]))
+    found = compute_silhouettes(distance, np.array([1, 1, 2, 2, 3]))
     assert found[0] == pytest.approx(0.5 / 0.7)
     assert found[2] == pytest.approx((0.75 - 0.1) / 0.75)
     assert found[4] == 0

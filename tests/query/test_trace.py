@@ -491,7 +491,7 @@ def test_a_store_without_heads_upstream_has_no_trace_of_heads() -> None:
     con.execute(
         """UPDATE store.dump SET config = '{"dump": {"min_weight": 0.1, "components": ["mlp"]}}'"""
     )
-    told = r"dump.components=\[mlp\] stores no heads; dump again"
+    told = r"dump.components=\[mlp\] stores no heads; make a new dump"
     with pytest.raises(SvtError, match=told):
         trace(con, PAPER)
     assert trace(con, replace(PAPER, components="all")).roots == ((3, 0),)

@@ -161,7 +161,7 @@ def test_wrong_answers_are_left_out(
 
 
 def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(SvtError, match="answers none of the 24 prompts rightly"):
+    with pytest.raises(SvtError, match="answers none of the 24 prompts correctly"):
         dump(only_correct(config), swapped(dataset, 1), IDENTITY, tmp_path / "store.duckdb")
     assert not (tmp_path / "store.duckdb").exists()
 
@@ -182,4 +182,4 @@ def test_a_long_dump_says_what_it_will_take(
     told = caplog.text
     assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 24 prompts; what is fini", told)
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    assert "; only 0.0 MB are free in" in stage._in_words(1.0, 1e6, 24, tmp_path)
+    assert "; only 0.0 MB are free in" in stage._format_estimate(1.0, 1e6, 24, tmp_path)

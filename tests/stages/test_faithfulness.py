@@ -127,7 +127,7 @@ def test_of_very_many_thresholds_an_even_choice_is_measured(
 ) -> None:
     """Best counts 1 to 8 and the root alone from 9 on; of these nine 1, 3, 5, 7 and 9."""
     caplog.set_level(logging.INFO, "svt")
-    monkeypatch.setattr(faithfulness, "MOST", 5)
+    monkeypatch.setattr(faithfulness, "MAX_THRESHOLDS", 5)
     model, prompts = loaded(tiny_gpt2(tmp_path)), prompts_of(1, 4, (5, 5))
     ups = [(layer, head) for layer in range(2) for head in range(4)]
     con = a_graph([edge(up, (2, 0), n) for n, up in enumerate(ups, 1)])

@@ -160,8 +160,10 @@ def test_only_correct_counts_rightly_answered_prompts_alone(tmp_path: Path) -> N
     }
     rows = {name: (table(path), table(path.parent / ALL_HEADS)) for name, path in tables.items()}
     assert rows["only"] == rows["ten"] != rows["all"]
-    assert "over 10 prompts of dataset=ioi that it answers rightly\n" in tables["only"].read_text()
-    assert "answers rightly" not in tables["ten"].read_text()
+    assert (
+        "over 10 prompts of dataset=ioi that it answers correctly\n" in tables["only"].read_text()
+    )
+    assert "answers correctly" not in tables["ten"].read_text()
 
 
 def test_no_rightly_answered_prompt_at_all_is_refused(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_no_rightly_answered_prompt_at_all_is_refused(tmp_path: Path) -> None:
         replace(p, answer=p.distractor, distractor=p.answer)
         for p in preferred(model, prompts_of(1, 12, (5, 7)))
     )
-    with pytest.raises(SvtError, match="answers none of the 12 prompts rightly"):
+    with pytest.raises(SvtError, match="answers none of the 12 prompts correctly"):
         make_reference(config_of("dataset.only_correct=true"), model, wrong, tmp_path / "run")
 
 

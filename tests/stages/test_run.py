@@ -105,7 +105,7 @@ def _edges(run: Path) -> int:
         (["trace.roots=[[99,0]]"], "there is no head 99.0; the model has layers 0 to 7"),
         (["dump.coordinates=[[20,1]]"], "there is no head 20.1"),
         (["evaluate.reference=wang2023"], "there is no head 9.9"),
-        (["dump.components=[mlp]"], "dump again with head among dump.components"),
+        (["dump.components=[mlp]"], "make a new dump with head among dump.components"),
         (["trace.root_src=S1-1", "dataset.pattern=ABBA"], "no such role"),
         (["dataset=text"], "trace.root_dest=end: the prompts have no roles"),
         (["trace.root_dest=nowhere"], "nowhere"),

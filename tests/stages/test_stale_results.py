@@ -51,7 +51,7 @@ def test_no_older_picture_outlives_a_stopped_stage(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "intervening", stopped)
+    monkeypatch.setattr(pipeline, "run_interventions", stopped)
     (traced / "charts").mkdir(exist_ok=True)
     again = (f"run.path={traced}", "run.overwrite=true")
     assert svt(*again, "stages=[trace,intervene]", "trace.coverage=0.3").code == 130
@@ -101,10 +101,10 @@ def test_units_that_were_cut_otherwise_are_not_taken_up(
     plan = stage.Plan((), (), pl.DataFrame({"pair_id": [1]}))
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS store; CREATE TABLE store.dump AS SELECT 'x' AS identity")
-        before = stage._asked_for(con, settings, plan)
-        assert stage._asked_for(con, settings, plan) == before
+        before = stage._hash_request(con, settings, plan)
+        assert stage._hash_request(con, settings, plan) == before
         monkeypatch.setattr(package if name == "__version__" else stage, name, 7)
-        assert stage._asked_for(con, settings, plan) != before
+        assert stage._hash_request(con, settings, plan) != before
 
 
 def test_a_new_trace_says_that_interventions_go(
@@ -115,5 +115,5 @@ def test_a_new_trace_says_that_interventions_go(
     assert "interventions" not in capfd.readouterr().err
     assert svt(f"run.path={traced}", *FEW, "stages=[intervene]").code == 0
     assert svt(*again).code == 0
-    assert "a new trace takes the place of" in capfd.readouterr().err
+    assert "a new trace replaces" in capfd.readouterr().err
     assert count(traced, "interventions") == 0

@@ -55,7 +55,7 @@ def test_queries_read_the_folder_and_nothing_else(exported: Path) -> None:
     assert answer(exported, "summary", [])["prompts"].item() == 16
     with pytest.raises(SvtError, match="disabled by configuration"):
         answer(exported, "from read_csv('/etc/hostname')", [])
-    with pytest.raises(SvtError, match="does not only ask"):
+    with pytest.raises(SvtError, match="is not read-only"):
         answer(exported, f"copy (select 1) to '{exported.as_posix()[:-12]}x.csv'", [])
 
 

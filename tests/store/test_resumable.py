@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svt.store.resumable import keeping, remove
+from svt.store.resumable import open_units, remove
 
 TABLE = "faithfulness"
 
@@ -33,13 +33,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def kept(path: Path, asked_for: str) -> tuple[set[int], list[int]]:
-    with keeping(path, asked_for, TABLE) as units:
+    with open_units(path, asked_for, TABLE) as units:
         found = units.con.execute(f"SELECT min_count FROM {TABLE} ORDER BY 1").fetchall()
         return set(units.done), [n for (n,) in found]
 
 
 def test_units_stay_when_the_stage_dies(path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), keeping(path, "this", TABLE) as units:
+    with pytest.raises(KeyboardInterrupt), open_units(path, "this", TABLE) as units:
         units.add(3, [rows(1, 2), rows(4)])
         raise KeyboardInterrupt
     assert kept(path, "this") == ({3}, [1, 2, 4])
@@ -50,14 +50,14 @@ def test_a_unit_that_fails_half_way_leaves_nothing(path: Path) -> None:
         yield rows(1)
         raise RuntimeError
 
-    with pytest.raises(RuntimeError), keeping(path, "this", TABLE) as units:
+    with pytest.raises(RuntimeError), open_units(path, "this", TABLE) as units:
         units.add(0, [rows(7)])
         units.add(1, parts())
     assert kept(path, "this") == ({0}, [7])
 
 
 def test_another_question_starts_from_nothing(path: Path) -> None:
-    with keeping(path, "this", TABLE) as units:
+    with open_units(path, "this", TABLE) as units:
         units.add(0, [rows(7)])
     assert kept(path, "that") == (set(), [])
     assert kept(path, "this") == (set(), [])
@@ -66,7 +66,7 @@ def test_another_question_starts_from_nothing(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no database", None])
 def test_a_file_that_cannot_be_read_is_thrown_away(path: Path, content: bytes | None) -> None:
     if content is None:
-        with keeping(path, "this", TABLE) as units:
+        with open_units(path, "this", TABLE) as units:
             units.add(0, [rows(7)])
         whole = path.read_bytes()
         content = whole[: len(whole) // 2]
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_read_is_thrown_away(path: Path, content: bytes | 
 
 
 def test_removed_is_gone(path: Path) -> None:
-    with keeping(path, "this", TABLE):
+    with open_units(path, "this", TABLE):
         pass
     remove(path)
     assert list(path.parent.iterdir()) == []

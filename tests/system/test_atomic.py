@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from svt.system.atomic import aside, write_atomically
+from svt.system.atomic import temporary_path, write_atomically
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_failure_leaves_what_stood_and_nothing_else(tmp_path: Path) -> None:
     path.write_text("before")
 
     def half() -> None:
-        with aside(path) as temporary:
+        with temporary_path(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError("broken off")
 
@@ -31,7 +31,7 @@ def test_a_failure_leaves_what_stood_and_nothing_else(tmp_path: Path) -> None:
 
 def test_nothing_stands_under_the_name_while_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with aside(path) as temporary:
+    with temporary_path(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
     assert path.read_text() == "half"

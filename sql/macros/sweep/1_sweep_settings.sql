@@ -1,6 +1,7 @@
--- sweep_settings: the jobs of a sweep that have results, with the count from which each shows an edge
+-- sweep_settings: the jobs of a sweep that have results, with the smallest count of a shown edge
 -- grain: [job]
--- `run_table` names a relation like run with the column job; `n_all` is the number of prompts, `kind` what is counted.
+-- `run_table` names a relation like run with the column job; `n_all` is the number of prompts, `kind` the count that
+-- thresholds apply to.
 CREATE OR REPLACE TEMP MACRO sweep_settings(run_table) AS TABLE
 SELECT
     job, n_prompts AS n_all, config->>'$.trace.count' AS kind,

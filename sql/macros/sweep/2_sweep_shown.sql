@@ -1,7 +1,7 @@
--- sweep_shown: the edges that the jobs of a sweep show, with the share of the prompts that have them
+-- sweep_shown: the shown edges of the jobs of a sweep, with the share of the prompts that have them
 -- grain: [job, upstream, downstream, side, token role]
--- `settings_table` names rows of sweep_settings, `graph_table` a relation like graph_edges with the column job. `up` and
--- `down` are structs of layer and head.
+-- `settings_table` names rows of sweep_settings, `graph_table` a relation like graph_edges with the column job. `up`
+-- and `down` are structs of layer and head.
 CREATE OR REPLACE TEMP MACRO sweep_shown(settings_table, graph_table) AS TABLE
 SELECT
     g.job, {layer: g.up_layer, head: g.up_head} AS up, {layer: g.layer, head: g.head} AS down,

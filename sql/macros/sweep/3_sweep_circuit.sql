@@ -1,4 +1,4 @@
--- sweep_circuit: the heads of each job's circuit: the ends of its shown edges, and its roots
+-- sweep_circuit: the heads of each job's circuit: the heads of its shown edges, and its roots
 -- grain: [job, head]
 -- `shown_table` names rows of sweep_shown, `pairs_table` a relation like trace_pairs with the column job.
 CREATE OR REPLACE TEMP MACRO sweep_circuit(shown_table, pairs_table) AS TABLE

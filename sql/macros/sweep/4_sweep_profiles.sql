@@ -1,5 +1,5 @@
--- sweep_profiles: what each head does: between which token roles it fires in the trace, and from where it has edges
--- grain: [job, head, feature]; a feature is such as end->IO, or at S2, `share` that of the job's prompts
+-- sweep_profiles: roles of each head: the token roles between which it fires in the trace and from which it has edges
+-- grain: [job, head, feature]; a feature is such as end->IO, or at S2; `share` is that of the job's prompts
 -- `settings_table` and `shown_table` name rows of sweep_settings and sweep_shown, `firings_table` a relation like
 -- graph_firings with the column job.
 CREATE OR REPLACE TEMP MACRO sweep_profiles(settings_table, shown_table, firings_table) AS TABLE

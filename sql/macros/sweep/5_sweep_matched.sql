@@ -1,8 +1,8 @@
--- sweep_matched: the heads of two jobs' circuits, one to one, by how alike their profiles are
+-- sweep_matched: the heads of two jobs' circuits, matched one to one by the similarity of their profiles
 -- grain: [pair of jobs, head of both]
 -- `circuit_table` and `profiles_table` name rows of sweep_circuit and sweep_profiles. `similarity` is the sum of the
--- lesser over the sum of the larger shares of two profiles. The most similar two are matched first, of equals those with
--- the lesser heads, then the most similar of the others.
+-- smaller over the sum of the larger shares of two profiles. The most similar heads are matched first, then the most
+-- similar of the rest; ties are resolved by the smaller head.
 CREATE OR REPLACE TEMP MACRO sweep_matched(circuit_table, profiles_table) AS TABLE
 WITH RECURSIVE sizes AS (
     SELECT c.job, c.head, coalesce(sum(p.share ORDER BY p.feature), 0) AS size

@@ -1,5 +1,5 @@
--- graph_firings: the firings that the traces reach, counted over prompts by the roles they attend between
--- grain: [head, role of the attending token, role of the token attended to]
+-- graph_firings: the firings that the traces reach, counted over prompts by the roles of their dest and src
+-- grain: [head, dest role, src role]
 CREATE TABLE graph_firings (
     layer     UTINYINT NOT NULL,
     head      UTINYINT NOT NULL,
@@ -9,11 +9,11 @@ CREATE TABLE graph_firings (
     n_firings BIGINT NOT NULL,
     n_visits  BIGINT NOT NULL
 );
-COMMENT ON TABLE graph_firings IS 'the firings that the traces reach, counted over prompts by the roles they attend between; grain: [head, role of the attending token, role of the token attended to]';
+COMMENT ON TABLE graph_firings IS 'the firings that the traces reach, counted over prompts by the roles of their dest and src; grain: [head, dest role, src role]';
 COMMENT ON COLUMN graph_firings.layer IS 'layer of the head, from 0';
 COMMENT ON COLUMN graph_firings.head IS 'head within its layer, from 0';
-COMMENT ON COLUMN graph_firings.dest_role IS 'role of the token that attends, or its place by trace.unlabelled; null for a token without one';
-COMMENT ON COLUMN graph_firings.src_role IS 'role of the token attended to, or its place by trace.unlabelled; null for a token without one';
-COMMENT ON COLUMN graph_firings.n_prompts IS 'distinct prompts';
-COMMENT ON COLUMN graph_firings.n_firings IS 'distinct pairs, whatever the root';
-COMMENT ON COLUMN graph_firings.n_visits IS 'visits summed over roots and pairs, at most 9e18';
+COMMENT ON COLUMN graph_firings.dest_role IS 'role of the dest, or its place by trace.unlabelled; null for a token without one';
+COMMENT ON COLUMN graph_firings.src_role IS 'role of the src, or its place by trace.unlabelled; null for a token without one';
+COMMENT ON COLUMN graph_firings.n_prompts IS 'number of distinct prompts';
+COMMENT ON COLUMN graph_firings.n_firings IS 'number of distinct pairs, over all roots';
+COMMENT ON COLUMN graph_firings.n_visits IS 'visits, summed over roots and pairs, at most 9e18';

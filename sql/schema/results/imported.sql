@@ -8,6 +8,6 @@ CREATE TABLE imported (
 );
 COMMENT ON TABLE imported IS 'the file that these results were imported from; empty for a trace; grain: [1]';
 COMMENT ON COLUMN imported.name IS 'name of the circuit';
-COMMENT ON COLUMN imported.file IS 'the file';
-COMMENT ON COLUMN imported.format IS 'what it was read as';
-COMMENT ON COLUMN imported.left_out IS 'what of it has no place in the tables, a list of texts';
+COMMENT ON COLUMN imported.file IS 'path of the file';
+COMMENT ON COLUMN imported.format IS 'format of the file';
+COMMENT ON COLUMN imported.left_out IS 'parts of the file that the tables cannot hold, a list of texts';

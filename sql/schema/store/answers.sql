@@ -1,4 +1,4 @@
--- answers: the tokens that are right after a prompt, and those that they are held against
+-- answers: the tokens of each prompt's answer and distractor
 -- grain: [prompt, kind, token]
 CREATE TABLE answers (
     prompt_id INTEGER NOT NULL,
@@ -6,7 +6,7 @@ CREATE TABLE answers (
     token_id  INTEGER NOT NULL,
     token     VARCHAR NOT NULL
 );
-COMMENT ON TABLE answers IS 'the tokens that are right after a prompt, and those that they are held against; grain: [prompt, kind, token]';
+COMMENT ON TABLE answers IS 'the tokens of each prompt''s answer and distractor; grain: [prompt, kind, token]';
 COMMENT ON COLUMN answers.prompt_id IS 'prompt, as in prompts';
 COMMENT ON COLUMN answers.kind IS 'answer or distractor';
 COMMENT ON COLUMN answers.token_id IS 'id in the model''s vocabulary';

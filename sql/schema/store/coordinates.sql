@@ -14,6 +14,6 @@ COMMENT ON COLUMN coordinates.prompt_id IS 'prompt, as in prompts';
 COMMENT ON COLUMN coordinates.pos IS 'position, from 0';
 COMMENT ON COLUMN coordinates.layer IS 'layer of the head, from 0';
 COMMENT ON COLUMN coordinates.head IS 'head within its layer, from 0';
-COMMENT ON COLUMN coordinates.k IS 'slice of the head''s Omega, from 0 by falling singular value';
+COMMENT ON COLUMN coordinates.k IS 'slice of the head''s Omega, from 0 by descending singular value';
 COMMENT ON COLUMN coordinates.dest_coord IS 'sqrt(sigma_k) u_k . x~ (up to the sign shared with src_coord)';
 COMMENT ON COLUMN coordinates.src_coord IS 'sqrt(sigma_k) v_k . x~ (up to the sign shared with dest_coord)';

@@ -1,4 +1,4 @@
--- dump: what was dumped, with which settings, and how exact it came out
+-- dump: model, settings, versions and numerical errors of the dump
 -- grain: [1]
 CREATE TABLE dump (
     svt_version          VARCHAR NOT NULL,
@@ -20,22 +20,22 @@ CREATE TABLE dump (
     worst_closure        DOUBLE,
     worst_reconstruction DOUBLE
 );
-COMMENT ON TABLE dump IS 'what was dumped, with which settings, and how exact it came out; grain: [1]';
+COMMENT ON TABLE dump IS 'model, settings, versions and numerical errors of the dump; grain: [1]';
 COMMENT ON COLUMN dump.svt_version IS 'version of svt that wrote the store';
 COMMENT ON COLUMN dump.schema_version IS 'version of these tables and of the numerics behind them';
 COMMENT ON COLUMN dump.identity IS 'hash of model weights, prompts and dump settings; part of the file name';
 COMMENT ON COLUMN dump.model_name IS 'name of the model, as configured';
 COMMENT ON COLUMN dump.weights_fingerprint IS 'hash of the weight files';
-COMMENT ON COLUMN dump.n_layers IS 'layers of the model';
-COMMENT ON COLUMN dump.n_heads IS 'attention heads a layer';
+COMMENT ON COLUMN dump.n_layers IS 'number of layers of the model';
+COMMENT ON COLUMN dump.n_heads IS 'number of attention heads in a layer';
 COMMENT ON COLUMN dump.d_model IS 'width of the residual stream';
 COMMENT ON COLUMN dump.d_head IS 'width of a head; also its number of slices';
 COMMENT ON COLUMN dump.n_ctx IS 'longest context in tokens; pair_id is built with it';
 COMMENT ON COLUMN dump.config IS 'the whole configuration of the run that wrote the store';
-COMMENT ON COLUMN dump.library_versions IS 'versions of the libraries that computed it, by name';
-COMMENT ON COLUMN dump.notes IS 'remarks made while the prompts were prepared, a list of texts';
+COMMENT ON COLUMN dump.library_versions IS 'versions of the libraries, by name';
+COMMENT ON COLUMN dump.notes IS 'remarks on the preparation of the prompts, a list of texts';
 COMMENT ON COLUMN dump.seconds IS 'wall time by phase, seconds';
-COMMENT ON COLUMN dump.peak_bytes IS 'peak resident memory of the dump, bytes';
+COMMENT ON COLUMN dump.peak_bytes IS 'peak resident memory of the process, bytes';
 COMMENT ON COLUMN dump.worst_residual IS 'largest pairs.residual';
-COMMENT ON COLUMN dump.worst_closure IS 'largest size of a sides.closure; null unless every component was dumped';
+COMMENT ON COLUMN dump.worst_closure IS 'largest absolute sides.closure; null unless every component was dumped';
 COMMENT ON COLUMN dump.worst_reconstruction IS 'largest relative error of a head''s SVD against its Omega';

@@ -1,4 +1,4 @@
--- head_effects: each head's direct effect on the answer; empty without answers
+-- head_effects: each head's direct effect on the logit difference; empty without answers
 -- grain: [prompt, layer, head]
 CREATE TABLE head_effects (
     prompt_id         INTEGER NOT NULL,
@@ -6,7 +6,7 @@ CREATE TABLE head_effects (
     head              UTINYINT NOT NULL,
     logit_diff_effect FLOAT NOT NULL
 );
-COMMENT ON TABLE head_effects IS 'each head''s direct effect on the answer; empty without answers; grain: [prompt, layer, head]';
+COMMENT ON TABLE head_effects IS 'each head''s direct effect on the logit difference; empty without answers; grain: [prompt, layer, head]';
 COMMENT ON COLUMN head_effects.prompt_id IS 'prompt, as in prompts';
 COMMENT ON COLUMN head_effects.layer IS 'layer of the head, from 0';
 COMMENT ON COLUMN head_effects.head IS 'head within its layer, from 0';

@@ -1,4 +1,4 @@
--- pair_slices: the slices of a pair, of which `slices` is the long view
+-- pair_slices: the slices of a pair as lists; `slices` is the view with a row for each
 -- grain: [pair]
 CREATE TABLE pair_slices (
     pair_id     BIGINT NOT NULL,
@@ -6,8 +6,8 @@ CREATE TABLE pair_slices (
     src_coords  FLOAT[] NOT NULL,
     signal      USMALLINT[] NOT NULL
 );
-COMMENT ON TABLE pair_slices IS 'the slices of a pair, of which slices is the long view; grain: [pair]';
+COMMENT ON TABLE pair_slices IS 'the slices of a pair as lists; slices is the view with a row for each; grain: [pair]';
 COMMENT ON COLUMN pair_slices.pair_id IS 'attention pair, as in pairs';
 COMMENT ON COLUMN pair_slices.dest_coords IS 'sqrt(sigma_k) u_k . x~ at dest by k (up to the sign shared with src_coords)';
-COMMENT ON COLUMN pair_slices.src_coords IS 'sqrt(sigma_k) v_k . x~ at src by k (up to the sign shared with dest_coords); with dump.score=contrast less its mean over the other sources';
+COMMENT ON COLUMN pair_slices.src_coords IS 'sqrt(sigma_k) v_k . x~ at src by k (up to the sign shared with dest_coords); with dump.score=contrast minus its mean over the other sources';
 COMMENT ON COLUMN pair_slices.signal IS 'the k of the signal set S in the order of the signal rule';

@@ -1,7 +1,7 @@
--- slices: what each orthogonal slice adds to a pair's score; a view of pair_slices
+-- slices: contribution of each orthogonal slice to a pair's score; a view of pair_slices
 -- grain: [pair, slice]
--- The order of the signal rule: contributions that are next to nothing beside the others count as 0; falling, or
--- rising where the signal adds up to a negative score; ties by k.
+-- The order of the signal rule: descending contribution, or ascending where the signal sums to a negative score;
+-- contributions that are negligible relative to the others count as 0; ties by k.
 CREATE VIEW slices AS
 WITH entries AS (
     SELECT
@@ -32,11 +32,11 @@ SELECT
     )::USMALLINT AS rank,
     list_contains(signal, k) AS in_signal
 FROM sized;
-COMMENT ON VIEW slices IS 'what each orthogonal slice adds to a pair''s score, a view of pair_slices; grain: [pair, slice]';
+COMMENT ON VIEW slices IS 'contribution of each orthogonal slice to a pair''s score, a view of pair_slices; grain: [pair, slice]';
 COMMENT ON COLUMN slices.pair_id IS 'attention pair, as in pairs';
-COMMENT ON COLUMN slices.k IS 'slice of the head''s Omega, from 0 by falling singular value';
-COMMENT ON COLUMN slices.contribution IS 'what the slice adds to omega_score: dest_coord * src_coord';
+COMMENT ON COLUMN slices.k IS 'slice of the head''s Omega, from 0 by descending singular value';
+COMMENT ON COLUMN slices.contribution IS 'contribution to omega_score: dest_coord * src_coord';
 COMMENT ON COLUMN slices.dest_coord IS 'sqrt(sigma_k) u_k . x~ at dest (up to the sign shared with src_coord)';
-COMMENT ON COLUMN slices.src_coord IS 'sqrt(sigma_k) v_k . x~ at src (up to the sign shared with dest_coord); with dump.score=contrast less its mean over the other sources';
-COMMENT ON COLUMN slices.rank IS 'position from 1 in the order of the signal rule: falling contribution, rising for a negative score';
+COMMENT ON COLUMN slices.src_coord IS 'sqrt(sigma_k) v_k . x~ at src (up to the sign shared with dest_coord); with dump.score=contrast minus its mean over the other sources';
+COMMENT ON COLUMN slices.rank IS 'position from 1 in the order of the signal rule: descending contribution, ascending for a negative score';
 COMMENT ON COLUMN slices.in_signal IS 'whether the slice is in the signal set S, a prefix of that order';
