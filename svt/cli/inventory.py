@@ -1,8 +1,10 @@
 """`svt list` and `svt clean`: which runs and stores there are, and what goes when it is named.
 
-1. Runs are the folders below outputs/runs, outputs/imports and a sweep's own; stores are the files
-   of outputs/stores, and those whose dump was stopped. A run says which stores it was made from.
-2. The list has model, data, settings that are not the defaults, size, and by whom a store is used.
+1. Runs are all folders below outputs with results. A run says which stores it was made from, and
+   its configuration where stores were kept (store.dir). Stores are the files of outputs/stores and
+   of these folders, those whose dump was stopped, and what runs were made from elsewhere.
+2. The list has model, data, settings that are not the defaults, size, and by whom a store is used;
+   of a run, its stores, and which of them are gone.
 3. `clean` removes what is named, all of it or nothing: a name must be a run, a sweep or a store of
    svt, and no run that stays may need a store that goes.
 4. Of a folder only the files that svt made go; what else lies in it stays, and is said to.
@@ -12,7 +14,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ class Entry:
     settings: str
     n_bytes: int
     stores: tuple[Path, ...] = ()
+    store_dir: Path | None = None
+    """Of a run: the folder of its stores, where this is the one that its configuration names."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -71,8 +75,9 @@ def main(argv: Sequence[str]) -> None:
 
 def inventory(outputs: Path) -> pl.DataFrame:
     """Return one row a run and a store below `outputs`: kind, path, model, data, settings, size."""
-    runs, stores = list(_runs(outputs)), list(_stores(outputs / "stores"))
-    rows = [_row("run", run, ", ".join(path.name for path in run.stores)) for run in runs]
+    runs = list(_runs(outputs))
+    stores = list(_stores(outputs / "stores", runs))
+    rows = [_row("run", run, ", ".join(map(_name, run.stores))) for run in runs]
     for store in stores:
         users = [run.path for run in runs if store.path.resolve() in run.stores]
         rows.append(_row("store", store, f"used by {len(users)} runs" if users else "not used"))
@@ -100,9 +105,12 @@ def clean(names: Sequence[Path], outputs: Path) -> list[str]:
         n_bytes = sum(file.stat().st_size for file in own)
         for file in own:
             file.unlink(missing_ok=True)
-        left = _emptied(path) if path.is_dir() else []
+        is_store = not path.is_dir()
+        left = [] if is_store else _emptied(path)
         kept = f"; {len(left)} files that are not svt's stay there" if left else ""
-        told.append(f"removed {path}, {file_size(n_bytes)}{kept}")
+        elsewhere = is_store and outputs.resolve() not in path.resolve().parents
+        unseen = f"; runs outside of {outputs} were not looked for" if elsewhere else ""
+        told.append(f"removed {path}, {file_size(n_bytes)}{kept}{unseen}")
     return told
 
 
@@ -134,11 +142,12 @@ def _emptied(folder: Path) -> list[Path]:
 
 
 def _runs(outputs: Path) -> Iterator[Entry]:
-    """Step 1."""
-    for pattern in ("runs/*", "imports/*", "sweeps/*/*"):
-        for folder in sorted(outputs.glob(pattern)):
-            if (folder / NAME).is_file():
-                yield _run(folder)
+    """Step 1; rglob does not follow links, as outputs/runs may be one."""
+    usual = (f"{folder}/{NAME}" for folder in ("runs/*", "imports/*", "sweeps/*/*"))
+    found = {path for pattern in usual for path in outputs.glob(pattern)}
+    for path in sorted(found.union(outputs.rglob(NAME))):
+        if path.is_file():
+            yield _run(path.parent)
 
 
 def _run(folder: Path) -> Entry:
@@ -147,20 +156,38 @@ def _run(folder: Path) -> Entry:
         config, stores = load_config(folder), stores_of(folder).paths
     except SvtError as error:
         return Entry(folder, "?", "?", f"cannot be read: {error}"[:80], n_bytes)
-    return _entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))
+    entry = _entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))
+    kept = Path(config.get("store", {}).get("dir") or "").parts
+    folders = (store.parent for store in entry.stores)
+    store_dir = (each for each in folders if kept and each.parts[-len(kept) :] == kept)
+    return replace(entry, store_dir=next(store_dir, None))
 
 
-def _stores(folder: Path) -> Iterator[Entry]:
-    """Step 1."""
-    for file in sorted(folder.glob("*.duckdb")):
-        try:
-            yield _entry(file, Stores.of(file).config, file.stat().st_size)
-        except SvtError as error:
-            yield Entry(file, "?", "?", f"cannot be read: {error}"[:80], file.stat().st_size)
-    for file in sorted(folder.glob(".*.duckdb.partial")):
-        yield Entry(
-            file, "?", "?", "stopped; the command that began it goes on", file.stat().st_size
-        )
+def _stores(folder: Path, runs: Sequence[Entry]) -> Iterator[Entry]:
+    """Step 1; a path as it is first met, below `folder` as that is named."""
+    folders = [folder, *(run.store_dir for run in runs if run.store_dir is not None)]
+    files = [file for each in folders for file in sorted(each.glob("*.duckdb"))]
+    files += [store for run in runs for store in run.stores if store.exists()]
+    files += [file for each in folders for file in sorted(each.glob(".*.duckdb.partial"))]
+    known: dict[Path, Path] = {}
+    for file in files:
+        known.setdefault(file.resolve(), file)
+    yield from map(_store, known.values())
+
+
+def _store(file: Path) -> Entry:
+    parts = [file] if file.is_file() else [path for path in file.rglob("*") if path.is_file()]
+    n_bytes = sum(part.stat().st_size for part in parts)
+    if file.suffix == ".partial":
+        return Entry(file, "?", "?", "stopped; the command that began it goes on", n_bytes)
+    try:
+        return _entry(file, Stores.of(file).config, n_bytes)
+    except SvtError as error:
+        return Entry(file, "?", "?", f"cannot be read: {error}"[:80], n_bytes)
+
+
+def _name(store: Path) -> str:
+    return store.name if store.exists() else f"{store} (gone)"
 
 
 def _entry(path: Path, config: Any, n_bytes: int, stores: tuple[Path, ...] = ()) -> Entry:
