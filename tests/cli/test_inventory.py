@@ -73,7 +73,7 @@ def test_a_store_elsewhere_stays_while_a_run_needs_it(moved: Finished) -> None:
     assert told.endswith("outputs were not looked for")
 
 
-def test_a_store_by_its_path_is_listed_alone(moved: Finished, tmp_path: Path) -> None:
+def test_a_store_by_its_path_stands_for_itself(moved: Finished, tmp_path: Path) -> None:
     """Other files of a folder that only store.path names are not looked at."""
     (store,) = (moved.cwd / "disk" / "kept").glob("*.duckdb")
     (tmp_path / "mine").mkdir()
