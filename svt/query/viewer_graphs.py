@@ -1,7 +1,7 @@
 """The trace of a prompt, and the traced graph over roles, in the format of viewers (viewer.py).
 
 1. A prompt. Nodes are the heads and tokens of the query `prompt_graph`, each with its `pairs`, and
-   the writers to them. A head without pairs writes, but does not fire at that token.
+   the writers to them. A head without pairs writes there, but the trace does not go on from it.
 2. The traced graph. The columns are roles; a head stands at the role that the firings of an edge
    mostly attend from, a writer at the role that it writes to; weights are means over the prompts.
 3. A link weighs the contribution, or the effect where chart.edges, or else trace.rule, says so.
@@ -128,7 +128,7 @@ def prompt_document(source: Source, prompt_id: int | None = None) -> Document:
         _add_answer(graph, prompt, direct[0]["pos"], direct)
     for node in graph.heads():
         if "pairs" not in node:
-            node |= {"clerp": f"{node['clerp']}, does not fire here", "pairs": []}
+            node |= {"clerp": f"{node['clerp']}, not traced here", "pairs": []}
     columns = [row["token"] for row in tokens]
     return source.document(graph, f"prompt-{prompt_id}", prompt["text"], columns)
 

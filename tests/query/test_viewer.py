@@ -108,7 +108,7 @@ def test_heads_stand_where_the_trace_has_them(source: Source, prompt: Document) 
         assert {key: row[key] for key in known}.items() <= node["pairs"][-1].items()
         assert node["activation"] == max(pair["weight"] for pair in node["pairs"])
     silent = [node for node in nodes.values() if node.get("pairs") == []]
-    assert silent and all(node["clerp"].endswith(", does not fire here") for node in silent)
+    assert silent and all(node["clerp"].endswith(", not traced here") for node in silent)
 
 
 def test_every_token_is_an_embedding(source: Source, prompt: Document) -> None:
