@@ -151,10 +151,10 @@ def sentence(heading: str, text: str) -> alt.Chart:
 class _Rows(alt.Data):
     """Inline rows that are not copied when Altair copies the chart."""
 
-    def __deepcopy__(self, memo: object) -> "_Rows":
+    def __deepcopy__(self, _: object) -> "_Rows":
         return self
 
-    def to_dict(self, validate: bool = True, **_: Any) -> dict[str, Any]:
+    def to_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
         return dict(self._kwds)
 
 

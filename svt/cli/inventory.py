@@ -1,8 +1,10 @@
 """`svt list` and `svt clean`: list runs and stores, and remove some of them.
 
-1. Runs are the folders in outputs/runs and outputs/imports and the jobs of sweeps; stores are the
-   files in outputs/stores, including those of a dump that was stopped.
-2. The list has model, data, settings other than the defaults, size, and which runs use a store.
+1. Runs are all folders in outputs that hold results. A run names the stores that it was made from,
+   and its configuration the folder of stores (store.dir). Stores are the files in outputs/stores
+   and in these folders, including those of a dump that was stopped, and the stores of runs.
+2. The list has model, data, settings other than the defaults, size, and which runs use a store; of
+   a run its stores, and which of them are gone.
 3. `clean` removes all of its arguments or none: each must be a run, a sweep or a store of svt, and
    no store may be removed that a remaining run was made from.
 4. In a folder only the files that svt wrote are removed; the number of other files is reported.
@@ -12,7 +14,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ class Entry:
     settings: str
     n_bytes: int
     stores: tuple[Path, ...] = ()
+    store_dir: Path | None = None
+    """Of a run: the folder of its stores, where this is the one that its configuration names."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -69,8 +73,9 @@ def main(argv: Sequence[str]) -> None:
 
 def list_entries(outputs: Path) -> pl.DataFrame:
     """Return a row for each run and store in `outputs` (steps 1 and 2)."""
-    runs, stores = list(_find_runs(outputs)), list(_find_stores(outputs / "stores"))
-    rows = [_make_row("run", run, ", ".join(path.name for path in run.stores)) for run in runs]
+    runs = list(_find_runs(outputs))
+    stores = list(_find_stores(outputs / "stores", runs))
+    rows = [_make_row("run", run, ", ".join(map(_name, run.stores))) for run in runs]
     for store in stores:
         users = [run.path for run in runs if store.path.resolve() in run.stores]
         rows.append(
@@ -100,9 +105,12 @@ def clean(names: Sequence[Path], outputs: Path) -> list[str]:
         n_bytes = sum(file.stat().st_size for file in own)
         for file in own:
             file.unlink(missing_ok=True)
-        left = _remove_empty_folders(path) if path.is_dir() else []
+        is_store = not path.is_dir()
+        left = [] if is_store else _remove_empty_folders(path)
         kept = f"; {len(left)} files that are not svt's stay there" if left else ""
-        lines.append(f"removed {path}, {file_size(n_bytes)}{kept}")
+        elsewhere = is_store and outputs.resolve() not in path.resolve().parents
+        unseen = f"; runs outside of {outputs} were not looked for" if elsewhere else ""
+        lines.append(f"removed {path}, {file_size(n_bytes)}{kept}{unseen}")
     return lines
 
 
@@ -134,11 +142,12 @@ def _remove_empty_folders(folder: Path) -> list[Path]:
 
 
 def _find_runs(outputs: Path) -> Iterator[Entry]:
-    """Yield the runs in `outputs` (step 1)."""
-    for pattern in ("runs/*", "imports/*", "sweeps/*/*"):
-        for folder in sorted(outputs.glob(pattern)):
-            if (folder / NAME).is_file():
-                yield _read_run(folder)
+    """Yield the runs in `outputs` (step 1); rglob follows no links, and outputs/runs may be one."""
+    usual = (f"{folder}/{NAME}" for folder in ("runs/*", "imports/*", "sweeps/*/*"))
+    found = {path for pattern in usual for path in outputs.glob(pattern)}
+    for path in sorted(found.union(outputs.rglob(NAME))):
+        if path.is_file():
+            yield _read_run(path.parent)
 
 
 def _read_run(folder: Path) -> Entry:
@@ -147,18 +156,38 @@ def _read_run(folder: Path) -> Entry:
         config, stores = load_config(folder), stores_of(folder).paths
     except SvtError as error:
         return Entry(folder, "?", "?", f"cannot be read: {error}"[:80], n_bytes)
-    return _make_entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))
+    entry = _make_entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))
+    kept = Path(config.get("store", {}).get("dir") or "").parts
+    folders = (store.parent for store in entry.stores)
+    store_dir = (each for each in folders if kept and each.parts[-len(kept) :] == kept)
+    return replace(entry, store_dir=next(store_dir, None))
 
 
-def _find_stores(folder: Path) -> Iterator[Entry]:
-    """Yield the stores in `folder` (step 1)."""
-    for file in sorted(folder.glob("*.duckdb")):
-        try:
-            yield _make_entry(file, Stores.of(file).config, file.stat().st_size)
-        except SvtError as error:
-            yield Entry(file, "?", "?", f"cannot be read: {error}"[:80], file.stat().st_size)
-    for file in sorted(folder.glob(".*.duckdb.partial")):
-        yield Entry(file, "?", "?", "stopped; repeat its command to go on", file.stat().st_size)
+def _find_stores(folder: Path, runs: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the stores in `folder` and those of `runs`, each once (step 1)."""
+    folders = [folder, *(run.store_dir for run in runs if run.store_dir is not None)]
+    files = [file for each in folders for file in sorted(each.glob("*.duckdb"))]
+    files += [store for run in runs for store in run.stores if store.exists()]
+    files += [file for each in folders for file in sorted(each.glob(".*.duckdb.partial"))]
+    known: dict[Path, Path] = {}
+    for file in files:
+        known.setdefault(file.resolve(), file)
+    yield from map(_read_store, known.values())
+
+
+def _read_store(file: Path) -> Entry:
+    parts = [file] if file.is_file() else [path for path in file.rglob("*") if path.is_file()]
+    n_bytes = sum(part.stat().st_size for part in parts)
+    if file.suffix == ".partial":
+        return Entry(file, "?", "?", "stopped; repeat its command to go on", n_bytes)
+    try:
+        return _make_entry(file, Stores.of(file).config, n_bytes)
+    except SvtError as error:
+        return Entry(file, "?", "?", f"cannot be read: {error}"[:80], n_bytes)
+
+
+def _name(store: Path) -> str:
+    return store.name if store.exists() else f"{store} (gone)"
 
 
 def _make_entry(path: Path, config: Any, n_bytes: int, stores: tuple[Path, ...] = ()) -> Entry:

@@ -5,7 +5,7 @@
 2. When the multirun ends, even by a failure, the results tables of all finished jobs are
    concatenated, with the columns `job`, `status` and one for each swept key (dots as underscores).
 3. A job without results (it failed, or only dumped) has a row with its status in the table `run`.
-4. The query `sweep` is drawn as sweep.<format>.
+4. The query `sweep` is drawn as sweep.<format>, in the size and font of chart.*.
 5. Where models were swept, their circuits are drawn side by side as sweep_roles.<format>.
 """
 
@@ -24,9 +24,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from svt.charts import export
+from svt.charts import Figure, Look, export
 from svt.charts import sweep as sweep_chart
-from svt.charts.style import Chart, specification
+from svt.charts.style import Chart
 from svt.charts.sweep_roles import sweep_roles
 from svt.cli.console import say
 from svt.cli.own_files import JOB, KEYS, check_sweep_folder, is_job
@@ -185,14 +185,16 @@ def _draw(at: Path, keys: list[str]) -> None:
         ((config,),) = con.execute(
             "SELECT config FROM run WHERE config IS NOT NULL LIMIT 1"
         ).fetchall()
-        formats = json.loads(config)["chart"]["format"]
+        chosen = json.loads(config)["chart"]
         charts: dict[str, Chart] = {"sweep": sweep_chart(jobs, keys=keys)}
         if any(key == "model" or key.startswith("model_") for key in keys):  # 5
             roles, overlap = run(con, "sweep_roles"), run(con, "sweep_overlap")
             names = {row["job"]: " ".join(str(row[key]) for key in keys) for row in jobs.to_dicts()}
             charts["sweep_roles"] = sweep_roles(roles, overlap, names)
+        look = Look(*(chosen.get(key) for key in ("width", "height", "font")))
         for name, chart in charts.items():
-            export(specification(chart, palette=None), at, name, formats)
+            figure = Figure(name, name, "", chart)
+            export(figure.standalone(chosen.get("title", "auto")), at, name, chosen["format"], look)
 
 
 def _find_jobs(at: Path) -> dict[int, Path]:

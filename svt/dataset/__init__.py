@@ -15,7 +15,7 @@ from svt.dataset.gendered_pronoun import gendered_pronoun_files, gendered_pronou
 from svt.dataset.greater_than import greater_than_files, greater_than_prompts
 from svt.dataset.hub import hub_prompts
 from svt.dataset.ioi import ioi_files, ioi_prompts
-from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, role_labels
+from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, note_unknown_words, role_labels
 from svt.dataset.prompt_file import file_prompts
 from svt.dataset.rows import prompt_rows
 from svt.dataset.single_prompt import single_prompt
@@ -77,8 +77,11 @@ def load_prompts(
             f"dataset.shard={config.shard} of dataset.n_shards={config.n_shards} is empty: "
             f"there are {n} prompts"
         )
-    notes = dict.fromkeys(whole.notes + _unknown_words(prompts, tokenizer))
-    return Dataset(prompts, tuple(notes))
+    notes = whole.notes
+    if config.name not in ("file", "text", "store"):  # these have notes of their own, by line
+        named = {f"prompt {prompt.prompt_id}": prompt for prompt in prompts}
+        notes += note_unknown_words(named, tokenizer)
+    return Dataset(prompts, tuple(dict.fromkeys(notes)))
 
 
 def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
@@ -114,14 +117,3 @@ def _name_prompts(prompts: Sequence[Prompt]) -> str:
     ids = ", ".join(str(prompt.prompt_id) for prompt in prompts[:10])
     rest = f" and {len(prompts) - 10} more" if len(prompts) > 10 else ""
     return f"prompts {ids}{rest} are" if len(prompts) > 1 else f"prompt {ids} is"
-
-
-def _unknown_words(prompts: Sequence[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
-    n_bos = len(tokenizer.prefix)  # the BOS token may be the unknown one, too
-    unknown = sum(
-        tokenizer.unknown_id in prompt.tokens[n_bos * (prompt.tokens[:n_bos] == tokenizer.prefix) :]
-        for prompt in prompts
-    )
-    if not unknown:
-        return ()
-    return (f"{unknown} of {len(prompts)} prompts have words that the tokenizer does not know",)

@@ -31,11 +31,15 @@ from svt.paths import expanded
 
 Values = dict[str, Any]
 
+MOST_REASONS = 3
+"""Reasons for rows being left out that a note has."""
+
 
 def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts of a set; DataError when it cannot be loaded or no row is usable."""
     prompts: list[Prompt] = []
-    problems, n_read = Counter[str](), 0
+    problems: dict[str, list[int]] = {}  # reason -> rows
+    n_read = 0
     for index, row in enumerate(_load_rows(config)):
         if len(prompts) == config.n_prompts:
             break
@@ -43,15 +47,19 @@ def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
         try:
             prompts.append(_prompt(row, index, config, tokenizer))
         except InvalidRow as error:
-            problems[str(error)] += 1
-    reasons = "; ".join(f"{problem} ({n})" for problem, n in problems.most_common(3))
+            problems.setdefault(str(error), []).append(index)
+    frequent = sorted(problems.items(), key=lambda item: -len(item[1]))[:MOST_REASONS]
+    reasons = "; ".join(
+        f"{problem} ({f'{len(rows)}, first ' if len(rows) > 1 else ''}row {rows[0]})"
+        for problem, rows in frequent
+    )
     if not prompts:
         raise DataError(
             f"dataset.path={config.path} has no usable prompt: {reasons or 'it is empty'}"
         )
     notes: tuple[str, ...] = ()
     if problems:
-        notes += (f"{problems.total()} of {n_read} rows left out: {reasons}",)
+        notes += (f"{sum(map(len, problems.values()))} of {n_read} rows left out: {reasons}",)
     if config.n_prompts is not None and len(prompts) < config.n_prompts:
         few = f"{config.path} has {len(prompts)} usable prompts"
         notes += (f"{few}, fewer than n_prompts={config.n_prompts}",)
@@ -166,13 +174,11 @@ def _make_ioi_prompt(
     spans = dict(zip(("IO", "S1", "S2"), places[io] + places[subject], strict=True))
     encoding = tokenizer.encode_spans(text)
     covering = {role: encoding.covering(*span) for role, span in spans.items()}
-    after = [tokenizer.next_token(text, f" {name}") for name in (io, subject)]
-    whole = (
-        _is_name(text, encoding, covering[role], span, tokenizer.unknown_id)
-        for role, span in spans.items()
-    )
-    if None in after or not all(whole):
-        raise InvalidRow("a name is not one token of this model")
+    for role, span in spans.items():
+        name = text[slice(*span)]
+        whole = _is_name(text, encoding, covering[role], span, tokenizer.unknown_id)
+        if not whole or tokenizer.next_token(text, f" {name}") is None:
+            raise InvalidRow(f"the name {name!r} is not one token of this model")
     at = {role: position for role, (position,) in covering.items()}
     pattern = "ABBA" if at["IO"] < at["S1"] else "BABA"
     labels = {"answer": f" {io}", "distractor": f" {subject}", "pattern": pattern}

@@ -10,6 +10,8 @@ from svt.dataset.tokenizer import Tokenizer
 ROLE_PRECEDENCE = (
     "end", "IO", "S1", "S2", "S1+1", "verb", "end-1", "IO-1", "IO+1", "S1-1", "S2-1",
 )  # fmt: skip
+SHOWN_UNKNOWN = 5
+"""Prompts whose unknown words a note has."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,26 @@ def build_prompt(
         prompt_id, text, tokens, tokenizer.texts(tokens), roles, answers, distractors,
         tokenizer.texts(answers), tokenizer.texts(distractors), template, pattern,
     )  # fmt: skip
+
+
+def note_unknown_words(prompts: Mapping[str, Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Return a note on the words that the tokenizer does not know, if there are any.
+
+    The keys of `prompts` say where a prompt stands, as line 3 or prompt 2.
+    """
+    found = {
+        where: words
+        for where, prompt in prompts.items()
+        if (words := tokenizer.unknown_words(prompt.text, prompt.tokens))
+    }
+    if not found:
+        return ()
+    shown = [f"{where}: {', '.join(map(repr, found[where]))}" for where in [*found][:SHOWN_UNKNOWN]]
+    more = f"; and {len(found) - SHOWN_UNKNOWN} more" if len(found) > SHOWN_UNKNOWN else ""
+    return (
+        f"{len(found)} of {len(prompts)} prompts have words that the tokenizer does not know "
+        f"({'; '.join(shown)}{more})",
+    )
 
 
 def derive_roles(at: Mapping[str, int], end: int) -> dict[str, int]:

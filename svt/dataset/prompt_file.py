@@ -17,11 +17,12 @@
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from svt.config import PromptFileConfig
-from svt.dataset.prompt import Dataset, Prompt, build_prompt
+from svt.dataset.prompt import Dataset, Prompt, build_prompt, note_unknown_words
 from svt.dataset.table import Row, read_rows
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError, SvtError
@@ -45,7 +46,7 @@ def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
     rows = read_rows(path)  # 1
     if not rows:
         raise DataError(f"dataset.path {path} is empty: it has no prompts")
-    prompts: list[Prompt] = []
+    prompts: dict[str, Prompt] = {}
     problems: dict[str, list[str]] = {}  # reason -> places
     first_with: dict[int, str] = {}
     for index, row in enumerate(rows):  # 2
@@ -56,13 +57,16 @@ def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
             earlier = first_with.setdefault(prompt.prompt_id, row.where)
             if earlier != row.where:
                 raise InvalidRow(f"prompt_id {prompt.prompt_id} is also that of {earlier}")
-            prompts.append(prompt)
+            prompts[row.where] = prompt
         except InvalidRow as error:
             problems.setdefault(str(error), []).append(row.where)
     if problems:  # 3
         raise DataError(_describe(path, problems, len(rows)))
-    kept = prompts[: config.n_prompts]  # 4
-    notes = _spacing_notes(kept, tokenizer) + _eap_notes(rows, kept)
+    places = dict(islice(prompts.items(), config.n_prompts))  # 4
+    kept = list(places.values())
+    unknown = note_unknown_words(places, tokenizer)
+    notes = tuple(f"{path}: {note}" for note in unknown)
+    notes += _spacing_notes(kept, tokenizer) + _eap_notes(rows, kept)
     if tokenizer.prefix and any({"text", "roles"} <= row.values.keys() for row in rows):
         notes += ("a BOS token is before each text; the roles of the file do not count it",)
     if config.n_prompts is not None and len(kept) < config.n_prompts:

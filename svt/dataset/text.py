@@ -12,7 +12,7 @@ from pathlib import Path
 
 from svt.config import TextConfig
 from svt.dataset.files import number_lines, read_text
-from svt.dataset.prompt import Dataset, Prompt
+from svt.dataset.prompt import Dataset, Prompt, note_unknown_words
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
 from svt.paths import conf_dir, expanded
@@ -28,36 +28,40 @@ def text_file(config: TextConfig) -> Path:
 def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
     """Return prompts of at most dataset.n_tokens tokens; notes count the shorter ones."""
     path = text_file(config)
-    prompts: list[Prompt] = []
+    prompts: dict[str, Prompt] = {}
     skipped = 0
-    for document in _documents(path):
+    for where, document in _documents(path):
         if len(prompts) == config.n_prompts:
             break
-        encoding = tokenizer.encode_spans(document)  # 2
+        try:
+            encoding = tokenizer.encode_spans(document)  # 2
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
         tokens = encoding.ids[: config.n_tokens]
         if len(tokens) < 2:
             skipped += 1
             continue
         text = document[: encoding.spans[len(tokens) - 1][1]]
-        prompts.append(Prompt(len(prompts), text, tokens, tokenizer.texts(tokens)))  # 3
+        prompts[where] = Prompt(len(prompts), text, tokens, tokenizer.texts(tokens))  # 3
     if not prompts:
         raise DataError(f"dataset.path {path} has no text of two tokens or more")
-    short = sum(len(prompt.tokens) < config.n_tokens for prompt in prompts)
-    notes = []
+    short = sum(len(prompt.tokens) < config.n_tokens for prompt in prompts.values())
+    notes = [*note_unknown_words(prompts, tokenizer)]
     if skipped:
         notes.append(f"{skipped} texts of fewer than two tokens were skipped")
     if short:
         notes.append(f"{short} of {len(prompts)} texts have fewer than {config.n_tokens} tokens")
     if config.n_prompts is not None and len(prompts) < config.n_prompts:
         notes.append(f"{path} has {len(prompts)} texts, fewer than n_prompts={config.n_prompts}")
-    return Dataset(tuple(prompts), tuple(notes))
+    return Dataset(tuple(prompts.values()), tuple(notes))
 
 
-def _documents(path: Path) -> Iterator[str]:
-    """Yield the documents of a file (step 1)."""
+def _documents(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the documents of a file with their places, `FILE:LINE` (step 1)."""
     json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
     for number, line in number_lines(read_text(path, "dataset.path")):
-        yield _json_text(line, f"{path}:{number}") if json_lines else line
+        where = f"{path}:{number}"
+        yield where, _json_text(line, where) if json_lines else line
 
 
 def _json_text(line: str, where: str) -> str:

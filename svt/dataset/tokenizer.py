@@ -11,7 +11,8 @@
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from svt.errors import DataError, SvtError
 from svt.words import BosChoice
 
 _METASPACE = "\u2581"
+_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,28 @@ class Tokenizer:
 
     def next_token(self, text: str, word: str) -> int | None:
         """Return the one known token that `word`, with its leading space, adds; else None (4)."""
-        before, after = self.encode(text), self.encode(text + word)
+        before = self.encode(text)
+        try:
+            after = self.encode(text + word)
+        except DataError:  # a tokenizer without a token for unknown words
+            return None
         if after[:-1] != before or after[-1] == self.unknown_id:
             return None
         return after[-1]
+
+    def unknown_words(self, text: str, ids: Sequence[int]) -> list[str]:
+        """Return the words of a text that the tokenizer does not know, each once.
+
+        `ids` are the tokens of the text; where they are others, the unknown token stands for all.
+        """
+        n_bos = len(self.prefix) if tuple(ids[: len(self.prefix)]) == self.prefix else 0
+        unknown = [i for i, token in enumerate(ids) if i >= n_bos and token == self.unknown_id]
+        if not unknown:
+            return []
+        encoding = self.encode_spans(text)
+        if encoding.ids != tuple(ids):
+            return list(self.texts({ids[i] for i in unknown}))
+        return list(dict.fromkeys(_whole_word(text, *encoding.spans[i]) for i in unknown))
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._inner.decode(list(ids), skip_special_tokens=False)
@@ -118,7 +138,7 @@ class Tokenizer:
         """Return whether the id is in the vocabulary."""
         return 0 <= token_id < 2**32 and self._inner.id_to_token(token_id) is not None
 
-    def texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+    def texts(self, ids: Iterable[int]) -> tuple[str, ...]:
         return tuple(self.token_text(token_id) for token_id in ids)
 
     def _token_text(self, token_id: int) -> str:
@@ -133,7 +153,15 @@ class Tokenizer:
         try:
             return self._inner.encode(text, add_special_tokens=special)
         except Exception as error:  # the library raises plain Exceptions
-            raise DataError(f"the tokenizer cannot encode {text!r:.80}: {error}") from error
+            word = next((word for word in _WORD.findall(text) if not self._can_encode(word)), text)
+            raise DataError(f"the tokenizer cannot encode {word!r:.80}: {error}") from error
+
+    def _can_encode(self, word: str) -> bool:
+        try:
+            self._inner.encode(word)
+        except Exception:  # as above
+            return False
+        return True
 
     def _default_prefix(self) -> tuple[int, ...]:
         """Return the tokens that the tokenizer adds before a text, tried with one that it knows."""
@@ -161,3 +189,12 @@ class Tokenizer:
                 f"vocabulary of {self.vocab_size} tokens; correct it or set dataset.bos=never"
             )
         return token_id
+
+
+def _whole_word(text: str, start: int, end: int) -> str:
+    """Return the characters [start, end) with the rest of the word that they are a part of."""
+    while start > 0 and text[start - 1 : start + 1].isalnum():
+        start -= 1
+    while end < len(text) and text[end - 1 : end + 1].isalnum():
+        end += 1
+    return text[start:end].strip()

@@ -42,7 +42,7 @@ _LIST_ROWS = 200_000  # of a table of lists
 def export(target: Path, folder: Path) -> None:
     """Writes the tables of `target` below `folder`; StoreError when that cannot be done."""
     stores, results = files_of(target)
-    with _aside(folder) as temporary:
+    with new_folder(folder) as temporary:
         try:
             rows = _write(stores, results, temporary)
         except duckdb.Error as error:
@@ -108,7 +108,7 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, to: Path, how: str = "") 
 
 
 @contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path) -> Iterator[Path]:
     """Step 3: a folder beside `folder`, renamed to it when the block ends well, else removed."""
     folder = folder.resolve()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):

@@ -9,6 +9,8 @@ from svt.cli.inventory import clean, list_entries
 from svt.errors import SvtError
 from tests.conftest import Finished, svt_in
 
+FEW = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0", "trace.roots=[[5,0]]")
+
 
 @pytest.fixture
 def outputs(finished: Finished, tmp_path: Path) -> Path:
@@ -33,6 +35,61 @@ def test_the_list_has_what_is_unfinished_or_unreadable(outputs: Path) -> None:
     settings = dict(list_entries(outputs).select("path", "settings").rows())
     assert "stopped" in settings[str(outputs / "stores" / ".x.duckdb.partial")]
     assert "cannot be read" in settings[str(outputs / "stores" / "odd.duckdb")]
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run in outputs/mine, whose store.dir lies elsewhere."""
+    cwd = tmp_path_factory.mktemp("moved")
+    where = (f"store.dir={cwd / 'disk' / 'kept'}", "hydra.run.dir=outputs/mine")
+    done = svt_in(cwd, *FEW, *where, "stages=[dump,trace]")
+    assert done.code == 0
+    return done
+
+
+def test_the_list_has_stores_elsewhere(moved: Finished) -> None:
+    (store,) = (moved.cwd / "disk" / "kept").glob("*.duckdb")
+    unused, stopped = store.with_name("other.duckdb"), store.with_name(".x.duckdb.partial")
+    shutil.copy(store, unused)
+    stopped.write_bytes(b"1234")
+    rows = {row["path"]: row for row in list_entries(moved.cwd / "outputs").to_dicts()}
+    assert set(rows) == {
+        str(moved.cwd / "outputs" / "mine"), *map(str, (store, unused, stopped)),
+    }  # fmt: skip
+    assert rows[str(store)]["store"] == "used by 1 runs"
+    assert rows[str(unused)]["store"] == "not used"
+    unused.unlink()
+    stopped.unlink()
+
+
+def test_a_store_elsewhere_stays_while_a_run_needs_it(moved: Finished) -> None:
+    (store,) = (moved.cwd / "disk" / "kept").glob("*.duckdb")
+    with pytest.raises(SvtError, match=r"outputs/mine is made from it; name that run too"):
+        clean([store], moved.cwd / "outputs")
+    assert store.exists()
+    unused = Path(shutil.copy(store, store.with_name("other.duckdb")))
+    (told,) = clean([unused], moved.cwd / "outputs")
+    assert not unused.exists()
+    assert told.endswith("outputs were not looked for")
+
+
+def test_a_store_by_its_path_stands_for_itself(moved: Finished, tmp_path: Path) -> None:
+    """Other files of a folder that only store.path names are not looked at."""
+    (store,) = (moved.cwd / "disk" / "kept").glob("*.duckdb")
+    (tmp_path / "mine").mkdir()
+    named = Path(shutil.copy(store, tmp_path / "mine" / "named.duckdb"))
+    (tmp_path / "mine" / "my own.duckdb").write_text("mine")
+    done = svt_in(tmp_path, *FEW, f"store.path='{named}'", "stages=[trace]")
+    assert done.code == 0
+    run, listed = list_entries(tmp_path / "outputs").to_dicts()
+    assert (listed["path"], run["store"]) == (str(named), "named.duckdb")
+    aside = named.rename(tmp_path / "aside.duckdb")
+    (alone,) = list_entries(tmp_path / "outputs").to_dicts()
+    assert alone["store"] == f"{named} (gone)"
+    aside.rename(named)
+    clean([Path(run["path"]), named], tmp_path / "outputs")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["my own.duckdb"]
+    assert not Path(run["path"]).exists()
 
 
 def test_only_what_is_named_goes(outputs: Path) -> None:

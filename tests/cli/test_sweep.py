@@ -1,5 +1,6 @@
 """Sweeps: one store, the jobs' results together, also when a job failed."""
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -37,9 +38,15 @@ def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
 def test_jobs_are_drawn_only_where_the_command_says(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """The sweep's own picture is there in any case, in the look that the settings say."""
     few = (*SMALL, "trace.coverage=0.5,0.7", "chart.figures=[graph]", "chart.format=[json]")
-    (at,) = svt("-m", *few).sweeps
-    assert (at / "sweep.json").exists()
+    look = ("chart.format=[json,svg]", "chart.width=321", "chart.font=Georgia", "chart.title=Mine")
+    (at,) = svt("-m", *few, *look).sweeps
+    spec = json.loads((at / "sweep.json").read_text())
+    assert spec["title"]["text"] == "Mine"
+    assert spec["config"]["font"].startswith("Georgia, ")
+    svg = (at / "sweep.svg").read_text()
+    assert 'width="321.00"' in svg and "Georgia" in svg
     assert not [
         name for job in "01" for name in ("charts", "report.html") if (at / job / name).exists()
     ]

@@ -322,4 +322,6 @@ def test_a_bos_token_that_is_the_unknown_one_is_no_unknown_word(tmp_path: Path) 
     text = few("text", path=str(path), n_tokens=3, n_prompts=2, bos="auto")
     dataset = load_prompts(text, Tokenizer(inner))
     assert [prompt.tokens for prompt in dataset.prompts] == [(0, 1, 2), (0, 1, 0)]
-    assert dataset.notes == ("1 of 2 prompts have words that the tokenizer does not know",)
+    assert dataset.notes == (
+        f"1 of 2 prompts have words that the tokenizer does not know ({path}:2: 'zzz')",
+    )

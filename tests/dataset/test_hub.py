@@ -102,7 +102,7 @@ def test_whole_sentences(tmp_path: Path, gpt2_like: Tokenizer) -> None:
     assert [p.distractor_texts for p in dataset.prompts] == [(" John",)] * 2
     assert [p.pattern for p in dataset.prompts] == ["ABBA", "BABA"]
     assert dataset.notes == (
-        "1 of 3 rows left out: there must be exactly one name that occurs twice (1)",
+        "1 of 3 rows left out: there must be exactly one name that occurs twice (row 2)",
     )
     for prompt in dataset.prompts:
         assert prompt.token_texts[prompt.roles["S2"]] == " John"
@@ -128,9 +128,9 @@ def test_the_first_usable_rows_keep_their_numbers(tmp_path: Path, words: Tokeniz
     dataset = load(tmp_path, words, rows, n_prompts=2)
     assert [p.prompt_id for p in dataset.prompts] == [1, 5]
     assert dataset.notes == (
-        "4 of 6 rows left out: the answer must occur once and the distractor twice (2); a name is "
-        "not one token of this model (1); there must be a prompt, two choices, and answerKey 0 or "
-        "1 (1)",
+        "4 of 6 rows left out: the answer must occur once and the distractor twice (2, first row "
+        "2); the name 'Xqzwvyk' is not one token of this model (row 0); there must be a prompt, "
+        "two choices, and answerKey 0 or 1 (row 4)",
     )
     assert load(tmp_path, words, rows, n_prompts=9).notes[1] == (
         f"{tmp_path} has 3 usable prompts, fewer than n_prompts=9"
@@ -241,7 +241,7 @@ def test_a_token_of_more_than_the_name_is_no_name(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(SvtError, match="a name is not one token of this model"):
+    with pytest.raises(SvtError, match=r"the name 'John' is not one token of this model \(row 0\)"):
         load_prompts(at(folder), Tokenizer(inner))
 
 

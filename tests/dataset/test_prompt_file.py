@@ -10,8 +10,10 @@ import polars
 import pyarrow
 import pyarrow.parquet
 import pytest
+import tokenizers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers
 
 from svt.dataset import Dataset, Tokenizer, load_prompts
 from svt.errors import SvtError
@@ -168,13 +170,32 @@ def test_the_first_rows_and_all_rows(tmp_path: Path, words: Tokenizer) -> None:
     )
 
 
-def test_words_that_the_tokenizer_does_not_know_are_counted(
-    tmp_path: Path, words: Tokenizer
-) -> None:
-    path = write(tmp_path / "p.jsonl", [{"text": "When zzz went"}, SPARSE])
+def test_words_that_the_tokenizer_does_not_know_are_named(tmp_path: Path, words: Tokenizer) -> None:
+    rows = [SPARSE, {"text": "When zzz-yak and zzz went"}, SPARSE, {"text": "qqq"}]
+    path = write(tmp_path / "p.jsonl", rows)
     assert load(path, words).notes == (
-        "1 of 2 prompts have words that the tokenizer does not know",
+        f"{path}: 2 of 4 prompts have words that the tokenizer does not know "
+        "(line 2: 'zzz', '-', 'yak'; line 4: 'qqq')",
     )
+    many = write(tmp_path / "many.csv", [{"text": "qqq"}] * 7)
+    assert load(many, words).notes[0].endswith("; line 6: 'qqq'; and 2 more)")
+    tokens = [words.encode("When")[0], words.unknown_id]
+    given = write(tmp_path / "ids.jsonl", [{"tokens": tokens}])
+    assert "(line 1: '<unk>')" in load(given, words).notes[0]
+
+
+def test_a_word_that_cannot_be_encoded_has_its_row(tmp_path: Path) -> None:
+    """A tokenizer without a token for unknown words refuses the text as a whole."""
+    inner = tokenizers.Tokenizer(models.WordLevel({"When": 0, "Tom": 1, "went": 2, "Ann": 3}))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    rows = [SPARSE, {"text": "When zzz went"}, SPARSE | {"answer": "yak"}]
+    message = load_error(write(tmp_path / "p.jsonl", rows), Tokenizer(inner))
+    assert "2 of 3 rows are invalid" in message
+    assert "\n  line 2: the tokenizer cannot encode 'zzz': " in message
+    assert "\n  line 3: the tokenizer cannot encode 'yak': " in message
+    (tmp_path / "t.txt").write_text("When Tom went\nWhen zzz\n")
+    with pytest.raises(SvtError, match=r"t\.txt:2: the tokenizer cannot encode 'zzz': "):
+        load_prompts(few("text", path=str(tmp_path / "t.txt")), Tokenizer(inner))
 
 
 @pytest.mark.parametrize(

@@ -33,3 +33,12 @@ def test_an_invalid_prompt_is_refused_without_a_row(words: Tokenizer) -> None:
         load_prompts(dataset("prompt", text=TEXT, distractor="John"), words)
     with pytest.raises(SvtError, match=r"^dataset=prompt: the text '' has no tokens|no text"):
         load_prompts(dataset("prompt", text=""), words)
+    with pytest.raises(SvtError, match=r"^dataset=prompt: answer 'yak' must be one token"):
+        load_prompts(dataset("prompt", text=TEXT, answer="yak"), words)
+
+
+def test_a_word_that_the_tokenizer_does_not_know_is_named(words: Tokenizer) -> None:
+    notes = load_prompts(dataset("prompt", text="When zzz went"), words).notes
+    assert notes == (
+        "1 of 1 prompts have words that the tokenizer does not know (prompt 0: 'zzz')",
+    )

@@ -11,7 +11,7 @@ from tokenizers import models
 from svt.config import ModelConfig
 from svt.dataset import Tokenizer, load_tokenizer
 from svt.errors import SvtError
-from tests.dataset.samples import KINDS, byte_level, word_level
+from tests.dataset.samples import KINDS, byte_level, metaspace, word_level
 
 MODEL = ModelConfig("local", None, None, "cpu", "float32")
 TEXT = "When Mary gave a ring to John, Xqzwvyk left"
@@ -191,3 +191,10 @@ def test_broken_vocab_or_merges(tmp_path: Path, name: str) -> None:
 def test_a_tokenizer_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SvtError, match=r"model\.path=.*none: no such folder"):
         load_tokenizer(tmp_path / "none")
+
+
+def test_an_unknown_character_names_its_word() -> None:
+    """One letter of the word is unknown, and a token of its own."""
+    tokenizer = Tokenizer(metaspace())
+    text = "When Mar\u00ebs, Mary went"
+    assert tokenizer.unknown_words(text, tokenizer.encode(text)) == ["Mar\u00ebs"]

@@ -121,3 +121,15 @@ def test_answer_edges(card: duckdb.DuckDBPyConnection) -> None:
         (0, True, 2, 1, 0.25),
     ]
     assert rows["share"].to_list() == pytest.approx([2 / 2.25, 0.25 / 2.25])
+
+
+def test_prompt_answer(card: duckdb.DuckDBPyConnection) -> None:
+    """In prompt 1 0.1 writes 2 and 0.0 takes 0.5 away; the root stays, whatever its share."""
+    card.execute(
+        "INSERT INTO results.run BY NAME SELECT '0' svt_version, '{}' config, 'x' "
+        "store_path, '[[0,0]]' roots, 2 n_prompts, 'done' status"
+    )
+    columns = ("layer", "head", "is_root", "pos", "effect", "share")
+    rows = run(card, "prompt_answer", prompt_id=1, min_share=0.5).select(*columns).rows()
+    assert rows == [(0, 1, False, 3, 2.0, 1.0), (0, 0, True, 3, -0.5, -0.25)]
+    assert run(card, "prompt_answer", prompt_id=9).is_empty()
