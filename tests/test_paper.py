@@ -10,7 +10,7 @@ import pytest
 from svt.charts import FIGURES, choose_figures
 from svt.cli.sql import answer
 from svt.db.target import open_target
-from svt.stages.chart import _list_filled as filled
+from svt.stages.chart import list_filled as filled
 from svt.stages.intervene import NOT_CHANGED
 from tests.conftest import Finished, svt_in
 from tests.planted_ioi import planted_ioi

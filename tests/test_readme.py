@@ -108,7 +108,8 @@ def first_value(word: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in commands("svt") if c.split()[1:2] not in (["list"], ["clean"])]
+    "command",
+    [c for c in commands("svt") if c.split()[1:2] not in (["list"], ["clean"], ["compare"])],
 )
 def test_every_svt_command_composes(command: str) -> None:
     words = (word for word in shlex.split(command)[1:] if word not in ("-m", "--dry-run"))

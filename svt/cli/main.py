@@ -25,7 +25,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from svt.cli import inventory, summary, sweep
+from svt.cli import compare, inventory, summary, sweep
 from svt.cli.compose import compose_config
 from svt.cli.console import STOPPED, flush, say, show_messages, write
 from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_temporary_files
@@ -49,6 +49,9 @@ def main() -> None:
     _quiet()
     if sys.argv[1:2] in (["list"], ["clean"]):
         inventory.main(sys.argv[1:])
+        return
+    if sys.argv[1:2] == ["compare"]:
+        compare.main(sys.argv[2:])
         return
     run: Callable[[DictConfig], None] = task
     if DRY_RUN in sys.argv:

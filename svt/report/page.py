@@ -4,7 +4,7 @@ A `Report` has the contents of the page; svt/charts/page.py embeds the charts.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, isfinite, log10
 from pathlib import Path
@@ -68,6 +68,8 @@ class Section:
     title: str
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
+    beside: bool = False
+    """Whether the figures stand next to each other, scaled to the page, where it is wide enough."""
 
     @property
     def anchor(self) -> str:
@@ -104,7 +106,7 @@ class Report:
     @property
     def settings(self) -> list[tuple[str, str]]:
         """The configuration as dotted keys and values in the syntax of the command line."""
-        return list(_flatten(self.config))
+        return list(flatten(self.config))
 
 
 def check_report(path: Path) -> None:
@@ -171,9 +173,10 @@ def _write_value(value: Any, decimals: int | None) -> str:
     return str(value)
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Any:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield a nested configuration as dotted keys and values in the command line's syntax."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)

@@ -65,7 +65,7 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
         compare = stack.enter_context(open_target(Path(other))) if other else None
         context = make_context(con, config, compare)
         ask = make_ask(con)
-        filled = _list_filled(con)
+        filled = list_filled(con)
         names: Sequence[str] = choose_figures(config.chart.figures, filled)
         if context.imported is not None:
             names = _drop_without_data(names, filled)
@@ -140,7 +140,7 @@ def make_context(
     )
 
 
-def _list_filled(con: duckdb.DuckDBPyConnection) -> set[str]:
+def list_filled(con: duckdb.DuckDBPyConnection) -> set[str]:
     """Return the names of tables with rows, and the optional columns that the store holds."""
     names = tables(con, "results") | tables(con, "store")
     filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}

@@ -1,0 +1,49 @@
+"""Compare two runs on one page (`svt compare`).
+
+1. Open each run with its store, and the first with the second beside it.
+2. Draw the traced graph of each: that of the strongest edges; an imported circuit has its whole.
+3. Write the page (svt/report/comparison.py).
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from svt.charts import FIGURES, draw
+from svt.config import from_mapping
+from svt.db.connect import connect
+from svt.db.target import open_target
+from svt.report.comparison import Compared, make_comparison
+from svt.report.page import check_report, write_report
+from svt.stages.chart import list_filled, make_ask, make_context
+from svt.store.results import NAME, check_tables, load_config, load_stores
+
+GRAPHS = ("graph_skeleton", "graph")
+
+
+def compare_runs(one: Path, other: Path, out: Path) -> Path:
+    """Write the page that compares two run folders to `out`, and return its path.
+
+    SvtError, with nothing written, for a folder without finished results, or an `out` of others.
+    """
+    check_report(out)
+    with ExitStack() as stack:
+        this, that = (stack.enter_context(open_run(folder)) for folder in (one, other))  # 1
+        con = stack.enter_context(open_target(one, other=other))
+        return write_report(out, make_comparison(this, that, make_ask(con)))  # 3
+
+
+@contextmanager
+def open_run(folder: Path) -> Iterator[Compared]:
+    """Yield a run with its graph drawn (steps 1 and 2); StoreError when it is not whole."""
+    settings, stores = load_config(folder), load_stores(folder)
+    check_tables(folder)
+    config = from_mapping(settings)
+    with connect(stores, folder / NAME) as con:
+        context, ask = make_context(con, config), make_ask(con)
+        filled = set(list_filled(con))
+        name = next(
+            name for name in GRAPHS if set(FIGURES[name].needs) <= filled or name == "graph"
+        )
+        graph = draw(name, ask, context)
+        yield Compared(folder.resolve().name, config, settings, context, ask, graph)
