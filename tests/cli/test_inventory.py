@@ -64,7 +64,7 @@ def test_the_list_has_stores_elsewhere(moved: Finished) -> None:
 
 def test_a_store_elsewhere_stays_while_a_run_needs_it(moved: Finished) -> None:
     (store,) = (moved.cwd / "disk" / "kept").glob("*.duckdb")
-    with pytest.raises(SvtError, match=r"outputs/mine is made from it; name that run too"):
+    with pytest.raises(SvtError, match=r"outputs/mine was made from it; name that run too"):
         clean([store], moved.cwd / "outputs")
     assert store.exists()
     unused = Path(shutil.copy(store, store.with_name("other.duckdb")))

@@ -153,8 +153,8 @@ class Killed(KeyboardInterrupt):
 
 @pytest.fixture
 def small_units(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Units of 8 runs; the list says which were computed."""
-    monkeypatch.setattr(stage, "UNIT_RUNS", 8)
+    """Units of 2 runs; the list says which were computed."""
+    monkeypatch.setattr(stage, "UNIT_RUNS", 2)
     added: list[int] = []
     add = Units.add
 
