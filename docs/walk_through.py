@@ -57,7 +57,7 @@ slices.filter("in_signal")
 run.chart("slice_contributions", heads=[[5, 0]], prompt_id=0)
 
 # %% [markdown]
-# ## Who wrote it
+# ## Its writers
 #
 # Each head below has written something into that signal: its contribution, on the side of the token
 # that attends (dest) and on that of the token attended to (src). An edge is drawn from each head of

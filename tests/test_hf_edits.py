@@ -11,6 +11,7 @@ import pytest
 from tests.families import CASES
 from tests.hf_edits import HFIntervention
 from tests.hf_models import load_double
+from tests.marks import families
 from tests.prompts import prompts_of
 from tests.slow import Row
 from tests.slow_intervene import SlowIntervention
@@ -22,7 +23,7 @@ MEASURED = [name + when for name in ("logit_diff", "score", "weight") for when i
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", families(CASES))
 def test_both_implementations_say_the_same(
     checkpoint: Callable[[str], Path], case: str, scope: str
 ) -> None:
@@ -44,7 +45,7 @@ def test_both_implementations_say_the_same(
     assert changed > 1e-3
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", families(CASES))
 def test_strength_0_changes_nothing_in_transformers(
     checkpoint: Callable[[str], Path], case: str
 ) -> None:

@@ -9,6 +9,7 @@ from svt.cli.sql import answer
 from svt.paths import conf_dir
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import SMALL, Finished, Svt
+from tests.marks import first
 from tests.settings import composed
 
 FAST = (*SMALL, "stages=[dump,trace,evaluate]")
@@ -53,7 +54,7 @@ def test_the_baseline_runs(all_slices: Finished) -> None:
 MODELS = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("model", ["gpt2-small", "llama-3.2-1b", "smollm2", "local"])
+@pytest.mark.parametrize("model", first(2, ["gpt2-small", "llama-3.2-1b", "smollm2", "local"]))
 def test_a_model_config_takes_a_folder(svt: Svt, checkpoint: Path, model: str) -> None:
     few = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0")
     done = svt(*few, "stages=[dump]", f"model={model}", f"model.path={checkpoint}")

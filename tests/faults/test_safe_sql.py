@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from svt.cli.sql import answer
+from svt.cli.sql import answer, run_sql
+from svt.db.target import open_target
 from svt.errors import SvtError
 from tests.conftest import Finished
 
@@ -131,9 +132,10 @@ def test_nothing_is_changed(
     monkeypatch.chdir(tmp_path)
     places = [finished.cwd, Path(str(names["at"]))]
     before = [files(at) for at in places]
-    for statement in CHANGES:
-        with pytest.raises(SvtError, match=r"^SQL: "):
-            print(statement, answer(finished.runs[0], statement.format(**names), [], unsafe))
+    with open_target(finished.runs[0], unsafe) as con:
+        for statement in CHANGES:
+            with pytest.raises(SvtError, match=r"^SQL: "):
+                print(statement, run_sql(con, statement.format(**names), {}, unsafe))
     assert [files(at) for at in places] == before
     assert list(tmp_path.iterdir()) == []
 

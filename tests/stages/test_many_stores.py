@@ -39,6 +39,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return done
 
 
+@pytest.mark.long
 def test_shards_of_prompts_run_alone_are_the_whole_bit_by_bit(svt: Svt, shards: Finished) -> None:
     whole = svt(*SMALL, *ALONE, "stages=[dump,trace]")
     pattern = f"store.path='{shards.cwd}/outputs/stores/*-of-4-*.duckdb'"
