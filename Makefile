@@ -15,7 +15,7 @@ test: .venv/dev.stamp                         ## the test suite
 
 check: lint test wheel-smoke                  ## what CI runs
 
-check-long: .venv/dev.stamp                   ## faults and seeds at length, about ten minutes
+check-long: .venv/dev.stamp                   ## faults, seeds and every family at length
 	SVT_LONG=1 $(BIN)/python -m pytest -m 'long or hypothesis'
 
 lint: .venv/dev.stamp
