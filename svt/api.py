@@ -21,14 +21,13 @@ from svt.db.catalog import catalogs, has_table
 from svt.db.damage import files_of
 from svt.db.target import open_target
 from svt.errors import ConfigError, SvtError, suggestion
-from svt.paths import conf_dir, expanded
+from svt.paths import expanded
 from svt.query.described import describe_tables
 from svt.query.named import count_jobs, list_queries
 from svt.query.named import run as run_query
 
 if TYPE_CHECKING:
     import altair as alt
-    from omegaconf import DictConfig
 
 
 class Run:
@@ -72,11 +71,11 @@ class Run:
 
         from svt.charts import draw
         from svt.charts.style import specification
-        from svt.cli.compose import compose_config
+        from svt.cli.compose import compose_config, compose_overrides
         from svt.stages.chart import make_ask, make_context
 
         folder = self._run_folder()
-        composed, _ = _composed(())
+        composed, _ = compose_overrides(())
         composed.run.path, composed.stages = str(folder), ["chart"]
         for key, value in settings.items():
             if key not in composed.chart:
@@ -168,12 +167,12 @@ def run_and_open(overrides: Sequence[str]) -> Run:
 
     SvtError says what is wrong.
     """
-    from svt.cli.compose import compose_config
+    from svt.cli.compose import compose_config, compose_overrides
     from svt.cli.main import RunLock, explain_error
     from svt.cli.own_files import check_run_folder, remove_temporary_files
     from svt.stages.run import run_stages
 
-    composed, folder = _composed(overrides)
+    composed, folder = compose_overrides(overrides)
     config = compose_config(composed, overrides)
     if set(config.stages) == {"reference"}:
         raise SvtError("stages=[reference] leaves no run to open; use the command line, svt")
@@ -195,34 +194,6 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     if stores is None or (folder / "results.duckdb").is_file():
         return Run(folder)
     return Run(",".join(map(str, stores.paths)))
-
-
-def _composed(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
-    """Return what Hydra composes of `overrides`, and the run folder that it stands for.
-
-    An application of Hydra that calls this keeps its own state.
-    """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf import open_dict
-    from omegaconf.errors import OmegaConfBaseException
-
-    from svt.cli.main import to_one_line
-
-    earlier = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(conf_dir()), job_name="svt", version_base="1.3"):
-            composed = compose("config", list(overrides), return_hydra_config=True)
-            folder = Path(composed.hydra.run.dir)
-            with open_dict(composed):
-                del composed["hydra"]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(to_one_line(error)) from error
-    finally:
-        GlobalHydra.instance().hydra = earlier
-    return composed, folder
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from svt.cli.compose import load_run_config
 from svt.cli.console import console, write
 from svt.stages.compare import compare_runs
 
@@ -26,4 +27,5 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="[= %(default)s]")
     args = parser.parse_args(argv)
     with console("svt"):
-        write(f"{compare_runs(args.run, args.other, args.out)}\n")
+        configs = load_run_config(args.run), load_run_config(args.other)
+        write(f"{compare_runs(args.run, args.other, configs, args.out)}\n")

@@ -20,6 +20,7 @@ from svt.db.identity import DATASET_FILES, of_dump
 from svt.db.stores import Stores
 from svt.defaults import whole_dataset
 from svt.errors import ConfigError
+from svt.paths import conf_dir
 from svt.store.results import load_config
 from svt.system.text import first_line
 
@@ -48,6 +49,44 @@ def compose_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
         return from_mapping(_merge_run(tree, keys))
     stores = Stores.expand(tree["store"]["path"])
     return from_mapping(tree if stores is None else _merge_stores(tree, keys, stores))
+
+
+def load_run_config(folder: Path) -> Config:
+    """Return the configuration of a run, with today's defaults for keys that it does not have.
+
+    StoreError when the folder is not that of a finished run.
+    """
+    composed, _ = compose_overrides(())
+    composed.run.path, composed.stages = str(folder), ["chart"]
+    return compose_config(composed, ())
+
+
+def compose_overrides(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
+    """Return what Hydra composes of `overrides`, and the run folder that it stands for.
+
+    An application of Hydra that calls this keeps its own state.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    from svt.cli.main import to_one_line
+
+    earlier = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), job_name="svt", version_base="1.3"):
+            composed = compose("config", list(overrides), return_hydra_config=True)
+            folder = Path(composed.hydra.run.dir)
+            with open_dict(composed):
+                del composed["hydra"]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(to_one_line(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = earlier
+    return composed, folder
 
 
 def _merge_run(tree: Tree, keys: Sequence[str]) -> Tree:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from svt.charts import FIGURES, draw
-from svt.config import from_mapping
+from svt.config import Config
 from svt.db.connect import connect
 from svt.db.target import open_target
 from svt.report.comparison import Compared, make_comparison
@@ -21,24 +21,25 @@ from svt.store.results import NAME, check_tables, load_config, load_stores
 GRAPHS = ("graph_skeleton", "graph")
 
 
-def compare_runs(one: Path, other: Path, out: Path) -> Path:
+def compare_runs(one: Path, other: Path, configs: tuple[Config, Config], out: Path) -> Path:
     """Write the page that compares two run folders to `out`, and return its path.
+
+    configs: of the two, with values for every key.
 
     SvtError, with nothing written, for a folder without finished results, or an `out` of others.
     """
     check_report(out)
     with ExitStack() as stack:
-        this, that = (stack.enter_context(open_run(folder)) for folder in (one, other))  # 1
+        this, that = map(stack.enter_context, map(open_run, (one, other), configs))  # 1
         con = stack.enter_context(open_target(one, other=other))
         return write_report(out, make_comparison(this, that, make_ask(con)))  # 3
 
 
 @contextmanager
-def open_run(folder: Path) -> Iterator[Compared]:
+def open_run(folder: Path, config: Config) -> Iterator[Compared]:
     """Yield a run with its graph drawn (steps 1 and 2); StoreError when it is not whole."""
     settings, stores = load_config(folder), load_stores(folder)
     check_tables(folder)
-    config = from_mapping(settings)
     with connect(stores, folder / NAME) as con:
         context, ask = make_context(con, config), make_ask(con)
         filled = set(list_filled(con))

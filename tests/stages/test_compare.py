@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from svt.cli.compose import load_run_config
 from svt.cli.sql import answer
 from svt.db.target import open_target
 from svt.report.comparison import make_comparison
@@ -40,8 +41,8 @@ def test_the_page_says_what_the_queries_say(finished: Finished, narrower: Path, 
 
 def test_two_models_are_compared_by_role_alone(finished: Finished, narrower: Path) -> None:
     with (
-        open_run(finished.runs[0]) as one,
-        open_run(narrower) as other,
+        open_run(finished.runs[0], load_run_config(finished.runs[0])) as one,
+        open_run(narrower, load_run_config(narrower)) as other,
         open_target(finished.runs[0], other=narrower) as both,
     ):
         alike = make_comparison(one, other, make_ask(both))
