@@ -7,7 +7,8 @@ import altair as alt
 HIT_LINE: dict[str, Any] = {"filled": False, "fill": "none", "size": 4, "opacity": 0}
 """The mark of a path that is invisible and receives the pointer; its strokeWidth is its reach."""
 LINE: dict[str, Any] = {"filled": False, "fill": "none", "size": 4, "strokeCap": "round"}
-"""The mark of a visible path."""
+LINE |= {"invalid": "show"}
+"""The mark of a visible path; one without a weight is as thin as can be."""
 
 
 class Axes:

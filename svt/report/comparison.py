@@ -45,7 +45,8 @@ class Compared:
 
 def make_comparison(one: Compared, other: Compared, both: Ask) -> Report:
     """Return the page; `both`: asks of the first run, with the second as the other circuit."""
-    same_model = one.model == other.model
+    imported = (one.context.imported, other.context.imported) != (None, None)
+    same_model = imported or one.model == other.model  # an import names no model
     edges, heads = (both("compare_edges"), both("compare_heads")) if same_model else (None, None)
     sections = [
         Section("Graphs", [_label_graph(one, "A"), _label_graph(other, "B")], beside=True),
@@ -105,7 +106,9 @@ def _summarise(run: Compared) -> dict[str, str]:
     roots = ", ".join(head_name(*root) for root in run.context.roots)
     lines = {
         "model": run.model,
-        "data": f"{run.config.dataset.name}: {plural(run.context.n_prompts, 'prompt')}",
+        "data": "imported"
+        if run.context.imported
+        else f"{run.config.dataset.name}: {plural(run.context.n_prompts, 'prompt')}",
         "roots": roots or "none",
         "heads in the graph": f"{run.ask('graph_nodes').height:,}",
         "edges in the graph": f"{run.ask('shown_edges').height:,}",
@@ -130,7 +133,7 @@ def _settings(one: Compared, other: Compared) -> Table:
         {k: v for k, v in flatten(run.settings) if k.split(".")[0] not in _NOT_COMPARED}
         for run in (one, other)
     ]
-    keys = [key for key in columns[0] | columns[1] if columns[0].get(key) != columns[1].get(key)]
+    keys = [key for key in columns[0] if columns[0][key] != columns[1].get(key, columns[0][key])]
     reading = "Keys with different values, but for stages, charts and paths."
     if not keys:
         reading = "The settings are the same, but for stages, charts and paths."

@@ -1,11 +1,13 @@
 """The graph of an imported circuit, which may not tell sides, roles, counts and weights."""
 
+import re
+
 import pytest
 
 from svt.charts.curves import points_of
 from svt.charts.graph import graph
 from svt.charts.layout import Edge, Node, lay_out
-from svt.charts.style import specification
+from svt.charts.style import SIDE_COLOURS, specification
 from svt.words import NO_ROLE
 from tests.charts.frames import edges_frame, layers_of, nodes_frame, subtitle
 
@@ -37,6 +39,19 @@ def test_what_the_import_lacks_is_drawn_all_the_same(spec):
     told = subtitle(spec)
     assert "Grey: side unknown." in told
     assert "Filled: root" not in told
+
+
+def test_an_edge_without_a_weight_is_drawn(spec):
+    """As a line of the least width: the renderer drops what has no width unless it is told to."""
+    import vl_convert
+
+    svg = vl_convert.vegalite_to_svg(spec)
+    sides = ("#8A8F98", *(SIDE_COLOURS[side] for side in ("dest", "src")))
+    lines = [
+        re.findall(rf'fill="none" stroke="{colour}" stroke-width="([\d.]+)"', svg, re.I)
+        for colour in sides
+    ]
+    assert "0.7" in lines[2]  # the MLP writes into the source
 
 
 def test_widths_are_of_sizes_and_the_strongest_is_on_top(spec):
