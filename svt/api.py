@@ -185,8 +185,8 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     except SvtError:
         raise
     except Exception as error:
-        if told := explain_error(error):
-            raise SvtError(told) from error
+        if message := explain_error(error):
+            raise SvtError(message) from error
         raise
     finally:
         if not any(folder.iterdir()):

@@ -40,7 +40,7 @@ def planted_with_answers(folder: Path, seed: int, n_prompts: int = 24) -> Plante
 
 
 def _asking(prompt: Prompt) -> Prompt:
-    """Step 1."""
+    """The prompt with its answer; in every second one a filler replaces R (step 1)."""
     tokens, (right, wrong) = list(prompt.tokens), (YES, NO)
     if prompt.prompt_id % 2:
         tokens[prompt.roles["R"]] = FILLER

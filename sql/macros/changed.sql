@@ -38,7 +38,9 @@ signals AS (
 ),
 compared AS MATERIALIZED (
     SELECT
-        s.change_id, i.scope, i.kind, i.strength,
+        s.*,
+        i.label, i.layer, i.head, i.side, i.dest_role, i.src_role, i.up_layer, i.up_head, i.scope,
+        i.kind, i.strength,
         e.mean AS effect, e.low AS effect_low, e.high AS effect_high,
         r.mean AS random_effect, r.low AS random_low, r.high AS random_high,
         coalesce(r.n_repeats, 0) AS n_random,
@@ -65,20 +67,18 @@ tests AS (
     GROUP BY c.change_id, family
 )
 SELECT
-    s.change_id, s.intervention_id, i.label, i.layer, i.head, i.side, i.dest_role, i.src_role,
-    i.up_layer, i.up_head, i.scope, i.kind, i.strength, s.n_prompts, s.n_pairs,
+    c.change_id, c.intervention_id, c.label, c.layer, c.head, c.side, c.dest_role, c.src_role,
+    c.up_layer, c.up_head, c.scope, c.kind, c.strength, c.n_prompts, c.n_pairs,
     c.effect, c.effect_low, c.effect_high,
-    c.effect / nullif(s.logit_diff, 0) AS effect_share,
-    s.score_effect, s.weight_effect, s.rank_effect,
+    c.effect / nullif(c.logit_diff, 0) AS effect_share,
+    c.score_effect, c.weight_effect, c.rank_effect,
     c.random_effect, c.random_low, c.random_high, c.n_random,
     CASE
         WHEN c.decided
         THEN c.effect_high < least(c.random_low, 0) OR c.effect_low > greatest(c.random_high, 0)
     END AS beyond,
-    CASE WHEN beyond THEN (c.effect < 0) = (i.kind::VARCHAR = 'ablate') END AS helps,
+    CASE WHEN beyond THEN (c.effect < 0) = (c.kind::VARCHAR = 'ablate') END AS helps,
     t.p_value, d.q_value
-FROM signals AS s
-JOIN query_table(interventions_table) AS i USING (intervention_id)
-JOIN compared AS c USING (change_id)
+FROM compared AS c
 LEFT JOIN tests AS t USING (change_id)
 LEFT JOIN false_discovery('tests') AS d USING (change_id);

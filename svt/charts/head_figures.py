@@ -17,7 +17,7 @@ from svt.charts.signal_by_token import signal_by_token
 from svt.charts.slice_contributions import PairSlices, slice_contributions
 from svt.charts.slice_counts import slice_counts
 from svt.charts.slice_usage import slice_usage
-from svt.charts.style import Chart, head_name
+from svt.charts.style import Chart, head_names
 from svt.charts.upstream_heatmap import upstream_heatmap
 from svt.words import SIDES
 
@@ -51,7 +51,7 @@ def select_heads(
     roots = not named and not every_firing and set(heads) <= set(context.roots)
     own = (trace.root_dest, trace.root_src) if roots else ("any", "any")
     dest, src = chart.dest_role or own[0], chart.src_role or own[1]
-    left_out = ", ".join(head_name(*head) for head in heads[len(shown) :])
+    left_out = head_names(heads[len(shown) :])
     roles = _describe_roles(dest, src)
     return Selection(
         shown,
@@ -102,7 +102,7 @@ def _draw_slice_counts(ask: Recorder, context: Context) -> Chart:
     asks: list[Ask] = [ask]
     if context.compare is not None and chart.compare_store is not None:
         asks.append(ask.for_target(context.compare, chart.compare_store))
-    heads = ", ".join(head_name(*head) for head in chart.heads or ()) or "all heads"
+    heads = head_names(chart.heads or ()) or "all heads"
     roles = _describe_roles(chart.dest_role, chart.src_role)
     return slice_counts(
         [each("slice_counts", **params) for each in asks], notes=[f"Firings of {heads}{roles}."]

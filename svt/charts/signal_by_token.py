@@ -19,6 +19,7 @@ from svt.charts.style import (
     ORANGE,
     Chart,
     head_name,
+    head_names,
     message,
     panel_title,
     pick_evenly,
@@ -50,7 +51,7 @@ def signal_by_token(
     if missing:
         heads = str(sorted([*head] for head in [*sizes, *missing])).replace(" ", "")
         lines += [
-            f"Not stored: the coordinates of {', '.join(head_name(*head) for head in missing)}.",
+            f"Not stored: the coordinates of {head_names(missing)}.",
             f'"dump.coordinates={heads}" stores all.',
         ]
     if no_consensus := [head_name(*head) for head, frame in sizes.items() if not _n_shared(frame)]:

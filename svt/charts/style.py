@@ -7,6 +7,7 @@ encode data are constants in this module, from the palette of Okabe and Ito for 
 deuteranopes confuse with grey and orange). They have enough contrast on white and on black.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,6 +204,11 @@ def ratio(value: float | None, missing: str = "undefined") -> str:
 def head_name(layer: int, head: int) -> str:
     """Return `layer.head`, the notation of the papers."""
     return f"{layer}.{head}"
+
+
+def head_names(heads: Iterable[tuple[int, int]]) -> str:
+    """Return `5.0, 6.2`: the names of heads in a text."""
+    return ", ".join(head_name(*head) for head in heads)
 
 
 def number(value: float, form: str) -> str:

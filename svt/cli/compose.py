@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from svt.config import Config, from_mapping
@@ -61,7 +61,7 @@ def load_run_config(folder: Path) -> Config:
     return compose_config(composed, ())
 
 
-def compose_overrides(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
+def compose_overrides(overrides: Sequence[str]) -> tuple[DictConfig, Path]:
     """Return what Hydra composes of `overrides`, and the run folder that it stands for.
 
     An application of Hydra that calls this keeps its own state.
@@ -69,8 +69,6 @@ def compose_overrides(overrides: Sequence[str]) -> tuple["DictConfig", Path]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
-    from omegaconf import open_dict
-    from omegaconf.errors import OmegaConfBaseException
 
     from svt.cli.main import to_one_line
 

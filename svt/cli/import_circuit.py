@@ -12,7 +12,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from svt.charts.style import head_name, plural, ratio
+from svt.charts.style import head_names, plural, ratio
 from svt.cli.console import console, write
 from svt.db.target import open_target
 from svt.errors import SvtError
@@ -107,7 +107,7 @@ def _summarise(circuit: Circuit, folder: Path, name: str) -> str:
         ("roots that the file does not name", sorted({*circuit.roots} - circuit.heads)),
     ):
         if heads:
-            lines.append(f"{what}: {', '.join(head_name(*head) for head in heads)}")
+            lines.append(f"{what}: {head_names(heads)}")
     lines += [
         f"against {row['reference']}: {row['tp']} of {plural(row['n_heads'], 'head')}, precision "
         f"{ratio(row['precision'])}, recall {ratio(row['recall'])}, of the reachable "

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.charts.style import counted, head_name, plural, ratio
+from svt.charts.style import counted, head_names, plural, ratio
 from svt.config import Config
 from svt.db.connect import connect
 from svt.db.stores import Stores
@@ -69,7 +69,7 @@ def _describe_trace(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]
     size = f"{shown} in at least {counted(least, config.trace.count)}"
     if context.imported is None:
         deepest = max(run(con, "trace_summary")["deepest"].to_list())
-        roots = ", ".join(head_name(*root) for root in context.roots)
+        roots = head_names(context.roots)
         lines = [f"traced from {roots}: {size}, {plural(deepest, 'edge')} deep"]
         lines += _describe_unlabelled(con)
     else:

@@ -81,14 +81,14 @@ class _Worker:
 
     @torch.inference_mode()
     def forward(self, batch: Layout) -> tuple[Layout, Activations, Pairs]:
-        """Step 2."""
+        """Run the model on a batch, and choose the pairs to store (step 2)."""
         chooser = Chooser(self.model, batch, self.dump)
         acts = forward(self.model, batch, self.dump.components, chooser, self.dump.effects)
         return batch, acts, chooser.pairs()
 
     @torch.inference_mode()
     def parts(self, batch: Layout, acts: Activations, pairs: Pairs) -> Iterator[Batch]:
-        """Steps 3 to 5."""
+        """Yield the columns of a batch, table by table (steps 3 to 5)."""
         answered = prompt_columns(self.model, batch, acts)
         if self.only_correct:  # 3
             right = np.ma.filled(answered["correct"], False).astype(bool)

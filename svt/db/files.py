@@ -59,7 +59,7 @@ def check_file(path: Path, kind: str) -> None:
 
 
 def check_name(path: Path) -> None:
-    """Step 3."""
+    """Raise StoreError for a name that DuckDB cannot read (step 3)."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:

@@ -125,7 +125,7 @@ def read_json(text: str, what: str) -> Any:
 
 
 def _expand(names: object) -> tuple[Path, ...] | None:
-    """Step 1."""
+    """Return the stores that names or patterns stand for, None if they are none (step 1)."""
     if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
         return tuple(chain.from_iterable(_matches(expanded(name)) for name in names))
     if not isinstance(names, str | Path):

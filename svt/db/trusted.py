@@ -16,11 +16,12 @@ import duckdb
 from svt.db.catalog import create_tables
 from svt.db.files import database
 from svt.errors import StoreError
+from svt.system.digests import file_state
 
 Columns = dict[str, dict[str, str]]
 
-_PASSED: set[tuple[str | int, ...]] = set()
-"""The files that hold no code, each with its identity, size and times."""
+_PASSED: set[tuple[str, str]] = set()
+"""The kinds and states of files that hold no code."""
 
 _COLUMNS = (
     "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
@@ -42,8 +43,7 @@ def check_code(
     A file that passed is not looked at a second time while it stays as it is: DuckDB takes a tenth
     of a second to list its functions.
     """
-    stat = path.stat()
-    state = (kind, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    state = kind, file_state(path)
     if state not in _PASSED:
         _check_code(con, catalog, path, kind)
         _PASSED.add(state)

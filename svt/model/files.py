@@ -137,7 +137,7 @@ def shape(folder: Path) -> tuple[int, int]:
 
 
 def _local(path: str) -> Path:
-    """Step 1."""
+    """Return the folder of model.path, a GGUF file converted (step 1)."""
     file = _packaged(path.removeprefix(_PACKAGE)) if path.startswith(_PACKAGE) else Path(path)
     if file.suffix.lower() != ".gguf" or file.is_dir():
         return file
@@ -163,7 +163,7 @@ def _packaged(name: str) -> Path:
 
 
 def _from_hub(model: ModelConfig) -> Path:
-    """Step 2."""
+    """Return the folder of the hub's snapshot, without network where it is there (step 2)."""
     import huggingface_hub as hub
 
     def snapshot(cached: bool) -> Path:

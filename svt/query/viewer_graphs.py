@@ -153,8 +153,8 @@ def circuit_document(source: Source) -> Document:
     direct = source.rows("answer_edges")
     if direct:
         (mean,) = source.select(_MEAN)
-        told = {"answer": "the answer", "token_id": len(columns), **mean}
-        _add_answer(graph, told, at[end], [row | {"effect": row["mean"]} for row in direct])
+        answer = {"answer": "the answer", "token_id": len(columns), **mean}
+        _add_answer(graph, answer, at[end], [row | {"effect": row["mean"]} for row in direct])
     _name_heads(graph, source, columns)
     return source.document(graph, "circuit", "the traced graph, over roles", columns)
 
@@ -216,9 +216,9 @@ def _select(graph: Graph, name: str, is_root: bool, pattern: str | None) -> None
         graph.groups[pattern].append(name)
 
 
-def _add_answer(graph: Graph, told: Row, pos: int, heads: Iterable[Row]) -> None:
-    """Step 4."""
-    answer = graph.add_answer(pos, told["token_id"], told["answer"], told["probability"])
+def _add_answer(graph: Graph, answer: Row, pos: int, heads: Iterable[Row]) -> None:
+    """Add the answer and the direct effects of heads on it (step 4)."""
+    name = graph.add_answer(pos, answer["token_id"], answer["answer"], answer["probability"])
     for row in heads:
         up = graph.add_writer("head", row["layer"], row["head"], pos)
-        graph.link(up, answer, row["effect"], {key: row[key] for key in ("effect", "share")})
+        graph.link(up, name, row["effect"], {key: row[key] for key in ("effect", "share")})

@@ -16,8 +16,9 @@ from typing import Any
 import polars as pl
 
 from svt.charts import Ask, Context, Figure
-from svt.charts.style import head_name, plural, ratio
+from svt.charts.style import head_names, plural, ratio
 from svt.config import Config
+from svt.report.interventions import intervention_facts
 from svt.report.page import Fact, Report, Section, Table, flatten
 
 MOST_EDGES = 25
@@ -103,13 +104,12 @@ def _results(one: Compared, other: Compared) -> Table:
 
 
 def _summarise(run: Compared) -> dict[str, str]:
-    roots = ", ".join(head_name(*root) for root in run.context.roots)
     lines = {
         "model": run.model,
         "data": "imported"
         if run.context.imported
         else f"{run.config.dataset.name}: {plural(run.context.n_prompts, 'prompt')}",
-        "roots": roots or "none",
+        "roots": head_names(run.context.roots) or "none",
         "heads in the graph": f"{run.ask('graph_nodes').height:,}",
         "edges in the graph": f"{run.ask('shown_edges').height:,}",
     }
@@ -120,11 +120,8 @@ def _summarise(run: Compared) -> dict[str, str]:
         lines[f"precision, recall against {row['reference']}"] = (
             f"{ratio(row['precision'])}, {ratio(row['recall'])}"
         )
-    tested = run.ask("edge_effects").drop_nulls("random_low")
-    if tested.height:
-        beyond = int(tested["beyond"].sum())
-        lines["changed edges beyond random slices"] = f"{beyond:,} of {tested.height:,}"
-    return lines
+    causal = intervention_facts(run.ask("edge_effects"))
+    return lines | {f"{fact.label} {fact.note}": fact.value for fact in causal}
 
 
 def _settings(one: Compared, other: Compared) -> Table:

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from svt.charts import Ask, Context, Figure
-from svt.charts.style import counted, head_name, plural
+from svt.charts.style import counted, head_names, plural
 from svt.config import Config
 from svt.query.named import load_query
 from svt.report.page import Fact, Report, Section, Table
@@ -31,7 +31,7 @@ def make_import_report(
     edges, nodes = ask("shown_edges"), ask("graph_nodes")
     rare = ask("left_out")["rare_edges"].item()
     evaluation = ask("precision_recall", min_count=context.min_count)
-    roots = ", ".join(head_name(*root) for root in context.roots)
+    roots = head_names(context.roots)
     least = f"edges with at least {counted(context.min_count, context.trace.count)}"
     facts = [Fact("heads in the graph", f"{nodes.height}", plural(edges.height, "edge"))]
     facts += precision_facts(evaluation)

@@ -26,8 +26,8 @@ def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
     if tested.is_empty():
         return []
     chosen, change = _select_first(tested)
-    told = discoveries(chosen)
-    note = f"beyond random slices, {change}" + (f"; {told}" if told else "")
+    significance = discoveries(chosen)
+    note = f"beyond random slices, {change}" + (f"; {significance}" if significance else "")
     return [Fact("causal edges", verdicts(chosen), note)]
 
 

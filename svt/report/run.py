@@ -15,7 +15,7 @@ import polars as pl
 from svt.charts import Ask, Context, Figure
 from svt.charts.head_figures import HEAD_FIGURES
 from svt.charts.intervention_figures import INTERVENTION_FIGURES
-from svt.charts.style import counted, head_name, plural, ratio
+from svt.charts.style import counted, head_name, head_names, plural, ratio
 from svt.charts.trace_figures import TRACE_FIGURES
 from svt.config import Config
 from svt.db.stores import Stores
@@ -45,7 +45,7 @@ def make_report(
     return Report(
         title=f"svt: {summary['model']} on {config.dataset.name}",
         lead=f"A circuit traced through singular vectors over {summary['prompts']:,} prompts, from "
-        f"{_name_roots(context)}.",
+        f"{head_names(context.roots)}.",
         terms=terms(config.trace.firing_weight, [head_name(*root) for root in context.roots]),
         headline=_headline(con, ask, context) if config.evaluate.edges == "all" else (),
         facts=[*_facts(ask, context, summary), *intervention_facts(edges)],
@@ -84,10 +84,6 @@ def make_report(
 
 def _select(figures: Sequence[Figure], names: Any) -> list[Figure]:
     return [figure for figure in figures if figure.name in names]
-
-
-def _name_roots(context: Context) -> str:
-    return ", ".join(head_name(*root) for root in context.roots)
 
 
 def _facts(ask: Ask, context: Context, summary: Mapping[str, Any]) -> list[Fact]:
@@ -152,7 +148,8 @@ def _describe_run(
         "model": f"{summary['model']}: {summary['layers']} layers, {summary['heads']} heads",
         "data": f"{config.dataset.name}: {plural(summary['prompts'], 'prompt')}, "
         f"{plural(summary['tokens'], 'token')}",
-        "roots": f"{_name_roots(context)}, attending from {trace.root_dest} to {trace.root_src}",
+        "roots": f"{head_names(context.roots)}, attending from {trace.root_dest} to "
+        f"{trace.root_src}",
         "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, {rule}, "
         f"edges in at least "
         f"{counted(context.min_count, trace.count)}",

@@ -18,7 +18,7 @@ from svt.report.page import check_report, write_report
 from svt.stages.chart import list_filled, make_ask, make_context
 from svt.store.results import NAME, check_tables, load_config, load_stores
 
-GRAPHS = ("graph_skeleton", "graph")
+SKELETON = "graph_skeleton"
 
 
 def compare_runs(one: Path, other: Path, configs: tuple[Config, Config], out: Path) -> Path:
@@ -42,9 +42,6 @@ def open_run(folder: Path, config: Config) -> Iterator[Compared]:
     check_tables(folder)
     with connect(stores, folder / NAME) as con:
         context, ask = make_context(con, config), make_ask(con)
-        filled = set(list_filled(con))
-        name = next(
-            name for name in GRAPHS if set(FIGURES[name].needs) <= filled or name == "graph"
-        )
-        graph = draw(name, ask, context)
+        drawable = set(FIGURES[SKELETON].needs) <= list_filled(con)
+        graph = draw(SKELETON if drawable else "graph", ask, context)
         yield Compared(folder.resolve().name, config, settings, context, ask, graph)

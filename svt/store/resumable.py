@@ -67,7 +67,7 @@ def open_units(path: Path, asked_for: str, table: str) -> Iterator[Units]:
 
 
 def remove(path: Path) -> None:
-    """Step 3."""
+    """Remove the file and its write-ahead log (step 3)."""
     path.unlink(missing_ok=True)
     path.with_name(path.name + ".wal").unlink(missing_ok=True)
 

@@ -180,7 +180,7 @@ def _is_whole(con: duckdb.DuckDBPyConnection, identity: str) -> bool:
 
 
 def _opened(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
-    """Step 1."""
+    """Return a connection to the unfinished store, resumed or made (step 1)."""
     if partial.exists():
         with suppress(duckdb.Error):  # left in the middle of its making, or torn: made anew
             con = _attached(partial)

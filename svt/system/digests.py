@@ -30,11 +30,11 @@ class Digests:
 
     def of(self, path: Path) -> str:
         """Return the SHA-256 of the file's bytes, in hexadecimal digits."""
-        key = _key(path)
+        key = file_state(path)
         if key not in self._known:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-            if _key(path) != key:  # 2
+            if file_state(path) != key:  # 2
                 return found
             self._known[key] = found
             self._changed = True
@@ -53,8 +53,8 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _key(path: Path) -> str:
-    """Step 1."""
+def file_state(path: Path) -> str:
+    """Return a text that stays the same while a file does: its path, inode, size and times."""
     stat = path.stat()
     times = f"{stat.st_mtime_ns}|{stat.st_ctime_ns}"
     return f"{path.resolve()}|{stat.st_ino}|{stat.st_size}|{times}"

@@ -1,7 +1,7 @@
 """The intervene stage end to end: what it writes, what it refuses, how it goes on after a kill."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +52,23 @@ def traced(small: Path, tmp_path: Path) -> Path:
     return shutil.copytree(small, tmp_path / "run")
 
 
+def intervened(small: Path, copy: Path, overrides: Sequence[str]) -> Path:
+    """The copy of a run, with interventions."""
+    shutil.copytree(small, copy)
+    assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *overrides).code == 0
+    return copy
+
+
 @pytest.fixture(scope="module")
 def run(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """It with interventions on its four strongest edges and on sets."""
-    copy = tmp_path_factory.mktemp("intervened") / "run"
-    shutil.copytree(small, copy)
-    assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *FEW).code == 0
-    return copy
+    return intervened(small, tmp_path_factory.mktemp("intervened") / "run", FEW)
 
 
 @pytest.fixture(scope="module")
 def less(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """It with interventions on its two strongest edges alone."""
-    copy = tmp_path_factory.mktemp("less") / "run"
-    shutil.copytree(small, copy)
-    assert svt_in(copy.parent, f"run.path={copy}", "stages=[intervene]", *LESS).code == 0
-    return copy
+    return intervened(small, tmp_path_factory.mktemp("less") / "run", LESS)
 
 
 def test_every_edge_has_every_scope_kind_and_control(run: Path) -> None:
