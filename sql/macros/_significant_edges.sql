@@ -30,19 +30,31 @@ totals AS (
     FROM valued
     GROUP BY pair_id, side
 ),
--- negative contributions to a positive total are never kept: those ranked above already exceed the total
-candidates AS (
+-- A component that is kept has less than coverage * total above it. So where the largest 4 or 16 of a list exceed that,
+-- smaller ones are not ordered; and negative ones never, which everything above them exceeds.
+bounded AS (
     SELECT
-        v.pair_id, v.side, v.component, w.up_layer, w.up_head, t.total,
-        v.contributions[w.writer + 1] AS raw,
-        raw + v.offset_each AS value,
-        v.weight - v.weights_without[w.writer + 1] / 65535 AS effect
+        v.*, t.total, list_reverse_sort(v.contributions) AS falling,
+        1.000000001 * coverage * t.total AS most,
+        CASE
+            WHEN list_sum(falling[:4]) + 4 * v.offset_each > most THEN coalesce(falling[4] + v.offset_each, 0)
+            WHEN list_sum(falling[:16]) + 16 * v.offset_each > most THEN coalesce(falling[16] + v.offset_each, 0)
+            ELSE 0
+        END AS least
     FROM valued AS v
     JOIN totals AS t ON t.pair_id = v.pair_id AND t.side = v.side
-    JOIN writers AS w ON w.component = v.component AND w.writer < len(v.contributions)
+),
+candidates AS (
+    SELECT
+        b.pair_id, b.side, b.component, w.up_layer, w.up_head, b.total,
+        b.contributions[w.writer + 1] AS raw,
+        raw + b.offset_each AS value,
+        b.weight - b.weights_without[w.writer + 1] / 65535 AS effect
+    FROM bounded AS b
+    JOIN writers AS w ON w.component = b.component AND w.writer < len(b.contributions)
     WHERE CASE
         WHEN edge_rule = 'effect' THEN effect >= min_effect
-        WHEN t.total > 0 THEN value >= 0
+        WHEN b.total > 0 THEN value >= greatest(b.least, 0)
         ELSE nonpositive_rule = 'top' AND raw IS NOT NULL
     END
 ),

@@ -68,7 +68,7 @@ def find_families(has_edge: Array) -> Families:
     place = np.empty(len(has_edge), np.int64)
     place[leaves_list(tree)] = np.arange(len(has_edge))
     random = np.random.default_rng(SEED)
-    shuffled = (random.permuted(has_edge, axis=0) for _ in range(SHUFFLES))
+    shuffled = (_shuffle(has_edge, random) for _ in range(SHUFFLES))
     chance = max(_find_best_cut(table)[2].mean() for table in shuffled)
     if fit.mean() <= chance:
         return Families(np.ones(len(has_edge), np.int64), place, None)
@@ -77,6 +77,18 @@ def find_families(has_edge: Array) -> Families:
     order = sorted(range(len(numbers)), key=lambda i: (-sizes[i], first[i]))  # 5
     new = {numbers[i]: rank for rank, i in enumerate(order, 1)}
     return Families(np.array([new[number] for number in best]), place, fit)
+
+
+def _shuffle(has_edge: Array, random: np.random.Generator) -> Array:
+    """Return a [prompt, edge] table with every edge in as many prompts as before (step 4).
+
+    They are those of its smallest draws. A sort takes half as long as `random.permuted`.
+    """
+    draws = random.random(has_edge.T.shape)
+    n_prompts = has_edge.sum(axis=0).astype(np.int64)
+    largest = np.take_along_axis(np.sort(draws, axis=1), n_prompts[:, None] - 1, axis=1)
+    table: Array = (draws <= largest).astype(has_edge.dtype)
+    return table.T
 
 
 def _find_best_cut(has_edge: Array) -> tuple[Array, Array, Array]:
