@@ -13,8 +13,14 @@ Floats = npt.NDArray[np.float64]
 STEPS = 30
 CLEARANCE = 0.43
 """The distance in slots from the middle of a node within which a curve touches the node."""
-T = np.linspace(0.0, 1.0, STEPS + 1)[:, None]
-BERNSTEIN: Floats = np.hstack([(1 - T) ** 3, 3 * T * (1 - T) ** 2, 3 * T**2 * (1 - T), T**3])
+
+
+def _weigh(t: Floats) -> Floats:
+    """Return the weights of a curve's four points at t [n, 1]: [n, 4]."""
+    return np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+
+
+BERNSTEIN = _weigh(np.linspace(0.0, 1.0, STEPS + 1)[:, None])
 
 
 def rising(start: Point, end: Point, bend: float, bend_above: float | None = None) -> Curve:
@@ -36,16 +42,23 @@ def points_of(curve: Curve) -> Floats:
 def between_discs(curve: Curve, radius: float) -> Curve:
     """Return the part of the curve that lies outside discs around its start and its end."""
     points, ends = points_of(curve), np.array(curve)
-    outside = np.flatnonzero(
-        (((points[:, None] - ends[[0, 3]]) ** 2).sum(-1) > radius**2).all(1)  # [point]
-    )
+    distance = np.linalg.norm(points[:, None] - ends[[0, 3]], axis=-1)  # [point, end]
+    outside = np.flatnonzero((distance > radius).all(1))
     if outside.size < 2:
         return curve
-    (t0, t1), steps = outside[[0, -1]] / STEPS, np.diff(ends, axis=0)
-    third = [(t1 - t0) * np.array([(1 - t) ** 2, 2 * t * (1 - t), t**2]) @ steps for t in (t0, t1)]
-    first, last = points[outside[0]], points[outside[-1]]
-    parts = np.array([first, first + third[0], last - third[1], last]).tolist()
+    first, last = int(outside[0]), int(outside[-1])  # the rims lie one step before and behind
+    t0 = np.interp(radius, distance[first - 1 : first + 1, 0], [first - 1, first]) / STEPS
+    t1 = np.interp(radius, distance[[last + 1, last], 1], [last + 1, last]) / STEPS
+    t = np.array([[t0], [t1]])
+    start, end = _weigh(t) @ ends
+    first_third, last_third = (t1 - t0) / 3 * _weigh_slopes(t) @ np.diff(ends, axis=0)
+    parts = np.array([start, start + first_third, end - last_third, end]).tolist()
     return tuple(map(tuple, parts))  # type: ignore[return-value]
+
+
+def _weigh_slopes(t: Floats) -> Floats:
+    """Return the weights of the three steps between a curve's points in its slope at t: [n, 3]."""
+    return 3 * np.hstack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
 
 
 def hits(curve: Curve, places: Sequence[Point]) -> int:

@@ -129,8 +129,16 @@ class Figure:
             return {key: value for key, value in self.spec.items() if key != "title"}
         title = self.spec.get("title", {"text": self.title})
         title = title if heading == "auto" else title | {"text": heading}
-        lines = [*wrap(self.reading, LINE), *title.get("subtitle", [])]
+        lines = [*wrap_evenly(self.reading), *title.get("subtitle", [])]
         return self.spec | {"title": title | {"subtitle": lines}}
+
+
+def wrap_evenly(text: str) -> list[str]:
+    """Return as few lines as `LINE` allows, of nearly equal length."""
+    n_lines = len(wrap(text, LINE))
+    return wrap(
+        text, next(width for width in range(1, LINE + 1) if len(wrap(text, width)) <= n_lines)
+    )
 
 
 @dataclass(frozen=True)

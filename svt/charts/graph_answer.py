@@ -22,7 +22,7 @@ HEIGHT = 1.3
 """Slots between the top of the columns and the answer."""
 MAX_WIDTH, MIN_WIDTH = 6.5, 0.7
 """Pixels of the strongest line, and of the weakest."""
-BOX = "M-3.4,-0.6H3.4V0.6H-3.4Z"
+BOX = "M-4.3,-0.6H4.3V0.6H-4.3Z"
 
 
 def answer_rows(layout: Layout, effects: pl.DataFrame, role: str) -> list[Row]:
@@ -71,7 +71,9 @@ def answer_marks(lines: list[Row], layout: Layout, role: str, axes: Axes) -> lis
         return []
     x, y = _place_answer(layout, role)
     paths = axes.trace_paths(alt.Chart(inline(lines)))
-    answer = axes.place(alt.Chart(inline([{"x": x, "y": y, "answer": "logit difference"}])))
+    answer = axes.place(
+        alt.Chart(inline([{"x": x, "y": y, "answer": f"logit difference at {role}"}]))
+    )
     tooltip = [
         alt.Tooltip("from:N"),
         alt.Tooltip("mean:Q", title="mean effect on the logit difference", format="+.3~f"),

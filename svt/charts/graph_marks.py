@@ -74,7 +74,7 @@ def draw_marks(
     points = node_rows(layout, edges, roots, heads)
     (left, right), above = layout.sides, ABOVE + HEIGHT if answer else ABOVE
     axes = Axes(left - MARGIN, right, -BELOW, layout.height + above)
-    bands, *names = _draw_columns(layout, axes)
+    bands, *names = _draw_columns(layout, axes, root_dest if answer else None)
     layers = [bands, *answer_marks(answer, layout, root_dest, axes), *names]
     if lines:
         layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
@@ -107,8 +107,11 @@ def _make_slider(lines: list[Row], measure: Measure, start: float) -> alt.Parame
     )
 
 
-def _draw_columns(layout: Layout, axes: Axes) -> list[alt.Chart]:
-    """Draw bands, and the names of columns and rows (step 1)."""
+def _draw_columns(layout: Layout, axes: Axes, below_answer: str | None) -> list[alt.Chart]:
+    """Draw bands, and the names of columns and rows (step 1).
+
+    The answer names the column below it, so that no line to it crosses the name.
+    """
     bands = [
         {"role": role, "left": left + 0.1, "right": right - 0.1, "middle": (left + right) / 2}
         for role, left, right in layout.columns
@@ -129,7 +132,9 @@ def _draw_columns(layout: Layout, axes: Axes) -> list[alt.Chart]:
             x("left"), y(0), x2="right:Q", y2=alt.datum(top)
         ),
         roles.mark_text(style="role").encode(x("middle"), y(-0.35), text="role:N"),
-        roles.mark_text(style="role").encode(x("middle"), y(top + 0.35), text="role:N"),
+        roles.transform_filter(alt.datum.role != below_answer)
+        .mark_text(style="role")
+        .encode(x("middle"), y(top + 0.35), text="role:N"),
         names.mark_text(style="quiet", align="right", dx=-6).encode(x(), y(), text="layer:N"),
     ]
 
