@@ -11,7 +11,7 @@ import altair as alt
 import polars as pl
 
 from svt.charts.curves import Point
-from svt.charts.graph_encodings import HIT_LINE, LINE, Axes
+from svt.charts.graph_encodings import HIT_LINE, LINE, VISIBLE_NODE, Axes
 from svt.charts.graph_rows import path_of
 from svt.charts.layout import Layout, Node, find_clearest
 from svt.charts.style import GREEN, head_name, inline, plural
@@ -66,11 +66,14 @@ def describe_answer(effects: pl.DataFrame) -> str:
 
 
 def answer_marks(lines: list[Row], layout: Layout, role: str, axes: Axes) -> list[alt.Chart]:
-    """Return the marks of step 2 and of the answer; none without lines."""
+    """Return the marks of step 2 and of the answer; none without lines.
+
+    lines: from answer_rows, with the `most` and `kind` of their nodes.
+    """
     if not lines:
         return []
     x, y = _place_answer(layout, role)
-    paths = axes.trace_paths(alt.Chart(inline(lines)))
+    paths = axes.trace_paths(alt.Chart(inline(lines)).transform_filter(VISIBLE_NODE))
     answer = axes.place(
         alt.Chart(inline([{"x": x, "y": y, "answer": f"logit difference at {role}"}]))
     )

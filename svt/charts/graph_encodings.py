@@ -9,6 +9,8 @@ HIT_LINE: dict[str, Any] = {"filled": False, "fill": "none", "size": 4, "opacity
 LINE: dict[str, Any] = {"filled": False, "fill": "none", "size": 4, "strokeCap": "round"}
 LINE |= {"invalid": "show"}
 """The mark of a visible path; one without a weight is as thin as can be."""
+VISIBLE_NODE = "datum.most >= least || datum.kind == 'root'"
+"""Whether a node of the traced graph is shown: a root, or one with an edge that is."""
 
 
 class Axes:

@@ -19,7 +19,14 @@ from typing import Any
 import altair as alt
 
 from svt.charts.graph_answer import HEIGHT, answer_marks
-from svt.charts.graph_encodings import HIT_LINE, LINE, Axes, make_pointer, size_width
+from svt.charts.graph_encodings import (
+    HIT_LINE,
+    LINE,
+    VISIBLE_NODE,
+    Axes,
+    make_pointer,
+    size_width,
+)
 from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
 from svt.charts.graph_strength import Measure
 from svt.charts.layout import Edge, Layout, Node
@@ -75,7 +82,13 @@ def draw_marks(
     (left, right), above = layout.sides, ABOVE + HEIGHT if answer else ABOVE
     axes = Axes(left - MARGIN, right, -BELOW, layout.height + above)
     bands, *names = _draw_columns(layout, axes, root_dest if answer else None)
-    layers = [bands, *answer_marks(answer, layout, root_dest, axes), *names]
+    of_node = {
+        point["label"]: {"most": point["most"], "kind": point["kind"]}
+        for point in points
+        if point["role"] == root_dest
+    }
+    to_answer = [line | of_node[line["from"]] for line in answer]
+    layers = [bands, *answer_marks(to_answer, layout, root_dest, axes), *names]
     if lines:
         layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
     discs, labels, hits = _draw_nodes(points, axes)
@@ -240,8 +253,7 @@ def _draw_nodes(
     points: list[Row], axes: Axes
 ) -> tuple[list[alt.Chart], list[alt.Chart], alt.Chart]:
     """Return discs and labels of step 3, and the invisible marks of step 5."""
-    visible = "datum.most >= least || datum.kind == 'root'"
-    nodes = axes.place(alt.Chart(alt.NamedData("nodes")).transform_filter(visible))
+    nodes = axes.place(alt.Chart(alt.NamedData("nodes")).transform_filter(VISIBLE_NODE))
     faded = alt.when(f"({POINTED}) && !({NODE_LIT})").then(alt.value(0.25)).otherwise(alt.value(1))
 
     def disc(condition: str, **mark: Any) -> alt.Chart:

@@ -7,7 +7,7 @@ import pytest
 
 from svt.charts.graph import graph
 from svt.charts.page import vl_convert
-from svt.charts.style import SIDE_COLOURS, specification
+from svt.charts.style import GREEN, SIDE_COLOURS, specification
 from tests.charts.frames import edges_frame, layers_of
 
 
@@ -148,6 +148,28 @@ def test_a_still_picture_shows_the_start(edges, nodes):
     assert len(drawn) == 3
     assert sum(SIDE_COLOURS["dest"] in line for line in drawn) == 1
     assert "Now shown" not in svg
+
+
+@pytest.mark.parametrize(("least", "n_lines"), [(60, 1), (96, 0), (5, 1)])
+def test_a_line_to_the_answer_needs_its_head(edges, nodes, least, n_lines):
+    """1.1 is shown at end from 90 prompts down; the root 2.0 always."""
+    effects = pl.DataFrame(
+        {
+            "layer": [2, 1],
+            "head": [0, 1],
+            "is_root": [True, False],
+            "n_prompts": [8, 8],
+            "n_positive": [8, 8],
+            "mean": [2.0, 0.5],
+            "share": [0.8, 0.2],
+        }
+    )
+    spec = specification(graph(edges, nodes, min_count=60, answer=effects))
+    (slider,) = [param for param in spec["params"] if param["name"] == "least"]
+    slider["value"] = least
+    paths = vl_convert().vegalite_to_svg(spec).split("<path ")
+    drawn = [path for path in paths if f'stroke="{GREEN}"' in path and "; width: " in path]
+    assert len(drawn) == 1 + n_lines
 
 
 @pytest.mark.parametrize(("least", "told"), [(1, "1 prompt<"), (2, "2 prompts<")])
