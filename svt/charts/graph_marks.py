@@ -88,9 +88,10 @@ def draw_marks(
         if point["role"] == root_dest
     }
     to_answer = [line | of_node[line["from"]] for line in answer]
-    layers = [bands, *answer_marks(to_answer, layout, root_dest, axes), *names]
+    layers = [bands, *names]
     if lines:
         layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
+    layers += answer_marks(to_answer, layout, root_dest, axes)  # the legends are those of edges
     discs, labels, hits = _draw_nodes(points, axes)
     if any(line["over"] for line in lines):
         discs.append(_draw_lines(lines, axes, measure, over=True))

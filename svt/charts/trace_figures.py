@@ -180,7 +180,8 @@ TRACE_FIGURES = {
     ),
     "graph_skeleton": FigureSpec(
         "The frequent skeleton",
-        "The same graph from two thirds of the prompts on: the edges of almost every prompt.",
+        "The same graph, its frequent edges alone: those in two thirds of the prompts or, by "
+        "effect, as strong as if they were.",
         _draw_skeleton,
         needs=("graph_edges", "prompts"),
     ),

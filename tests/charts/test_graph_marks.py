@@ -7,8 +7,20 @@ import pytest
 
 from svt.charts.graph import graph
 from svt.charts.page import vl_convert
-from svt.charts.style import GREEN, SIDE_COLOURS, specification
+from svt.charts.style import GREEN, GREY, SIDE_COLOURS, specification
 from tests.charts.frames import edges_frame, layers_of
+
+ANSWER = pl.DataFrame(
+    {
+        "layer": [2, 1],
+        "head": [0, 1],
+        "is_root": [True, False],
+        "n_prompts": [8, 8],
+        "n_positive": [8, 8],
+        "mean": [2.0, 0.5],
+        "share": [0.8, 0.2],
+    }
+)
 
 
 @pytest.fixture
@@ -134,11 +146,13 @@ def test_marks_of_nodes_by_kind(spec):
     assert box["transform"][-1]["filter"] == "datum.kind == 'other'"
 
 
-def test_the_legend_of_widths_can_be_seen(spec):
-    """Vega-Lite would draw the lines of this legend without a colour."""
+@pytest.mark.parametrize("answer", [None, ANSWER], ids=["edges alone", "answer"])
+def test_the_legend_of_widths_is_grey(edges, nodes, answer):
+    """Vega-Lite would draw its lines without a colour, or in that of the lines to the answer."""
+    spec = specification(graph(edges, nodes, min_count=60, answer=answer))
     legends = vl_convert().vegalite_to_vega(spec)["legends"]
     (widths,) = [legend for legend in legends if legend["title"] == "total contribution"]
-    assert widths["encode"]["symbols"]["update"]["stroke"]["value"] != "transparent"
+    assert widths["encode"]["symbols"]["update"]["stroke"]["value"] == GREY
 
 
 def test_a_still_picture_shows_the_start(edges, nodes):
@@ -153,18 +167,7 @@ def test_a_still_picture_shows_the_start(edges, nodes):
 @pytest.mark.parametrize(("least", "n_lines"), [(60, 1), (96, 0), (5, 1)])
 def test_a_line_to_the_answer_needs_its_head(edges, nodes, least, n_lines):
     """1.1 is shown at end from 90 prompts down; the root 2.0 always."""
-    effects = pl.DataFrame(
-        {
-            "layer": [2, 1],
-            "head": [0, 1],
-            "is_root": [True, False],
-            "n_prompts": [8, 8],
-            "n_positive": [8, 8],
-            "mean": [2.0, 0.5],
-            "share": [0.8, 0.2],
-        }
-    )
-    spec = specification(graph(edges, nodes, min_count=60, answer=effects))
+    spec = specification(graph(edges, nodes, min_count=60, answer=ANSWER))
     (slider,) = [param for param in spec["params"] if param["name"] == "least"]
     slider["value"] = least
     paths = vl_convert().vegalite_to_svg(spec).split("<path ")
