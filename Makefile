@@ -25,7 +25,7 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 
-docs: .venv/dev.stamp                         ## the generated pages: docs/tables.md, docs/queries.md
+docs: .venv/dev.stamp                         ## the generated pages: settings, tables, queries
 	$(BIN)/python docs/generate.py
 
 bench: .venv/dev.stamp                        ## speed and memory, as ratios within one run

@@ -1,22 +1,28 @@
-"""The generated parts of docs/tables.md and docs/queries.md, rendered from sql/: `make docs`.
+"""The generated parts of docs/tables.md, queries.md and settings.md: `make docs`.
 
 1. A table's part is its COMMENTs in sql/schema, a query's the header of its file in sql/queries, a
-   macro's the first line of its file in sql/macros.
-2. The text between `<!-- NAME -->` and `<!-- /NAME -->` in the page is replaced; a test holds both
-   pages against the files, so a new column or query cannot be forgotten there.
+   macro's the first line of its file in sql/macros, a setting's its line in conf/.
+2. The text between `<!-- NAME -->` and `<!-- /NAME -->` in the page is replaced; a test holds the
+   pages against the files, so a new column, query or key cannot be forgotten there.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
 from svt.db.connect import create_tables
+from svt.paths import conf_dir
 from svt.query.described import list_macros
 from svt.query.named import list_queries
 
 DOCS = Path(__file__).resolve().parent
-PAGES = {"tables.md": ("store", "results"), "queries.md": ("queries", "macros")}
+PAGES = {
+    "tables.md": ("store", "results"),
+    "queries.md": ("queries", "macros"),
+    "settings.md": ("settings",),
+}
 
 
 def sections() -> dict[str, str]:
@@ -26,6 +32,7 @@ def sections() -> dict[str, str]:
         "results": _tables("results"),
         "queries": _queries(),
         "macros": _macros(),
+        "settings": _settings(),
     }
 
 
@@ -40,7 +47,7 @@ def replaced(page: str, text: str) -> str:
 
 
 def main() -> None:
-    """Renew both pages."""
+    """Renew the pages."""
     for page in PAGES:
         path = DOCS / page
         path.write_text(replaced(page, path.read_text(encoding="utf-8")), encoding="utf-8")
@@ -90,6 +97,45 @@ def _queries() -> str:
 def _macros() -> str:
     rows = [f"| `{m.name}({m.arguments})` | {m.purpose} |" for m in list_macros()]
     return "\n| macro | what it gives |\n|---|---|\n" + "\n".join(rows) + "\n\n"
+
+
+def _settings() -> str:
+    datasets = sorted(file.stem for file in (conf_dir() / "dataset").glob("*.yaml"))
+    groups = ["dump/default", "trace/paper", "intervene/default", "reference/default"]
+    files = ["config", "model/gpt2-small", *(f"dataset/{name}" for name in datasets)]
+    files += [*groups, "evaluate/default", "chart/default"]
+    return "".join(map(_settings_of, files)) + "\n"
+
+
+def _settings_of(file: str) -> str:
+    """Return the table of a file in conf/, with the first sentence of its head as a title."""
+    text = (conf_dir() / f"{file}.yaml").read_text(encoding="utf-8")
+    group, _, name = file.rpartition("/")
+    head = " ".join(re.findall(r"^# (.*)", text.split("\nname:")[0], re.M))
+    title = f"`dataset={name}`: {re.split(r'[.:] ', head)[0]}" if group == "dataset" else group
+    rows = [
+        f"| `{key}` | {f'`{default}`' if default else ''} | {meaning.replace('|', '/')} |\n"
+        for key, default, meaning in _keys(text, f"{group}." if group else "")
+        if key != "dataset.name"
+    ]
+    heading = f"\n**{title}**\n" if title else ""
+    return f"{heading}\n| key | default | meaning |\n|---|---|---|\n" + "".join(rows)
+
+
+def _keys(text: str, prefix: str) -> Iterator[list[str]]:
+    """Yield key, default and meaning of every setting; a comment may go on in the next lines."""
+    rows: list[list[str]] = []
+    above = ""
+    for line in text.splitlines():
+        if match := re.match(r"( *)(\w+):(?: +([^#]*\S))?(?: +# (.*))?$", line):
+            indent, key, default, meaning = match.groups()
+            if not indent:
+                above = "" if default else f"{key}."
+            if default and above not in ("hydra.", "defaults."):
+                rows.append([f"{prefix}{above if indent else ''}{key}", default, meaning or ""])
+        elif rows and (more := re.match(r" +# (.*)", line)):
+            rows[-1][2] += f" {more[1]}"
+    yield from rows
 
 
 if __name__ == "__main__":
