@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from jaxtyping import install_import_hook
 
@@ -67,6 +69,8 @@ def load_bundled_models_once() -> None:
         return once(config) if shipped else load(config)
 
     model.load_model = lent
+    # Hydra composes a configuration once more to learn hydra.mode, which is set by no test.
+    Hydra.get_mode = lambda *_, **__: None
 
 
 def svt_in(cwd: Path, *args: str) -> Finished:
@@ -112,20 +116,39 @@ def svt(tmp_path: Path) -> Svt:
     return lambda *args: svt_in(tmp_path, *args)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder that the first worker to ask for `name` has filled with `make`.
+
+    All workers of a session read it; tests leave it as it is.
+    """
+    base = factory.getbasetemp()
+    at = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    made = at.with_suffix(".made")
+    with FileLock(at.with_suffix(".lock")):
+        if not made.exists():
+            shutil.rmtree(at, ignore_errors=True)  # of a worker that failed
+            at.mkdir()
+            make(at)
+            made.touch()
+    return at
+
+
+def finish(cwd: Path, *args: str) -> None:
+    """`svt ARGS` in that folder, which must come to its end."""
+    assert svt_in(cwd, *args).code == 0
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A finished run of the whole job on 16 prompts; tests read it and leave it as it is."""
-    done = svt_in(tmp_path_factory.mktemp("finished"), *SMALL)
-    assert done.code == 0
-    return done
+    """A finished run of the whole job on 16 prompts, for tests to read."""
+    return Finished(0, made_once(tmp_path_factory, "finished", lambda at: finish(at, *SMALL)))
 
 
 @pytest.fixture(scope="session")
 def all_slices(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A finished run of experiment=all_slices on 16 prompts, for tests to read."""
-    done = svt_in(tmp_path_factory.mktemp("all_slices"), *SMALL, "experiment=all_slices")
-    assert done.code == 0
-    return done
+    args = (*SMALL, "experiment=all_slices", "chart.figures=[graph_all_slices]")
+    return Finished(0, made_once(tmp_path_factory, "all_slices", lambda at: finish(at, *args)))
 
 
 @pytest.fixture

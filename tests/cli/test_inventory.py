@@ -148,7 +148,8 @@ def test_a_dry_run_says_what_it_would_take(
     assert "to be made\ndump: about " in out and " for 40 prompts" in out
     assert not list((tmp_path / "outputs").rglob("*.duckdb"))
     assert not list((tmp_path / "outputs").glob("runs/*"))
-    assert svt_in(finished.cwd, "--dry-run", "dataset.n_prompts=16").code == 0
+    again = ("--dry-run", "dataset.n_prompts=16", f"store.dir={finished.stores[0].parent}")
+    assert svt_in(tmp_path, *again).code == 0
     assert f"{finished.stores[0].name}, which exists" in capsys.readouterr().out
     assert svt_in(tmp_path, "-m", "--dry-run", "trace.coverage=0.5,0.6").code == 1
     assert "--dry-run supports one run only" in capsys.readouterr().err
