@@ -62,7 +62,7 @@ def precision_recall(found: set[Edge], wanted: frozenset[Edge]) -> tuple[float, 
     return hits / len(found), hits / len(wanted)
 
 
-@pytest.mark.parametrize("seed", first(5, range(20)))
+@pytest.mark.parametrize("seed", first(2, range(20)))
 def test_the_planted_circuit_comes_out_whole_and_alone(tmp_path: Path, seed: int) -> None:
     circuit = planted(tmp_path, seed)
     con = store_of(circuit, ALL_SLICES)
@@ -83,7 +83,7 @@ def test_without_noise_the_baseline_finds_it_too(tmp_path: Path) -> None:
         assert traced(con, circuit, slices) == circuit.edges
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", first(1, range(3)))
 def test_signal_sets_are_the_planted_slices(tmp_path: Path, seed: int) -> None:
     circuit = planted(tmp_path, seed)
     model = loaded(circuit.path)

@@ -17,7 +17,7 @@ from tests.planted_writers import PlantedWriters, planted_writers
 from tests.settings import TRACE
 from tests.test_planted import DUMP, store_of
 
-SEEDS = first(2, range(10))
+SEEDS = first(1, range(10))
 Stores = tuple[PlantedWriters, dict[str, duckdb.DuckDBPyConnection]]
 
 

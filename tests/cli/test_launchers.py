@@ -37,6 +37,7 @@ def test_joblib_dumps_shards_and_tells_of_the_one_that_fails(
     assert answer(done.runs[0], "select n_prompts from run", []).item() == 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["submitit_local", "ray"])
 def test_jobs_in_other_processes_stand_together(svt: Svt, finished: Finished, name: str) -> None:
     store = finished.stores[0].resolve()

@@ -15,6 +15,7 @@ from svt.compute.model import Model
 from svt.config import Head
 from tests.families import FAMILIES
 from tests.hf_models import hf_logits, load_double
+from tests.marks import families
 from tests.prompts import prompts_of
 
 SETS: list[list[Head]] = [[(1, 2)], [(0, 3), (2, 1)], [(1, 0), (1, 1), (2, 3)]]
@@ -65,7 +66,7 @@ def without(
     return logits
 
 
-@pytest.mark.parametrize("case", FAMILIES)
+@pytest.mark.parametrize("case", families(FAMILIES))
 def test_zero_ablation_is_that_of_the_hugging_face_model(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str
 ) -> None:

@@ -234,6 +234,7 @@ def with_memory(dump: DumpConfig, memory_gb: float) -> DumpConfig:
     return little
 
 
+@pytest.mark.long
 def test_little_memory_changes_nothing(model: Model) -> None:
     little, prompts = with_memory(ALL, 1e-9), PROMPTS[:2]
     assert [len(batch) for batch in plan(model, prompts, little)] == [1] * len(prompts)

@@ -18,9 +18,9 @@ from svt.compute.model import Model
 from svt.compute.removal import STEPS
 from svt.words import COMPONENTS, SIDES
 from tests.compute.runs import dumped
-from tests.families import CASES
+from tests.families import CASES, FAMILIES
 from tests.hf_models import hf_logits, load_double
-from tests.marks import families
+from tests.marks import families, first
 from tests.prompts import prompts_of
 from tests.settings import DUMP
 from tests.slow import Row, slow_dump
@@ -39,9 +39,10 @@ SETTINGS = {
     ),
 }
 # Every case with the first setting; with the others those whose norms, biases or masks differ.
-RUNS = [(case, setting) for case in CASES for setting in list(SETTINGS)[:1]]
-RUNS += [(case, "contrasted") for case in ("gpt2", "llama", "gemma2")]
-RUNS += [("gemma3_text", "sinks as well, some components")]
+FIRST, CONTRASTED, SINKS = SETTINGS
+RUNS = [*((case, FIRST) for case in FAMILIES), ("gemma2", CONTRASTED), ("gemma3_text", SINKS)]
+OTHERS = [(case, FIRST) for case in CASES if case not in FAMILIES]
+OTHERS += [(case, CONTRASTED) for case in ("gpt2", "llama")]
 HANGS_ON_SIGNAL = {
     "pairs": ("n_slices", "dest_offset", "src_offset"),
     "slices": ("in_signal",),
@@ -50,7 +51,7 @@ HANGS_ON_SIGNAL = {
 }
 
 
-@pytest.mark.parametrize(("case", "setting"), RUNS)
+@pytest.mark.parametrize(("case", "setting"), first(len(RUNS), RUNS + OTHERS))
 def test_every_family_s_dump_is_what_the_definitions_say(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, setting: str
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_batch_gives_what_single_prompts_give(family: Callable[..., Model], ca
             )
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", families(CASES))
 def test_slices_sum_to_the_score_at_every_pair(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str
 ) -> None:

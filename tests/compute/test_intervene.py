@@ -25,7 +25,7 @@ from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import PLACES, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded, prompts_of, with_signs
 from tests.families import FAMILIES
-from tests.marks import TYPICAL
+from tests.marks import TYPICAL, first
 
 SHAPE: dict[str, Any] = {"n_layers": 4, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
 TWICE = ("logit_diff", "score", "weight", "answer_rank")  # before and after
@@ -66,7 +66,7 @@ def test_strength_0_changes_nothing_in_any_family(
     family: Callable[..., Model], prompts: tuple, case: str, most: int, base: str
 ) -> None:
     model = family(case)  # float32
-    edits = random_edits(model, prompts, 0, n_runs=24, most=most)
+    edits = random_edits(model, prompts, 0, n_runs=12, most=most)
     slices = pair_slices(edits, model.d_head, 0)
     variants = [EditMode(scope, s, slices) for scope in SCOPES for s in (-1.0, 0.0)]
     changed, nothing = {}, {}
@@ -199,7 +199,7 @@ def test_a_local_change_touches_one_head_of_its_layer(
         assert not moved[1:].any()  # of the query, only its own token hears
 
 
-@pytest.mark.parametrize(("most", "base"), [(1, "live"), (5, "live"), (5, "clean")])
+@pytest.mark.parametrize(("most", "base"), first(1, [(5, "clean"), (5, "live"), (1, "live")]))
 def test_batches_order_and_padding_change_nothing(
     model: Model, prompts: tuple, monkeypatch: pytest.MonkeyPatch, most: int, base: str
 ) -> None:

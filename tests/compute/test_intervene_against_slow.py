@@ -16,7 +16,7 @@ from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import ROW, SCOPES, effects, pair_slices, random_edits
 from tests.compute.runs import loaded
 from tests.families import CASES
-from tests.marks import first
+from tests.marks import TYPICAL, first
 from tests.prompts import prompts_of
 from tests.slow import Row
 from tests.slow_intervene import SlowIntervention
@@ -26,7 +26,7 @@ RANKS = ("answer_rank", "answer_rank_after")
 MEASURED = ("n_slices", "logit_diff", "score", "weight", "logit_diff_after", "score_after")
 MEASURED += ("weight_after", "cosine", "norm_ratio", "resid_cosine", "resid_norm_ratio")
 BASES = ("live", "clean")
-BY_TURNS = [(case, BASES[number % 2]) for number, case in enumerate(CASES)]
+BY_TURNS = [(case, BASES[number % 2]) for number, case in enumerate(TYPICAL)]
 OTHERS = [way for way in product(CASES, BASES) if way not in BY_TURNS]
 
 
@@ -58,7 +58,7 @@ def test_effects_are_what_the_definitions_say(
             np.testing.assert_allclose(columns[name], wanted, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize(("case", "base"), first(len(CASES), [*BY_TURNS, *OTHERS]))
+@pytest.mark.parametrize(("case", "base"), first(len(BY_TURNS), [*BY_TURNS, *OTHERS]))
 def test_every_family_s_effects_are_what_the_definitions_say(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, base: str
 ) -> None:

@@ -72,7 +72,7 @@ def test_a_damaged_store_is_named(made: Path, job: Job, tmp_path: Path, k: int) 
 
 
 @pytest.mark.parametrize("ks", first(1, [range(9), range(9, 36)]), ids=str)  # of every kind
-@pytest.mark.parametrize("query", ["select sum(weight) from pairs", "firings", "summary"])
+@pytest.mark.parametrize("query", first(1, ["select sum(weight) from pairs", "firings", "summary"]))
 def test_svt_sql_names_a_damaged_store(made: Path, tmp_path: Path, query: str, ks: range) -> None:
     (store,) = stores(made / "outputs/stores")
     whole, told, right = store.read_bytes(), 0, answer(store, query, [])
@@ -152,10 +152,14 @@ def test_a_damaged_memory_of_digests_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [
-        *(("1/job.json", c) for c in (b"", b"{", b"[]", b"\xff", b'{"status": "done"}', b"null")),
-        *(("1/results.duckdb", c) for c in (b"", b"no database")),
-    ],
+    first(
+        3,
+        [
+            *(("1/job.json", c) for c in (b"{", b'{"status": "done"}')),
+            *(("1/results.duckdb", c) for c in (b"no database", b"")),
+            *(("1/job.json", c) for c in (b"", b"[]", b"\xff", b"null")),
+        ],
+    ),
 )
 def test_a_sweep_with_a_damaged_job(
     swept: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
@@ -170,7 +174,7 @@ def test_a_sweep_with_a_damaged_job(
     assert edges["job"].to_list() == [0]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"{}", None])
+@pytest.mark.parametrize("content", first(3, [b"{", b"{}", None, b"", b"[]", b"\xff"]))
 def test_a_sweep_with_damaged_keys(
     swept: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
 ) -> None:

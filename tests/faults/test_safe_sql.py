@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from svt.cli.sql import answer, run_sql
@@ -121,6 +122,13 @@ def files(at: Path) -> dict[str, bytes]:
     return {str(p.relative_to(at)): p.read_bytes() for p in at.rglob("*") if p.is_file()}
 
 
+@pytest.fixture(scope="module")
+def shut(finished: Finished) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The run as `svt-sql` opens it."""
+    with open_target(finished.runs[0]) as con:
+        yield con
+
+
 @pytest.mark.parametrize("unsafe", [False, True])
 def test_nothing_is_changed(
     finished: Finished,
@@ -142,18 +150,17 @@ def test_nothing_is_changed(
 
 @pytest.mark.parametrize("statement", [*READS, *NETWORK])
 def test_nothing_else_is_opened(
-    finished: Finished, names: dict[str, object], statement: str
+    shut: duckdb.DuckDBPyConnection, names: dict[str, object], statement: str
 ) -> None:
     with pytest.raises(SvtError, match=r"^SQL: "):
-        answer(finished.runs[0], statement.format(**names), [])
+        run_sql(shut, statement.format(**names), {})
     assert names["hits"] == []
 
 
-@pytest.mark.parametrize("statement", READS)
-def test_unsafe_reads_what_is_named(
-    finished: Finished, names: dict[str, object], statement: str
-) -> None:
-    assert answer(finished.runs[0], statement.format(**names), [], unsafe=True).height > 0
+def test_unsafe_reads_what_is_named(finished: Finished, names: dict[str, object]) -> None:
+    with open_target(finished.runs[0], unsafe=True) as con:
+        for statement in READS:
+            assert run_sql(con, statement.format(**names), {}, unsafe=True).height > 0, statement
 
 
 @pytest.mark.parametrize(
@@ -171,5 +178,5 @@ def test_unsafe_reads_what_is_named(
         "from pragma_table_info('pairs')",
     ],
 )
-def test_what_only_asks_is_answered(finished: Finished, statement: str) -> None:
-    assert answer(finished.runs[0], statement, []).height > 0
+def test_what_only_asks_is_answered(shut: duckdb.DuckDBPyConnection, statement: str) -> None:
+    assert run_sql(shut, statement, {}).height > 0

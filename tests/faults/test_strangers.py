@@ -35,6 +35,12 @@ def store(tmp_path: Path) -> Path:
     return make_store(tmp_path / "store.duckdb")
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that tests only read."""
+    return make_store(tmp_path_factory.mktemp("kept") / "store.duckdb")
+
+
 def changed(path: Path, *statements: str) -> Path:
     with duckdb.connect(str(path)) as con:
         for statement in statements:
@@ -110,12 +116,12 @@ def test_a_configuration_that_is_none_is_one_line(tmp_path: Path, text: str) -> 
     ],
 )
 def test_sql_of_a_configuration_reaches_no_file(
-    store: Path, secret: Path, tmp_path: Path, text: str
+    kept: Path, secret: Path, tmp_path: Path, text: str
 ) -> None:
-    run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
+    run = make_results(tmp_path / "run", {"store_path": str(kept), "store_identity": "i"})
     before = sorted(path.name for path in tmp_path.iterdir())
     asked = text.replace("FILE", str(secret)).replace("FOLDER", str(tmp_path))
-    with connect(Stores.of(store), run / "results.duckdb") as con:
+    with connect(Stores.of(kept), run / "results.duckdb") as con:
         with pytest.raises(SvtError, match=r"intervene\.edges: .*correct the SQL") as error:
             choose_edges(con, asked)
         assert SECRET not in str(error.value)
@@ -169,10 +175,10 @@ def test_names_that_duckdb_cannot_read_are_one_line(store: Path, name: str) -> N
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_before_any_row(
-    store: Path, capsys: pytest.CaptureFixture[str], column: str, form: str, told: str
+    kept: Path, capsys: pytest.CaptureFixture[str], column: str, form: str, told: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        sql.main([str(store), f"select {column} as x", "--format", form])
+        sql.main([str(kept), f"select {column} as x", "--format", form])
     out, err = capsys.readouterr()
     assert (out, stop.value.code, err.count("\n")) == ("", 2, 1)
     assert told in err and "column x " in err and "; cast it, " in err
@@ -190,47 +196,47 @@ def test_what_a_format_cannot_hold_is_refused_before_any_row(
     ],
 )
 def test_what_it_can_hold_is_exact(
-    store: Path, capsys: pytest.CaptureFixture[str], column: str, shown: str
+    kept: Path, capsys: pytest.CaptureFixture[str], column: str, shown: str
 ) -> None:
-    sql.main([str(store), f"select {column}", "--format", "csv"])
+    sql.main([str(kept), f"select {column}", "--format", "csv"])
     assert capsys.readouterr().out.splitlines()[1] == shown
 
 
 def test_control_characters_do_not_act_on_the_terminal(
-    store: Path, capsys: pytest.CaptureFixture[str]
+    kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sql.main([str(store), "select chr(27) || '[2J' as x"])
+    sql.main([str(kept), "select chr(27) || '[2J' as x"])
     assert "␛[2J" in capsys.readouterr().out
 
 
 def test_the_first_interruption_ends_a_query(
-    store: Path, capsys: pytest.CaptureFixture[str]
+    kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # a process that was started in the background ignores interruptions
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
     try:
         with pytest.raises(SystemExit) as stop:
-            sql.main([str(store), "select sum(sin(i)) from range(100000000000) t(i)"])
+            sql.main([str(kept), "select sum(sin(i)) from range(100000000000) t(i)"])
     finally:
         signal.signal(signal.SIGINT, before)
     assert (stop.value.code, capsys.readouterr().err) == (130, "svt-sql: stopped\n")
 
 
-def test_a_query_stays_within_its_memory(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_stays_within_its_memory(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("svt.db.target.MOST_BYTES", 20_000_000)
     with pytest.raises(SvtError, match="out of memory"):
-        answer(store, "select list(i) as x from range(20000000) t(i)", [])
+        answer(kept, "select list(i) as x from range(20000000) t(i)", [])
     monkeypatch.setattr("svt.query.exact.MOST_CELLS", 1000)
     with pytest.raises(SvtError, match="gives more than 500 rows; add a limit"):
-        answer(store, "select i, i + 1 as j from range(100000000) t(i)", [])
+        answer(kept, "select i, i + 1 as j from range(100000000) t(i)", [])
 
 
-def test_a_full_device_is_one_line(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_device_is_one_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Path("/dev/full").open("w") as full, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdout", full)
         with pytest.raises(SystemExit) as stop:
-            sql.main([str(store), "select 1"])
+            sql.main([str(kept), "select 1"])
     err = capsys.readouterr().err
     assert stop.value.code == 2
     assert err == (
@@ -241,13 +247,13 @@ def test_a_full_device_is_one_line(store: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("args", [["select * from range(100000)"], ["--list"]])
 def test_a_closed_pipe_is_quiet(
-    store: Path, capsys: pytest.CaptureFixture[str], args: list[str]
+    kept: Path, capsys: pytest.CaptureFixture[str], args: list[str]
 ) -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as pipe, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdout", pipe)
-        sql.main([str(store), *args])
+        sql.main([str(kept), *args])
     assert capsys.readouterr().err == ""
 
 

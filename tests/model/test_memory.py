@@ -17,6 +17,7 @@ from svt.system.memory import Limits, limits
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 from tests.families import FAMILIES, tiny_model
+from tests.marks import families
 
 CONFIG: dict[str, Any] = {"hidden_size": 10, "vocab_size": 7}
 GPT2 = {"n_embd": 10, "vocab_size": 7}
@@ -68,7 +69,7 @@ def test_the_parts_that_an_index_names_add_up(folder: Path) -> None:
     assert needs_of(folder, CONFIG, 4).stays == before.stays + 20
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(FAMILIES))
 def test_what_stays_is_what_a_loaded_model_holds(tmp_path: Path, family: str) -> None:
     folder = tiny_model(family, tmp_path)
     held = {

@@ -37,7 +37,7 @@ def test_the_planted_circuit_alone_does_what_it_is_for(
     circuit = planted_with_answers(tmp_path, seed)
     con = store_of(circuit)
     trace(con, replace(TRACE, roots=(circuit.root,)))
-    config = config_of(f"intervene.faithfulness={ablation}", "intervene.repeats=20")
+    config = config_of(f"intervene.faithfulness={ablation}", "intervene.repeats=8")
     measure_faithfulness(con, config, loaded(circuit.path), circuit.prompts)
     whole, root = run(con, "faithfulness").to_dicts()
     assert (whole["min_count"], whole["n_heads"], whole["accuracy"]) == (12, 7, 1.0)
@@ -48,7 +48,7 @@ def test_the_planted_circuit_alone_does_what_it_is_for(
         "SELECT DISTINCT logit_diff_full, logit_diff_none FROM results.faithfulness"
     ).fetchall()[0]
     assert whole["random_mean_share"] < none / full + 0.2
-    assert whole["n_random"] == root["n_random"] == 20
+    assert whole["n_random"] == root["n_random"] == 8
 
 
 def edge(up: Head, down: Head, n_prompts: int) -> dict[str, object]:

@@ -264,7 +264,7 @@ def test_changed_prompts_are_not_run_again(
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text((conf_dir() / "dataset" / "ioi" / "names.txt").read_text())
-    run = svt(*SMALL, f"dataset.names={names}").runs[0]
+    run = svt(*SMALL, f"dataset.names={names}", "dump.min_weight=0.5").runs[0]
     names.write_text("\n".join(reversed(names.read_text().splitlines())) + "\n")
     assert svt(f"run.path={run}", "stages=[intervene]").code == 1
     assert "the model's files or the prompts have changed" in capfd.readouterr().err

@@ -18,8 +18,9 @@ from tests.cut_store import cut
 GIVEN = {"layer": 5, "head": 4, "side": "dest"}  # to queries that ask for a head
 # What else is in a batch changes the last bits. All slices, so that every query has rows.
 ALONE = ("dump.batch_size=1", "dump.all_slices=true")
-FIGURES = "chart.figures=[graph,upstream_heatmap]"
-WORK = ("stages=[trace,evaluate,chart]", "chart.format=[json]", FIGURES)
+WORK = ("stages=[trace,evaluate,chart]", "chart.format=[json]")
+WORK = (*WORK, "chart.figures=[graph,upstream_heatmap]")
+QUICK = "chart.figures=[slice_counts]"
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +32,20 @@ def parts(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The finished run's prompts, dumped in four shards."""
-    done = svt_in(
-        tmp_path_factory.mktemp("shards"),
-        *("-m", *SMALL, *ALONE, "stages=[dump]", "dataset.n_shards=4", "dataset.shard=0,1,2,3"),
-    )
+    return in_shards(tmp_path_factory.mktemp("shards"))
+
+
+def in_shards(cwd: Path, *more: str) -> Finished:
+    shards = ("stages=[dump]", "dataset.n_shards=4", "dataset.shard=0,1,2,3")
+    done = svt_in(cwd, "-m", *SMALL, *shards, *more)
     assert done.code == 0
     return done
 
 
 @pytest.mark.long
-def test_shards_of_prompts_run_alone_are_the_whole_bit_by_bit(svt: Svt, shards: Finished) -> None:
+def test_shards_of_prompts_run_alone_are_the_whole_bit_by_bit(svt: Svt, tmp_path: Path) -> None:
+    (tmp_path / "cut").mkdir()
+    shards = in_shards(tmp_path / "cut", *ALONE)
     whole = svt(*SMALL, *ALONE, "stages=[dump,trace]")
     pattern = f"store.path='{shards.cwd}/outputs/stores/*-of-4-*.duckdb'"
     assert svt(pattern, "stages=[trace]").code == 0
@@ -68,6 +73,7 @@ def assert_same_answers(one: Path, other: Path) -> None:
         assert asked > 30
 
 
+@pytest.mark.long
 def test_a_store_cut_in_four_gives_the_same_run(
     svt: Svt, finished: Finished, parts: list[Path]
 ) -> None:
@@ -137,6 +143,7 @@ def test_a_run_over_shards_goes_on_with_the_model(svt: Svt, shards: Finished) ->
     (run_folder,) = done.runs
     few = "intervene.edges='select * from graph_edges order by total desc limit 2'"
     more = ("intervene.sets=null", "intervene.repeats=0", "intervene.scopes=[global]")
+    more = (*more, "intervene.kinds=[ablate]", "intervene.faithfulness=none")
     again = (f"run.path={run_folder}", "stages=[intervene]", few, *more)
     assert svt(*again, "model.device=cpu").code == 0
     with open_target(run_folder) as con:
@@ -148,7 +155,7 @@ def test_a_shard_that_is_missing_is_a_warning(
     svt: Svt, parts: list[Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     some = [parts[0], parts[1], parts[3]]
-    done = svt(f"store.path=[{','.join(map(str, some))}]", "stages=[trace,report]", FIGURES)
+    done = svt(f"store.path=[{','.join(map(str, some))}]", "stages=[trace,report]", QUICK)
     assert done.code == 0
     told = "3 of 4 shards are here, dataset.shard=2 is not"
     assert told in capfd.readouterr().err
@@ -220,6 +227,4 @@ def test_results_of_an_earlier_svt_say_what_they_lack(
     told = "it has no evaluation.recall_reachable, faithfulness; add trace to the stages"
     assert told in capfd.readouterr().err
     shutil.rmtree(traced / "charts")
-    assert (
-        svt(f"run.path={traced}", "run.overwrite=true", "stages=[trace,chart]", FIGURES).code == 0
-    )
+    assert svt(f"run.path={traced}", "run.overwrite=true", "stages=[trace,chart]", QUICK).code == 0

@@ -53,10 +53,10 @@ def test_the_runs_own_folder_needs_overwrite(
 
 def test_drawing_one_figure_or_format_leaves_the_others(svt: Svt, traced: Path) -> None:
     before = pictures(traced)
-    again = (f"run.path={traced}", "stages=[chart]", "chart.figures=[graph]")
+    again = (f"run.path={traced}", "stages=[chart]", "chart.figures=[slice_counts]")
     assert svt(*again, "chart.format=[svg]").code == 0
     after = pictures(traced)
-    assert after.keys() - before.keys() == {"charts/graph.svg"}
+    assert after.keys() - before.keys() == {"charts/slice_counts.svg"}
     assert before.items() <= after.items()
 
 
@@ -89,7 +89,7 @@ def test_a_report_and_pictures_of_ones_own_stay(
     svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A page of svt is replaced, another file of its name is not, whatever the stages are."""
-    again = (f"run.path={traced}", "chart.figures=[graph]")
+    again = (f"run.path={traced}", "chart.figures=[slice_counts]")
     assert svt(*again, "stages=[report]").code == 0
     assert "What the words mean" in (traced / "report.html").read_text()
     own = {traced / "report.html": "<html>my notes</html>", traced / "charts" / "mine.svg": "mine"}

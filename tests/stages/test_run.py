@@ -16,7 +16,7 @@ from svt.errors import SvtError
 from svt.system.shell import override
 from tests.conftest import SMALL, Finished, Svt, svt_in
 
-ALL = '"dump.components=[head,mlp,embed,pos_embed,bias]"'
+ALL = "dump.components=[head,mlp,embed,pos_embed,bias]"
 
 
 def test_a_run_leaves_everything(finished: Finished) -> None:
@@ -54,7 +54,7 @@ def test_the_trace_finds_a_circuit(finished: Finished) -> None:
 
 
 def test_a_second_run_reuses_the_store_without_torch(finished: Finished, tmp_path: Path) -> None:
-    folder, stamp = finished.stores[0].parent, finished.stores[0].stat().st_mtime_ns
+    stamp = finished.stores[0].stat().st_mtime_ns
     code = (
         "import sys; sys.argv = ['svt', *sys.argv[1:]]\n"
         "from svt.cli.main import main\n"
@@ -62,7 +62,7 @@ def test_a_second_run_reuses_the_store_without_torch(finished: Finished, tmp_pat
         "finally: assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *SMALL, f"store.dir={folder}", "stages=[dump,trace]"],
+        [sys.executable, "-c", code, *SMALL, beside(finished), "stages=[dump,trace]"],
         cwd=tmp_path,
         text=True,
         capture_output=True,
@@ -73,8 +73,13 @@ def test_a_second_run_reuses_the_store_without_torch(finished: Finished, tmp_pat
     assert finished.stores[0].stat().st_mtime_ns == stamp
 
 
-def test_an_existing_run_is_worked_on(svt: Svt) -> None:
-    run = svt(*SMALL, "stages=[dump,trace]").runs[0]
+def beside(finished: Finished) -> str:
+    """The folder in which the store that is asked for stands already."""
+    return f"store.dir={finished.stores[0].parent}"
+
+
+def test_an_existing_run_is_worked_on(svt: Svt, finished: Finished) -> None:
+    run = svt(*SMALL, beside(finished), "stages=[dump,trace]").runs[0]
     before = _edges(run)
     again = (f"run.path={run}", "run.overwrite=true")
     assert svt(*again, "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
@@ -192,9 +197,10 @@ def test_a_folder_may_be_called_like_an_interpolation(traced: Path) -> None:
 
 
 def test_a_silent_root_is_a_warning_and_only_silent_an_error(
-    svt: Svt, capfd: pytest.CaptureFixture[str]
+    svt: Svt, finished: Finished, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = svt(*SMALL, "stages=[dump,trace]")
+    small = (*SMALL, beside(finished), "stages=[dump,trace]")
+    done = finished
     (layer, head), *_ = json.loads(answer(done.runs[0], "from run", [])["roots"][0])
     firing = answer(
         done.runs[0],
@@ -206,14 +212,14 @@ def test_a_silent_root_is_a_warning_and_only_silent_an_error(
     silent = next((0, h) for h in range(8) if (0, h) not in firing)
     both = f"trace.roots=[[{layer},{head}],[{silent[0]},{silent[1]}]]"
     capfd.readouterr()
-    assert svt(*SMALL, "stages=[dump,trace]", both).code == 0
+    assert svt(*small, both).code == 0
     assert f"warning: root {silent[0]}.{silent[1]} never fires" in capfd.readouterr().err
-    assert svt(*SMALL, "stages=[dump,trace]", f"trace.roots=[[{silent[0]},{silent[1]}]]").code == 1
+    assert svt(*small, f"trace.roots=[[{silent[0]},{silent[1]}]]").code == 1
     assert "no root fires" in capfd.readouterr().err
 
 
 def test_all_components_close(svt: Svt) -> None:
-    done = svt(*SMALL, "stages=[dump]", "dump.components=[head,mlp,embed,pos_embed,bias]")
+    done = svt("dataset.n_prompts=4", "stages=[dump]", ALL)
     with duckdb.connect(str(done.stores[0]), read_only=True) as con:
         worst, largest = con.execute(
             "SELECT (SELECT worst_closure FROM dump), max(abs(total)) FROM sides"
@@ -222,7 +228,7 @@ def test_all_components_close(svt: Svt) -> None:
 
 
 def test_min_weight_zero_stores_every_causal_pair(svt: Svt) -> None:
-    done = svt("dataset.n_prompts=4", "stages=[dump]", "dump.min_weight=0")
+    done = svt("dataset.n_prompts=2", "stages=[dump]", "dump.min_weight=0")
     with duckdb.connect(str(done.stores[0]), read_only=True) as con:
         stored, wanted = con.execute(
             "SELECT (SELECT count(*) FROM pairs), "

@@ -88,6 +88,7 @@ def _race(path: Path, made: "multiprocessing.Queue[bool]") -> None:
     made.put(not find_or_make(path, WANTED, slowly))
 
 
+@pytest.mark.long
 def test_four_processes_make_one_store(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     made = context.Queue()
