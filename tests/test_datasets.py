@@ -46,6 +46,7 @@ def test_years_are_answers_as_sets(svt: Svt, models: dict[str, Path]) -> None:
         "intervene.repeats=1",
         "intervene.scopes=[global]",
         "intervene.kinds=[ablate]",
+        "intervene.faithfulness=none",
     )
     assert done.code == 0
     run = done.runs[0]

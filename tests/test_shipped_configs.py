@@ -54,7 +54,7 @@ def test_the_baseline_runs(all_slices: Finished) -> None:
 MODELS = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("model", first(2, ["gpt2-small", "llama-3.2-1b", "smollm2", "local"]))
+@pytest.mark.parametrize("model", first(1, ["gpt2-small", "llama-3.2-1b", "smollm2", "local"]))
 def test_a_model_config_takes_a_folder(svt: Svt, checkpoint: Path, model: str) -> None:
     few = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0")
     done = svt(*few, "stages=[dump]", f"model={model}", f"model.path={checkpoint}")

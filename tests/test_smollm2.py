@@ -96,6 +96,7 @@ def test_the_known_circuit_is_traced(
     assert answer(run, edge, []).item() >= N_PROMPTS / 2
 
 
+@pytest.mark.long
 def test_grouped_keys_and_rotation_are_the_model_s(run: Path) -> None:
     """The converted folder, without svt: nine heads, three key heads, its own logits."""
     from transformers import AutoModelForCausalLM

@@ -12,16 +12,26 @@ from tests.charts.frames import edges_frame, nodes_frame, subtitle
 ROOT = nodes_frame([(20, 0, True, 200, 200, False, None)])
 
 
+SPECS: dict[int, tuple[Chart, dict]] = {}
+
+
+def spec(chart: Chart) -> dict:
+    """Its specification, made once."""
+    if id(chart) not in SPECS:
+        SPECS[id(chart)] = chart, specification(chart)
+    return SPECS[id(chart)][1]
+
+
 def lines(chart: Chart) -> list[dict]:
-    return specification(chart)["datasets"]["edges"]
+    return spec(chart)["datasets"]["edges"]
 
 
 def points(chart: Chart) -> list[dict]:
-    return specification(chart)["datasets"]["nodes"]
+    return spec(chart)["datasets"]["nodes"]
 
 
 def slider(chart: Chart) -> dict:
-    (found,) = [p for p in specification(chart)["params"] if p["name"] == "least"]
+    (found,) = [p for p in spec(chart)["params"] if p["name"] == "least"]
     return found
 
 
@@ -37,7 +47,7 @@ def place(chart: Chart, label: str, role: str) -> tuple[float, float]:
 
 
 def told(chart: Chart) -> str:
-    return subtitle(specification(chart))
+    return subtitle(spec(chart))
 
 
 def fan(n: int, count: int | None = None) -> pl.DataFrame:

@@ -7,9 +7,10 @@ import duckdb
 import pytest
 
 from svt.cli.sql import answer
-from tests.conftest import SMALL, Finished, Svt
+from tests.conftest import Finished, Svt
 
-FAST = (*SMALL, "stages=[dump,trace,evaluate]")
+FEW = ("dataset.n_prompts=6", "chart.format=[json]")
+FAST = (*FEW, "stages=[dump,trace,evaluate]")
 
 
 def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
@@ -39,7 +40,7 @@ def test_jobs_are_drawn_only_where_the_command_says(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The sweep's own picture is there in any case, in the look that the settings say."""
-    few = (*SMALL, "trace.coverage=0.5,0.7", "chart.figures=[graph]", "chart.format=[json]")
+    few = (*FEW, "trace.coverage=0.5,0.7", "chart.figures=[slice_counts]")
     look = ("chart.format=[json,svg]", "chart.width=321", "chart.font=Georgia", "chart.title=Mine")
     (at,) = svt("-m", *few, *look).sweeps
     spec = json.loads((at / "sweep.json").read_text())
@@ -52,7 +53,7 @@ def test_jobs_are_drawn_only_where_the_command_says(
     ]
     assert f'run.path=outputs/sweeps/{at.name}/0 "stages=[chart,report]"' in capfd.readouterr().err
     _, drawn = svt("-m", *few, "stages=[dump,trace,evaluate,chart]").sweeps
-    assert (drawn / "1" / "charts" / "graph.json").exists()
+    assert (drawn / "1" / "charts" / "slice_counts.json").exists()
 
 
 def test_a_failed_job_is_named_and_the_others_are_kept(
@@ -100,7 +101,7 @@ def test_a_job_that_crashes_does_not_take_the_sweep_along(
 
 
 def test_a_sweep_of_dumps_stands_in_run_alone(svt: Svt) -> None:
-    done = svt("-m", *SMALL, "stages=[dump]", "dump.sample=0,0.5")
+    done = svt("-m", *FEW, "stages=[dump]", "dump.sample=0,0.5")
     assert done.code == 0
     assert len(done.stores) == 2
     rows = answer(

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from svt.cli.sql import answer
-from tests.conftest import SMALL, Svt
+from tests.conftest import Svt
 
 
 def test_a_sweep_over_models_sets_their_circuits_side_by_side(svt: Svt, tmp_path: Path) -> None:
-    stages = "stages=[dump,trace,evaluate]"
-    done = svt("-m", *SMALL, stages, "model=ioi-mini,ioi-mini-1")
+    few = ("dataset.n_prompts=6", "chart.format=[json]", "stages=[dump,trace,evaluate]")
+    done = svt("-m", *few, "model=ioi-mini,ioi-mini-1")
     assert done.code == 0
     assert len(done.stores) == 2  # so that there is none beside the sweep
     (at,) = done.sweeps

@@ -1,6 +1,7 @@
 """`svt run.path=IMPORT`: stages without a store work as on a trace, others are refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,19 @@ from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED
 
 
-@pytest.fixture
-def theirs(tmp_path: Path) -> Path:
-    file = tmp_path / "theirs.graphml"
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("theirs") / "theirs.graphml"
     file.write_text(published(PUBLISHED), encoding="utf-8")
-    out = tmp_path / "imported"
+    out = file.with_name("imported")
     svt_import([str(file), "--out", str(out), "--roots", "9.6,9.9,10.0", "--reference", "wang2023"])
     return out
+
+
+@pytest.fixture
+def theirs(imported: Path, tmp_path: Path) -> Path:
+    """A copy of it for a test to work on."""
+    return shutil.copytree(imported, tmp_path / "imported")
 
 
 def test_evaluate_chart_and_report(
