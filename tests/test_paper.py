@@ -34,12 +34,7 @@ PLANTED = {  # upstream head, downstream head, side, role
 def done(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     cwd = tmp_path_factory.mktemp("paper")
     model = planted_ioi(cwd / "model")
-    few = (
-        "intervene.repeats=1",
-        "intervene.kinds=[ablate]",
-        "chart.format=[json]",
-        f"chart.figures=[{','.join(DRAWN)}]",
-    )
+    few = ("intervene.repeats=1", "chart.format=[json]", f"chart.figures=[{','.join(DRAWN)}]")
     done = svt_in(cwd, "experiment=paper", f"model.path={model}", *DUMPED, *few)
     assert done.code == 0
     return done
