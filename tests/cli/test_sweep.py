@@ -32,6 +32,7 @@ def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
         alone = answer(at / str(job), "select count(*) as n from trace_edges", [])
         assert alone["n"][0] == n
     assert (at / "sweep.json").exists()
+    assert not list(at.glob("sweep_roles*"))  # which are of several models
     assert answer(at, "sweep", [])["trace_coverage"].to_list() == [0.4, 0.4, 0.8, 0.8]
     assert answer(at, "select count(*) as n from pairs", [])["n"][0] > 0  # the store beside it
 

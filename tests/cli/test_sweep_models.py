@@ -25,9 +25,3 @@ def test_a_sweep_over_models_sets_their_circuits_side_by_side(svt: Svt, tmp_path
     assert drawn == {"ioi-mini", "ioi-mini-1"}
     references = answer(at, "select distinct job, reference from reference_heads order by 1", [])
     assert references.rows() == [(0, "ioi-mini"), (1, "ioi-mini-1")]
-
-
-def test_a_sweep_over_one_model_does_not(svt: Svt, traced: Path) -> None:
-    done = svt("-m", f"run.path={traced}", "stages=[trace]", "trace.coverage=0.5,0.7")
-    assert done.code == 0
-    assert not list(done.sweeps[0].glob("sweep_roles*"))

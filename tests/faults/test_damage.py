@@ -41,7 +41,7 @@ def test_every_damage_to_a_store_is_seen_or_changes_nothing(made: Path, tmp_path
     assert seen > 30
 
 
-@pytest.mark.parametrize("k", first(4, [0, 1, 4, 5, 2, 3]))  # cut, in the headers, rows, behind
+@pytest.mark.parametrize("k", first(2, [0, 4, 1, 5, 2, 3]))  # cut, in rows, the headers, behind
 def test_a_damaged_store_is_named(made: Path, job: Job, tmp_path: Path, k: int) -> None:
     run = shutil.copytree(made / "run", tmp_path / "run")
     folder = shutil.copytree(made / "outputs/stores", tmp_path / "outputs/stores")
@@ -88,7 +88,7 @@ def test_svt_sql_names_a_damaged_store(made: Path, tmp_path: Path, query: str, k
     assert told > len(ks) // 6
 
 
-@pytest.mark.parametrize("stages", ["evaluate", "chart", "trace"])
+@pytest.mark.parametrize("stages", first(1, ["trace", "chart", "evaluate"]))
 def test_damaged_results(made: Path, tmp_path: Path, stages: str) -> None:
     run, after = tmp_path / "run", tmp_path / "after"
     asked = ("run.overwrite=true", f"stages=[{stages}]", "chart.figures=[graph]")

@@ -12,6 +12,7 @@ from tests.faults.damaged import damaged
 from tests.faults.forked import KILLED, Child, Limits, die, ran
 from tests.faults.kills import killed, kills
 from tests.faults.states import Content, check_store, content, stores
+from tests.marks import first
 
 N = kills(24)
 NOTED = "batches.log"
@@ -129,7 +130,7 @@ def test_a_killed_dump(
     goes_on(tmp_path, job, wanted)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", first(2, [*STEPS][::-1]))
 def test_a_dump_killed_at_a_commit(
     job: Job, undisturbed: tuple[Content, float], tmp_path: Path, step: str
 ) -> None:
@@ -139,7 +140,7 @@ def test_a_dump_killed_at_a_commit(
     goes_on(tmp_path, job, undisturbed[0])
 
 
-@pytest.mark.parametrize("ending", ["", ".wal"])
+@pytest.mark.parametrize("ending", first(1, [".wal", ""]))
 def test_a_damaged_unfinished_store(
     job: Job, undisturbed: tuple[Content, float], tmp_path: Path, ending: str
 ) -> None:

@@ -14,6 +14,7 @@ from tests.faults.conftest import Job
 from tests.faults.forked import KILLED, Child, Limits, die, ran
 from tests.faults.kills import killed, kills
 from tests.faults.states import Content, content, leftovers
+from tests.marks import first
 
 N = kills(12)
 NOTED = "units.log"
@@ -85,7 +86,7 @@ def finished(run: Path, tmp_path: Path) -> set[int]:
         return {unit for (unit,) in con.execute("SELECT unit FROM done").fetchall()}
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", first(2, [*STEPS][::-1]))
 def test_interventions_killed_at_a_commit(
     before: tuple[Path, list[Content], float], tmp_path: Path, step: str
 ) -> None:

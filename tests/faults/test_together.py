@@ -16,7 +16,7 @@ from tests.marks import first
 DUMPED = "planted: 4 layers, 6 heads"  # what who dumps says
 
 
-@pytest.mark.parametrize("n", first(1, [3, 2, 4]))
+@pytest.mark.parametrize("n", first(1, [2, 3, 4]))
 def test_processes_that_want_the_same_store(job: Job, tmp_path: Path, n: int) -> None:
     folders = [f"run{i}" for i in range(n)]
     ended = [
@@ -43,7 +43,7 @@ def test_who_waits_for_one_that_is_killed_makes_the_store(job: Job, tmp_path: Pa
     check_store(*stores(folder))
 
 
-@pytest.mark.parametrize("n", first(1, [3, 2, 4]))
+@pytest.mark.parametrize("n", first(1, [2, 3, 4]))
 def test_processes_that_want_the_same_run_folder(job: Job, tmp_path: Path, n: int) -> None:
     assert ran(tmp_path, *job("dump,trace")).code == 0
     run = tmp_path / "run"
