@@ -91,6 +91,7 @@ def test_without_the_package_smollm2_is_left_out(
     assert "SmolLM2 is left out: no such package" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path) -> None:
     config, dataset = configuration(tiny, *STRONG), random_prompts(4, 8, 100)
     store = tmp_path / "store.duckdb"
@@ -135,6 +136,7 @@ def test_a_shape_needs_what_its_weights_need(tmp_path: Path) -> None:
     assert real.mapped / 2 < without.mapped < real.mapped / 2 + 10_000
 
 
+@pytest.mark.long
 def test_layers_are_measured_and_the_rest_is_calculated(tmp_path: Path) -> None:
     settings = SETTINGS["llama"] | {"num_hidden_layers": larger.N_LAYERS}
     larger.make_layers(tmp_path / "layers", "llama", settings)
