@@ -16,7 +16,7 @@ from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.model.memory import needs_of
+from svt.model.memory import estimate_needs
 from svt.query.trace import trace
 from svt.store.results import writing_results
 from tests.checkpoints import tiny_gpt2
@@ -129,7 +129,7 @@ def test_a_shape_needs_what_its_weights_need(tmp_path: Path) -> None:
     """Without weights as with them, but for what bfloat16 saves in the mapped file."""
     settings = SETTINGS["llama"]
     whole = tiny_model("llama", tmp_path / "whole")
-    real = needs_of(whole, json.loads((whole / "config.json").read_text()), 4)
+    real = estimate_needs(whole, json.loads((whole / "config.json").read_text()), 4)
     config = AutoConfig.for_model("llama", **settings)
     without = larger.needs_of_shape(tmp_path / "without", config)
     assert without.stays == real.stays

@@ -10,7 +10,7 @@ import pytest
 
 from svt.compute.decompose import decompose_model
 from svt.compute.tables import writer_columns
-from svt.compute.writers import writers
+from svt.compute.writers import list_writers
 from svt.config import DumpConfig
 from svt.dataset.rows import prompt_rows
 from svt.query.trace import trace
@@ -40,7 +40,7 @@ def store_of(circuit: Planted, dump: DumpConfig = DUMP) -> duckdb.DuckDBPyConnec
     for batch in parts(model, svd, circuit.prompts, dump):
         batch.pop("prompts", None)
         store.append_all(batch)
-    chosen = writer_columns(writers(model, dump.components))
+    chosen = writer_columns(list_writers(model, dump.components))
     store.append_all(rows | {"singular_values": svd.singular_values(), "writers": chosen})
     return con
 

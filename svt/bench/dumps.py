@@ -24,8 +24,8 @@ from transformers import GPT2Config
 from svt.bench.rows import Limit, Row, divide, time_call
 from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
 from svt.cli.console import say
-from svt.compute.batches import plan
-from svt.compute.forward import layout, watched_hooks
+from svt.compute.batches import plan_batches
+from svt.compute.forward import pad_prompts, watched_hooks
 from svt.compute.model import Model, load_model
 from svt.config import Config
 from svt.dataset import Dataset
@@ -191,8 +191,8 @@ def run_forward(model: Model, config: Config, dataset: Dataset, logits: bool) ->
         for name in watched_hooks(model, config.dump.components, config.dump.effects)
     ]
     with torch.inference_mode():
-        for batch in plan(model, dataset.prompts, config.dump):
-            tokens = layout(batch).tokens.to(model.device)
+        for batch in plan_batches(model, dataset.prompts, config.dump):
+            tokens = pad_prompts(batch).tokens.to(model.device)
             model.bridge.run_with_hooks(tokens, fwd_hooks=hooks, **keep)
 
 

@@ -33,14 +33,14 @@ from svt.bench.dumps import N_PROMPTS, run_forward, table_bytes
 from svt.bench.rows import Row
 from svt.bench.setting import STRONG, configuration, random_prompts
 from svt.cli.console import say
-from svt.compute.batches import plan
+from svt.compute.batches import plan_batches
 from svt.compute.columns import Batch
 from svt.compute.decompose import decompose_model
 from svt.compute.dump import dump_batches
 from svt.compute.model import load_model
 from svt.db.catalog import create_tables
 from svt.model.files import CONFIG, WHOLE
-from svt.model.memory import Needs, needs_of
+from svt.model.memory import MemoryNeeds, estimate_needs
 from svt.stages.dump import peak_bytes
 from svt.store.writer import StoreWriter
 
@@ -215,7 +215,7 @@ def measure_layers(checkpoint: Path) -> Measured:
     """Return what step 2 took, in a fresh process; processor seconds of all its threads."""
     config = configuration(checkpoint)
     dataset = random_prompts(N_RUN, N_TOKENS, SMALL["vocab_size"])
-    needs = needs_of(checkpoint, json.loads((checkpoint / CONFIG).read_text()), 4)
+    needs = estimate_needs(checkpoint, json.loads((checkpoint / CONFIG).read_text()), 4)
     start = time.process_time()
     model = load_model(config.model)
     load, load_peak = time.process_time() - start, peak_bytes()
@@ -230,7 +230,7 @@ def measure_layers(checkpoint: Path) -> Measured:
     for kind, overrides in KINDS.items():
         settings = configuration(checkpoint, *overrides).dump
         start = time.process_time()
-        batches = dump_batches(model, svd, plan(model, dataset.prompts, settings), settings)
+        batches = dump_batches(model, svd, plan_batches(model, dataset.prompts, settings), settings)
         parts = [part for batch in batches for part in batch]
         seconds = time.process_time() - start - forward
         costs[kind] = _stored(parts, checkpoint / f"{kind}.duckdb", seconds)
@@ -314,7 +314,7 @@ def held_bytes(shape: Shape) -> int:
     return shape.n_layers * (vectors + weights)
 
 
-def needs_of_shape(folder: Path, config: Any) -> Needs:
+def needs_of_shape(folder: Path, config: Any) -> MemoryNeeds:
     """Return step 5; the file in `folder` is as long as the weights in bfloat16, and sparse."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
@@ -331,7 +331,7 @@ def needs_of_shape(folder: Path, config: Any) -> Needs:
     with (folder / WHOLE).open("wb") as file:
         file.write(len(content).to_bytes(8, "little") + content)
         file.truncate(8 + len(content) + end)
-    return needs_of(folder, config.to_dict(), 4)
+    return estimate_needs(folder, config.to_dict(), 4)
 
 
 def measured_rows(name: str, shape: Shape, measured: Measured) -> list[Row]:
@@ -358,7 +358,7 @@ def measured_rows(name: str, shape: Shape, measured: Measured) -> list[Row]:
     return rows
 
 
-def calculated_rows(name: str, shape: Shape, measured: Measured, needs: Needs) -> list[Row]:
+def calculated_rows(name: str, shape: Shape, measured: Measured, needs: MemoryNeeds) -> list[Row]:
     """Return the rows of steps 3 to 5 for the whole model."""
     name, layers = f"{name}, calculated", shape.n_layers / N_LAYERS
     forward = measured.forward * layers * N_PROMPTS / N_RUN

@@ -20,8 +20,8 @@ from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.alike import Alike, alike
-from svt.compute.answers import Asked
+from svt.compute.alike import TokenClasses, classify_tokens
+from svt.compute.answers import AnswerLogits
 from svt.compute.model import Model
 from svt.compute.runner import Runner
 from svt.config import Head
@@ -44,7 +44,7 @@ class Ablation:
         with torch.inference_mode():
             self._batches = [_Batch(model, [prompts[i] for i in part]) for part in self._rows]
             lengths = np.concatenate([batch.runner.layout.lengths for batch in self._batches])
-            like = alike([prompts[i] for i in by_length], lengths)
+            like = classify_tokens([prompts[i] for i in by_length], lengths)
             others = like.others(np.repeat(np.arange(len(prompts)), lengths), seed)
             sizes = [len(batch.stand_in[0]) for batch in self._batches]
             for layer in range(model.n_layers):  # so that z of all layers is there only once
@@ -83,7 +83,7 @@ class _Batch:
         lengths = self.runner.layout.lengths
         self.window = self.runner.window(np.arange(len(prompts)), int(lengths.max()))
         self.stand_in = self.runner.z
-        self._asked = Asked(model, prompts)
+        self._asked = AnswerLogits(model, prompts)
 
     def through(self, layer: int, resid: Tensor, heads: tuple[int, ...]) -> Tensor:
         """Return the residual behind a layer, of that before it, with the z of `heads` replaced."""
@@ -125,7 +125,7 @@ def _ablated(
 
 def _stand_in(
     z: Float[Tensor, "token head r"],
-    like: Alike,
+    like: TokenClasses,
     others: Int[np.ndarray, " token"],
     kind: Replacement,
 ) -> Float[Tensor, "token head r"]:

@@ -21,7 +21,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Alike:
+class TokenClasses:
     """The classes of all tokens, prompt by prompt: by step 1, by step 2 and the one of step 3."""
 
     # class of the token by each step; no class is of two steps
@@ -48,7 +48,7 @@ class Alike:
         return found
 
 
-def alike(prompts: Sequence[Prompt], lengths: Int[np.ndarray, " prompt"]) -> Alike:
+def classify_tokens(prompts: Sequence[Prompt], lengths: Int[np.ndarray, " prompt"]) -> TokenClasses:
     """The classes of the first `lengths` tokens of every prompt."""
     by_position: list[Hashable] = []
     by_role: list[Hashable] = []
@@ -62,7 +62,7 @@ def alike(prompts: Sequence[Prompt], lengths: Int[np.ndarray, " prompt"]) -> Ali
     third = np.full_like(first, second.max() + 1)  # 3
     size = np.bincount(np.concatenate([first, second]))
     chosen = np.where(size[first] > 1, first, np.where(size[second] > 1, second, third))
-    return Alike(np.stack([first, second, third]), chosen, int(third[0]) + 1)
+    return TokenClasses(np.stack([first, second, third]), chosen, int(third[0]) + 1)
 
 
 def _numbered(keys: Iterable[Hashable]) -> Integers:

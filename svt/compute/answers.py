@@ -48,7 +48,7 @@ class TokenSets:
         return total / self.real.sum(-1).clamp_min(1)
 
 
-class Asked:
+class AnswerLogits:
     """The logits of answers and distractors alone, of prompts that have both."""
 
     def __init__(self, model: Model, prompts: Sequence[Prompt]) -> None:

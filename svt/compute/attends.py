@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svt.compute.forward import forward, layout
+from svt.compute.forward import forward, pad_prompts
 from svt.compute.model import Model
 from svt.config import Head
 from svt.dataset.prompt import ROLE_PRECEDENCE, Prompt, role_labels
@@ -21,7 +21,7 @@ from svt.dataset.prompt import ROLE_PRECEDENCE, Prompt, role_labels
 MISSING = -1
 
 
-def head_classes(
+def classify_heads(
     model: Model, prompts: Sequence[Prompt], firing_weight: float, batch_size: int
 ) -> dict[Head, str]:
     """The class of every head that has one, such as `end->IO`."""
@@ -42,7 +42,7 @@ def head_classes(
     with torch.inference_mode():
         for start in range(0, len(prompts), batch_size):
             here = at[start : start + batch_size]
-            forward(model, layout(prompts[start : start + batch_size]), (), count)
+            forward(model, pad_prompts(prompts[start : start + batch_size]), (), count)
     classes = {}
     for layer, head in np.ndindex(model.n_layers, model.n_heads):
         dest, src = np.unravel_index(fired[layer, head].argmax(), fired.shape[2:])

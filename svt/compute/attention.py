@@ -61,7 +61,7 @@ def _turned(
 
 
 @dataclass(frozen=True)
-class Reads:
+class AttentionInputs:
     """What the heads of one layer read at every token, by prompt and position or by token.
 
     A scale is the norm's scale at the token times n, so that a direction read along, divided by
@@ -79,26 +79,26 @@ class Reads:
         """Return the vectors and scales of a side: queries for dest (0), keys for src (1)."""
         return (self.q, self.q_scale) if side == 0 else (self.k, self.k_scale)
 
-    def flatten(self) -> "Reads":
+    def flatten(self) -> "AttentionInputs":
         """Return the reads by token, of those by prompt and position."""
         return self._each(lambda part: part.flatten(0, 1))
 
-    def at(self, tokens: Tensor) -> "Reads":
+    def at(self, tokens: Tensor) -> "AttentionInputs":
         """Return the reads of some tokens, an index or mask of those by token."""
         return self._each(lambda part: part[tokens])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Reads":
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "AttentionInputs":
         parts = (self.q, self.k, self.q_scale, self.k_scale, self.norm_scale)
         q, k, q_scale, k_scale, norm_scale = map(change, parts)
-        return Reads(q, k, q_scale, k_scale, norm_scale, self.rotation)
+        return AttentionInputs(q, k, q_scale, k_scale, norm_scale, self.rotation)
 
 
-def read_hooks(model: Model, layer: int) -> list[str]:
+def input_hooks(model: Model, layer: int) -> list[str]:
     """Return the names of a layer's hooks that `reads` needs, as far as the model has them."""
     return [name for hook in _HOOKS if model.has_hook(name := f"blocks.{layer}.{hook}")]
 
 
-def reads(model: Model, layer: int, seen: Mapping[str, Tensor]) -> Reads:
+def prepare_inputs(model: Model, layer: int, seen: Mapping[str, Tensor]) -> AttentionInputs:
     """Return what the heads of a layer read, from the values that `read_hooks` saw.
 
     Each value is [prompt, position, ...]; of one that is missing the model has none.
@@ -116,7 +116,7 @@ def reads(model: Model, layer: int, seen: Mapping[str, Tensor]) -> Reads:
         position = torch.arange(q.shape[1], device=q.device)[:, None]
         q, k = rotation.apply(q, position), rotation.apply(k, position)
     group = n_heads // k.shape[2]
-    return Reads(
+    return AttentionInputs(
         q,
         k.repeat_interleave(group, dim=2),
         q_scale * norm_scale[..., None],
@@ -126,7 +126,9 @@ def reads(model: Model, layer: int, seen: Mapping[str, Tensor]) -> Reads:
     )
 
 
-def scores(model: Model, layer: int, read: Reads) -> Float[Tensor, "prompt head dest src"]:
+def compute_scores(
+    model: Model, layer: int, read: AttentionInputs
+) -> Float[Tensor, "prompt head dest src"]:
     """Return step 4 before the soft cap, of all pairs."""
     return model.scoring[layer].scale * (read.q.transpose(1, 2) @ read.k.permute(0, 2, 3, 1))
 

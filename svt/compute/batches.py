@@ -12,7 +12,7 @@ The prompts and the settings alone decide the batches, so a run that was killed 
 
 from collections.abc import Sequence
 
-from svt.compute.forward import n_positions
+from svt.compute.forward import count_positions
 from svt.compute.model import Model
 from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
@@ -25,19 +25,23 @@ _COPIES_OF_ATTENTION = 4  # scores and weights, on the device and as NumPy
 _WIDTHS_OF_MLP = 12  # its hidden layer before and after the activation, and what leads there
 
 
-def plan(model: Model, prompts: Sequence[Prompt], dump: DumpConfig) -> list[tuple[Prompt, ...]]:
+def plan_batches(
+    model: Model, prompts: Sequence[Prompt], dump: DumpConfig
+) -> list[tuple[Prompt, ...]]:
     """The batches, shortest prompts first, each in order of prompt_id; every prompt is in one."""
     batches: list[list[Prompt]] = [[]]
-    for prompt in sorted(prompts, key=lambda p: (n_positions(p), p.prompt_id)):  # 1
+    for prompt in sorted(prompts, key=lambda p: (count_positions(p), p.prompt_id)):  # 1
         n = len(batches[-1]) + 1
-        needed = n * n_positions(prompt) * _bytes_per_token(model, n_positions(prompt), dump)
-        if batches[-1] and (n > dump.batch_size or needed > share(dump)):
+        needed = (
+            n * count_positions(prompt) * _bytes_per_token(model, count_positions(prompt), dump)
+        )
+        if batches[-1] and (n > dump.batch_size or needed > memory_share(dump)):
             batches.append([])
         batches[-1].append(prompt)
     return [tuple(sorted(batch, key=lambda p: p.prompt_id)) for batch in batches if batch]
 
 
-def share(dump: DumpConfig) -> float:
+def memory_share(dump: DumpConfig) -> float:
     """A third of dump.memory_gb, bytes (step 2)."""
     return dump.memory_gb * 1e9 / 3
 

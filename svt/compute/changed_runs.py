@@ -30,7 +30,7 @@ from svt.compute.decompose import HeadSVD
 from svt.compute.edits import Batch
 from svt.compute.projection import Projection
 from svt.compute.runner import Hook, Runner
-from svt.compute.single_heads import HOOKS, PARTS, SingleHeads, weight
+from svt.compute.single_heads import HOOKS, PARTS, SingleHeads, head_weights
 from svt.words import Base, Scope
 
 Z, POST_SCALE, ADDED = "attn.hook_z", "ln1_post.hook_scale", "hook_attn_out"
@@ -45,7 +45,7 @@ class Change(NamedTuple):
 
 
 @dataclass
-class Seen:
+class Measurements:
     """Step 4, the lists by layer as the pass goes up."""
 
     score: list[Float[Tensor, " pair"]] = field(default_factory=list)
@@ -69,7 +69,7 @@ class _Pass:
     """One forward pass on its way up."""
 
     def __init__(self, change: Change | None, out: Tensor) -> None:
-        self.change, self.seen = change, Seen()
+        self.change, self.seen = change, Measurements()
         self.out = out.clone()  # [edit, d_model], what the upstream heads write
         self.values: dict[str, Tensor] = {}  # of a block call, by hook
         self.cached: tuple[Tensor, Tensor] | None = None  # its keys and values
@@ -119,7 +119,7 @@ class ChangedRuns:
         self.before = self.run(None)
 
     @torch.inference_mode()
-    def run(self, change: Change | None) -> Seen:
+    def run(self, change: Change | None) -> Measurements:
         """Return what is seen of one forward pass of all runs, changed or undisturbed."""
         up, resid = _Pass(change, self._out), self._resid
         through = self._through_global if self._scope == "global" else self._through_local
@@ -236,7 +236,7 @@ class ChangedRuns:
             some = change.slices[group.edits].any(1).nonzero()[:, 0]
             some += group.edits.start - mine.start
             for part in range(3) if self._scope == "local_qkv" else (group.side,):
-                w = weight(self._runner.model, layer, PARTS[part])
+                w = head_weights(self._runner.model, layer, PARTS[part])
                 w = w[group.head * len(w) // self._runner.model.n_heads]
                 heard = here.parts[part][some] + scaled[some] @ w
                 single.parts[part][entry[some], place[some]] = heard
@@ -266,7 +266,7 @@ class ChangedRuns:
         up.seen.score.append(model.scoring[layer].scale * (q * k.to(q.dtype)).sum(-1))
         up.seen.weight.append(up.values["attn.hook_pattern"][row, head, dest, src])
 
-    def _see_answer(self, resid: Float[Tensor, "run place d_model"], seen: Seen) -> None:
+    def _see_answer(self, resid: Float[Tensor, "run place d_model"], seen: Measurements) -> None:
         """resid: [run, place, d_model], behind the last layer."""
         prompts = [self._runner.layout.prompts[i] for i in self._batch.prompt]
         answered = np.array([bool(prompt.answer) for prompt in prompts])

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svt.compute.attention import read_hooks, reads, scores
+from svt.compute.attention import compute_scores, input_hooks, prepare_inputs
 from svt.compute.model import Model
 from svt.errors import ModelError
 
@@ -68,7 +68,7 @@ def _names(model: Model) -> list[str]:
     names = ["ln_final.hook_normalized", "hook_embed", "hook_pos_embed"]
     for layer in range(model.n_layers):
         at = f"blocks.{layer}."
-        names += read_hooks(model, layer)
+        names += input_hooks(model, layer)
         names += [at + hook for hook in ("attn.hook_pattern", "attn.hook_z", "hook_resid_pre")]
         names += [at + hook for hook in ("ln1.hook_normalized", "ln1_post.hook_scale")]
         names += [at + hook for hook in ("hook_mlp_out", "hook_resid_post")]
@@ -99,7 +99,9 @@ def _check_weights(
     model: Model, name: str, layer: int, seen: Mapping[str, Tensor], allowed: float
 ) -> None:
     """Check the attention weights of a layer, by the softmax of its scores."""
-    raw = scores(model, layer, reads(model, layer, seen))  # [prompt, head, dest, src]
+    raw = compute_scores(
+        model, layer, prepare_inputs(model, layer, seen)
+    )  # [prompt, head, dest, src]
     position = torch.arange(raw.shape[-1], device=raw.device)
     distance = position[:, None] - position
     window = model.scoring[layer].window

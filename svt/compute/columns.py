@@ -22,13 +22,13 @@ Columns = dict[str, Column]
 Batch = dict[str, Columns]  # table name -> columns
 
 
-def lists(values: Shaped[np.ndarray, "row entry"]) -> pa.ListArray:
+def to_lists(values: Shaped[np.ndarray, "row entry"]) -> pa.ListArray:
     """Step 2: a list a row; values: [row, entry]."""
     n_rows, n_entries = values.shape
-    return ragged_lists(values.ravel(), np.full(n_rows, n_entries))
+    return to_ragged_lists(values.ravel(), np.full(n_rows, n_entries))
 
 
-def ragged_lists(
+def to_ragged_lists(
     values: Shaped[np.ndarray, " entry"], lengths: NDArray[np.integer]
 ) -> pa.ListArray:
     """Step 2: lists of unlike lengths; values: [entry], those of one row after the other."""
@@ -37,6 +37,6 @@ def ragged_lists(
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
 
 
-def chained(parts: Sequence[pa.ListArray]) -> pa.ChunkedArray:
+def chain(parts: Sequence[pa.ListArray]) -> pa.ChunkedArray:
     """The rows of all parts, none of them copied."""
     return pa.chunked_array(parts)

@@ -17,13 +17,13 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from svt.compute.forward import Activations
-from svt.compute.pairs import Pairs, groups
+from svt.compute.pairs import Pairs, group_by
 from svt.compute.scoring import Scoring
 
 PIECE_NUMBERS = 2**23  # scores of rows that are worked on together
 
 
-def others(
+def average_other_sources(
     g_k: Float[Tensor, "layer head slice r"],
     acts: Activations,
     pairs: Pairs,
@@ -36,7 +36,7 @@ def others(
     """
     n_heads, r = g_k.shape[1:3]
     coord, score = g_k.new_empty(len(pairs), r), g_k.new_empty(len(pairs))
-    for value, of_head in groups(pairs.layer * n_heads + pairs.head):
+    for value, of_head in group_by(pairs.layer * n_heads + pairs.head):
         layer, head = divmod(value, n_heads)
         read, of = acts.read[layer], scoring[layer]
         reach = np.minimum(pairs.dest[of_head] + 1, of.window or acts.position.numel())

@@ -21,18 +21,18 @@ from itertools import pairwise, product
 import numpy as np
 import torch
 
-from svt.compute.batches import NUMBER_BYTES, SLICE_BYTES, share
+from svt.compute.batches import NUMBER_BYTES, SLICE_BYTES, memory_share
 from svt.compute.columns import Batch
 from svt.compute.decompose import HeadSVD
-from svt.compute.effects import asked, head_effects, prompt_columns
-from svt.compute.forward import Activations, Layout, forward, keep_prompts, layout
+from svt.compute.effects import has_logit_diff, head_effects, prompt_columns
+from svt.compute.forward import Activations, Layout, forward, pad_prompts, select_prompts
 from svt.compute.model import Model
-from svt.compute.pairs import Chooser, Pairs, keep_rows, select
+from svt.compute.pairs import PairCollector, Pairs, select, select_prompt_pairs
 from svt.compute.removal import Removal
-from svt.compute.slices import basis, slices
+from svt.compute.slices import compute_slices, make_basis
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
 from svt.compute.upstream import Outputs, contributions, readout
-from svt.compute.writers import writers
+from svt.compute.writers import list_writers
 from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
 
@@ -52,7 +52,7 @@ def dump_batches(
     """
     worker = _Worker(model, svd, dump, only_correct)
     for batch in batches:
-        yield worker.parts(*worker.forward(layout(batch)))
+        yield worker.parts(*worker.forward(pad_prompts(batch)))
 
 
 @contextmanager
@@ -72,9 +72,9 @@ class _Worker:
     def __init__(self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool) -> None:
         self.model, self.dump, self.only_correct = model, dump, only_correct
         self.w_o, self.w_u = model.weight("W_O"), model.unembedding[0]
-        self.writers = writers(model, dump.components)
-        self.outputs = Outputs(model, self.writers, share(dump))
-        self.basis = basis(svd, model)
+        self.writers = list_writers(model, dump.components)
+        self.outputs = Outputs(model, self.writers, memory_share(dump))
+        self.basis = make_basis(svd, model)
         self.removal = Removal(model, self.basis, self.writers) if dump.effects else None
         self.contrast = model.scoring if dump.score == "contrast" else None
         self.coordinate_heads = _coordinate_heads(model, dump)
@@ -82,7 +82,7 @@ class _Worker:
     @torch.inference_mode()
     def forward(self, batch: Layout) -> tuple[Layout, Activations, Pairs]:
         """Run the model on a batch, and choose the pairs to store (step 2)."""
-        chooser = Chooser(self.model, batch, self.dump)
+        chooser = PairCollector(self.model, batch, self.dump)
         acts = forward(self.model, batch, self.dump.components, chooser, self.dump.effects)
         return batch, acts, chooser.pairs()
 
@@ -95,8 +95,8 @@ class _Worker:
             if not right.any():
                 return
             answered = {name: values[right] for name, values in answered.items()}
-            batch, acts = keep_prompts(batch, acts, right)
-            pairs = keep_rows(pairs, right)
+            batch, acts = select_prompts(batch, acts, right)
+            pairs = select_prompt_pairs(pairs, right)
         tables = {"prompts": answered} | self.batch_tables(batch, acts)  # 5
         for chunk in self.chunks(pairs):  # 4
             yield tables | self.pair_tables(batch, acts, chunk)
@@ -107,7 +107,7 @@ class _Worker:
     def batch_tables(self, batch: Layout, acts: Activations) -> Batch:
         """Step 5, where asked for: head_effects and coordinates."""
         tables: Batch = {}
-        if any(asked(prompt) for prompt in batch.prompts):
+        if any(has_logit_diff(prompt) for prompt in batch.prompts):
             tables["head_effects"] = head_effects(self.w_o, self.w_u, batch, acts)
         if self.coordinate_heads:
             heads = self.coordinate_heads
@@ -121,7 +121,7 @@ class _Worker:
         probe = model.d_model * model.work_dtype.itemsize
         received = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
         cost = received + SLICE_BYTES * model.d_head
-        first = np.flatnonzero(np.diff(np.cumsum(cost) // share(self.dump), prepend=-1))
+        first = np.flatnonzero(np.diff(np.cumsum(cost) // memory_share(self.dump), prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
             yield select(pairs, slice(start, stop))
 
@@ -130,7 +130,7 @@ class _Worker:
         """Step 4: pairs, pair_slices, pair_upstream and sides of a chunk."""
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
-        found = slices(self.basis, acts, pairs, token, self.contrast)
+        found = compute_slices(self.basis, acts, pairs, token, self.contrast)
         read = readout(self.basis, acts, pairs, found, token, self.dump.all_slices)
         scaling = np.array([scoring.scale for scoring in self.model.scoring])[pairs.layer]
         tables = {

@@ -48,7 +48,7 @@ def head_effects(
     acts: Activations,
 ) -> Columns:
     """Step 2 for the prompts with answer and distractor, one row a (prompt, layer, head)."""
-    rows = [i for i, p in enumerate(batch.prompts) if asked(p)]
+    rows = [i for i, p in enumerate(batch.prompts) if has_logit_diff(p)]
     prompts = [batch.prompts[i] for i in rows]
     wanted = contrast(w_u, prompts).T / acts.end_scale[rows, None]  # [row, d_model]
     ends = torch.as_tensor((batch.starts + batch.lengths - 1)[rows], device=w_o.device)
@@ -63,6 +63,6 @@ def head_effects(
     }
 
 
-def asked(prompt: Prompt) -> bool:
+def has_logit_diff(prompt: Prompt) -> bool:
     """Whether a prompt has both an answer and a distractor."""
     return bool(prompt.answer and prompt.distractor)

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from svt.compute.attention import Reads, read_hooks, reads, scores
+from svt.compute.attention import AttentionInputs, compute_scores, input_hooks, prepare_inputs
 from svt.compute.model import Model
 from svt.dataset.prompt import Prompt
 
-Choose = Callable[[int, Tensor, Tensor], None]
+PairCallback = Callable[[int, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Activations:
     """Of all real tokens ("token" below is an index into these, prompt by prompt)."""
 
     position: Int[Tensor, " token"]  # in its prompt
-    read: list[Reads]  # per layer, by token
+    read: list[AttentionInputs]  # per layer, by token
     z: list[Float[Tensor, "token head r"]]  # times W_O it is what a head writes
     post_scale: list[Float[Tensor, " token"]] | None  # of the norm behind attention
     writers: dict[
@@ -56,9 +56,9 @@ class Layout:
         return np.array([prompt.prompt_id for prompt in self.prompts], np.int64)
 
 
-def layout(prompts: Sequence[Prompt]) -> Layout:
+def pad_prompts(prompts: Sequence[Prompt]) -> Layout:
     """Return the prompts cut and padded (step 1)."""
-    rows = [p.tokens[: n_positions(p)] for p in prompts]
+    rows = [p.tokens[: count_positions(p)] for p in prompts]
     lengths = np.array([len(row) for row in rows], np.int64)
     tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
     for row, into in zip(rows, tokens, strict=True):
@@ -66,12 +66,12 @@ def layout(prompts: Sequence[Prompt]) -> Layout:
     return Layout(tuple(prompts), tokens, lengths, np.cumsum(lengths) - lengths)
 
 
-def n_positions(prompt: Prompt) -> int:
+def count_positions(prompt: Prompt) -> int:
     """Tokens of a prompt that are run: up to and with `end`."""
     return prompt.roles.get("end", len(prompt.tokens) - 1) + 1
 
 
-def keep_prompts(
+def select_prompts(
     batch: Layout, acts: Activations, kept: Bool[np.ndarray, " prompt"]
 ) -> tuple[Layout, Activations]:
     """Return the layout and activations of the prompts that are `kept`."""
@@ -104,7 +104,7 @@ def forward(
     model: Model,
     batch: Layout,
     components: Sequence[str],
-    choose: Choose,
+    choose: PairCallback,
     with_resid: bool = False,
 ) -> Activations:
     """Return steps 2 and 3. `choose(layer, weights, scores)` gets [prompt, head, dest, src] of each
@@ -113,7 +113,7 @@ def forward(
     real = torch.arange(batch.tokens.shape[1]) < torch.as_tensor(batch.lengths)[:, None]
     flat = real.flatten().nonzero()[:, 0].to(model.device)  # [token]
     kept: dict[str, Tensor] = {}
-    read: list[Reads] = []
+    read: list[AttentionInputs] = []
 
     def keep(name: str, value: Tensor) -> None:
         kept[name] = value.flatten(0, 1)[flat].to(model.work_dtype)
@@ -122,15 +122,15 @@ def forward(
         kept[name] = value
 
     def finish_layer(layer: int, weights: Tensor) -> None:
-        whole = reads(model, layer, kept)
-        for name in read_hooks(model, layer):
+        whole = prepare_inputs(model, layer, kept)
+        for name in input_hooks(model, layer):
             del kept[name]
-        choose(layer, weights.to(model.work_dtype), scores(model, layer, whole))
+        choose(layer, weights.to(model.work_dtype), compute_scores(model, layer, whole))
         read.append(whole.flatten().at(flat))
 
     watch = {name: partial(keep, name) for name in _kept_hooks(model, components, with_resid)}
     for layer in range(model.n_layers):
-        watch |= {name: partial(keep_whole, name) for name in read_hooks(model, layer)}
+        watch |= {name: partial(keep_whole, name) for name in input_hooks(model, layer)}
         watch[f"blocks.{layer}.attn.hook_pattern"] = partial(finish_layer, layer)
     model.run(batch.tokens, watch)
     ends = torch.as_tensor(batch.starts + batch.lengths - 1, device=model.device)
@@ -173,5 +173,5 @@ def watched_hooks(model: Model, components: Sequence[str], with_resid: bool) -> 
     """Return the names of all hooks that `forward` watches."""
     names = _kept_hooks(model, components, with_resid)
     for layer in range(model.n_layers):
-        names += [*read_hooks(model, layer), f"blocks.{layer}.attn.hook_pattern"]
+        names += [*input_hooks(model, layer), f"blocks.{layer}.attn.hook_pattern"]
     return names

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.changed_runs import Change, ChangedRuns, Seen
+from svt.compute.changed_runs import Change, ChangedRuns, Measurements
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD
 from svt.compute.edits import Batch, EditMode, Edits, batches, random_slices
@@ -61,7 +61,9 @@ def intervene(
         yield from map(_sorted, parts)
 
 
-def _columns(batch: Batch, runs: ChangedRuns, after: Seen, slices: NDArray[np.bool_]) -> Columns:
+def _columns(
+    batch: Batch, runs: ChangedRuns, after: Measurements, slices: NDArray[np.bool_]
+) -> Columns:
     """Step 3, for one batch."""
     before, n_pairs = runs.before, len(runs.first_of_pair)
     changed = slices.any(axis=1)  # [edit]

@@ -57,14 +57,14 @@ def select(table: T, index: NDArray[np.generic] | slice) -> T:
     return type(table)(*columns)
 
 
-def keep_rows(pairs: Pairs, kept: Bool[np.ndarray, " prompt"]) -> Pairs:
+def select_prompt_pairs(pairs: Pairs, kept: Bool[np.ndarray, " prompt"]) -> Pairs:
     """Return the pairs of the prompts that are `kept`, their rows among these."""
     new_row = np.cumsum(kept) - 1
     fewer = select(pairs, kept[pairs.row])
     return replace(fewer, row=new_row[fewer.row])
 
 
-def groups(key: Int[np.ndarray, " entry"]) -> Iterator[tuple[int, Integers]]:
+def group_by(key: Int[np.ndarray, " entry"]) -> Iterator[tuple[int, Integers]]:
     """Return every distinct key with the indices where it stands."""
     order = np.argsort(key, kind="stable")
     distinct, first = np.unique(key[order], return_index=True)
@@ -83,7 +83,7 @@ def check_pair_ids(model: Model, prompts: Sequence[Prompt]) -> None:
         )
 
 
-class Chooser:
+class PairCollector:
     """Collects the pairs to store, layer by layer of a forward pass, on the model's device."""
 
     def __init__(self, model: Model, batch: Layout, dump: DumpConfig) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Number = TypeVar("Number", bound=np.floating)
 
 
-def descending(values: NDArray[Number]) -> tuple[NDArray[np.intp], NDArray[Number]]:
+def sort_descending(values: NDArray[Number]) -> tuple[NDArray[np.intp], NDArray[Number]]:
     """What stands where along the last axis when it is sorted descending, and the sorted values.
 
     Sorting without care for ties is several times as fast, so only rows that have some are sorted

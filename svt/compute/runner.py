@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svt.compute.attention import Rotation
-from svt.compute.forward import layout
+from svt.compute.forward import pad_prompts
 from svt.compute.model import Model
 from svt.compute.pairs import Integers
 from svt.dataset.prompt import Prompt
@@ -123,7 +123,7 @@ class Runner:
         Raises ModelError where such runs would not give the model's own logits.
         """
         self.model, self.middle = model, middle
-        self.layout = layout(prompts)
+        self.layout = pad_prompts(prompts)
         self._points: dict[str, Any] = model.bridge.hook_dict
         self._calls: list[dict[str, Any]] = []  # of each layer
         n_tokens = int(self.layout.lengths.sum())

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt16
 from numpy.typing import NDArray
 
-from svt.compute.ranking import descending
+from svt.compute.ranking import sort_descending
 
 NEGLIGIBLE = 1e-12
 
 
-def signal_sets(
+def select_signals(
     contributions: Float[np.ndarray, "pair slice"],
 ) -> tuple[UInt16[np.ndarray, "pair slice"], Bool[np.ndarray, "pair slice"]]:
     """Rank of every slice (from 1, in the order of step 2) and whether it belongs to the signal.
@@ -40,5 +40,5 @@ def signal_sets(
 def _summed_up(
     values: NDArray[np.floating],
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    order, ranked = descending(values)
+    order, ranked = sort_descending(values)
     return order, np.cumsum(ranked, axis=1, dtype=np.float64)

@@ -23,7 +23,7 @@ PARTS = "QKV"
 HOOKS = ("attn.hook_q", "attn.hook_k", "attn.hook_cos", "attn.hook_sin")
 
 
-class Attended(NamedTuple):
+class HeadAttention(NamedTuple):
     """What heads attend to, one entry a head."""
 
     scores: Float[Tensor, "entry place slot"]  # before a soft cap
@@ -60,7 +60,7 @@ class SingleHeads:
             self._values[:, -window.width :],
         )
 
-    def attend(self) -> Attended:
+    def attend(self) -> HeadAttention:
         """Return steps 1 and 2."""
         queries, keys, _ = self.parts
         every, own = slice(None), slice(-self._window.width, None)
@@ -69,10 +69,10 @@ class SingleHeads:
         scores = self._scoring.scale * (q @ self._keys.mT)
         visible = self._window.visible(self._scoring.window)[self._row]
         weights = self._scoring.capped(scores).masked_fill(~visible, -torch.inf).softmax(-1)
-        return Attended(scores, weights, weights @ self._values)
+        return HeadAttention(scores, weights, weights @ self._values)
 
 
-def weight(model: Model, layer: int, part: str) -> Float[Tensor, "head d_model r"]:
+def head_weights(model: Model, layer: int, part: str) -> Float[Tensor, "head d_model r"]:
     """Return W_Q, W_K or W_V of a layer without QK-norm's gain, of every head or key head."""
     found: Tensor = getattr(model.bridge.blocks[layer].attn, f"W_{part}")
     return found.detach().to(model.work_dtype)

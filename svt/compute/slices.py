@@ -19,13 +19,13 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, UInt16
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.contrast import others
+from svt.compute.contrast import average_other_sources
 from svt.compute.decompose import HeadSVD
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Pairs
 from svt.compute.scoring import Scoring
-from svt.compute.signal import signal_sets
+from svt.compute.signal import select_signals
 
 Floats = NDArray[np.floating]
 
@@ -39,7 +39,7 @@ class Basis:
     b: Float[Tensor, "side layer head r"]  # b_Q and b_K
 
 
-def basis(svd: HeadSVD, model: Model) -> Basis:
+def make_basis(svd: HeadSVD, model: Model) -> Basis:
     """Return a model's decomposition rounded to its work dtype, with what its heads read by."""
     group = model.n_heads // model.n_key_heads
     w_q, b_q, w_k, b_k = (model.weight(name) for name in ("W_Q", "b_Q", "W_K", "b_K"))
@@ -64,7 +64,7 @@ class Slices:
     score: Float64[np.ndarray, " pair"]  # what they sum to: the score, or its lead
 
 
-def slices(
+def compute_slices(
     of: Basis,
     acts: Activations,
     pairs: Pairs,
@@ -73,19 +73,20 @@ def slices(
 ) -> Slices:
     """Return steps 1 to 4; `contrast`: how layers score, for step 2."""
     dest_coord, own = (  # 1
-        coordinates(of, side, acts, pairs.layer, pairs.head, token[:, side]) for side in range(2)
+        compute_coordinates(of, side, acts, pairs.layer, pairs.head, token[:, side])
+        for side in range(2)
     )
     src_coord, score = own, pairs.score.astype(np.float64)
     if contrast is not None:  # 2
-        mean_coord, mean_score = others(of.g[1], acts, pairs, token, contrast)
+        mean_coord, mean_score = average_other_sources(of.g[1], acts, pairs, token, contrast)
         src_coord, score = own - mean_coord, score - mean_score
     contribution = dest_coord.astype(np.float32) * src_coord.astype(np.float32)  # 3
     omega_score = contribution.sum(axis=1, dtype=np.float64)
-    rank, in_signal = signal_sets(contribution)  # 4
+    rank, in_signal = select_signals(contribution)  # 4
     return Slices(dest_coord, src_coord, own, contribution, rank, in_signal, omega_score, score)
 
 
-def coordinates(
+def compute_coordinates(
     of: Basis,
     side: int,
     acts: Activations,

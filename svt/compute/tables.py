@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt16
 from numpy.typing import NDArray
 
-from svt.compute.columns import HEAD, Batch, Columns, chained, lists, ragged_lists
+from svt.compute.columns import HEAD, Batch, Columns, chain, to_lists, to_ragged_lists
 from svt.compute.forward import Activations, Layout
 from svt.compute.pairs import Integers, Pairs
-from svt.compute.slices import Basis, Slices, coordinates
-from svt.compute.upstream import Readout, Received
+from svt.compute.slices import Basis, Slices, compute_coordinates
+from svt.compute.upstream import LayerContributions, Readout
 from svt.compute.writers import Writers
 
 
@@ -49,16 +49,16 @@ def slice_columns(pairs: Pairs, found: Slices) -> Columns:
     places = np.arange(order.shape[1])
     return {
         "pair_id": pairs.pair_id,
-        "dest_coords": lists(found.dest_coord.astype(np.float32)),
-        "src_coords": lists(found.src_coord.astype(np.float32)),
-        "signal": ragged_lists(order[places < size[:, None]], size),
+        "dest_coords": to_lists(found.dest_coord.astype(np.float32)),
+        "src_coords": to_lists(found.src_coord.astype(np.float32)),
+        "signal": to_ragged_lists(order[places < size[:, None]], size),
     }
 
 
 def upstream_tables(
     pairs: Pairs,
     writers: Writers,
-    received: Iterable[Received],
+    received: Iterable[LayerContributions],
     readings: Float64[np.ndarray, "pair side"] | None,
 ) -> Batch:
     """`sides`, and `pair_upstream` where there are pairs: layer by layer the heads, then the other
@@ -124,7 +124,10 @@ def _upstream_rows(
     return (
         _sides(pair_id)
         | {"component": np.full(2 * len(pair_id), component, np.uint8)}
-        | {name: lists(values.reshape(2 * len(pair_id), -1)) for name, values in of_writers.items()}
+        | {
+            name: to_lists(values.reshape(2 * len(pair_id), -1))
+            for name, values in of_writers.items()
+        }
     )
 
 
@@ -148,7 +151,7 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     joined: Columns = {}
     for name, first in parts[0].items():
         values = [part[name] for part in parts]
-        joined[name] = np.concatenate(values) if isinstance(first, np.ndarray) else chained(values)
+        joined[name] = np.concatenate(values) if isinstance(first, np.ndarray) else chain(values)
     return joined
 
 
@@ -160,7 +163,7 @@ def coordinate_columns(
     prompt = np.repeat(np.arange(len(batch.prompts)), batch.lengths)  # [token]
     token, which = (index.ravel() for index in np.indices((len(prompt), len(heads))))
     layer, head = heads[which].T
-    dest, src = (coordinates(of, side, acts, layer, head, token) for side in range(2))
+    dest, src = (compute_coordinates(of, side, acts, layer, head, token) for side in range(2))
     r = dest.shape[1]
     return {
         "prompt_id": np.repeat(batch.prompt_ids[prompt[token]], r),

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from svt.compute.forward import Activations
 from svt.compute.model import Model
-from svt.compute.pairs import Integers, Pairs, groups
+from svt.compute.pairs import Integers, Pairs, group_by
 from svt.compute.removal import Removal
 from svt.compute.slices import Basis, Slices
 from svt.compute.writers import ScratchBuffer, Writers
@@ -106,12 +106,12 @@ def readout(
     signs = np.stack([signal, every] if all_slices else [signal], axis=1)  # [pair, kind, slice]
     along = torch.as_tensor(signs, device=device).to(of.g.dtype)
     weights = of.g.new_empty(len(pairs), 2, *along.shape[1:])
-    for head, of_head in groups(pairs.layer * n_heads + pairs.head):
+    for head, of_head in group_by(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=device)
         for side in range(2):
             weights[rows, side] = along[rows] @ of.g[side][divmod(head, n_heads)]
     tokens = torch.as_tensor(token, device=device)
-    for layer, of_layer in groups(pairs.layer):
+    for layer, of_layer in group_by(pairs.layer):
         rotation = acts.read[layer].rotation
         if rotation is not None:
             rows = torch.as_tensor(of_layer, device=device)
@@ -151,7 +151,7 @@ def probes(
     n_heads, d_model = of.w.shape[2], of.w.shape[-1]
     n_kinds = read.weights.shape[2]
     directions = buffer(2 * len(pairs), n_kinds * d_model)
-    for head, of_head in groups(pairs.layer * n_heads + pairs.head):
+    for head, of_head in group_by(pairs.layer * n_heads + pairs.head):
         rows = torch.as_tensor(of_head, device=of.w.device)
         for side in range(2):
             along = read.weights[rows, side].flatten(0, 1) @ of.w[side][divmod(head, n_heads)]
@@ -161,7 +161,7 @@ def probes(
 
 
 @dataclass(frozen=True)
-class Received:
+class LayerContributions:
     """What the pairs of one layer got from the writers below it."""
 
     pairs: Integers  # indices
@@ -203,7 +203,7 @@ def contributions(
     outputs: Outputs,
     token: Int[np.ndarray, "pair side"],
     removal: Removal | None = None,
-) -> Iterator[Received]:
+) -> Iterator[LayerContributions]:
     """Return step 3 and, with `removal`, the weights without each writer, by layer.
 
     To be taken whole before it is called again.
@@ -223,12 +223,12 @@ def contributions(
                 torch.mm(probed, written[some, i].mT, out=got[:, some])
         if without:
             without.read(block, written)
-    for layer, of_layer in groups(pairs.layer):
+    for layer, of_layer in group_by(pairs.layer):
         n_heads, others = outputs.writers.below(layer)
         asked = torch.as_tensor(asking.place[of_layer], device=found.device)
         from_heads = found[..., :n_heads][asked].float().cpu().numpy()
         from_others = found[..., others][asked].float().cpu().numpy()
-        yield Received(
+        yield LayerContributions(
             of_layer,
             others,
             from_heads,

@@ -36,7 +36,7 @@ class Writers:
         return [span for span in spans if span.start < span.stop]
 
 
-def writers(model: Model, components: tuple[str, ...]) -> Writers:
+def list_writers(model: Model, components: tuple[str, ...]) -> Writers:
     """Return the chosen components that the model has, by component, layer and head."""
     rows: list[tuple[int, int, int]] = []
     for code, name in enumerate(COMPONENTS):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from svt.config import ModelConfig
 from svt.errors import ModelError
-from svt.model.gguf import converted
+from svt.model.gguf import convert
 from svt.system.shell import python_command
 
 CONFIG = "config.json"
@@ -53,7 +53,7 @@ def localise(model: ModelConfig) -> ModelConfig:
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{where}: has no {CONFIG}; give a folder in Hugging Face format")
     _refuse_redirection(folder, where)
-    if not weight_files(folder):
+    if not find_weight_files(folder):
         others = sorted(
             file.name for kind in (*_PICKLED, "*.safetensors") for file in folder.glob(kind)
         )
@@ -85,7 +85,7 @@ def _refuse_redirection(folder: Path, where: str) -> None:
         )
 
 
-def weight_files(folder: Path) -> tuple[Path, ...]:
+def find_weight_files(folder: Path) -> tuple[Path, ...]:
     """Step 3: the files that are loaded; none where there is neither the one nor an index.
 
     ModelError when the index names what is no weight file of this folder, or when there are
@@ -121,7 +121,7 @@ def _indexed(index: Path) -> list[str]:
     return sorted(names)
 
 
-def shape(folder: Path) -> tuple[int, int]:
+def read_shape(folder: Path) -> tuple[int, int]:
     """Layers and heads a layer, from config.json; ModelError when it does not say."""
     file = folder / CONFIG
     names = (
@@ -144,7 +144,7 @@ def _local(path: str) -> Path:
     if not file.is_file():
         told = "is no regular file" if file.exists() else "no such file"
         raise ModelError(f"model.path={file}: {told}; give a .gguf file or a folder")
-    return converted(file)
+    return convert(file)
 
 
 def _packaged(name: str) -> Path:

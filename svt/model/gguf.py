@@ -35,7 +35,7 @@ _INSTALL = "-m pip install gguf"
 _ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
-def converted(file: Path) -> Path:
+def convert(file: Path) -> Path:
     """Return the folder that holds the model of a GGUF file, made if it is not there yet.
 
     ModelError when the file is no sound GGUF, has a model that transformers does not know, or the

@@ -27,7 +27,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from svt.model.files import weight_files
+from svt.model.files import find_weight_files
 from svt.system.memory import gigabytes, limits
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _FUSED = {"c_attn", "query_key_value", "qkv_proj", "gate_up_proj"}  # gpt2, gpt_
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryNeeds:
     """Bytes: what stays of a loaded model, and of its mapped weight files."""
 
     stays: int
@@ -63,7 +63,7 @@ def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> No
     `config` is its config.json; `item_bytes` are those of a folded weight.
     """
     has = limits()
-    needs = needs_of(folder, config, item_bytes)
+    needs = estimate_needs(folder, config, item_bytes)
     has.check(
         needs.least,
         f"{folder}: loading holds the weights twice while they are folded,",
@@ -76,9 +76,9 @@ def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> No
         )
 
 
-def needs_of(folder: Path, config: Mapping[str, Any], item_bytes: int) -> Needs:
+def estimate_needs(folder: Path, config: Mapping[str, Any], item_bytes: int) -> MemoryNeeds:
     """Step 1, of a model of any family; what its files do not say counts nothing."""
-    files = weight_files(folder)
+    files = find_weight_files(folder)
     tensors = {name: n for file in files for name, n in _tensors(file).items()}
     held = sum(n for name, n in tensors.items() if not name.endswith(_MASKS))
     fused = sum(n for name, n in tensors.items() if {*name.split(".")} & _FUSED)
@@ -86,7 +86,7 @@ def needs_of(folder: Path, config: Mapping[str, Any], item_bytes: int) -> Needs:
     width = config.get("hidden_size", config.get("n_embd"))
     shape = (n if isinstance(n, int) else 0 for n in (config.get("vocab_size"), width))
     numbers = held + fused + tied * prod(shape)
-    return Needs(numbers * item_bytes, sum(file.stat().st_size for file in files))
+    return MemoryNeeds(numbers * item_bytes, sum(file.stat().st_size for file in files))
 
 
 def _tensors(file: Path) -> dict[str, int]:

@@ -51,12 +51,12 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     SvtError if the model cannot be loaded or does not fit the prompts, or, with
     dataset.only_correct, answers none of them correctly.
     """
-    from svt.compute.batches import plan
+    from svt.compute.batches import plan_batches
     from svt.compute.decompose import decompose_model
     from svt.compute.model import load_model
     from svt.compute.pairs import check_pair_ids
     from svt.compute.tables import writer_columns
-    from svt.compute.writers import writers
+    from svt.compute.writers import list_writers
     from svt.dataset import check_fits
 
     if left_whole(path, identity.key):
@@ -73,13 +73,13 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     )
     with seconds.measure("decompose"):
         svd = decompose_model(model)
-    batches = plan(model, dataset.prompts, config.dump)
+    batches = plan_batches(model, dataset.prompts, config.dump)
     with writing(path, _describe_request(identity, batches)) as store:
         with seconds.measure("contributions"), _log_kept_when_stopped(store, batches):
             _append_batches(config, model, svd, batches, store, seconds, path)  # 2
         seconds.exclude("contributions", "waiting for the disk")
         rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
-        chosen = writer_columns(writers(model, config.dump.components))
+        chosen = writer_columns(list_writers(model, config.dump.components))
         with store.ending(*rows, "singular_values", "writers", "dump"):
             store.append_all(rows | {"singular_values": svd.singular_values(), "writers": chosen})
             store.append_row(

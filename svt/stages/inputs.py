@@ -21,7 +21,7 @@ from svt.db.identity import Identity, identify
 from svt.db.stores import Stores
 from svt.db.union import is_whole, union_identity
 from svt.defaults import whole_dataset
-from svt.model.files import CONFIG, localise, weight_files
+from svt.model.files import CONFIG, find_weight_files, localise
 
 if TYPE_CHECKING:
     from svt.compute.model import Model
@@ -99,7 +99,7 @@ class Inputs:
             config.model,
             dataset,
             config.dump,
-            weights=weight_files(self.folder),
+            weights=find_weight_files(self.folder),
             others=(self.folder / CONFIG, *self.tokenizer.files, *files),
             prompts=None if files else self._prompts(dataset).digest,
             cache=Path(config.store.dir) / ".digests.json",

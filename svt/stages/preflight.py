@@ -13,7 +13,7 @@ from svt.dataset import Dataset, role_labels
 from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.errors import ConfigError
-from svt.model.files import shape
+from svt.model.files import read_shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import find_reference, load_reference
 from svt.query.refusals import check_drawn_edges, check_heads, check_role, check_stored, check_trace
@@ -92,9 +92,9 @@ def _check_validated(config: Config) -> None:
 def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
     """Raise SvtError when the prompts or the files of `model` do not fit (step 2)."""
     if isinstance(config.dump.coordinates, tuple):
-        check_heads("dump.coordinates", config.dump.coordinates, shape(model))
+        check_heads("dump.coordinates", config.dump.coordinates, read_shape(model))
     if config.chart.heads is not None:
-        check_heads("chart.heads", config.chart.heads, shape(model))
+        check_heads("chart.heads", config.chart.heads, read_shape(model))
     if "reference" in config.stages:
         check_answers(dataset.prompts)
     if config.dataset.only_correct and not any(prompt.answer for prompt in dataset.prompts):
@@ -106,7 +106,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
         return
     _check_roles(config, dataset)
     if config.trace.roots != "auto":
-        check_heads("trace.roots", config.trace.roots, shape(model))
+        check_heads("trace.roots", config.trace.roots, read_shape(model))
     elif not select_answerable(dataset.prompts):
         raise ConfigError(
             "trace.roots=auto needs prompts with an answer and a distractor; "
@@ -118,7 +118,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
         check_heads(
             f"evaluate.reference={reference}",
             [(head.layer, head.head) for head in heads],
-            shape(model),
+            read_shape(model),
         )
 
 

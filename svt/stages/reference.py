@@ -64,7 +64,7 @@ def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], fo
     prefer the answers, or when no head reaches the threshold; head_ablations.csv is then written.
     """
     from svt.compute.ablate import Ablation
-    from svt.compute.attends import head_classes
+    from svt.compute.attends import classify_heads
 
     prompts, settings, size = check_answers(prompts), config.reference, config.dump.batch_size
     check_fits(prompts, model.n_ctx, model.d_vocab)
@@ -82,7 +82,7 @@ def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], fo
     with Progress("reference", len(heads) * len(prompts), "ablated runs") as progress:
         diffs = ablation.logit_diffs([[head] for head in heads], progress.advance)  # 1
     effects = diffs.mean(1) - clean
-    classes = head_classes(model, prompts, config.trace.firing_weight, size)
+    classes = classify_heads(model, prompts, config.trace.firing_weight, size)
     rows = [
         (*head, classes.get(head), f"{effect:.4f}", f"{effect / clean:.4f}", f"{right:.4f}")
         for head, effect, right in zip(heads, effects, (diffs > 0).mean(1), strict=True)

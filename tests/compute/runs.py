@@ -9,13 +9,13 @@ import duckdb
 import numpy as np
 import torch
 
-from svt.compute.batches import plan
+from svt.compute.batches import plan_batches
 from svt.compute.columns import Batch, Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.dump import dump_batches
 from svt.compute.model import Model, load_model
 from svt.compute.tables import writer_columns
-from svt.compute.writers import writers
+from svt.compute.writers import list_writers
 from svt.config import DumpConfig, ModelConfig
 from svt.dataset.prompt import Prompt
 from svt.store.writer import StoreWriter
@@ -57,7 +57,7 @@ def parts(
     only_correct: bool = False,
 ) -> list[Batch]:
     """The parts of all batches, one after the other."""
-    batches = dump_batches(model, svd, plan(model, prompts, dump), dump, only_correct)
+    batches = dump_batches(model, svd, plan_batches(model, prompts, dump), dump, only_correct)
     return [part for batch in batches for part in batch]
 
 
@@ -94,7 +94,7 @@ def long_views(model: Model, dump: DumpConfig, batches: Sequence[Batch]) -> dict
     con = empty_tables()
     con.begin()
     store = StoreWriter(con)
-    store.append("writers", writer_columns(writers(model, dump.components)))
+    store.append("writers", writer_columns(list_writers(model, dump.components)))
     for batch in batches:
         store.append_all({name: batch[name] for name in LISTS if name in batch})
     found = {name: con.execute(text).fetchnumpy() for name, text in LONG.items()}

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from svt.compute.ablate import Ablation
-from svt.compute.alike import alike
+from svt.compute.alike import classify_tokens
 from svt.compute.model import Model
 from svt.config import Head
 from svt.dataset.prompt import Prompt
@@ -126,7 +126,7 @@ def test_mean_of_a_lone_prompt_is_that_of_the_role(model: Model) -> None:
 
 def test_resampling_takes_z_of_the_prompt_drawn(model: Model) -> None:
     prompts = prompts_of(6, 5, (6, 6))
-    like = alike(prompts, np.full(5, 6))
+    like = classify_tokens(prompts, np.full(5, 6))
     drawn = like.others(np.repeat(np.arange(5), 6), 7).reshape(5, 6)[:, 0] // 6
     replaced = [z_of(model, prompts[i]) for i in drawn]
     found = Ablation(model, prompts, "resample", 7, 3).logit_diffs(SETS)

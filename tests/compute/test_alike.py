@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 
-from svt.compute.alike import Alike, alike
+from svt.compute.alike import TokenClasses, classify_tokens
 from svt.dataset.prompt import Prompt
 
 ROLES = {"IO": 1, "S1": 2, "end": 3}
 SWAPPED = {"IO": 2, "S1": 1, "end": 3}
 
 
-def of(*prompts: tuple[int, str | None, dict[str, int]]) -> Alike:
+def of(*prompts: tuple[int, str | None, dict[str, int]]) -> TokenClasses:
     """Prompts given by number of tokens, template and roles."""
     made = [
         Prompt(i, "", (0,) * n, (), roles, template=template)
         for i, (n, template, roles) in enumerate(prompts)
     ]
-    return alike(made, np.array([n for n, *_ in prompts]))
+    return classify_tokens(made, np.array([n for n, *_ in prompts]))
 
 
-def groups(classes: Alike) -> set[tuple[int, ...]]:
+def groups(classes: TokenClasses) -> set[tuple[int, ...]]:
     """Which tokens got the same class."""
     chosen = classes.chosen
     return {tuple(np.flatnonzero(chosen == number).tolist()) for number in np.unique(chosen)}

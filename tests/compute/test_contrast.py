@@ -11,9 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from svt.compute.attention import Reads
+from svt.compute.attention import AttentionInputs
 from svt.compute.columns import Columns
-from svt.compute.contrast import others
+from svt.compute.contrast import average_other_sources
 from svt.compute.forward import Activations
 from svt.compute.pairs import Pairs
 from svt.compute.scoring import Scoring
@@ -126,7 +126,7 @@ def test_others_of_a_row_with_nearly_all_weight_on_one_source(dtype: torch.dtype
     keys = torch.tensor([[0, 4], [0, 8], [1000, 5], [3, 7]], dtype=dtype)[:, None]
     queries = torch.tensor([[1.0, 0.0]], dtype=dtype).expand(4, 1, 2)
     one = torch.ones(4, 1, dtype=dtype)
-    reads = Reads(queries, keys, one, one, one[:, 0], None)
+    reads = AttentionInputs(queries, keys, one, one, one[:, 0], None)
     acts = Activations(torch.arange(4), [reads], [], None, {}, one, one[:, 0])
     n = 2
     src, dest, zero = np.array([2, 3]), np.full(n, 3), np.zeros(n, np.int64)
@@ -137,7 +137,9 @@ def test_others_of_a_row_with_nearly_all_weight_on_one_source(dtype: torch.dtype
     g_k = torch.tensor([[[[2.0, 0.0], [0.0, 1.0]]]], dtype=dtype)
 
     def found(window: int | None) -> tuple[list[list[float]], list[float]]:
-        coord, score = others(g_k, acts, pairs, token, [Scoring(1.0, None, window, None, None)])
+        coord, score = average_other_sources(
+            g_k, acts, pairs, token, [Scoring(1.0, None, window, None, None)]
+        )
         return coord.tolist(), score.tolist()
 
     e = np.exp(3.0)

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from svt.compute import dump as module
-from svt.compute.batches import plan, share
+from svt.compute.batches import memory_share, plan_batches
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.model import Model
 from svt.compute.pairs import uniform_hash
 from svt.compute.upstream import Outputs
-from svt.compute.writers import writers
+from svt.compute.writers import list_writers
 from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
 from svt.words import COMPONENTS
@@ -220,7 +220,7 @@ def test_a_shard_holds_the_same_rows(model: Model, tables: dict[str, Columns]) -
 def test_chunks_change_nothing(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     some, few = PROMPTS[:3], replace(ALL, batch_size=2)
     whole = dumped(model, some, few)
-    monkeypatch.setattr(module, "SLICE_BYTES", share(ALL) / 50)
+    monkeypatch.setattr(module, "SLICE_BYTES", memory_share(ALL) / 50)
     found = parts(model, decompose_model(model), some, few)
     assert len(found) > len(some)
     assert sum("prompts" in part for part in found) == 2
@@ -237,19 +237,19 @@ def with_memory(dump: DumpConfig, memory_gb: float) -> DumpConfig:
 @pytest.mark.long
 def test_little_memory_changes_nothing(model: Model) -> None:
     little, prompts = with_memory(ALL, 1e-9), PROMPTS[:2]
-    assert [len(batch) for batch in plan(model, prompts, little)] == [1] * len(prompts)
-    assert Outputs(model, writers(model, COMPONENTS), share(little)).n_tokens == 1
+    assert [len(batch) for batch in plan_batches(model, prompts, little)] == [1] * len(prompts)
+    assert Outputs(model, list_writers(model, COMPONENTS), memory_share(little)).n_tokens == 1
     assert_same(dumped(model, prompts, little), dumped(model, prompts, ALL))
 
 
 def test_batches_hold_like_lengths_and_fit_the_memory(model: Model) -> None:
     prompts = prompts_of(1, n_prompts=40, lengths=(2, 14))
-    batches = plan(model, prompts, replace(ALL, batch_size=7))
+    batches = plan_batches(model, prompts, replace(ALL, batch_size=7))
     assert sorted(p.prompt_id for batch in batches for p in batch) == list(range(40))
     assert max(len(batch) for batch in batches) == 7
     lengths = [[len(p.tokens) for p in batch] for batch in batches]
     assert all(max(one) <= min(other) for one, other in pairwise(lengths))
-    fewer = plan(model, prompts, with_memory(replace(ALL, batch_size=7), 1e-4))
+    fewer = plan_batches(model, prompts, with_memory(replace(ALL, batch_size=7), 1e-4))
     assert len(fewer) > len(batches)
     assert len(fewer[0]) > len(fewer[-1])  # the longer, the fewer
 

@@ -45,13 +45,13 @@ def test_rows_of_a_part_stand_in_order(model: Model) -> None:
 def test_a_thread_is_left_to_the_writer(
     model: Model, monkeypatch: pytest.MonkeyPatch, there: int, taken: int
 ) -> None:
-    seen, slices, before = set(), module.slices, torch.get_num_threads()
+    seen, slices, before = set(), module.compute_slices, torch.get_num_threads()
 
     def watched(*args: object) -> object:
         seen.add(torch.get_num_threads())
         return slices(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "slices", watched)
+    monkeypatch.setattr(module, "compute_slices", watched)
     torch.set_num_threads(there)
     try:
         parts(model, decompose_model(model), PROMPTS[:1], ALL)

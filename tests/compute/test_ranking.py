@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from svt.compute.ranking import descending
+from svt.compute.ranking import sort_descending
 
 
 @pytest.mark.parametrize("shape", [(50, 12), (50, 2, 144), (3, 2, 1), (3, 2, 0), (0, 5)])
@@ -12,7 +12,7 @@ def test_equals_stand_by_their_place(shape: tuple[int, ...]) -> None:
     numbers = np.random.default_rng(0)
     values = numbers.integers(-2, 3, shape).astype(np.float32)
     values[:1] = numbers.permuted(np.arange(values[:1].size)).reshape(values[:1].shape)
-    order, ranked = descending(values)
+    order, ranked = sort_descending(values)
     assert order.shape == ranked.shape == shape
     for index in np.ndindex(shape[:-1]):
         row = values[index].tolist()

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svt.compute.signal import signal_sets
+from svt.compute.signal import select_signals
 from tests.marks import examples
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
@@ -17,7 +17,7 @@ EXACT = st.integers(-80, 80).map(lambda n: n / 8)
 
 
 def signal(values: list[float]) -> set[int]:
-    _, in_signal = signal_sets(np.array([values], float))
+    _, in_signal = select_signals(np.array([values], float))
     return set(np.flatnonzero(in_signal[0]))
 
 
@@ -34,7 +34,7 @@ def test_the_noise_is_the_largest_set_that_sums_to_at_most_zero(values: list[flo
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=40))
 @settings(max_examples=examples(200))
 def test_the_signal_has_the_total_s_sign_and_the_largest(values: list[float]) -> None:
-    rank, in_signal = signal_sets(np.array([values]))
+    rank, in_signal = select_signals(np.array([values]))
     assert sorted(rank[0]) == list(range(1, len(values) + 1))
     assert (in_signal[0] == (rank[0] <= in_signal[0].sum())).all()
     chosen = np.array(values)[in_signal[0]]
@@ -56,7 +56,7 @@ def test_the_order_of_slices_changes_no_signal(values: list[float], random: obje
 
 @given(st.lists(st.lists(EXACT, min_size=5, max_size=5), min_size=1, max_size=6))
 def test_pairs_do_not_touch_one_another(rows: list[list[float]]) -> None:
-    _, together = signal_sets(np.array(rows))
+    _, together = select_signals(np.array(rows))
     assert [set(np.flatnonzero(row)) for row in together] == [signal(row) for row in rows]
 
 
@@ -70,5 +70,5 @@ def test_cases_by_hand() -> None:
 
 
 def test_ranks_count_from_one_and_ties_go_by_slice() -> None:
-    rank, _ = signal_sets(np.array([[1.0, 5.0, 1.0, -2.0]]))
+    rank, _ = select_signals(np.array([[1.0, 5.0, 1.0, -2.0]]))
     assert rank.tolist() == [[2, 1, 3, 4]]

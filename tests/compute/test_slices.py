@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from svt.compute.attention import Reads
+from svt.compute.attention import AttentionInputs
 from svt.compute.decompose import decompose
 from svt.compute.forward import Activations
-from svt.compute.slices import Basis, coordinates
+from svt.compute.slices import Basis, compute_coordinates
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -28,7 +28,7 @@ def test_coordinates_are_as_precise_as_activations(
     x = [normal(n_tokens, d_model) for _ in range(n_layers)]
     one = torch.ones(n_tokens, n_heads, dtype=dtype)
     read = [
-        Reads(
+        AttentionInputs(
             torch.einsum("td,hdr->thr", x[at], w_q[at]) + b_q[at],
             torch.einsum("td,hdr->thr", x[at], w_k[at]) + b_k[at],
             one,
@@ -46,7 +46,7 @@ def test_coordinates_are_as_precise_as_activations(
         torch.stack([b_q, b_k]),
     )
 
-    found = coordinates(basis, side, acts, layer, head, token)
+    found = compute_coordinates(basis, side, acts, layer, head, token)
 
     assert found.dtype == {torch.float32: np.float32, torch.float64: np.float64}[dtype]
     directions = (svd.u, svd.v)[side].numpy()

@@ -16,8 +16,8 @@ from svt.config import ModelConfig
 from svt.dataset import load_tokenizer
 from svt.errors import SvtError
 from svt.model import gguf as gguf_file
-from svt.model.files import localise, weight_files
-from svt.model.gguf import converted
+from svt.model.files import find_weight_files, localise
+from svt.model.gguf import convert
 from tests.gguf_files import tiny_gguf
 
 TOKENS = torch.arange(2, 22)[None]
@@ -45,7 +45,7 @@ def test_the_folder_holds_the_model_of_the_file(tmp_path: Path, cache: Path, tie
     file = tiny_gguf(tmp_path / "tiny.GGUF", tied=tied)
     folder = Path(str(localise(at(file)).path))
     assert folder.parent == cache
-    assert weight_files(folder) == (folder / "model.safetensors",)
+    assert find_weight_files(folder) == (folder / "model.safetensors",)
     config = json.loads((folder / "config.json").read_text())
     assert config["rope_parameters"]["rope_theta"] == 5000
     assert config["rms_norm_eps"] == pytest.approx(3e-5)
@@ -57,7 +57,7 @@ def test_the_folder_holds_the_model_of_the_file(tmp_path: Path, cache: Path, tie
 
 
 def test_the_tokenizer_comes_out_of_the_file(tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(converted(tiny_gguf(tmp_path / "tiny.gguf")))
+    tokenizer = load_tokenizer(convert(tiny_gguf(tmp_path / "tiny.gguf")))
     assert tokenizer.texts(tokenizer.encode("he, he")) == ("he", ",", " he")
 
 
@@ -66,23 +66,23 @@ def test_a_second_look_reads_only_the_digest(
 ) -> None:
     file = tiny_gguf(tmp_path / "tiny.gguf")
     caplog.set_level(logging.INFO, "svt")
-    folder = converted(file)
+    folder = convert(file)
     assert caplog.messages == [
         "tiny.gguf: converting it to float32 safetensors, once",
         f"tiny.gguf: converted, in {folder}",
     ]
     caplog.clear()
     monkeypatch.setattr(gguf_file, "_convert", None)
-    assert converted(file) == folder
-    assert converted(file.rename(tmp_path / "moved.gguf")) == folder
+    assert convert(file) == folder
+    assert convert(file.rename(tmp_path / "moved.gguf")) == folder
     assert not caplog.messages
     monkeypatch.setattr(gguf_file, "CONVERSION", 99)
     with pytest.raises(TypeError):
-        converted(tmp_path / "moved.gguf")
+        convert(tmp_path / "moved.gguf")
 
 
 def test_another_file_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    folders = {converted(tiny_gguf(tmp_path / f"{tied}.gguf", tied=tied)) for tied in (True, False)}
+    folders = {convert(tiny_gguf(tmp_path / f"{tied}.gguf", tied=tied)) for tied in (True, False)}
     assert len(folders) == 2
 
 
@@ -98,13 +98,13 @@ def test_a_killed_conversion_leaves_nothing_that_looks_whole(
     with monkeypatch.context() as patched:
         patched.setattr(gguf_file, "_convert", killed)
         with pytest.raises(KeyboardInterrupt):
-            converted(file)
+            convert(file)
     assert [left for left in cache.iterdir() if left.suffix != ".lock"] == []
-    name = converted(file).name
+    name = convert(file).name
     stale = cache / f".{name}.tmp"  # as a process that the system ended leaves it
     (cache / name).rename(stale)
     (stale / "stale.safetensors").touch()
-    assert [path.name for path in weight_files(converted(file))] == ["model.safetensors"]
+    assert [path.name for path in find_weight_files(convert(file))] == ["model.safetensors"]
     assert not stale.exists()
 
 
@@ -118,7 +118,7 @@ def convert_slowly(file: Path, started: Any, goes_on: Any, results: Any) -> None
         convert(source, folder)
 
     gguf_file._convert = slow
-    results.put(str(converted(file)))
+    results.put(str(convert(file)))
 
 
 def test_a_second_process_waits_and_takes_the_first_ones_folder(
@@ -138,7 +138,7 @@ def test_a_second_process_waits_and_takes_the_first_ones_folder(
     monkeypatch.setattr(gguf_file.logger, "info", say)
     monkeypatch.setattr(gguf_file, "_convert", None)
     assert started.wait(60)
-    folder = converted(file)
+    folder = convert(file)
     assert results.get(timeout=60) == str(folder)
     assert said == [f"another process is converting into {folder}; waiting for it"]
     other.join()
@@ -179,13 +179,13 @@ def test_what_transformers_cannot_do_is_refused(
     tmp_path: Path, how: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(SvtError, match=told) as error:
-        converted(tiny_gguf(tmp_path / "tiny.gguf", **how))
+        convert(tiny_gguf(tmp_path / "tiny.gguf", **how))
     assert "Hugging Face format instead" in str(error.value)
 
 
 def test_settings_that_change_nothing_are_taken(tmp_path: Path) -> None:
     settings = {"rope.scaling.type": "none", "attn_logit_softcapping": 0.0}
-    assert converted(tiny_gguf(tmp_path / "tiny.gguf", settings=settings)).is_dir()
+    assert convert(tiny_gguf(tmp_path / "tiny.gguf", settings=settings)).is_dir()
 
 
 def test_without_the_package_its_command_is_said(
@@ -196,21 +196,21 @@ def test_without_the_package_its_command_is_said(
     with pytest.raises(
         SvtError, match=r"package gguf; bring it with: .*python.* -m pip install gguf"
     ):
-        converted(file)
+        convert(file)
 
 
 def test_other_files_of_its_folder_are_not_read(tmp_path: Path) -> None:
     file = tiny_gguf(tmp_path / "tiny.gguf")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
         (tmp_path / name).write_text("{}")
-    assert load_tokenizer(converted(file)).encode("he") == [257]
+    assert load_tokenizer(convert(file)).encode("he") == [257]
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, cache: Path) -> None:
     cache.parent.mkdir(parents=True)
     cache.write_text("a file where the folder should be")
     with pytest.raises(SvtError, match=r"cannot write the converted model .*XDG_CACHE_HOME"):
-        converted(tiny_gguf(tmp_path / "tiny.gguf"))
+        convert(tiny_gguf(tmp_path / "tiny.gguf"))
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from svt.errors import SvtError
 from svt.model import memory
-from svt.model.memory import Needs, check_memory, needs_of
+from svt.model.memory import MemoryNeeds, check_memory, estimate_needs
 from svt.system import memory as system_memory
 from svt.system.memory import Limits, limits
 from tests.checkpoints import tiny_gpt2
@@ -36,37 +36,37 @@ def folder(tmp_path: Path) -> Path:
 def test_needs_are_those_of_the_files(folder: Path, config: dict[str, Any]) -> None:
     """100 in the file and an unembedding of 7 * 10."""
     size = (folder / "model.safetensors").stat().st_size
-    assert needs_of(folder, config, 4) == Needs(stays=4 * (100 + 70), mapped=size)
-    assert needs_of(folder, config, 8).stays == 8 * 170
+    assert estimate_needs(folder, config, 4) == MemoryNeeds(stays=4 * (100 + 70), mapped=size)
+    assert estimate_needs(folder, config, 8).stays == 8 * 170
 
 
 @pytest.mark.parametrize("name", ["lm_head.weight", "embed_out.weight"])
 def test_an_unembedding_of_its_own_is_no_copy(folder: Path, name: str) -> None:
     save_file({name: torch.zeros(100)}, folder / "model.safetensors")
-    assert needs_of(folder, CONFIG, 4).stays == 4 * 100
+    assert estimate_needs(folder, CONFIG, 4).stays == 4 * 100
 
 
 @pytest.mark.parametrize("name", ["attn.c_attn", "attention.query_key_value", "attn.qkv_proj"])
 def test_what_stands_side_by_side_is_held_once_more(folder: Path, name: str) -> None:
     fused = {f"h.0.{name}.weight": torch.zeros(10, 30), f"h.0.{name}.bias": torch.zeros(30)}
     save_file(fused | {"h.0.attn.c_proj.weight": torch.zeros(5)}, folder / "model.safetensors")
-    assert needs_of(folder, CONFIG, 4).stays == 4 * (2 * 330 + 5 + 70)
+    assert estimate_needs(folder, CONFIG, 4).stays == 4 * (2 * 330 + 5 + 70)
 
 
 def test_the_causal_masks_of_the_hubs_files_do_not_stay(folder: Path) -> None:
     weights = {"wte.weight": torch.zeros(100), "h.0.ln_1.bias": torch.zeros(8)}
     masks = {"h.0.attn.bias": torch.zeros(1, 1, 4, 4), "h.0.attn.masked_bias": torch.zeros(1)}
     save_file(weights | masks, folder / "model.safetensors")
-    assert needs_of(folder, CONFIG, 4).stays == 4 * (100 + 8 + 70)
+    assert estimate_needs(folder, CONFIG, 4).stays == 4 * (100 + 8 + 70)
 
 
 def test_the_parts_that_an_index_names_add_up(folder: Path) -> None:
-    before = needs_of(folder, CONFIG, 4)
+    before = estimate_needs(folder, CONFIG, 4)
     save_file({"c": torch.zeros(5)}, folder / "b.safetensors")
     (folder / "model.safetensors").rename(folder / "a.safetensors")
     index = {"weight_map": {"wte.weight": "a.safetensors", "c": "b.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert needs_of(folder, CONFIG, 4).stays == before.stays + 20
+    assert estimate_needs(folder, CONFIG, 4).stays == before.stays + 20
 
 
 @pytest.mark.parametrize("family", families(FAMILIES))
@@ -76,14 +76,14 @@ def test_what_stays_is_what_a_loaded_model_holds(tmp_path: Path, family: str) ->
         tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
         for _, tensor in loaded(folder).bridge.named_parameters()
     }
-    needs = needs_of(folder, json.loads((folder / "config.json").read_text()), 4)
+    needs = estimate_needs(folder, json.loads((folder / "config.json").read_text()), 4)
     assert needs.stays == pytest.approx(sum(held.values()), rel=0.02)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x05", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b"x" * 99])
 def test_a_broken_file_is_left_to_its_reader(folder: Path, content: bytes) -> None:
     (folder / "model.safetensors").write_bytes(content)
-    assert needs_of(folder, {"vocab_size": None}, 4).stays == 0
+    assert estimate_needs(folder, {"vocab_size": None}, 4).stays == 0
 
 
 @pytest.mark.parametrize(

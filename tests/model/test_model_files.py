@@ -13,7 +13,7 @@ from huggingface_hub import errors
 
 from svt.config import ModelConfig
 from svt.errors import SvtError
-from svt.model.files import localise, shape, weight_files
+from svt.model.files import find_weight_files, localise, read_shape
 
 HUB = ModelConfig("some/model", None, "v1", "cpu", "float32")
 
@@ -68,12 +68,12 @@ def indexed(folder: Path, *names: object, there: tuple[str, ...] = ()) -> Path:
 def test_the_weights_are_those_that_an_index_names(folder: Path) -> None:
     names = ("b.safetensors", "a.safetensors", "b.safetensors")
     indexed(folder, *names, there=names)
-    assert weight_files(folder) == (folder / "a.safetensors", folder / "b.safetensors")
+    assert find_weight_files(folder) == (folder / "a.safetensors", folder / "b.safetensors")
     assert localise(replace(HUB, path=str(folder))).path == str(folder)
 
 
 def test_without_an_index_they_are_the_one_file(folder: Path) -> None:
-    assert weight_files(folder) == (folder / "model.safetensors",)
+    assert find_weight_files(folder) == (folder / "model.safetensors",)
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_a_folder_that_would_load_other_weights_is_refused(folder: Path) -> None
 )
 def test_every_family_says_its_layers_and_heads(folder: Path, config: dict[str, int]) -> None:
     (folder / "config.json").write_text(json.dumps(config))
-    assert shape(folder) == (3, 4)
+    assert read_shape(folder) == (3, 4)
 
 
 def test_a_config_without_heads(folder: Path) -> None:
     (folder / "config.json").write_text('{"n_layer": 3}')
     with pytest.raises(SvtError, match=r"config\.json: does not say how many layers and heads"):
-        shape(folder)
+        read_shape(folder)
 
 
 def refusal(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPError:

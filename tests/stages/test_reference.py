@@ -12,7 +12,7 @@ import torch
 
 from svt.compute import attends
 from svt.compute.ablate import Ablation
-from svt.compute.attends import head_classes
+from svt.compute.attends import classify_heads
 from svt.compute.model import Model
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
@@ -81,11 +81,11 @@ def test_the_planted_heads_are_the_reference(tmp_path: Path) -> None:
 def test_classes_are_the_roles_of_most_firings(tmp_path: Path) -> None:
     """P fires from P onto Q, and so on; E1 and E2 do the same. Without R the root never fires."""
     circuit = planted_with_answers(tmp_path, seed=1)
-    classes = head_classes(loaded(circuit.path), circuit.prompts, 0.5, 5)
+    classes = classify_heads(loaded(circuit.path), circuit.prompts, 0.5, 5)
     told = {classes.get(head) for head in circuit.heads}
     assert told == {"P->Q", "R->Q", "end->Q", "R->P", "end->R", "end->P"}
     assert len(PLAN) == len(told) + 1
-    rare = head_classes(loaded(circuit.path), circuit.prompts[1::2], 0.5, 5)
+    rare = classify_heads(loaded(circuit.path), circuit.prompts[1::2], 0.5, 5)
     assert rare.get(circuit.root) is None
 
 
@@ -108,12 +108,12 @@ def test_what_counts_for_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(attends, "forward", forward)
     model = Mock(spec=Model, n_layers=1, n_heads=5)
-    assert head_classes(model, prompts, 0.5, 3) == {(0, 0): "end->x"}
+    assert classify_heads(model, prompts, 0.5, 3) == {(0, 0): "end->x"}
 
 
 def test_prompts_without_roles_have_no_classes(tmp_path: Path) -> None:
     prompts = tuple(replace(p, roles={}) for p in prompts_of(1, 4, (5, 5)))
-    assert head_classes(loaded(tiny_gpt2(tmp_path)), prompts, 0.5, 4) == {}
+    assert classify_heads(loaded(tiny_gpt2(tmp_path)), prompts, 0.5, 4) == {}
 
 
 def test_prompts_without_answers_are_refused() -> None:
