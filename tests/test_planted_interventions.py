@@ -120,7 +120,7 @@ def firing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, link: Link, scope: Scope, prompt: int
 ) -> Iterator[set[str]]:
     """The planted heads that fire at their planted pair, undisturbed and with the link ablated."""
-    through, attend, pattern = Runner.through, SingleHeads.attend, "attn.hook_pattern"
+    run_layer, attend, pattern = Runner.run_layer, SingleHeads.attend, "attn.hook_pattern"
     order: list[tuple[int, int, Any]] = []
     changed: list[tuple[int, Any]] = []
 
@@ -133,7 +133,7 @@ def firing(
                 hooks[pattern](weights)
 
         changed.clear()
-        behind = through(self, layer, resid, window, {**hooks, pattern: keep}, look)
+        behind = run_layer(self, layer, resid, window, {**hooks, pattern: keep}, look)
         for head, weights in changed:  # worked out beside the block
             kept[0][head] = weights
         order.append((layer, int(window.position[0, 0]), kept[0]))
@@ -146,7 +146,7 @@ def firing(
 
     up, down, side = link
     with monkeypatch.context() as patch:
-        patch.setattr(Runner, "through", spy)
+        patch.setattr(Runner, "run_layer", spy)
         patch.setattr(SingleHeads, "attend", spy_heads)
         bench.ablated(bench.edits([(bench.heads[up], down, side)], [prompt]), scope)
     roles = bench.circuit.prompts[prompt].roles

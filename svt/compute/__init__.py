@@ -1,1 +1,1 @@
-"""From a model and prompts to columns of numbers: torch and NumPy, no database, no chart."""
+"""Columns of numbers from a model and prompts: torch and NumPy, no database, no charts."""

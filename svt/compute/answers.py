@@ -1,10 +1,10 @@
-"""The sets of tokens that answer prompts, and what logits say of them.
+"""The answers and distractors of prompts as sets of tokens, and their logits.
 
 1. A prompt has a set of answers and a set of distractors, mostly of one token each.
 2. Its logit difference is the mean logit of the answers minus the mean logit of the distractors.
-   Where no soft cap comes last, that is linear in the logits, so what a head adds to it is the
-   head's output along the same difference of W_U's columns. With one token each it is logit(answer)
-   - logit(distractor).
+   Without a final soft cap it is linear in the logits, so the direct effect of a head is its output
+   along the same difference of columns of W_U. With one token each it is logit(answer) -
+   logit(distractor).
 3. The answer's rank is that of the answer with the largest logit.
 """
 
@@ -25,10 +25,10 @@ class TokenSets:
     real: Bool[Tensor, "set most"]
 
     def __init__(self, sets: Iterable[Sequence[int]], device: torch.device) -> None:
-        listed = [torch.tensor(tokens, dtype=torch.long, device=device) for tokens in sets]
+        rows = [torch.tensor(tokens, dtype=torch.long, device=device) for tokens in sets]
         pad = torch.nn.utils.rnn.pad_sequence
-        self.ids = pad(listed, batch_first=True)
-        self.real = pad([torch.ones_like(ids) for ids in listed], batch_first=True).bool()
+        self.ids = pad(rows, batch_first=True)
+        self.real = pad([torch.ones_like(ids) for ids in rows], batch_first=True).bool()
 
     def means_over(self, table: Float[Tensor, "*rows vocabulary"]) -> Float[Tensor, "*rows set"]:
         """Return the mean of a table over each set."""
@@ -48,20 +48,30 @@ class TokenSets:
         return total / self.real.sum(-1).clamp_min(1)
 
 
+def has_logit_diff(prompt: Prompt) -> bool:
+    """Return whether a prompt has both an answer and a distractor."""
+    return bool(prompt.answer and prompt.distractor)
+
+
+def token_sets(prompts: Sequence[Prompt], device: torch.device) -> tuple[TokenSets, TokenSets]:
+    """Return the answers and the distractors of the prompts."""
+    answers, distractors = [p.answer for p in prompts], [p.distractor for p in prompts]
+    return TokenSets(answers, device), TokenSets(distractors, device)
+
+
 class AnswerLogits:
     """The logits of answers and distractors alone, of prompts that have both."""
 
     def __init__(self, model: Model, prompts: Sequence[Prompt]) -> None:
         self._model = model
-        sets = [prompt.answer for prompt in prompts], [prompt.distractor for prompt in prompts]
-        self._sets = [TokenSets(tokens, model.device) for tokens in sets]
+        self._sets = token_sets(prompts, model.device)
         w_u, b_u = model.unembedding
         self._weights = [(w_u[:, s.ids], b_u[s.ids]) for s in self._sets]
 
     def difference(self, x: Float[Tensor, "prompt d_model"]) -> Float[Tensor, " prompt"]:
-        """Return step 2 for the final normalised residuals of the prompts."""
+        """Return the logit differences of final normalised residuals (step 2)."""
         answer, distractor = (
-            s.means_of(self._model.capped(torch.einsum("pd,dps->ps", x, w) + b))
+            s.means_of(self._model.apply_cap(torch.einsum("pd,dps->ps", x, w) + b))
             for s, (w, b) in zip(self._sets, self._weights, strict=True)
         )
         return answer - distractor
@@ -70,9 +80,6 @@ class AnswerLogits:
 def contrast(
     table: Float[Tensor, "*rows vocabulary"], prompts: Sequence[Prompt]
 ) -> Float[Tensor, "*rows prompt"]:
-    """Return step 2 for a table, W_U or b_U."""
-    answers, distractors = (
-        TokenSets(sets, table.device)
-        for sets in ([p.answer for p in prompts], [p.distractor for p in prompts])
-    )
+    """Return the difference of step 2 for the columns of a table, W_U or b_U."""
+    answers, distractors = token_sets(prompts, table.device)
     return answers.means_over(table) - distractors.means_over(table)

@@ -1,13 +1,12 @@
-"""Which prompts share a forward pass, and how much memory its parts may take.
+"""The batches of prompts that share a forward pass, and the memory that their parts may take.
 
-1. Prompts are sorted by length, so that little padding is computed. A batch takes up to
-   dump.batch_size of them, and no more tokens, padding included, than its share of dump.memory_gb
-   holds.
-2. Of that memory a third goes to activations and the pairs chosen from them, one to what the
-   writers add to the residual stream, one to what is on its way into the store and the probes
-   that it is read with.
+1. Prompts are sorted by length, so that there is little padding. A batch takes up to
+   dump.batch_size of them, and no more tokens, padding included, than fit into its share of
+   dump.memory_gb.
+2. A third of that memory is for activations and the pairs chosen from them, one for the writers'
+   outputs, one for the columns before they are stored and the probes of their pairs.
 
-The prompts and the settings alone decide the batches, so a run that was killed finds its own again.
+Batches follow from the prompts and the settings alone, so a resumed dump has the same ones.
 """
 
 from collections.abc import Sequence
@@ -17,18 +16,18 @@ from svt.compute.model import Model
 from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
 
-SLICE_BYTES = 200  # of a slice of a pair, while signals and probes are made of it
-NUMBER_BYTES = 40  # of a contribution, while it is computed and once more while it is written
-_PAIR_BYTES = 64  # of a pair, from the forward pass until its columns are made
-_DRAWING_BYTES = 80  # of a candidate of one head, while dump.sample draws
+SLICE_BYTES = 200  # of a slice of a pair while its signal and probe are computed
+NUMBER_BYTES = 40  # of a contribution, computed and then written
+_PAIR_BYTES = 64  # of a pair, from the forward pass to its columns
+_DRAWING_BYTES = 80  # of a candidate of one head while dump.sample draws
 _COPIES_OF_ATTENTION = 4  # scores and weights, on the device and as NumPy
-_WIDTHS_OF_MLP = 12  # its hidden layer before and after the activation, and what leads there
+_WIDTHS_OF_MLP = 12  # hidden layer before and after the activation, and intermediate results
 
 
 def plan_batches(
     model: Model, prompts: Sequence[Prompt], dump: DumpConfig
 ) -> list[tuple[Prompt, ...]]:
-    """The batches, shortest prompts first, each in order of prompt_id; every prompt is in one."""
+    """Return the batches, shortest prompts first, each in order of prompt_id (step 1)."""
     batches: list[list[Prompt]] = [[]]
     for prompt in sorted(prompts, key=lambda p: (count_positions(p), p.prompt_id)):  # 1
         n = len(batches[-1]) + 1
@@ -42,11 +41,12 @@ def plan_batches(
 
 
 def memory_share(dump: DumpConfig) -> float:
-    """A third of dump.memory_gb, bytes (step 2)."""
+    """Return a third of dump.memory_gb, in bytes (step 2)."""
     return dump.memory_gb * 1e9 / 3
 
 
 def _bytes_per_token(model: Model, length: int, dump: DumpConfig) -> int:
+    """Return the bytes that a token takes in a batch of prompts of this length."""
     kept = model.n_layers * 3 * model.n_heads * model.d_head  # queries, keys, z
     kept += model.n_layers * model.d_model * (("mlp" in dump.components) + dump.effects)
     passing = _COPIES_OF_ATTENTION * model.n_heads * length + _WIDTHS_OF_MLP * model.d_model

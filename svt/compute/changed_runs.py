@@ -1,16 +1,15 @@
-"""A batch of changed runs: one forward pass for every way to change them.
+"""A batch of changed runs: one forward pass for every change.
 
-1. The pass begins at the batch's layer. The same runs without a change come first, in the same
-   shapes, so that no difference is rounding.
-2. Global: the change is added to what the upstream layer's attention adds to the residual stream
-   at the token, behind a norm that stands there.
-3. Local: the change, divided by the norm's scale there, is added to what the downstream head reads
-   at the token. Its query (dest) or key (src) alone hears of it, or query, key and value
+1. The pass begins at the batch's layer. A clean pass of the same runs comes first, in the same
+   shapes, so that differences are not due to rounding.
+2. Global: the change is added to the output of the upstream layer's attention at the token, after
+   its norm if there is one.
+3. Local: the change, divided by the norm's scale at the token, is added to the downstream head's
+   input there: to that of its query (dest) or key (src) alone, or of query, key and value
    (single_heads.py). With the base `live`, input, scale and o are those of the changed run, with
-   `clean` those of the undisturbed one. A global change is always worked out from the changed
-   run's o.
-4. Kept are the scores and weights of the pairs, the changed vector and the residual stream at every
-   edit, and what the last token says of the answer.
+   `clean` those of the clean one. A global change is always computed from the changed run's o.
+4. Measured are the scores and weights of the pairs, the changed vector and the residual stream at
+   every edit, and logit difference and answer rank at the last token.
 """
 
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.answers import TokenSets
+from svt.compute.answers import has_logit_diff, token_sets
 from svt.compute.attention import HeadVectors
 from svt.compute.decompose import HeadSVD
 from svt.compute.edits import Batch
@@ -38,26 +37,26 @@ X, SCALE = "ln1.hook_normalized", "ln1.hook_scale"
 
 
 class Change(NamedTuple):
-    """How every edit of a batch is changed."""
+    """The strength and the slices of the change at every edit of a batch."""
 
     strength: float
-    slices: Bool[Tensor, "edit slice"]  # whether a slice is one of those that span the change
+    slices: Bool[Tensor, "edit slice"]  # whether a slice is in the span of the change
 
 
 @dataclass
 class Measurements:
-    """Step 4, the lists by layer as the pass goes up."""
+    """The measurements of step 4; lists are by layer."""
 
     score: list[Float[Tensor, " pair"]] = field(default_factory=list)
     weight: list[Tensor] = field(default_factory=list)
     vector: list[Float[Tensor, "edit d_model"]] = field(default_factory=list)
     resid: list[Tensor] = field(default_factory=list)
-    logit_diff: Float64[np.ndarray, " run"] = field(init=False)  # NaN where not asked
+    logit_diff: Float64[np.ndarray, " run"] = field(init=False)  # NaN: no answer or distractor
     answer_rank: Int[np.ndarray, " run"] = field(init=False)  # masked without an answer
 
 
-class _Read(NamedTuple):
-    """What heads read at the edits of a layer."""
+class _Inputs(NamedTuple):
+    """The inputs of heads at the edits of a layer."""
 
     resid: Float[Tensor, "edit d_model"]
     x: Tensor  # the same, normalised
@@ -66,27 +65,27 @@ class _Read(NamedTuple):
 
 
 class _Pass:
-    """One forward pass on its way up."""
+    """The state of one forward pass."""
 
     def __init__(self, change: Change | None, out: Tensor) -> None:
-        self.change, self.seen = change, Measurements()
-        self.out = out.clone()  # [edit, d_model], what the upstream heads write
+        self.change, self.measured = change, Measurements()
+        self.out = out.clone()  # [edit, d_model], o of the upstream heads
         self.values: dict[str, Tensor] = {}  # of a block call, by hook
         self.cached: tuple[Tensor, Tensor] | None = None  # its keys and values
 
-    def keep(self, names: Iterable[str]) -> dict[str, Hook]:
-        """Return hooks that keep values of a block call."""
+    def save(self, names: Iterable[str]) -> dict[str, Hook]:
+        """Return hooks that save values of a block call."""
         return {name: partial(self.values.__setitem__, name) for name in names}
 
-    def keep_cached(self, keys: Tensor, values: Tensor) -> None:
+    def save_cached(self, keys: Tensor, values: Tensor) -> None:
         self.cached = keys, values
 
 
 class ChangedRuns:
-    """The runs of a batch. `before` is what is seen without a change.
+    """The runs of a batch; `before` are the measurements of the clean pass.
 
-    `first_of_pair` [pair] is an edit of every pair that is changed in a run, in the order of what
-    is seen; `pair` [edit] is every edit's.
+    first_of_pair: [pair], an edit of every pair that is changed in a run, in the order of the
+    measurements. pair: [edit], the index of the edit's pair.
     """
 
     def __init__(
@@ -103,185 +102,186 @@ class ChangedRuns:
         _, self.first_of_pair, self.pair = np.unique(
             keys, axis=1, return_index=True, return_inverse=True
         )
-        self._clean: dict[int, _Read] = {}  # of each layer, what its edits read undisturbed
+        self._clean: dict[int, _Inputs] = {}  # of the clean pass, by layer
         with torch.inference_mode():
             lengths = runner.layout.lengths[batch.prompt]
             self._window = runner.window(batch.prompt, int((lengths - batch.first).max()))
-            flush = (self._window.slot_token.shape[1] - lengths)[batch.row]  # slot of position 0
-            before = self._window.slot_token.shape[1] - self._window.width
+            n_slots = self._window.slot_token.shape[1]
+            first_slot = (n_slots - lengths)[batch.row]  # [edit], of position 0
+            first_place = first_slot - (n_slots - self._window.width)
             self._row, self._head = self._tensor(batch.row), self._tensor(batch.edits.head)
-            self._place = self._tensor(batch.edits.token + flush - before)  # [edit]
-            self._dest = self._tensor(batch.edits.dest + flush - before)
-            self._src = self._tensor(batch.edits.src + flush)  # slot
+            self._place = self._tensor(batch.edits.token + first_place)  # [edit]
+            self._dest = self._tensor(batch.edits.dest + first_place)
+            self._src = self._tensor(batch.edits.src + first_slot)  # slot
             self._projection = Projection(runner, svd, batch, scope, homogeneous)
-            self._out = self._projection.undisturbed()
+            self._out = self._projection.clean_outputs()
             self._resid = runner.residual(batch.layer, self._window)
         self.before = self.run(None)
 
     @torch.inference_mode()
     def run(self, change: Change | None) -> Measurements:
-        """Return what is seen of one forward pass of all runs, changed or undisturbed."""
-        up, resid = _Pass(change, self._out), self._resid
-        through = self._through_global if self._scope == "global" else self._through_local
+        """Run all runs with the change, or clean without one, and return the measurements."""
+        state, resid = _Pass(change, self._out), self._resid
+        run_layer = self._run_layer_global if self._scope == "global" else self._run_layer_local
         for layer in range(self._batch.layer, self._runner.model.n_layers):  # 1
-            up.values.clear()
-            resid = through(layer, resid, up)
-        self._see_answer(resid, up.seen)
-        return up.seen
+            state.values.clear()
+            resid = run_layer(layer, resid, state)
+        self._measure_answer(resid, state.measured)
+        return state.measured
 
-    def _through_global(self, layer: int, resid: Tensor, up: _Pass) -> Tensor:
-        """Step 2: through a layer whose attention adds more."""
-        mine, pairs = self._batch.at(layer), self._pairs_of(layer)
+    def _run_layer_global(self, layer: int, resid: Tensor, state: _Pass) -> Tensor:
+        """Return the residual after a layer with changed attention output (step 2)."""
+        edits, pairs = self._batch.at(layer), self._pairs_of(layer)
         names: list[str] = []
         hooks: dict[str, Hook] = {}
-        if mine.start < mine.stop:
+        if edits.start < edits.stop:
             names += [Z, POST_SCALE]
-            hooks[ADDED] = lambda added: self._change_added(layer, resid, added, up)
+            hooks[ADDED] = lambda added: self._change_added(layer, resid, added, state)
         if len(pairs):
             names += [*HOOKS, "attn.hook_pattern"]
-        look = up.keep_cached if len(pairs) else None
-        hooks = up.keep(names) | hooks
-        behind = self._runner.through(layer, resid, self._window, hooks, look)
+        on_cache = state.save_cached if len(pairs) else None
+        hooks = state.save(names) | hooks
+        after = self._runner.run_layer(layer, resid, self._window, hooks, on_cache)
         if len(pairs):
-            self._see_pairs(layer, pairs, up)
-        return behind
+            self._measure_pairs(layer, pairs, state)
+        return after
 
     def _change_added(
-        self, layer: int, resid: Tensor, added: Float[Tensor, "run place d_model"], up: _Pass
+        self, layer: int, resid: Tensor, added: Float[Tensor, "run place d_model"], state: _Pass
     ) -> Float[Tensor, "run place d_model"] | None:
-        """added: [run, place, d_model]; returns it with the changes of the layer's edits."""
-        mine, work = self._batch.at(layer), self._runner.model.work_dtype
-        at = self._row[mine], self._place[mine]
-        self._update_out(layer, up)
-        before, changed = added[at], None
-        written = before.to(work)
-        if up.change is not None:
-            written = written + self._projection.changes(layer, up.out, *up.change)
-            changed = added.index_put(at, written.to(added.dtype))
-        up.seen.vector.append(written)
-        up.seen.resid.append(resid[at].to(work) + written)
+        """Return `added`, the output of attention, with the changes of the layer's edits."""
+        edits, work = self._batch.at(layer), self._runner.model.work_dtype
+        at = self._row[edits], self._place[edits]
+        self._update_out(layer, state)
+        vector, changed = added[at].to(work), None
+        if state.change is not None:
+            vector = vector + self._projection.changes(layer, state.out, *state.change)
+            changed = added.index_put(at, vector.to(added.dtype))
+        state.measured.vector.append(vector)
+        state.measured.resid.append(resid[at].to(work) + vector)
         return changed
 
-    def _through_local(self, layer: int, resid: Tensor, up: _Pass) -> Tensor:
-        """Step 3: through a layer of which single heads read something else."""
-        mine = self._batch.at(layer)
-        live = self._base == "live" and self._projection.writes(layer)
-        hooks = up.keep((Z, POST_SCALE)) if live else {}
-        look = None
-        if mine.start < mine.stop:
-            hooks |= up.keep((*HOOKS, X, SCALE))
-            hooks[Z] = lambda z: self._change_heads(layer, resid, z, up)
-            look = up.keep_cached
-        behind = self._runner.through(layer, resid, self._window, hooks, look)
+    def _run_layer_local(self, layer: int, resid: Tensor, state: _Pass) -> Tensor:
+        """Return the residual after a layer with changed inputs of single heads (step 3)."""
+        edits = self._batch.at(layer)
+        live = self._base == "live" and self._projection.is_upstream(layer)
+        hooks = state.save((Z, POST_SCALE)) if live else {}
+        on_cache = None
+        if edits.start < edits.stop:
+            hooks |= state.save((*HOOKS, X, SCALE))
+            hooks[Z] = lambda z: self._change_heads(layer, resid, z, state)
+            on_cache = state.save_cached
+        after = self._runner.run_layer(layer, resid, self._window, hooks, on_cache)
         if live:
-            self._update_out(layer, up)
-        return behind
+            self._update_out(layer, state)
+        return after
 
     def _change_heads(
-        self, layer: int, resid: Tensor, z: Float[Tensor, "run place head r"], up: _Pass
+        self, layer: int, resid: Tensor, z: Float[Tensor, "run place head r"], state: _Pass
     ) -> Float[Tensor, "run place head r"]:
-        """z: [run, place, head, r]; returns it with that of the edited heads."""
-        assert up.cached is not None
-        model, mine = self._runner.model, self._batch.at(layer)
-        heads, entry = torch.stack([self._row[mine], self._head[mine]]).unique(
+        """Return z with that of the heads whose input is changed."""
+        assert state.cached is not None
+        model, edits = self._runner.model, self._batch.at(layer)
+        heads, entry = torch.stack([self._row[edits], self._head[edits]]).unique(
             dim=1, return_inverse=True
         )
         row, head = heads
-        single = SingleHeads(model, layer, self._window, row, head, up.values, up.cached)
-        self._change_read(layer, resid, single, entry, up)
-        found = single.attend()
+        single = SingleHeads(model, layer, self._window, row, head, state.values, state.cached)
+        self._change_inputs(layer, resid, single, entry, state)
+        attention = single.attend()
         pairs = self._pairs_of(layer)
-        at = entry[self._tensor(pairs) - mine.start], self._dest[pairs], self._src[pairs]
-        up.seen.score.append(found.scores[at])
-        up.seen.weight.append(found.weights[at])
+        at = entry[self._tensor(pairs) - edits.start], self._dest[pairs], self._src[pairs]
+        state.measured.score.append(attention.scores[at])
+        state.measured.weight.append(attention.weights[at])
         changed = z.clone()
-        changed[row, :, head] = found.z.to(z.dtype)
-        up.values[Z] = changed
+        changed[row, :, head] = attention.z.to(z.dtype)
+        state.values[Z] = changed
         return changed
 
-    def _change_read(
+    def _change_inputs(
         self,
         layer: int,
         resid: Tensor,
         single: SingleHeads,
-        entry: Int[Tensor, " edit_there"],
-        up: _Pass,
+        entry: Int[Tensor, " layer_edit"],
+        state: _Pass,
     ) -> None:
-        """Change what the heads read at the edits; entry: [edit there], the edit's head."""
-        mine, work = self._batch.at(layer), self._runner.model.work_dtype
-        place, change = self._place[mine], up.change
-        at = self._row[mine], place
+        """Change the inputs of heads at a layer's edits; entry: index of their head in `single`."""
+        edits, work = self._batch.at(layer), self._runner.model.work_dtype
+        place, change = self._place[edits], state.change
+        at = self._row[edits], place
         stream = resid[at].to(work)
         x, scale = (
-            up.values[name][at].to(work) if name in up.values else None for name in (X, SCALE)
+            state.values[name][at].to(work) if name in state.values else None for name in (X, SCALE)
         )
-        here = _Read(
+        inputs = _Inputs(
             stream,
             stream if x is None else x,
             stream.new_ones(len(stream), 1) if scale is None else scale,
             tuple(part[entry, place] for part in single.parts),
         )
         if change is None:
-            self._clean[layer] = here
-            up.seen.vector.append(here.x)
-            up.seen.resid.append(here.resid)
+            self._clean[layer] = inputs
+            state.measured.vector.append(inputs.x)
+            state.measured.resid.append(inputs.resid)
             return
         if self._base == "clean":
-            here = self._clean[layer]
-        added = self._projection.changes(layer, up.out, *change)
-        scaled = added / here.scale
-        up.seen.vector.append(here.x + scaled)
-        up.seen.resid.append(here.resid + added)
+            inputs = self._clean[layer]
+        added = self._projection.changes(layer, state.out, *change)
+        scaled = added / inputs.scale
+        state.measured.vector.append(inputs.x + scaled)
+        state.measured.resid.append(inputs.resid + added)
         for group in self._projection.groups[layer]:
-            some = change.slices[group.edits].any(1).nonzero()[:, 0]
-            some += group.edits.start - mine.start
+            rows = change.slices[group.edits].any(1).nonzero()[:, 0]
+            rows += group.edits.start - edits.start
             for part in range(3) if self._scope == "local_qkv" else (group.side,):
                 w = head_weights(self._runner.model, layer, PARTS[part])
                 w = w[group.head * len(w) // self._runner.model.n_heads]
-                heard = here.parts[part][some] + scaled[some] @ w
-                single.parts[part][entry[some], place[some]] = heard
+                vectors = inputs.parts[part][rows] + scaled[rows] @ w
+                single.parts[part][entry[rows], place[rows]] = vectors
 
-    def _update_out(self, layer: int, up: _Pass) -> None:
-        """Take what the layer's heads write in this pass."""
+    def _update_out(self, layer: int, state: _Pass) -> None:
+        """Set o of the layer's upstream heads to that of this pass."""
         at, work = (self._row, self._place), self._runner.model.work_dtype
-        z = up.values[Z][at].to(work)  # [edit, head, r]
-        if POST_SCALE in up.values:
-            z = z / up.values[POST_SCALE][at].to(work)[..., None]
-        self._projection.update(up.out, layer, z)
+        z = state.values[Z][at].to(work)  # [edit, head, r]
+        if POST_SCALE in state.values:
+            z = z / state.values[POST_SCALE][at].to(work)[..., None]
+        self._projection.update(state.out, layer, z)
 
     def _pairs_of(self, layer: int) -> NDArray[np.int64]:
         """Return the first edits of the pairs of a layer."""
         return self.first_of_pair[self._batch.edits.layer[self.first_of_pair] == layer]
 
-    def _see_pairs(self, layer: int, pairs: NDArray[np.int64], up: _Pass) -> None:
-        """See the scores and weights of a layer's pairs after its block ran."""
-        assert up.cached is not None
+    def _measure_pairs(self, layer: int, pairs: NDArray[np.int64], state: _Pass) -> None:
+        """Measure the scores and weights of a layer's pairs after its block ran."""
+        assert state.cached is not None
         model = self._runner.model
         row, head, dest, src = (
             index[pairs] for index in (self._row, self._head, self._dest, self._src)
         )
-        queries = HeadVectors(model, layer, "q", up.values)
-        q = queries.prepared(queries.raw[row, dest, head], row, head, dest)
-        k = up.cached[0][row, head * model.n_key_heads // model.n_heads, src]
-        up.seen.score.append(model.scoring[layer].scale * (q * k.to(q.dtype)).sum(-1))
-        up.seen.weight.append(up.values["attn.hook_pattern"][row, head, dest, src])
+        queries = HeadVectors(model, layer, "q", state.values)
+        q = queries.prepare(queries.raw[row, dest, head], row, head, dest)
+        k = state.cached[0][row, head * model.n_key_heads // model.n_heads, src]
+        state.measured.score.append(model.scoring[layer].scale * (q * k.to(q.dtype)).sum(-1))
+        state.measured.weight.append(state.values["attn.hook_pattern"][row, head, dest, src])
 
-    def _see_answer(self, resid: Float[Tensor, "run place d_model"], seen: Measurements) -> None:
-        """resid: [run, place, d_model], behind the last layer."""
+    def _measure_answer(
+        self, resid: Float[Tensor, "run place d_model"], measured: Measurements
+    ) -> None:
+        """Measure logit difference and answer rank; resid: after the last layer."""
         prompts = [self._runner.layout.prompts[i] for i in self._batch.prompt]
         answered = np.array([bool(prompt.answer) for prompt in prompts])
-        asked = np.array([bool(prompt.distractor) for prompt in prompts]) & answered
-        seen.logit_diff = np.full(len(prompts), np.nan)
-        seen.answer_rank = np.ma.array(np.zeros(len(prompts), np.int64), mask=~answered)
+        compared = np.array([has_logit_diff(prompt) for prompt in prompts])
+        measured.logit_diff = np.full(len(prompts), np.nan)
+        measured.answer_rank = np.ma.array(np.zeros(len(prompts), np.int64), mask=~answered)
         if not answered.any():
             return
-        logits = self._runner.model.logits(self._runner.final(resid))  # [run, vocabulary]
-        answers = TokenSets([prompt.answer for prompt in prompts], resid.device)
-        distractors = TokenSets([prompt.distractor for prompt in prompts], resid.device)
+        logits = self._runner.model.logits(self._runner.normalise_end(resid))  # [run, vocabulary]
+        answers, distractors = token_sets(prompts, resid.device)
         difference = answers.means(logits) - distractors.means(logits)
         rank = 1 + (logits > answers.best(logits)[:, None]).sum(1)
-        seen.logit_diff[asked] = difference.double().cpu().numpy()[asked]
-        seen.answer_rank[answered] = rank.cpu().numpy()[answered]
+        measured.logit_diff[compared] = difference.double().cpu().numpy()[compared]
+        measured.answer_rank[answered] = rank.cpu().numpy()[answered]
 
     def _tensor(self, values: NDArray[np.generic]) -> Tensor:
         return torch.as_tensor(values, device=self._runner.model.device)

@@ -1,8 +1,8 @@
-"""What compute hands to the store: batches of tables, each a name to column mapping.
+"""Tables as compute passes them to the store: mappings from column names to arrays.
 
-1. Columns are NumPy arrays. Codes stand for the two ENUM types, in the order of their names here.
+1. Columns are NumPy arrays. The two ENUM types are codes, indices into the order of their names.
    A missing value is masked in an integer or boolean column and NaN in a float column.
-2. A column of lists is an Arrow array over the memory of a NumPy one.
+2. A column of lists is an Arrow array that shares the memory of a NumPy one.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ Batch = dict[str, Columns]  # table name -> columns
 
 
 def to_lists(values: Shaped[np.ndarray, "row entry"]) -> pa.ListArray:
-    """Step 2: a list a row; values: [row, entry]."""
+    """Return a column with one list for each row of `values` (step 2)."""
     n_rows, n_entries = values.shape
     return to_ragged_lists(values.ravel(), np.full(n_rows, n_entries))
 
@@ -31,12 +31,12 @@ def to_lists(values: Shaped[np.ndarray, "row entry"]) -> pa.ListArray:
 def to_ragged_lists(
     values: Shaped[np.ndarray, " entry"], lengths: NDArray[np.integer]
 ) -> pa.ListArray:
-    """Step 2: lists of unlike lengths; values: [entry], those of one row after the other."""
+    """Return a column of lists of these lengths, which `values` holds one after the other."""
     ends = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=ends[1:])
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
 
 
 def chain(parts: Sequence[pa.ListArray]) -> pa.ChunkedArray:
-    """The rows of all parts, none of them copied."""
+    """Return the rows of all parts as one column, without a copy."""
     return pa.chunked_array(parts)

@@ -1,14 +1,13 @@
-"""The dump: one forward pass a batch of prompts, out of which come all columns of the store.
+"""The dump: one forward pass for each batch of prompts, and all columns of the store.
 
 1. The prompts come in batches (batches.py).
-2. A forward pass keeps activations and the pairs to store (forward.py, pairs.py).
-3. With dataset.only_correct, prompts that the model answers wrongly go no further.
-4. The pairs are worked off in chunks, so that memory stays bounded however many are stored: slice
-   contributions and signal sets (slices.py), then, for the pairs that are not only sampled, what
-   every upstream component contributed to each side (upstream.py) and what the pair's weight is
-   without it (removal.py); then, their columns (tables.py).
-5. Once a batch: logit differences and direct effects (effects.py), coordinates of the heads asked
-   for.
+2. A forward pass returns activations and the pairs to store (forward.py, pairs.py).
+3. With dataset.only_correct, prompts that the model answers wrongly are dropped.
+4. The pairs are processed in chunks of bounded memory: slice contributions and signal sets
+   (slices.py); for pairs that are not sampled, the contribution of every upstream component to each
+   side (upstream.py) and the pair's weight without it (removal.py); then their columns (tables.py).
+5. Once a batch: logit differences, direct effects (effects.py) and coordinates of the heads of
+   dump.coordinates.
 
 A chunk's rows are sorted by pair_id, then side; those of pair_upstream by layer and component
 first. Batches and padding change no row beyond float32 rounding.
@@ -21,10 +20,11 @@ from itertools import pairwise, product
 import numpy as np
 import torch
 
+from svt.compute.answers import has_logit_diff
 from svt.compute.batches import NUMBER_BYTES, SLICE_BYTES, memory_share
 from svt.compute.columns import Batch
 from svt.compute.decompose import HeadSVD
-from svt.compute.effects import has_logit_diff, head_effects, prompt_columns
+from svt.compute.effects import head_effects, prompt_columns
 from svt.compute.forward import Activations, Layout, forward, pad_prompts, select_prompts
 from svt.compute.model import Model
 from svt.compute.pairs import PairCollector, Pairs, select, select_prompt_pairs
@@ -44,11 +44,10 @@ def dump_batches(
     dump: DumpConfig,
     only_correct: bool = False,
 ) -> Iterator[Iterator[Batch]]:
-    """Of each batch, one part or more of the tables prompts, head_effects, coordinates, pairs,
-    pair_slices, pair_upstream and sides; every row comes exactly once.
+    """Yield for each batch its rows of the tables in one or more parts, every row once.
 
-    The parts of a batch must be taken before the next batch is. Raises SvtError for
-    dump.coordinates heads that the model does not have. The prompts must fit the model.
+    The tables are prompts, head_effects, coordinates, pairs, pair_slices, pair_upstream and sides.
+    The parts of a batch must be consumed before the next batch. The prompts must fit the model.
     """
     worker = _Worker(model, svd, dump, only_correct)
     for batch in batches:
@@ -57,7 +56,7 @@ def dump_batches(
 
 @contextmanager
 def _one_thread_less() -> Iterator[None]:
-    """Leaves a core to the thread that writes: many small products wait for their slowest part."""
+    """Let torch use one thread less, so that the writing thread does not slow small products."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(max(1, n_threads - 1))
     try:
@@ -67,7 +66,7 @@ def _one_thread_less() -> Iterator[None]:
 
 
 class _Worker:
-    """What stays the same from batch to batch."""
+    """The model, the settings and the weights that all batches share."""
 
     def __init__(self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool) -> None:
         self.model, self.dump, self.only_correct = model, dump, only_correct
@@ -81,31 +80,31 @@ class _Worker:
 
     @torch.inference_mode()
     def forward(self, batch: Layout) -> tuple[Layout, Activations, Pairs]:
-        """Run the model on a batch, and choose the pairs to store (step 2)."""
-        chooser = PairCollector(self.model, batch, self.dump)
-        acts = forward(self.model, batch, self.dump.components, chooser, self.dump.effects)
-        return batch, acts, chooser.pairs()
+        """Run the model on a batch and collect the pairs to store (step 2)."""
+        collector = PairCollector(self.model, batch, self.dump)
+        acts = forward(self.model, batch, self.dump.components, collector, self.dump.effects)
+        return batch, acts, collector.pairs()
 
     @torch.inference_mode()
     def parts(self, batch: Layout, acts: Activations, pairs: Pairs) -> Iterator[Batch]:
         """Yield the columns of a batch, table by table (steps 3 to 5)."""
-        answered = prompt_columns(self.model, batch, acts)
+        prompts = prompt_columns(self.model, batch, acts)
         if self.only_correct:  # 3
-            right = np.ma.filled(answered["correct"], False).astype(bool)
-            if not right.any():
+            correct = np.ma.filled(prompts["correct"], False).astype(bool)
+            if not correct.any():
                 return
-            answered = {name: values[right] for name, values in answered.items()}
-            batch, acts = select_prompts(batch, acts, right)
-            pairs = select_prompt_pairs(pairs, right)
-        tables = {"prompts": answered} | self.batch_tables(batch, acts)  # 5
+            prompts = {name: values[correct] for name, values in prompts.items()}
+            batch, acts = select_prompts(batch, acts, correct)
+            pairs = select_prompt_pairs(pairs, correct)
+        tables = {"prompts": prompts} | self.batch_tables(batch, acts)  # 5
         for chunk in self.chunks(pairs):  # 4
             yield tables | self.pair_tables(batch, acts, chunk)
             tables = {}
-        if tables:  # not a single pair
+        if tables:  # no pairs
             yield tables
 
     def batch_tables(self, batch: Layout, acts: Activations) -> Batch:
-        """Step 5, where asked for: head_effects and coordinates."""
+        """Return head_effects and coordinates of a batch, those that are dumped (step 5)."""
         tables: Batch = {}
         if any(has_logit_diff(prompt) for prompt in batch.prompts):
             tables["head_effects"] = head_effects(self.w_o, self.w_u, batch, acts)
@@ -115,39 +114,40 @@ class _Worker:
         return tables
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
-        """Consecutive pairs, as many as the lists' share of the memory holds, probes included."""
+        """Yield consecutive pairs, as many as their share of the memory holds with their probes."""
         model, n_kinds = self.model, 1 + self.dump.all_slices + self.dump.effects
         upstream = NUMBER_BYTES * pairs.layer * model.n_heads
         probe = model.d_model * model.work_dtype.itemsize
-        received = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
-        cost = received + SLICE_BYTES * model.d_head
+        of_upstream = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
+        cost = of_upstream + SLICE_BYTES * model.d_head
         first = np.flatnonzero(np.diff(np.cumsum(cost) // memory_share(self.dump), prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
             yield select(pairs, slice(start, stop))
 
     @_one_thread_less()
     def pair_tables(self, batch: Layout, acts: Activations, pairs: Pairs) -> Batch:
-        """Step 4: pairs, pair_slices, pair_upstream and sides of a chunk."""
+        """Return pairs, pair_slices, pair_upstream and sides of a chunk (step 4)."""
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
-        found = compute_slices(self.basis, acts, pairs, token, self.contrast)
-        read = readout(self.basis, acts, pairs, found, token, self.dump.all_slices)
+        slices = compute_slices(self.basis, acts, pairs, token, self.contrast)
+        read = readout(self.basis, acts, pairs, slices, token, self.dump.all_slices)
         scaling = np.array([scoring.scale for scoring in self.model.scoring])[pairs.layer]
         tables = {
-            "pairs": pair_columns(batch, pairs, found, read, scaling),
-            "pair_slices": slice_columns(pairs, found),
+            "pairs": pair_columns(batch, pairs, slices, read, scaling),
+            "pair_slices": slice_columns(pairs, slices),
         }
         strong = ~pairs.sampled
-        pairs, found, read = select(pairs, strong), select(found, strong), select(read, strong)
-        received = contributions(
+        pairs, read = select(pairs, strong), select(read, strong)
+        by_layer = contributions(
             self.basis, acts, pairs, read, self.outputs, token[strong], self.removal
         )
         closed = self.model.writing <= set(self.dump.components)
         readings = read.readings if closed else None
-        return tables | upstream_tables(pairs, self.writers, received, readings)
+        return tables | upstream_tables(pairs, self.writers, by_layer, readings)
 
 
 def _coordinate_heads(model: Model, dump: DumpConfig) -> tuple[tuple[int, int], ...]:
+    """Return the heads of dump.coordinates, sorted."""
     if dump.coordinates == "none":
         return ()
     if dump.coordinates == "all":

@@ -1,11 +1,11 @@
 """What interventions change: edges at pairs, the slices that span each change, random controls.
 
-1. An edit is one edge at one pair of its downstream head: what the upstream head writes at one
-   token of the pair is changed, globally or as the downstream head reads it.
-2. A changed run is one forward pass of one prompt with one edit or, for a set of edges, several.
-3. It begins to change at the first of its tokens and the lowest of its layers: of the upstream
-   heads when global, else of the downstream ones. Runs that begin at the same layer and compute
-   about as many tokens make a batch; all of it compute as many as the one with the most.
+1. An edit is one edge at one pair of its downstream head: the output of the upstream head at one
+   token of the pair is changed, globally or in the input of the downstream head alone.
+2. A changed run is one forward pass of one prompt with one edit, or with those of a set of edges.
+3. A run begins at its first changed token and its lowest changed layer, that of the upstream heads
+   when global, else of the downstream ones. Runs that begin at the same layer and compute about as
+   many tokens form a batch, in which all runs compute the largest number of tokens.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from svt.compute.pairs import Integers, select, uniform_hash
 from svt.words import Scope
 
-BATCH_CELLS = 2**26  # attention scores of one layer that a batch may have
-PADDING = 0.1  # tokens that a batch computes in vain, as a share of the others,
-FREE_PADDING = 32  # beyond these, which cost less than a batch of their own
+BATCH_CELLS = 2**26  # maximum of a batch's attention scores in one layer
+PADDING = 0.1  # maximum share of padding in a batch, besides
+FREE_PADDING = 32  # tokens, which cost less than another batch
 
 
 @dataclass(frozen=True)
 class Edits:
-    """One entry an edit, sorted by `run`."""
+    """The edits of all runs, sorted by `run`."""
 
     run: Int[np.ndarray, " edit"]  # the changed run that the edit belongs to, from 0
     prompt: Int[np.ndarray, " edit"]  # index among the Runner's, the same for all edits of a run
@@ -43,21 +43,21 @@ class Edits:
 
     @property
     def token(self) -> Int[np.ndarray, " edit"]:
-        """The position that is changed."""
+        """Return the position that is changed."""
         return np.where(self.side == 0, self.dest, self.src)
 
-    def enters(self, scope: Scope) -> Int[np.ndarray, " edit"]:
-        """The layer that is changed."""
+    def changed_layer(self, scope: Scope) -> Int[np.ndarray, " edit"]:
+        """Return the layer that is changed: upstream for the scope global, else downstream."""
         return self.up_layer if scope == "global" else self.layer
 
 
 @dataclass(frozen=True)
 class EditMode:
-    """One way to change all edits: h is what the upstream head writes, projected on the slices."""
+    """One way to change all edits: strength * h is added (projection.py)."""
 
     scope: Scope
-    strength: float  # what is added is strength * h: negative ablates, positive boosts
-    slices: Bool[np.ndarray, "edit slice"]  # an edit without any changes nothing
+    strength: float  # negative ablates, positive boosts
+    slices: Bool[np.ndarray, "edit slice"]  # an edit without slices changes nothing
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Batch:
     first: Int[np.ndarray, " run"]  # first changed position
     index: Int[np.ndarray, " edit"]  # place among all edits
     edits: Edits  # [edit], sorted by changed layer, downstream head and side
-    enters: Int[np.ndarray, " edit"]  # the changed layer
+    changed_layer: Int[np.ndarray, " edit"]
     row: Int[np.ndarray, " edit"]  # which of the runs above
 
     def at(self, layer: int) -> slice:
-        """The edits that change a layer."""
-        return slice(*np.searchsorted(self.enters, (layer, layer + 1)).tolist())
+        """Return the span of the edits that change a layer."""
+        return slice(*np.searchsorted(self.changed_layer, (layer, layer + 1)).tolist())
 
 
 def random_slices(
     in_signal: Bool[np.ndarray, "entry slice"], pair_id: Int[np.ndarray, " entry"], seed: int
 ) -> Bool[np.ndarray, "entry slice"]:
-    """As many slices as the signal has, drawn outside of it; all of these where they are fewer.
+    """Return as many random slices outside the signal as it has, or all if there are fewer.
 
-    A draw hangs on seed, pair and slice alone.
+    A draw depends on seed, pair and slice alone.
     """
     n_slices = in_signal.shape[1]
     drawn = uniform_hash(pair_id[:, None] * n_slices + np.arange(n_slices), seed)
@@ -96,17 +96,17 @@ def random_slices(
 def batches(
     edits: Edits, scope: Scope, lengths: Int[np.ndarray, " prompt"], n_heads: int, batch_size: int
 ) -> Iterator[Batch]:
-    """Return the batches of step 3."""
+    """Yield the batches of step 3, of at most `batch_size` runs."""
     if not len(edits):
         return
     run, begin, of_edit = np.unique(edits.run, return_index=True, return_inverse=True)
-    enters = edits.enters(scope)
+    changed = edits.changed_layer(scope)
     prompt = edits.prompt[begin]
-    layer, first = (np.minimum.reduceat(values, begin) for values in (enters, edits.token))
+    layer, first = (np.minimum.reduceat(values, begin) for values in (changed, edits.token))
     length = lengths[prompt]
     by_shape = np.lexsort((run, length, length - first, layer))
-    in_order = np.lexsort((edits.side, edits.head, edits.layer, enters))
-    for rows in _cut(by_shape, layer, length - first, length, n_heads, batch_size):
+    in_order = np.lexsort((edits.side, edits.head, edits.layer, changed))
+    for rows in _split(by_shape, layer, length - first, length, n_heads, batch_size):
         row = np.full(len(run), -1)
         row[rows] = np.arange(len(rows))
         index = in_order[row[of_edit[in_order]] >= 0]
@@ -117,12 +117,12 @@ def batches(
             first=first[rows],
             index=index,
             edits=select(edits, index),
-            enters=enters[index],
+            changed_layer=changed[index],
             row=row[of_edit[index]],
         )
 
 
-def _cut(
+def _split(
     order: Integers,
     layer: Integers,
     width: Integers,
@@ -130,12 +130,12 @@ def _cut(
     n_heads: int,
     batch_size: int,
 ) -> Iterator[Integers]:
-    """`order` in pieces of one layer and bounded size; all arrays: [run]."""
+    """Yield `order` in pieces of one layer and bounded size; all arrays are [run]."""
     start = 0
     while start < len(order):
         same = order[start : start + batch_size]
         same = same[layer[same] == layer[same[0]]]
-        longest = np.maximum.accumulate(length[same])  # the widest comes last
+        longest = np.maximum.accumulate(length[same])  # `width` ascends already
         computed, needed = np.arange(1, len(same) + 1) * width[same], np.cumsum(width[same])
         small = computed * n_heads * longest <= BATCH_CELLS
         small &= computed - needed <= PADDING * needed + FREE_PADDING

@@ -1,12 +1,11 @@
-"""One forward pass over a batch of prompts, keeping what the dump needs and nothing else.
+"""One forward pass over a batch of prompts, with the activations that the dump needs.
 
-1. Prompts are cut after their `end` token and padded right; causal attention keeps padding out of
-   every real token, and every kept array holds real tokens only, one prompt after the other.
-2. Hooks keep, per layer, what its heads read (attention.py), their mixed values z, divided by the
-   scale of a norm behind attention where there is one, and, where they are dumped, the other
-   writers into the residual stream, and where removals need it the stream before each layer;
-   attention matrices are reduced to the chosen pairs at once.
-3. The vocabulary's logits are not computed: those of the last token follow from its residual.
+1. Prompts are cut after their `end` token and padded right. Causal attention hides padding from
+   every real token, and every array holds real tokens only, one prompt after the other.
+2. Hooks save, of each layer, the queries and keys (attention.py), the heads' z, divided by the
+   scale of a norm after attention if there is one, and, on demand, the outputs of the other writers
+   and the residual stream before the layer. Attention matrices go to a callback and are dropped.
+3. Logits are not computed: those of the last token follow from its residual.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,23 +26,23 @@ PairCallback = Callable[[int, Tensor, Tensor], None]
 
 @dataclass(frozen=True)
 class Activations:
-    """Of all real tokens ("token" below is an index into these, prompt by prompt)."""
+    """The activations of all real tokens, prompt by prompt; lists are by layer."""
 
     position: Int[Tensor, " token"]  # in its prompt
-    read: list[AttentionInputs]  # per layer, by token
-    z: list[Float[Tensor, "token head r"]]  # times W_O it is what a head writes
-    post_scale: list[Float[Tensor, " token"]] | None  # of the norm behind attention
+    inputs: list[AttentionInputs]  # by token
+    z: list[Float[Tensor, "token head r"]]  # z W_O is the output of a head
+    post_scale: list[Float[Tensor, " token"]] | None  # of a norm after attention
     writers: dict[
         str, Tensor
     ]  # "embed", "pos_embed": [token, d_model]; "mlp": [layer, token, d_model]
     end_x: Float[Tensor, "prompt d_model"]  # ln_final.hook_normalized at the last token
     end_scale: Float[Tensor, " prompt"]  # ln_final.hook_scale at the last token
-    resid: list[Float[Tensor, "token d_model"]] = field(default_factory=list)  # if it is kept
+    resid: list[Float[Tensor, "token d_model"]] = field(default_factory=list)  # may be empty
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the real tokens of a batch lie."""
+    """The prompts of a batch, and the places of their real tokens."""
 
     prompts: tuple[Prompt, ...]
     tokens: Int[Tensor, "prompt position"]  # padded right
@@ -61,33 +60,33 @@ def pad_prompts(prompts: Sequence[Prompt]) -> Layout:
     rows = [p.tokens[: count_positions(p)] for p in prompts]
     lengths = np.array([len(row) for row in rows], np.int64)
     tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-    for row, into in zip(rows, tokens, strict=True):
-        into[: len(row)] = torch.tensor(row)
+    for row, padded in zip(rows, tokens, strict=True):
+        padded[: len(row)] = torch.tensor(row)
     return Layout(tuple(prompts), tokens, lengths, np.cumsum(lengths) - lengths)
 
 
 def count_positions(prompt: Prompt) -> int:
-    """Tokens of a prompt that are run: up to and with `end`."""
+    """Return the number of tokens of a prompt up to and with `end`."""
     return prompt.roles.get("end", len(prompt.tokens) - 1) + 1
 
 
 def select_prompts(
     batch: Layout, acts: Activations, kept: Bool[np.ndarray, " prompt"]
 ) -> tuple[Layout, Activations]:
-    """Return the layout and activations of the prompts that are `kept`."""
+    """Return the layout and activations of the prompts that `kept` marks."""
     rows = np.flatnonzero(kept)
     lengths = batch.lengths[rows]
     prompts = torch.as_tensor(rows, device=acts.end_x.device)
     tokens = torch.as_tensor(np.repeat(kept, batch.lengths), device=acts.end_x.device)
-    fewer = Layout(
+    selected = Layout(
         tuple(batch.prompts[row] for row in rows),
         batch.tokens[rows],
         lengths,
         np.cumsum(lengths) - lengths,
     )
-    return fewer, Activations(
+    return selected, Activations(
         position=acts.position[tokens],
-        read=[layer.at(tokens) for layer in acts.read],
+        inputs=[layer.at(tokens) for layer in acts.inputs],
         z=[layer[tokens] for layer in acts.z],
         resid=[layer[tokens] for layer in acts.resid],
         post_scale=acts.post_scale and [layer[tokens] for layer in acts.post_scale],
@@ -104,60 +103,60 @@ def forward(
     model: Model,
     batch: Layout,
     components: Sequence[str],
-    choose: PairCallback,
+    on_pairs: PairCallback,
     with_resid: bool = False,
 ) -> Activations:
-    """Return steps 2 and 3. `choose(layer, weights, scores)` gets [prompt, head, dest, src] of each
-    layer, in the work dtype and on the model's device.
+    """Run the model on a batch and return its activations (steps 2 and 3).
+
+    components: those whose outputs are saved. on_pairs: called with each layer and its weights and
+    scores, [prompt, head, dest, src], in the work dtype and on the model's device. with_resid:
+    whether the residual stream before each layer is saved.
     """
     real = torch.arange(batch.tokens.shape[1]) < torch.as_tensor(batch.lengths)[:, None]
     flat = real.flatten().nonzero()[:, 0].to(model.device)  # [token]
-    kept: dict[str, Tensor] = {}
-    read: list[AttentionInputs] = []
+    saved: dict[str, Tensor] = {}
+    inputs: list[AttentionInputs] = []
 
-    def keep(name: str, value: Tensor) -> None:
-        kept[name] = value.flatten(0, 1)[flat].to(model.work_dtype)
-
-    def keep_whole(name: str, value: Tensor) -> None:
-        kept[name] = value
+    def save_real(name: str, value: Tensor) -> None:
+        saved[name] = value.flatten(0, 1)[flat].to(model.work_dtype)
 
     def finish_layer(layer: int, weights: Tensor) -> None:
-        whole = prepare_inputs(model, layer, kept)
+        of_layer = prepare_inputs(model, layer, saved)
         for name in input_hooks(model, layer):
-            del kept[name]
-        choose(layer, weights.to(model.work_dtype), compute_scores(model, layer, whole))
-        read.append(whole.flatten().at(flat))
+            del saved[name]
+        on_pairs(layer, weights.to(model.work_dtype), compute_scores(model, layer, of_layer))
+        inputs.append(of_layer.flatten().at(flat))
 
-    watch = {name: partial(keep, name) for name in _kept_hooks(model, components, with_resid)}
+    watch = {name: partial(save_real, name) for name in _saved_hooks(model, components, with_resid)}
     for layer in range(model.n_layers):
-        watch |= {name: partial(keep_whole, name) for name in input_hooks(model, layer)}
+        watch |= {name: partial(saved.__setitem__, name) for name in input_hooks(model, layer)}
         watch[f"blocks.{layer}.attn.hook_pattern"] = partial(finish_layer, layer)
     model.run(batch.tokens, watch)
     ends = torch.as_tensor(batch.starts + batch.lengths - 1, device=model.device)
     blocks = range(model.n_layers)
-    writers = {c: kept[f"hook_{c}"] for c in ("embed", "pos_embed") if f"hook_{c}" in kept}
+    writers = {c: saved[f"hook_{c}"] for c in ("embed", "pos_embed") if f"hook_{c}" in saved}
     if "mlp" in components:
-        writers["mlp"] = torch.stack([kept[f"blocks.{i}.hook_mlp_out"] for i in blocks])
-    z = [kept[f"blocks.{i}.attn.hook_z"] for i in blocks]
-    resid = [kept[f"blocks.{i}.hook_resid_pre"] for i in blocks] if with_resid else []
+        writers["mlp"] = torch.stack([saved[f"blocks.{i}.hook_mlp_out"] for i in blocks])
+    z = [saved[f"blocks.{i}.attn.hook_z"] for i in blocks]
+    resid = [saved[f"blocks.{i}.hook_resid_pre"] for i in blocks] if with_resid else []
     post_scale = None
-    if "blocks.0.ln1_post.hook_scale" in kept:
-        post_scale = [kept[f"blocks.{i}.ln1_post.hook_scale"][:, 0] for i in blocks]
+    if "blocks.0.ln1_post.hook_scale" in saved:
+        post_scale = [saved[f"blocks.{i}.ln1_post.hook_scale"][:, 0] for i in blocks]
         z = [part / scale[:, None, None] for part, scale in zip(z, post_scale, strict=True)]
     return Activations(
         position=flat % batch.tokens.shape[1],
-        read=read,
+        inputs=inputs,
         z=z,
         resid=resid,
         post_scale=post_scale,
         writers=writers,
-        end_x=kept["ln_final.hook_normalized"][ends],
-        end_scale=kept["ln_final.hook_scale"][ends, 0],
+        end_x=saved["ln_final.hook_normalized"][ends],
+        end_scale=saved["ln_final.hook_scale"][ends, 0],
     )
 
 
-def _kept_hooks(model: Model, components: Sequence[str], with_resid: bool) -> list[str]:
-    """Return the names of the hooks whose values are kept of every real token."""
+def _saved_hooks(model: Model, components: Sequence[str], with_resid: bool) -> list[str]:
+    """Return the names of the hooks whose values are saved for every real token."""
     names = ["ln_final.hook_normalized", "ln_final.hook_scale"]
     names += [f"hook_{c}" for c in ("embed", "pos_embed") if c in components]
     for layer in range(model.n_layers):
@@ -171,7 +170,7 @@ def _kept_hooks(model: Model, components: Sequence[str], with_resid: bool) -> li
 
 def watched_hooks(model: Model, components: Sequence[str], with_resid: bool) -> list[str]:
     """Return the names of all hooks that `forward` watches."""
-    names = _kept_hooks(model, components, with_resid)
+    names = _saved_hooks(model, components, with_resid)
     for layer in range(model.n_layers):
         names += [*input_hooks(model, layer), f"blocks.{layer}.attn.hook_pattern"]
     return names

@@ -1,11 +1,11 @@
-"""What changing an edge does: to the pair it feeds, and to what the model says.
+"""The effects of changed edges: on the pair that an edge feeds, and on the model's answer.
 
-1. Edits become changed runs, runs become batches that enter the model where they begin to change
+1. Edits are grouped into changed runs, and runs into batches that begin at the same layer
    (edits.py).
-2. A batch runs once undisturbed, then once a mode of the same scope (changed_runs.py); what is
-   added is worked out in projection.py, the blocks are run by runner.py.
-3. A row is a pair that is changed in a run: its score and weight, the model's answer, and how far
-   the changed vector and the residual stream turned, as a mean over the pair's edits.
+2. A batch runs once clean, then once for each mode of the same scope (changed_runs.py);
+   projection.py computes the changes, runner.py runs the blocks.
+3. A row is a pair that is changed in a run: its score and weight, the model's answer, and cosine
+   and ratio of norms of the changed vector and of the residual stream, means over the pair's edits.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,33 +38,34 @@ def intervene(
     local_base: Base,
     batch_size: int,
 ) -> Iterator[Columns]:
-    """The columns of each mode, in their order; consecutive ones of a scope are run together.
+    """Yield the columns of each mode, in order; consecutive modes of a scope run together.
 
     One row a (run, pair) of which an edit has a slice, sorted by these: run, prompt (index),
-    pair_id, n_slices, and before and after the change logit_diff (NaN when not asked), score,
-    weight and answer_rank (masked without an answer); cosine and norm_ratio (after / before) of
-    what is changed (global: what the upstream layer's attention writes at the token; local: the
-    normalised input that the downstream head reads there), resid_cosine and resid_norm_ratio of
-    the residual stream there. There must be an edit; batch_size: changed runs a forward pass.
+    pair_id, n_slices; before and after the change logit_diff (NaN without answer or distractor),
+    score, weight and answer_rank (masked without an answer); cosine and norm_ratio (after / before)
+    of the changed vector (global: the output of the upstream layer's attention at the token; local:
+    the downstream head's normalised input there), resid_cosine and resid_norm_ratio of the residual
+    stream there. `edits` must not be empty; batch_size: changed runs a forward pass.
     """
     n_heads, lengths = runner.model.n_heads, runner.layout.lengths
     for scope, group in groupby(modes, key=lambda mode: mode.scope):
-        together = list(group)
-        parts: list[list[Columns]] = [[] for _ in together]
+        of_scope = list(group)
+        parts: list[list[Columns]] = [[] for _ in of_scope]
         for batch in batches(edits, scope, lengths, n_heads, batch_size):  # 1
             runs = ChangedRuns(runner, svd, batch, scope, homogeneous, local_base)
-            for mode, part in zip(together, parts, strict=True):  # 2
+            for mode, part in zip(of_scope, parts, strict=True):  # 2
                 slices = mode.slices[batch.index]
-                spans = torch.as_tensor(slices, device=svd.u.device)
-                after = runs.run(Change(mode.strength, spans))
+                after = runs.run(
+                    Change(mode.strength, torch.as_tensor(slices, device=svd.u.device))
+                )
                 part.append(_columns(batch, runs, after, slices))
-        yield from map(_sorted, parts)
+        yield from map(_concatenate, parts)
 
 
 def _columns(
     batch: Batch, runs: ChangedRuns, after: Measurements, slices: NDArray[np.bool_]
 ) -> Columns:
-    """Step 3, for one batch."""
+    """Return the columns of one batch in one mode (step 3)."""
     before, n_pairs = runs.before, len(runs.first_of_pair)
     changed = slices.any(axis=1)  # [edit]
     n_edits = np.bincount(runs.pair[changed], minlength=n_pairs)
@@ -78,8 +79,8 @@ def _columns(
 
     first = runs.first_of_pair[kept]
     row = batch.row[first]
-    cosine, ratio = _turned(before.vector, after.vector)
-    resid_cosine, resid_ratio = _turned(before.resid, after.resid)
+    cosine, ratio = _compare(before.vector, after.vector)
+    resid_cosine, resid_ratio = _compare(before.resid, after.resid)
     return {
         "run": batch.run[row],
         "prompt": batch.prompt[row],
@@ -87,10 +88,10 @@ def _columns(
         "n_slices": n_slices[kept],
         "logit_diff": before.logit_diff[row].astype(np.float32),
         "logit_diff_after": after.logit_diff[row].astype(np.float32),
-        "score": _numpy(before.score)[kept],
-        "score_after": _numpy(after.score)[kept],
-        "weight": _numpy(before.weight)[kept],
-        "weight_after": _numpy(after.weight)[kept],
+        "score": _to_numpy(before.score)[kept],
+        "score_after": _to_numpy(after.score)[kept],
+        "weight": _to_numpy(before.weight)[kept],
+        "weight_after": _to_numpy(after.weight)[kept],
         "cosine": mean(cosine),
         "norm_ratio": mean(ratio),
         "resid_cosine": mean(resid_cosine),
@@ -100,20 +101,20 @@ def _columns(
     }
 
 
-def _turned(before: list[Tensor], after: list[Tensor]) -> tuple[Floats, Floats]:
-    """Cosine and ratio of norms of each edit's vector; vectors: [edit, d_model] in parts."""
+def _compare(before: list[Tensor], after: list[Tensor]) -> tuple[Floats, Floats]:
+    """Return cosine and ratio of norms of each edit's vectors, [edit, d_model] in parts."""
     a, b = torch.cat(before).double(), torch.cat(after).double()
     norm_a, norm_b = (v.norm(dim=1).clamp_min(torch.finfo(v.dtype).tiny) for v in (a, b))
     cosine = (a * b).sum(1) / norm_a / norm_b
     return cosine.cpu().numpy(), (norm_b / norm_a).cpu().numpy()
 
 
-def _numpy(parts: list[Tensor]) -> NDArray[np.float32]:
+def _to_numpy(parts: list[Tensor]) -> NDArray[np.float32]:
     return torch.cat(parts).float().cpu().numpy()
 
 
-def _sorted(parts: list[Columns]) -> Columns:
-    """Batches as one, by run and pair."""
+def _concatenate(parts: list[Columns]) -> Columns:
+    """Return the rows of all batches, sorted by run and pair."""
     whole = {name: np.ma.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.lexsort((whole["pair_id"], whole["run"]))
     return {

@@ -118,9 +118,9 @@ class Model:
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits [..., vocabulary] of final normalised residuals [..., d_model]."""
         w_u, b_u = self.unembedding
-        return self.capped(x @ w_u + b_u)
+        return self.apply_cap(x @ w_u + b_u)
 
-    def capped(self, logits: Tensor) -> Tensor:
+    def apply_cap(self, logits: Tensor) -> Tensor:
         """Return logits as the model gives them, after its final soft cap if it has one.
 
         Raises ModelError where they are not finite.

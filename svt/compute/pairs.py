@@ -1,12 +1,12 @@
-"""Which attention pairs are stored.
+"""The attention pairs that are stored.
 
-1. Candidates are all pairs of real tokens with src <= dest, the first token included, that a
-   sliding window of the layer does not hide.
-2. A pair is stored when it may fire (score >= 0, src > 0) and its weight reaches dump.min_weight.
-   With dump.pairs=all, or when dump.min_weight is 0, it need not be one that may fire.
-3. Of all other pairs those are stored whose hash falls below dump.sample. The hash is splitmix64 of
-   pair_id and dump.seed, so that neither batches nor shards change the choice.
-4. pair_id counts (prompt, layer, head, dest, src) in that order, so sorting by it sorts by them.
+1. Candidates are all pairs of real tokens with src <= dest, the first token included, within the
+   sliding window of the layer.
+2. A pair is stored when it is eligible (score >= 0, src > 0) and its weight reaches
+   dump.min_weight. With dump.pairs=all, or dump.min_weight=0, it need not be eligible.
+3. Other pairs are stored when their hash is below dump.sample. The hash is splitmix64 of pair_id
+   and dump.seed, so that neither batches nor shards change the choice.
+4. pair_id numbers (prompt, layer, head, dest, src) in lexicographic order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,20 +52,20 @@ T = TypeVar("T")
 
 
 def select(table: T, index: NDArray[np.generic] | slice) -> T:
-    """Return a dataclass of arrays, each with one entry a pair, at `index`."""
+    """Return a dataclass of arrays with each array indexed by `index`."""
     columns = (getattr(table, field.name)[index] for field in fields(table))  # type: ignore[arg-type]
     return type(table)(*columns)
 
 
 def select_prompt_pairs(pairs: Pairs, kept: Bool[np.ndarray, " prompt"]) -> Pairs:
-    """Return the pairs of the prompts that are `kept`, their rows among these."""
+    """Return the pairs of the prompts that `kept` marks, with `row` counted among these."""
     new_row = np.cumsum(kept) - 1
-    fewer = select(pairs, kept[pairs.row])
-    return replace(fewer, row=new_row[fewer.row])
+    selected = select(pairs, kept[pairs.row])
+    return replace(selected, row=new_row[selected.row])
 
 
 def group_by(key: Int[np.ndarray, " entry"]) -> Iterator[tuple[int, Integers]]:
-    """Return every distinct key with the indices where it stands."""
+    """Yield every distinct key with the indices of its entries."""
     order = np.argsort(key, kind="stable")
     distinct, first = np.unique(key[order], return_index=True)
     for value, (start, stop) in zip(distinct, pairwise([*first, len(key)]), strict=True):
@@ -73,7 +73,7 @@ def group_by(key: Int[np.ndarray, " entry"]) -> Iterator[tuple[int, Integers]]:
 
 
 def check_pair_ids(model: Model, prompts: Sequence[Prompt]) -> None:
-    """Raise DataError if the pairs of a prompt cannot be numbered in 64 bits."""
+    """Raise DataError if the pairs of a prompt cannot be numbered in 64 bits (step 4)."""
     last = max(prompt.prompt_id for prompt in prompts)
     if (last + 1) * model.n_layers * model.n_heads * model.n_ctx**2 >= 2**63:
         raise DataError(
@@ -84,7 +84,7 @@ def check_pair_ids(model: Model, prompts: Sequence[Prompt]) -> None:
 
 
 class PairCollector:
-    """Collects the pairs to store, layer by layer of a forward pass, on the model's device."""
+    """The pairs to store of a batch, collected by calls from the layers of a forward pass."""
 
     def __init__(self, model: Model, batch: Layout, dump: DumpConfig) -> None:
         self._model, self._dump = model, dump
@@ -100,7 +100,7 @@ class PairCollector:
             window: torch.as_tensor(candidates, device=model.device)
             for window, candidates in self._candidates.items()
         }
-        self._found: list[Pairs] = []
+        self._layers: list[Pairs] = []
 
     def __call__(
         self,
@@ -108,7 +108,7 @@ class PairCollector:
         weights: Float[Tensor, "prompt head dest src"],
         scores: Float[Tensor, "prompt head dest src"],
     ) -> None:
-        """Collect the pairs of one layer."""
+        """Collect the pairs of one layer (steps 2 and 3)."""
         window = self._model.scoring[layer].window or self._width
         strong = self._on_device[window] & (weights.double() >= self._dump.min_weight)  # 2
         if self._dump.pairs == "eligible" and self._dump.min_weight > 0:
@@ -117,13 +117,13 @@ class PairCollector:
         index = strong.nonzero().T
         n_strong = index.shape[1]
         if self._dump.sample > 0:  # 3
-            drawn = torch.as_tensor(self._drawn(layer), device=index.device)
+            drawn = torch.as_tensor(self._draw(layer), device=index.device)
             index = torch.cat([index, drawn[:, ~strong[tuple(drawn)]]], dim=1)
-        weight, score = (_numpy(part[tuple(index)].float()) for part in (weights, scores))
-        row, head, dest, src = places = _numpy(index)
-        self._found.append(
+        weight, score = (_to_numpy(part[tuple(index)].float()) for part in (weights, scores))
+        row, head, dest, src = columns = _to_numpy(index)
+        self._layers.append(
             Pairs(
-                pair_id=self._pair_id(layer, places),
+                pair_id=self._number(layer, columns),
                 row=row,
                 layer=np.full(len(row), layer, np.int64),
                 head=head,
@@ -136,36 +136,36 @@ class PairCollector:
             )
         )
 
-    def _drawn(self, layer: int) -> Int[np.ndarray, "4 pair"]:
+    def _draw(self, layer: int) -> Int[np.ndarray, "4 pair"]:
         """Return row, head, dest and src of a layer's candidates whose hash is low enough."""
         drawn = []
         window = self._model.scoring[layer].window or self._width
         row, _, dest, src = self._candidates[window].nonzero()
         for head in range(self._model.n_heads):
             index = np.stack([row, np.full_like(row, head), dest, src])
-            low = uniform_hash(self._pair_id(layer, index), self._dump.seed) < self._dump.sample
+            low = uniform_hash(self._number(layer, index), self._dump.seed) < self._dump.sample
             drawn.append(index[:, low])
         return np.concatenate(drawn, axis=1)
 
     def pairs(self) -> Pairs:
         """Return all collected pairs, sorted by pair_id."""
         columns = [
-            np.concatenate([getattr(pairs, field.name) for pairs in self._found])
+            np.concatenate([getattr(pairs, field.name) for pairs in self._layers])
             for field in fields(Pairs)
         ]
         return select(Pairs(*columns), np.argsort(columns[0]))
 
-    def _pair_id(self, layer: int, index: Int[np.ndarray, "4 pair"]) -> Int[np.ndarray, " pair"]:
-        """Return step 4."""
+    def _number(self, layer: int, index: Int[np.ndarray, "4 pair"]) -> Int[np.ndarray, " pair"]:
+        """Return pair_id of row, head, dest and src in a layer (step 4)."""
         row, head, dest, src = index
         model = self._model
-        ids = (self._prompt_ids[row] * model.n_layers + layer) * model.n_heads + head  # 4
+        ids = (self._prompt_ids[row] * model.n_layers + layer) * model.n_heads + head
         pair_id: Integers = (ids * model.n_ctx + dest) * model.n_ctx + src
         return pair_id
 
 
 def uniform_hash(pair_id: Int[np.ndarray, "*at"], seed: int) -> Float64[np.ndarray, "*at"]:
-    """Return a number in [0, 1) for every pair, a function of pair and seed alone."""
+    """Return a number in [0, 1) for every pair that depends on pair_id and seed alone."""
     start = _splitmix64(np.array([seed], np.uint64))
     return _splitmix64(pair_id.astype(np.uint64) ^ start) / 2.0**64
 
@@ -177,5 +177,5 @@ def _splitmix64(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return value ^ (value >> np.uint64(31))
 
 
-def _numpy(value: Tensor) -> NDArray[Any]:
+def _to_numpy(value: Tensor) -> NDArray[Any]:
     return value.cpu().numpy()

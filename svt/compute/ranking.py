@@ -1,4 +1,4 @@
-"""Falling order, ties by place."""
+"""Descending order with ties in their original order."""
 
 from typing import TypeVar
 
@@ -9,10 +9,9 @@ Number = TypeVar("Number", bound=np.floating)
 
 
 def sort_descending(values: NDArray[Number]) -> tuple[NDArray[np.intp], NDArray[Number]]:
-    """What stands where along the last axis when it is sorted descending, and the sorted values.
+    """Return the indices that sort `values` along the last axis, and the sorted values.
 
-    Sorting without care for ties is several times as fast, so only rows that have some are sorted
-    again with it.
+    An unstable sort is much faster, so only rows with ties are sorted a second time, stably.
     """
     order = np.argsort(-values, axis=-1)
     ranked = np.take_along_axis(values, order, axis=-1)

@@ -1,13 +1,13 @@
-"""Which models cannot be decomposed, as far as config.json alone shows it.
+"""Models that cannot be decomposed, as far as config.json shows it.
 
-1. A score must be a bilinear form of what the head reads at two tokens, up to a rotation by
-   position and a norm of each: no ALiBi, no relative biases, no attention of another kind, and no
-   rotation that depends on how long the prompt is.
+1. A score must be a bilinear form of the head's inputs at two tokens, up to a rotation by position
+   and a norm of each: no ALiBi, no relative biases, no attention of another kind, and no rotation
+   that depends on the length of the prompt.
 2. Attention must be causal, within one sequence of tokens.
-3. Weights are read as they are: no quantised ones, and no code that came with the model.
+3. Weights must not be quantised, and code that comes with the model is never run.
 
-What passes is checked once more when it is loaded (check.py). Types in `VERIFIED` were held
-against an independent implementation beforehand; of others a note says that they were not.
+Other models are checked when they are loaded (check.py). The types in `VERIFIED` are tested against
+an independent implementation; loading another type prints a note.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,21 +50,23 @@ def refuse_undecomposable(config: Config, name: str) -> None:
         )
 
 
-def _kind(kinds: set[str]) -> Callable[[Config], bool]:
-    return lambda config: config.get("model_type") in kinds
+def _is_type(types: set[str]) -> Callable[[Config], bool]:
+    """Return a test of whether model_type is one of these."""
+    return lambda config: config.get("model_type") in types
 
 
-def _set(*keys: str) -> Callable[[Config], bool]:
-    """Whether a key that starts like one of these has a value that switches something on."""
-    return lambda config: any(key.startswith(keys) and bool(config[key]) for key in config)
+def _is_on(prefix: str) -> Callable[[Config], bool]:
+    """Return a test of whether a key with this prefix has a true value."""
+    return lambda config: any(key.startswith(prefix) and bool(config[key]) for key in config)
 
 
 def _either(*tests: Callable[[Config], bool]) -> Callable[[Config], bool]:
+    """Return a test of whether one of these tests is true."""
     return lambda config: any(test(config) for test in tests)
 
 
 def _rotates_by_length(config: Config) -> bool:
-    """Whether a rotary setting, or one of a layer type, depends on the length of the prompt."""
+    """Return whether a rotary setting, or that of a layer type, depends on the prompt's length."""
     rotary = [config.get("rope_scaling"), config.get("rope_parameters")]
     settings = [part for part in rotary if isinstance(part, Mapping)]
     settings += [part for s in settings for part in s.values() if isinstance(part, Mapping)]
@@ -73,19 +75,19 @@ def _rotates_by_length(config: Config) -> bool:
 
 _REASONS: dict[str, Callable[[Config], bool]] = {
     "ALiBi adds the distance of the tokens to every score": _either(  # 1
-        _kind({"bloom", "mpt"}), _set("alibi")
+        _is_type({"bloom", "mpt"}), _is_on("alibi")
     ),
-    "relative position biases are added to every score": _set("relative_attention"),
+    "relative position biases are added to every score": _is_on("relative_attention"),
     "scores are not scaled (scale_attn_weights: false)": lambda config: (
         config.get("scale_attn_weights") is False
     ),
-    "its attention is no bilinear form of its inputs": _kind(_NOT_BILINEAR),
+    "its attention is no bilinear form of its inputs": _is_type(_NOT_BILINEAR),
     "its rotary positions depend on the length of the prompt (dynamic or longrope scaling)": (
         _rotates_by_length
     ),
-    "attention has no causal mask": _either(_kind(_ENCODERS), _set("is_encoder_decoder")),  # 2
-    "it has cross-attention": _set("add_cross_attention"),
-    "its weights are quantised": _set("quantization_config"),  # 3
+    "attention has no causal mask": _either(_is_type(_ENCODERS), _is_on("is_encoder_decoder")),  # 2
+    "it has cross-attention": _is_on("add_cross_attention"),
+    "its weights are quantised": _is_on("quantization_config"),  # 3
     "it needs code of its own (auto_map), which is never run": lambda config: (
         bool(config.get("auto_map")) and config.get("model_type") not in VERIFIED
     ),

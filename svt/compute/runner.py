@@ -1,17 +1,17 @@
 """Forward passes that begin at any layer and token, through the loaded model's own blocks.
 
-1. Prompts are cut after their `end` token and padded right. The undisturbed pass goes once through
-   the whole model and keeps, of every layer, what its block was called with beside the residual
-   (masks, positions), and of every real token, one prompt after the other, the residual before
-   each layer, the keys and values that enter attention, the heads' z, and the scale of a norm
-   behind attention where there is one.
+1. Prompts are cut after their `end` token and padded right. One clean pass through the whole model
+   saves the arguments of every block besides the residual (masks, positions) and, of every real
+   token, one prompt after the other, the residual before each layer, the keys and values that enter
+   attention, the heads' z, and the scale of a norm after attention if there is one.
 2. A run is one prompt from a layer on. Its window is its last tokens, from the first changed one
-   on: what lies before cannot see the change, so its keys and values stay as they were, and the
-   block takes them as if from a cache.
-3. The runs of a batch stand flush at their last token. Places and slots before a shorter prompt's
-   first token are padding, which no token attends to.
+   on. Earlier tokens cannot attend to the change, so the block takes their clean keys and values
+   as if from a cache.
+3. The runs of a batch are aligned at their last token. `place` is an index into the window, `slot`
+   one into all tokens of the longest run. Those before a shorter prompt's first token are padding,
+   which no token attends to.
 4. Only the last token gets logits.
-5. Self-check: runs that begin in the middle must give the logits of the undisturbed pass.
+5. Self-check: runs that begin in the middle must give the logits of the clean pass.
 """
 
 import inspect
@@ -26,30 +26,30 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from svt.compute.attention import Rotation
+from svt.compute.attention import Rotation, make_rotation
 from svt.compute.forward import pad_prompts
 from svt.compute.model import Model
 from svt.compute.pairs import Integers
 from svt.dataset.prompt import Prompt
 from svt.errors import ModelError
 
-Hook = Callable[[Tensor], Tensor | None]  # returns what takes the value's place, or None
-LookAtCache = Callable[[Tensor, Tensor], None]
+Hook = Callable[[Tensor], Tensor | None]  # returns the value's replacement, or None
+CacheCallback = Callable[[Tensor, Tensor], None]
 
-BATCH_TOKENS = 4096  # of the undisturbed pass
+BATCH_TOKENS = 4096  # of the clean pass
 TOLERANCE = 1e-4
 _ENDS = "ln_final.hook_normalized"
-_CACHES = ("past_key_values", "layer_past")  # a block's parameter for keys and values from before
+_CACHES = ("past_key_values", "layer_past")  # names of a block's parameter for its cache
 
 
 def bytes_per_token(model: Model) -> int:
-    """Return the bytes that a Runner keeps of every token."""
+    """Return the bytes of a Runner for every token."""
     numbers = model.d_model + (2 * model.n_key_heads + model.n_heads) * model.d_head
     return model.n_layers * (numbers + has_post_norm(model)) * model.dtype.itemsize
 
 
 def has_post_norm(model: Model) -> bool:
-    """Return whether a norm stands behind attention."""
+    """Return whether the output of attention is normalised."""
     return model.has_hook("blocks.0.ln1_post.hook_scale")
 
 
@@ -58,31 +58,30 @@ class Window:
     """The tokens that a batch of runs computes (steps 2 and 3)."""
 
     width: int
-    position: Int[Tensor, "run place"]  # in the prompt; below 0 for padding
-    # the same of all tokens; the last `width` are the places
-    slot_position: Int[Tensor, "run slot"]
+    position: Int[Tensor, "run place"]  # in the prompt; below 0: padding
+    slot_position: Int[Tensor, "run slot"]  # its last `width` are `position`
     slot_token: Int[Tensor, "run slot"]  # index among all tokens of the prompts
     calls: dict[int, Any] = field(default_factory=dict)  # arguments cut to the window, by identity
 
     @property
     def token(self) -> Tensor:
-        """[run, place], index among all tokens of the prompts."""
+        """Return the index [run, place] among all tokens of the prompts."""
         return self.slot_token[:, -self.width :]
 
     def visible(self, reach: int | None) -> Bool[Tensor, "run place slot"]:
-        """Return which slots a place attends to, [run, place, slot]; reach: of a sliding window.
+        """Return whether a place may attend to a slot; reach: width of a sliding window.
 
-        Padding attends to everything, so that its weights are numbers.
+        Padding may attend to everything, so that its weights are not NaN.
         """
         distance = self.position[:, :, None] - self.slot_position[:, None]
-        seen = (distance >= 0) & (self.slot_position >= 0)[:, None]
+        visible = (distance >= 0) & (self.slot_position >= 0)[:, None]
         if reach is not None:
-            seen &= distance < reach
-        return seen | (self.position < 0)[:, :, None]
+            visible &= distance < reach
+        return visible | (self.position < 0)[:, :, None]
 
 
 class _Cache:
-    """What a block takes for its cache of keys and values: all of them in, all of them out."""
+    """A cache of keys and values, as a block uses it, that calls a function."""
 
     def __init__(self, update: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
         self._update = update
@@ -94,16 +93,16 @@ class _Cache:
         layer: int,
         *_: object,
     ) -> tuple[Tensor, Tensor]:
-        """keys, values: [run, key head, place, r]; returns them with those from before."""
+        """Return the keys and values of the window with those of earlier tokens."""
         return self._update(keys, values)
 
 
 class Runner:
-    """A model, prompts, and what the undisturbed runs of these prompts were.
+    """A model, prompts and the activations of their clean pass.
 
-    `z`: of each layer, [token, head, r], all prompts' tokens one after the other; `rotation`: of
-    each layer, None without rotary positions; `end`: the final normalised residual at the last
-    tokens, [prompt, d_model].
+    z: of each layer, [token, head, r], all prompts' tokens one after the other. rotation: of each
+    layer, None without rotary positions. end: the final normalised residual at the last tokens,
+    [prompt, d_model].
     """
 
     z: list[Tensor]
@@ -118,9 +117,10 @@ class Runner:
         middle: bool = True,
         batch_tokens: int = BATCH_TOKENS,
     ) -> None:
-        """`middle`: whether runs may begin behind the first layer and the first token.
+        """Run the clean pass (step 1).
 
-        Raises ModelError where such runs would not give the model's own logits.
+        middle: whether runs may begin after the first layer and the first token. Raises ModelError
+        if such runs do not give the model's own logits (step 5).
         """
         self.model, self.middle = model, middle
         self.layout = pad_prompts(prompts)
@@ -135,30 +135,30 @@ class Runner:
         self.z = [self._empty(*z) for _ in layers]
         self._post = [self._empty(n_tokens, 1) for _ in layers] if has_post_norm(model) else None
         with torch.inference_mode():
-            self._undisturbed(batch_tokens)
+            self._run_clean(batch_tokens)
             if middle:
                 self._check()
 
     @cached_property
     def w_o(self) -> Tensor:
-        """[layer, head, r, d_model]."""
+        """Return W_O [layer, head, r, d_model]."""
         return self.model.weight("W_O")
 
     @cached_property
-    def _reading(self) -> tuple[Tensor, Tensor]:
-        """Q~ [layer, head, d_model + 1, r] and K~ [layer, key head, d_model + 1, r]."""
+    def _input_weights(self) -> tuple[Tensor, Tensor]:
+        """Return Q~ [layer, head, d_model + 1, r] and K~ [layer, key head, d_model + 1, r]."""
         weight = self.model.weight
         q, k = (torch.cat([weight(f"W_{p}"), weight(f"b_{p}")[:, :, None]], 2) for p in "QK")
         return q, k
 
-    def reads(self, layer: int, head: int, side: int) -> Float[Tensor, "d_model_1 r"]:
+    def input_weight(self, layer: int, head: int, side: int) -> Float[Tensor, "d_model_1 r"]:
         """Return Q~ of a head (side 0) or K~ (side 1)."""
-        of_side = self._reading[side][layer]
+        of_side = self._input_weights[side][layer]
         return of_side[head * len(of_side) // self.model.n_heads]
 
     @property
     def _starts(self) -> range:
-        """The layers where runs may begin."""
+        """Return the layers where runs may begin."""
         return range(self.model.n_layers if self.middle else 1)
 
     def window(self, prompt: Int[np.ndarray, " run"], width: int) -> Window:
@@ -176,85 +176,87 @@ class Runner:
         )
 
     def residual(self, layer: int, window: Window) -> Float[Tensor, "run place d_model"]:
-        """Return the undisturbed residual before a layer."""
+        """Return the clean residual before a layer."""
         return self._resid[layer][window.token]
 
-    def mixed(
+    def scaled_z(
         self,
         layer: int,
         head: int,
         prompt: Int[np.ndarray, " entry"],
         position: Int[np.ndarray, " entry"],
     ) -> Float[Tensor, "entry r"]:
-        """Return a head's undisturbed z at tokens, over the scale of a norm behind attention.
+        """Return a head's clean z at tokens, divided by the scale of a norm after attention.
 
-        It is in the work dtype; times W_O it is what the head added to the residual stream.
+        It is in the work dtype; z W_O is the output of the head in the residual stream.
         """
         token = torch.as_tensor(self.layout.starts[prompt] + position, device=self.model.device)
         z = self.z[layer][token, head].to(self.model.work_dtype)
         return z if self._post is None else z / self._post[layer][token].to(z.dtype)
 
-    def through(
+    def run_layer(
         self,
         layer: int,
         resid: Float[Tensor, "run place d_model"],
         window: Window,
         hooks: Mapping[str, Hook],
-        look: LookAtCache | None = None,
+        on_cache: CacheCallback | None = None,
     ) -> Float[Tensor, "run place d_model"]:
-        """Return the residual behind a layer, of that before it.
+        """Return the residual after a layer; `resid` is the one before it.
 
-        `hooks` by their names within the block; those that the model does not have are left out.
-        `look` gets all keys and values of the layer, [run, key head, slot, r].
+        hooks: by their names within the block; those that the model does not have are ignored.
+        on_cache: called with all keys and values of the layer, [run, key head, slot, r].
         """
-        update = partial(self._complete, layer, window, look)  # 2
+        update = partial(self._add_earlier, layer, window, on_cache)  # 2
         named = {
             name: _Cache(update) if name in _CACHES else self._cut(value, window)
             for name, value in self._calls[layer].items()
         }
-        with self._hooked({f"blocks.{layer}.{name}": hook for name, hook in hooks.items()}):
+        with self._attach({f"blocks.{layer}.{name}": hook for name, hook in hooks.items()}):
             output = self.model.bridge.blocks[layer](resid, **named)
-        behind: Tensor = output[0] if isinstance(output, tuple) else output
-        return behind
+        after: Tensor = output[0] if isinstance(output, tuple) else output
+        return after
 
-    def _complete(
-        self, layer: int, window: Window, look: LookAtCache | None, keys: Tensor, values: Tensor
+    def _add_earlier(
+        self,
+        layer: int,
+        window: Window,
+        on_cache: CacheCallback | None,
+        keys: Tensor,
+        values: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the keys and values of a layer with those of the tokens before the window."""
         if window.width < window.slot_token.shape[1]:
-            keys = self._with_earlier(self._keys[layer], keys, window)
-            values = self._with_earlier(self._values[layer], values, window)
-        if look is not None:
-            look(keys, values)
+            clean = self._keys[layer], self._values[layer]
+            keys, values = (
+                _replace_last(earlier[window.slot_token], own)
+                for earlier, own in zip(clean, (keys, values), strict=True)
+            )
+        if on_cache is not None:
+            on_cache(keys, values)
         return keys, values
 
-    def final(self, resid: Float[Tensor, "run place d_model"]) -> Float[Tensor, "run d_model"]:
-        """Return the normalised residual at the last token, of the residual behind the last layer.
+    def normalise_end(
+        self, resid: Float[Tensor, "run place d_model"]
+    ) -> Float[Tensor, "run d_model"]:
+        """Return the final normalised residual at the last token, in the work dtype.
 
-        It is in the work dtype.
+        resid: the residual after the last layer.
         """
-        kept: list[Tensor] = []
-        with self._hooked({_ENDS: kept.append}):
+        saved: list[Tensor] = []
+        with self._attach({_ENDS: saved.append}):
             self.model.bridge.ln_final(resid[:, -1:])
-        return kept[0][:, 0].to(self.model.work_dtype)
-
-    def _with_earlier(
-        self, earlier: Tensor, own: Tensor, window: Window
-    ) -> Float[Tensor, "run key_head slot r"]:
-        """Return a window's keys or values with those before it."""
-        whole = earlier[window.slot_token]  # [run, slot, key head, r]
-        whole[:, -window.width :] = own.transpose(1, 2)
-        return whole.transpose(1, 2)
+        return saved[0][:, 0].to(self.model.work_dtype)
 
     def _cut(self, value: Any, window: Window) -> Any:
         """Return an argument of a block's call, of whole prompts, for the places of a window."""
         if id(value) not in window.calls:
-            window.calls[id(value)] = self._cut_now(value, window)
+            window.calls[id(value)] = self._cut_uncached(value, window)
         return window.calls[id(value)]
 
-    def _cut_now(self, value: Any, window: Window) -> Any:
+    def _cut_uncached(self, value: Any, window: Window) -> Any:
         if isinstance(value, tuple):
-            return tuple(self._cut_now(part, window) for part in value)
+            return tuple(self._cut_uncached(part, window) for part in value)
         if not isinstance(value, Tensor):
             return value
         place = window.position.clamp_min(0)
@@ -265,18 +267,18 @@ class Runner:
         hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
         return mask.masked_fill(slots < 0, hidden)[:, None]
 
-    def _undisturbed(self, batch_tokens: int) -> None:
-        """Step 1, shortest prompts first, so that the calls kept are those of the longest."""
+    def _run_clean(self, batch_tokens: int) -> None:
+        """Run step 1, shortest prompts first, so that the saved calls are those of the longest."""
         lengths, ends = self.layout.lengths, []
         by_length = np.argsort(lengths, kind="stable")
         size = max(1, batch_tokens // int(lengths.max()))
         for rows in (by_length[i : i + size] for i in range(0, len(by_length), size)):
             ends.append(self._run_whole(rows))
-        back = torch.as_tensor(np.argsort(by_length), device=self.model.device)
-        self.end = torch.cat(ends)[back]
+        original = torch.as_tensor(np.argsort(by_length), device=self.model.device)
+        self.end = torch.cat(ends)[original]
 
     def _run_whole(self, rows: Integers) -> Tensor:
-        """Run prompts through the whole model; return `end` of them."""
+        """Run prompts through the whole model, save step 1 and return their part of `end`."""
         model, lengths = self.model, self.layout.lengths[rows]
         last = torch.as_tensor(lengths - 1, device=model.device)
         of_prompts = [self.layout.starts[row] + np.arange(self.layout.lengths[row]) for row in rows]
@@ -284,39 +286,36 @@ class Runner:
         tokens = self.layout.tokens[rows, : int(lengths.max())]
         real = torch.arange(tokens.shape[1], device=model.device) <= last[:, None]
         self._calls.clear()
-        seen: dict[str, Tensor] = {}
+        saved: dict[str, Tensor] = {}
 
-        def keep(into: Tensor, value: Tensor) -> None:
-            into[token] = value[real]
+        def save(target: Tensor, value: Tensor) -> None:
+            target[token] = value[real]
 
-        def see(name: str, value: Tensor) -> None:
-            seen[name] = value
-
-        def keep_cached(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-            keep(self._keys[layer], keys.transpose(1, 2))
-            keep(self._values[layer], values.transpose(1, 2))
+        def save_cached(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+            save(self._keys[layer], keys.transpose(1, 2))
+            save(self._values[layer], values.transpose(1, 2))
             return keys, values
 
-        def keep_call(block: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        def save_call(block: Any, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
             layer, names = len(self._calls), inspect.signature(block.original_component.forward)
             others = list(names.parameters)[1 : len(args)]
             call = dict(zip(others, args[1:], strict=True)) | named
             self._calls.append(call)
             if layer in self._starts:
-                keep(self._resid[layer], args[0])
-            cache = _Cache(partial(keep_cached, layer)) if self.middle else None
+                save(self._resid[layer], args[0])
+            cache = _Cache(partial(save_cached, layer)) if self.middle else None
             return args[:1], call | {name: cache for name in _CACHES if name in call}
 
-        watch = {_ENDS: partial(see, _ENDS)}
+        watch = {_ENDS: partial(saved.__setitem__, _ENDS)}
         for layer in range(model.n_layers):
             at = f"blocks.{layer}."
-            watch[at + "attn.hook_z"] = partial(keep, self.z[layer])
+            watch[at + "attn.hook_z"] = partial(save, self.z[layer])
             if self._post is not None:
-                watch[at + "ln1_post.hook_scale"] = partial(keep, self._post[layer])
-            angles = at + "attn.hook_cos", at + "attn.hook_sin"
-            watch |= {name: partial(see, name) for name in angles if model.has_hook(name)}
+                watch[at + "ln1_post.hook_scale"] = partial(save, self._post[layer])
+            angles = [at + f"attn.hook_{part}" for part in ("cos", "sin")]
+            watch |= {n: partial(saved.__setitem__, n) for n in angles if model.has_hook(n)}
         handles = [
-            block.register_forward_pre_hook(keep_call, with_kwargs=True)
+            block.register_forward_pre_hook(save_call, with_kwargs=True)
             for block in model.bridge.blocks
         ]
         try:
@@ -324,21 +323,26 @@ class Runner:
         finally:
             for handle in handles:
                 handle.remove()
-        self.rotation = [_rotation(seen, layer) for layer in range(model.n_layers)]
-        return seen[_ENDS][torch.arange(len(rows)), last].to(model.work_dtype)
+        self.rotation = [
+            make_rotation(
+                *(saved.get(f"blocks.{layer}.attn.hook_{part}") for part in ("cos", "sin"))
+            )
+            for layer in range(model.n_layers)
+        ]
+        return saved[_ENDS][torch.arange(len(rows)), last].to(model.work_dtype)
 
     def _check(self) -> None:
-        """Step 5, on the shortest and the longest prompt."""
+        """Raise ModelError if step 5 fails on the shortest or the longest prompt."""
         model, lengths = self.model, self.layout.lengths
-        few = np.argsort(lengths, kind="stable")[[0, -1]]
-        window = self.window(few, int(lengths[few].min() + 1) // 2)
+        rows = np.argsort(lengths, kind="stable")[[0, -1]]
+        window = self.window(rows, int(lengths[rows].min() + 1) // 2)
         half = model.n_layers // 2
         resid = self.residual(half, window)
         for layer in range(half, model.n_layers):
-            resid = self.through(layer, resid, window, {})
-        own = model.logits(self.final(resid))
-        wanted = model.logits(self.end[torch.as_tensor(few, device=model.device)])
-        error = float((own - wanted).norm() / wanted.norm())
+            resid = self.run_layer(layer, resid, window, {})
+        logits = model.logits(self.normalise_end(resid))
+        clean = model.logits(self.end[torch.as_tensor(rows, device=model.device)])
+        error = float((logits - clean).norm() / clean.norm())
         allowed = max(TOLERANCE, 16 * torch.finfo(model.dtype).eps)
         if not error <= allowed:
             raise ModelError(
@@ -348,8 +352,8 @@ class Runner:
             )
 
     @contextmanager
-    def _hooked(self, hooks: Mapping[str, Hook]) -> Iterator[None]:
-        """Have hooks fire; much faster than the bridge's own way, which lists all hooks again."""
+    def _attach(self, hooks: Mapping[str, Hook]) -> Iterator[None]:
+        """Attach hooks; the bridge's method is slow, since it collects all hooks each time."""
         points = {self._points[name]: hooks[name] for name in hooks if name in self._points}
         handles = [(point, point.add_hook(_as_hook(hook))) for point, hook in points.items()]
         try:
@@ -363,10 +367,12 @@ class Runner:
         return torch.empty(shape, dtype=self.model.dtype, device=self.model.device)
 
 
-def _rotation(seen: Mapping[str, Tensor], layer: int) -> Rotation | None:
-    """Return the rotation of a layer, of cosines and sines [1, position, width]."""
-    cos, sin = (seen.get(f"blocks.{layer}.attn.hook_{part}") for part in ("cos", "sin"))
-    return None if cos is None or sin is None else Rotation(cos[0], sin[0])
+def _replace_last(
+    whole: Float[Tensor, "run slot key_head r"], own: Float[Tensor, "run key_head place r"]
+) -> Float[Tensor, "run key_head slot r"]:
+    """Return keys or values of all slots, with those of the window replaced by `own`."""
+    whole[:, -own.shape[2] :] = own.transpose(1, 2)
+    return whole.transpose(1, 2)
 
 
 def _as_hook(replace: Hook) -> Callable[[Tensor, Any], Tensor | None]:

@@ -1,9 +1,10 @@
-"""Signal sets: which slices of a head make the score of one token pair (paper section 4.1).
+"""Signal sets: the slices of a head that produce the score of one token pair (paper section 4.1).
 
-1. Contributions within 1e-12 of the sum of magnitudes of a pair count as 0.
-2. Sort descending (ties by k) and sum up, in float64. For a negative total the rule is mirrored.
-3. The signal is the shortest prefix that reaches the last value of that same cumulative sum: what
-   is left, the noise, is then the largest set whose sum is at most zero.
+1. Contributions within 1e-12 of the sum of a pair's magnitudes count as 0.
+2. Sort in descending order (ties by k) and take the cumulative sum in float64. For a negative
+   total the rule is mirrored.
+3. The signal is the shortest prefix that reaches the last value of that cumulative sum. The rest,
+   the noise, is then the largest set whose sum is at most zero.
 """
 
 import numpy as np
@@ -18,27 +19,28 @@ NEGLIGIBLE = 1e-12
 def select_signals(
     contributions: Float[np.ndarray, "pair slice"],
 ) -> tuple[UInt16[np.ndarray, "pair slice"], Bool[np.ndarray, "pair slice"]]:
-    """Rank of every slice (from 1, in the order of step 2) and whether it belongs to the signal.
+    """Return the rank of every slice in the order of step 2, from 1, and whether it is signal.
 
     A total of zero leaves the signal empty.
     """
     magnitude = np.abs(contributions)
     small = magnitude <= NEGLIGIBLE * magnitude.sum(axis=1, keepdims=True, dtype=np.float64)
     values = np.where(small, contributions.dtype.type(0), contributions)  # 1
-    order, running = _summed_up(values)  # 2
+    order, running = _sum_descending(values)  # 2
     negative = running[:, -1] < 0
     if negative.any():
-        order[negative], running[negative] = _summed_up(-values[negative])
+        order[negative], running[negative] = _sum_descending(-values[negative])
     total = running[:, -1:]
     size = np.where(total[:, 0] > 0, (running >= total).argmax(axis=1) + 1, 0)  # 3
     rank = np.empty(values.shape, np.uint16)
-    places = np.arange(1, values.shape[1] + 1, dtype=np.uint16)
-    np.put_along_axis(rank, order, np.broadcast_to(places, values.shape), axis=1)
+    ranks = np.arange(1, values.shape[1] + 1, dtype=np.uint16)
+    np.put_along_axis(rank, order, np.broadcast_to(ranks, values.shape), axis=1)
     return rank, rank <= size[:, None]
 
 
-def _summed_up(
+def _sum_descending(
     values: NDArray[np.floating],
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the descending order of each row and the cumulative sum in that order."""
     order, ranked = sort_descending(values)
     return order, np.cumsum(ranked, axis=1, dtype=np.float64)

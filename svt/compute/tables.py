@@ -1,4 +1,4 @@
-"""The columns of the fact tables, from what slices.py and upstream.py worked out."""
+"""The columns of the fact tables, from the arrays of slices.py and upstream.py."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,9 +15,13 @@ from svt.compute.writers import Writers
 
 
 def pair_columns(
-    batch: Layout, pairs: Pairs, found: Slices, read: Readout, scaling: Float64[np.ndarray, " pair"]
+    batch: Layout,
+    pairs: Pairs,
+    slices: Slices,
+    read: Readout,
+    scaling: Float64[np.ndarray, " pair"],
 ) -> Columns:
-    """Return one row a stored pair; `scaling`: what its layer multiplies scores by."""
+    """Return the columns of `pairs`, one row a stored pair; scaling: score scale of its layer."""
     offsets = read.offsets  # [pair, side, kind]
     names = ("dest_offset", "src_offset"), ("dest_offset_all", "src_offset_all")
     columns: Columns = {
@@ -29,100 +33,97 @@ def pair_columns(
         "src": pairs.src.astype(np.uint16),
         "weight": pairs.weight,
         "score": pairs.score,
-        "omega_score": found.omega_score,
+        "omega_score": slices.omega_score,
         "eligible": pairs.eligible,
         "sampled": pairs.sampled,
-        "n_slices": found.in_signal.sum(axis=1).astype(np.uint16),
+        "n_slices": slices.in_signal.sum(axis=1).astype(np.uint16),
         "dest_scale": read.scale[:, 0].astype(np.float32),
         "src_scale": read.scale[:, 1].astype(np.float32),
-        "residual": np.abs(found.omega_score - found.score / scaling),
+        "residual": np.abs(slices.omega_score - slices.score / scaling),
     }
     for kind in range(offsets.shape[2]):
         columns |= dict(zip(names[kind], offsets[:, :, kind].T, strict=True))
     return columns
 
 
-def slice_columns(pairs: Pairs, found: Slices) -> Columns:
-    """One row a pair; its signal by rank."""
-    size = found.in_signal.sum(axis=1)
-    order = np.argsort(found.rank, axis=1).astype(np.uint16)  # ranks have no ties
-    places = np.arange(order.shape[1])
+def slice_columns(pairs: Pairs, slices: Slices) -> Columns:
+    """Return the columns of `pair_slices`, one row a pair; its signal is in the order of ranks."""
+    size = slices.in_signal.sum(axis=1)
+    order = np.argsort(slices.rank, axis=1).astype(np.uint16)  # ranks have no ties
+    in_signal = np.arange(order.shape[1]) < size[:, None]
     return {
         "pair_id": pairs.pair_id,
-        "dest_coords": to_lists(found.dest_coord.astype(np.float32)),
-        "src_coords": to_lists(found.src_coord.astype(np.float32)),
-        "signal": to_ragged_lists(order[places < size[:, None]], size),
+        "dest_coords": to_lists(slices.dest_coord.astype(np.float32)),
+        "src_coords": to_lists(slices.src_coord.astype(np.float32)),
+        "signal": to_ragged_lists(order[in_signal], size),
     }
 
 
 def upstream_tables(
     pairs: Pairs,
     writers: Writers,
-    received: Iterable[LayerContributions],
+    by_layer: Iterable[LayerContributions],
     readings: Float64[np.ndarray, "pair side"] | None,
 ) -> Batch:
-    """`sides`, and `pair_upstream` where there are pairs: layer by layer the heads, then the other
-    writers.
+    """Return the tables `sides` and, unless it is empty, `pair_upstream`.
 
-    `readings` are of the whole normalised residual, where all components were dumped.
+    The rows of pair_upstream are layer by layer the heads', then the other writers'. readings: of
+    the whole residual stream, for the closure; None where components are missing.
     """
     upstream: list[Columns] = []
     shape = (len(pairs), 2)
     n_heads, total, total_all, closure = np.zeros(shape, np.uint16), *np.zeros((3, *shape))
     total_all += np.nan
-    for got in received:
-        pair_id = pairs.pair_id[got.pairs]
-        if got.from_heads.shape[-1]:
-            upstream.append(_upstream_rows(pair_id, HEAD, got.from_heads, got.without_heads))
-        of_others = writers.component[got.others]
-        for component in np.unique(of_others).tolist():
-            some = of_others == component
-            without = None if got.without_others is None else got.without_others[..., some]
-            rows = _upstream_rows(pair_id, component, got.from_others[..., some], without)
-            upstream.append(rows)
-        n_heads[got.pairs] = got.from_heads.shape[-1]
-        total[got.pairs], *every = _totals(got.from_heads)
-        for of_every_slice in every:
-            total_all[got.pairs] = of_every_slice
-        closure[got.pairs] = _totals(got.from_others)[0]
+    for part in by_layer:
+        pair_id = pairs.pair_id[part.pairs]
+        if part.from_heads.shape[-1]:
+            upstream.append(_upstream_columns(pair_id, HEAD, part.from_heads, part.without_heads))
+        components = writers.component[part.others]
+        for component in np.unique(components).tolist():
+            chosen = components == component
+            without = None if part.without_others is None else part.without_others[..., chosen]
+            columns = _upstream_columns(pair_id, component, part.from_others[..., chosen], without)
+            upstream.append(columns)
+        n_heads[part.pairs] = part.from_heads.shape[-1]
+        total[part.pairs], *of_all_slices = _sum_writers(part.from_heads)
+        for values in of_all_slices:
+            total_all[part.pairs] = values
+        closure[part.pairs] = _sum_writers(part.from_others)[0]
     closure += np.nan if readings is None else total - readings
-    sides = _sides(pairs.pair_id) | {
+    sides = _side_columns(pairs.pair_id) | {
         "total": total.ravel(),
         "total_all": total_all.ravel(),
         "n_heads": n_heads.ravel(),
         "closure": closure.ravel(),
     }
-    return {"sides": sides} | ({"pair_upstream": _joined(upstream)} if upstream else {})
+    return {"sides": sides} | ({"pair_upstream": _concatenate(upstream)} if upstream else {})
 
 
 def writer_columns(writers: Writers) -> Columns:
-    """One row a writer, counted from 0 within its component as its contributions are stored."""
+    """Return the columns of `writers`, one row a writer, counted from 0 within its component."""
     first = np.searchsorted(writers.component, writers.component)  # components ascend
     return {
         "component": writers.component,
         "writer": (np.arange(len(writers)) - first).astype(np.uint16),
-        "up_layer": _nullable(writers.layer),
-        "up_head": _nullable(writers.head),
+        "up_layer": _mask_negative(writers.layer),
+        "up_head": _mask_negative(writers.head),
     }
 
 
-def _upstream_rows(
+def _upstream_columns(
     pair_id: Integers,
     component: int,
     contributions: Float32[np.ndarray, "pair side kind writer"],
     without: UInt16[np.ndarray, "pair side writer"] | None,
 ) -> Columns:
-    """Return one row a (pair, side).
-
-    `without` is None where it was not computed.
-    """
+    """Return columns of `pair_upstream`, one row a (pair, side); without: None if not computed."""
     of_writers: dict[str, NDArray[np.generic]] = dict(
         zip(("contributions", "contributions_all"), np.moveaxis(contributions, 2, 0), strict=False)
     )
     if without is not None:
         of_writers["weights_without"] = without
     return (
-        _sides(pair_id)
+        _side_columns(pair_id)
         | {"component": np.full(2 * len(pair_id), component, np.uint8)}
         | {
             name: to_lists(values.reshape(2 * len(pair_id), -1))
@@ -131,39 +132,39 @@ def _upstream_rows(
     )
 
 
-def _totals(
+def _sum_writers(
     contributions: Float32[np.ndarray, "pair side kind writer"],
 ) -> Float64[np.ndarray, "kind pair side"]:
-    """Return the sums over what writes."""
+    """Return the sums over writers, in float64."""
     return np.moveaxis(contributions.sum(axis=-1, dtype=np.float64), -1, 0)
 
 
-def _sides(pair_id: Integers) -> Columns:
-    """pair_id and side of a row for each side of the pairs."""
+def _side_columns(pair_id: Integers) -> Columns:
+    """Return pair_id and side, one row for each side of the pairs."""
     return {
         "pair_id": np.repeat(pair_id, 2),
         "side": np.tile(np.arange(2, dtype=np.uint8), len(pair_id)),
     }
 
 
-def _joined(parts: Sequence[Columns]) -> Columns:
-    """Rows of all parts."""
-    joined: Columns = {}
+def _concatenate(parts: Sequence[Columns]) -> Columns:
+    """Return the rows of all parts."""
+    whole: Columns = {}
     for name, first in parts[0].items():
         values = [part[name] for part in parts]
-        joined[name] = np.concatenate(values) if isinstance(first, np.ndarray) else chain(values)
-    return joined
+        whole[name] = np.concatenate(values) if isinstance(first, np.ndarray) else chain(values)
+    return whole
 
 
 def coordinate_columns(
-    of: Basis, batch: Layout, acts: Activations, chosen: tuple[tuple[int, int], ...]
+    basis: Basis, batch: Layout, acts: Activations, chosen: tuple[tuple[int, int], ...]
 ) -> Columns:
-    """One row a (prompt, position, chosen head, slice)."""
+    """Return the columns of `coordinates`, one row a (prompt, position, chosen head, slice)."""
     heads = np.array(chosen, np.int64)  # [chosen, 2]
     prompt = np.repeat(np.arange(len(batch.prompts)), batch.lengths)  # [token]
-    token, which = (index.ravel() for index in np.indices((len(prompt), len(heads))))
-    layer, head = heads[which].T
-    dest, src = (compute_coordinates(of, side, acts, layer, head, token) for side in range(2))
+    token, index = (part.ravel() for part in np.indices((len(prompt), len(heads))))
+    layer, head = heads[index].T
+    dest, src = (compute_coordinates(basis, side, acts, layer, head, token) for side in range(2))
     r = dest.shape[1]
     return {
         "prompt_id": np.repeat(batch.prompt_ids[prompt[token]], r),
@@ -176,7 +177,7 @@ def coordinate_columns(
     }
 
 
-def _nullable(index: Integers) -> NDArray[np.generic]:
-    """-1 means none."""
+def _mask_negative(index: Integers) -> NDArray[np.generic]:
+    """Return indices as uint8, with -1 masked."""
     column: NDArray[np.generic] = np.ma.array(index.astype(np.uint8), mask=index < 0)
     return column

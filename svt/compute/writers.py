@@ -1,4 +1,4 @@
-"""What writes into the residual stream, in the order in which contributions are stored."""
+"""The writers into the residual stream, in the order in which contributions are stored."""
 
 from dataclasses import dataclass
 from math import prod
@@ -15,29 +15,29 @@ from svt.words import COMPONENTS
 
 @dataclass(frozen=True)
 class Writers:
-    """What writes into the residual stream: the heads first, by layer."""
+    """The heads, MLPs, biases and embeddings that write; heads first, by layer."""
 
     component: UInt8[np.ndarray, " writer"]  # code
-    layer: Int[np.ndarray, " writer"]  # -1 for the embeddings
-    head: Int[np.ndarray, " writer"]  # -1 for what is no head
+    layer: Int[np.ndarray, " writer"]  # -1: embeddings
+    head: Int[np.ndarray, " writer"]  # -1: other than heads
 
     def __len__(self) -> int:
         return len(self.component)
 
     def below(self, layer: int) -> tuple[int, Integers]:
-        """Those that write below a layer: how many heads, the first ones; and which others."""
+        """Return the number of heads below a layer, and the indices of the other writers below."""
         below, head = self.layer < layer, self.component == HEAD
         return int((below & head).sum()), np.flatnonzero(below & ~head)
 
     def spans_below(self, layer: int) -> list[slice]:
-        """Heads that write below a layer, and all that is no head; without those that are empty."""
+        """Return the nonempty ones of two spans: heads below a layer, and all other writers."""
         n_heads = int((self.component == HEAD).sum())
         spans = [slice(0, self.below(layer)[0]), slice(n_heads, len(self))]
         return [span for span in spans if span.start < span.stop]
 
 
 def list_writers(model: Model, components: tuple[str, ...]) -> Writers:
-    """Return the chosen components that the model has, by component, layer and head."""
+    """Return the writers of these components that the model has, by component, layer and head."""
     rows: list[tuple[int, int, int]] = []
     for code, name in enumerate(COMPONENTS):
         if name not in components or name not in model.components:
@@ -50,13 +50,14 @@ def list_writers(model: Model, components: tuple[str, ...]) -> Writers:
 
 
 class ScratchBuffer:
-    """Memory for one array after the other; fresh memory costs as much as a product done in it."""
+    """Memory that is reused from array to array; allocation costs as much as a product in it."""
 
     def __init__(self, like: Tensor) -> None:
+        """Take dtype and device from `like`."""
         self._memory = like.new_empty(0)
 
     def __call__(self, *shape: int) -> Tensor:
-        """An array of that shape, of arbitrary content, valid until the next call."""
+        """Return an uninitialised array of this shape, valid until the next call."""
         size = prod(shape)
         if self._memory.numel() < size:
             self._memory = self._memory.new_empty(0)

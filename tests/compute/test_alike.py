@@ -57,7 +57,7 @@ def test_a_prompt_like_no_other_goes_by_roles_then_tokens() -> None:
 def test_others_are_those_of_one_other_prompt_alike(seed: int) -> None:
     like = of(*[(4, "ab"[i % 2], ROLES) for i in range(12)])
     prompt = np.repeat(np.arange(12), 4)
-    others = like.others(prompt, seed).reshape(12, 4)
+    others = like.draw_others(prompt, seed).reshape(12, 4)
     donors = others // 4
     assert (donors == donors[:, :1]).all()
     assert (others % 4 == np.arange(4)).all()
@@ -69,12 +69,12 @@ def test_others_are_those_of_one_other_prompt_alike(seed: int) -> None:
 def test_the_seed_decides_the_others() -> None:
     like = of(*[(4, "a", ROLES)] * 12)
     prompt = np.repeat(np.arange(12), 4)
-    drawn = [like.others(prompt, seed).tolist() for seed in (1, 1, 2)]
+    drawn = [like.draw_others(prompt, seed).tolist() for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_a_lone_prompt_takes_from_tokens_of_the_same_role() -> None:
     like = of((2, None, {"end": 1}), (2, None, {"end": 1}), (3, None, {"x": 1, "end": 2}))
-    others = like.others(np.array([0, 0, 1, 1, 2, 2, 2]), 0).tolist()
+    others = like.draw_others(np.array([0, 0, 1, 1, 2, 2, 2]), 0).tolist()
     assert others[:4] == [2, 3, 0, 1]
     assert others[4] in (0, 2) and others[5] != 5 and others[6] in (1, 3)

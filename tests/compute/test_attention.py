@@ -49,7 +49,7 @@ def test_only_the_distance_counts_in_a_rotated_product() -> None:
 
 def test_a_soft_cap_bounds_scores_and_none_leaves_them() -> None:
     scores = torch.tensor([-100.0, 0.0, 1.0, 100.0])
-    capped = Scoring(1.0, 5.0, None, None, None).capped(scores)
+    capped = Scoring(1.0, 5.0, None, None, None).apply_cap(scores)
     torch.testing.assert_close(capped, 5 * torch.tanh(scores / 5))
     assert capped.abs().max() <= 5
-    assert Scoring(1.0, None, None, None, None).capped(scores) is scores
+    assert Scoring(1.0, None, None, None, None).apply_cap(scores) is scores

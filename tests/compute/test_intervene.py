@@ -243,7 +243,7 @@ def test_a_run_begins_where_it_changes(model: Model, prompts: tuple, scope: str)
         assert (edits.run[batch.index] == batch.run[batch.row]).all()
         for row, run in enumerate(batch.run):
             mine = select(edits, edits.run == run)
-            assert batch.layer == mine.enters(scope).min()  # type: ignore[arg-type]
+            assert batch.layer == mine.changed_layer(scope).min()  # type: ignore[arg-type]
             assert batch.first[row] == mine.token.min()
             assert (batch.row == row).sum() == len(mine)
 

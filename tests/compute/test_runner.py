@@ -38,8 +38,8 @@ def from_layer(
             first = window.position[:, 0].clamp_min(0) - window.position[:, 0]  # behind padding
             resid[torch.arange(len(prompt)), first] += change
         for at in range(layer, runner.model.n_layers):
-            resid = runner.through(at, resid, window, {})
-        return runner.model.logits(runner.final(resid))
+            resid = runner.run_layer(at, resid, window, {})
+        return runner.model.logits(runner.normalise_end(resid))
 
 
 def own_logits(
@@ -162,5 +162,5 @@ def test_hooks_are_gone_after_a_block(model: Model) -> None:
         raise ValueError("inside")
 
     with torch.inference_mode(), pytest.raises(ValueError, match="inside"):
-        runner.through(1, runner.residual(1, window), window, {"attn.hook_z": fail})
+        runner.run_layer(1, runner.residual(1, window), window, {"attn.hook_z": fail})
     assert not point.fwd_hooks and not point._forward_hooks

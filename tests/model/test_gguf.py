@@ -72,7 +72,7 @@ def test_a_second_look_reads_only_the_digest(
         f"tiny.gguf: converted, in {folder}",
     ]
     caplog.clear()
-    monkeypatch.setattr(gguf_file, "_convert", None)
+    monkeypatch.setattr(gguf_file, "_write_folder", None)
     assert convert(file) == folder
     assert convert(file.rename(tmp_path / "moved.gguf")) == folder
     assert not caplog.messages
@@ -110,14 +110,14 @@ def test_a_killed_conversion_leaves_nothing_that_looks_whole(
 
 def convert_slowly(file: Path, started: Any, goes_on: Any, results: Any) -> None:
     """Convert in another process, which waits in the middle."""
-    convert = gguf_file._convert
+    write = gguf_file._write_folder
 
     def slow(source: Path, folder: Path) -> None:
         started.set()
         goes_on.wait(60)
-        convert(source, folder)
+        write(source, folder)
 
-    gguf_file._convert = slow
+    gguf_file._write_folder = slow
     results.put(str(convert(file)))
 
 
@@ -136,7 +136,7 @@ def test_a_second_process_waits_and_takes_the_first_ones_folder(
         goes_on.set()
 
     monkeypatch.setattr(gguf_file.logger, "info", say)
-    monkeypatch.setattr(gguf_file, "_convert", None)
+    monkeypatch.setattr(gguf_file, "_write_folder", None)
     assert started.wait(60)
     folder = convert(file)
     assert results.get(timeout=60) == str(folder)
