@@ -92,7 +92,7 @@ class AttentionInputs:
 
 
 def input_hooks(model: Model, layer: int) -> list[str]:
-    """Return the names of the hooks of a layer, of those the model has, that step 1 to 3 need."""
+    """Return the names of the hooks for steps 1 to 3 that a layer of the model has."""
     return [name for hook in _HOOKS if model.has_hook(name := f"blocks.{layer}.{hook}")]
 
 

@@ -47,10 +47,10 @@ def memory_share(dump: DumpConfig) -> float:
 
 def _bytes_per_token(model: Model, length: int, dump: DumpConfig) -> int:
     """Return the bytes that a token takes in a batch of prompts of this length."""
-    kept = model.n_layers * 3 * model.n_heads * model.d_head  # queries, keys, z
-    kept += model.n_layers * model.d_model * (("mlp" in dump.components) + dump.effects)
+    saved = model.n_layers * 3 * model.n_heads * model.d_head  # queries, keys, z
+    saved += model.n_layers * model.d_model * (("mlp" in dump.components) + dump.effects)
     passing = _COPIES_OF_ATTENTION * model.n_heads * length + _WIDTHS_OF_MLP * model.d_model
     share_of_weight = max(dump.min_weight, 1 / length)  # at most 1 / share pairs of a head have it
     pairs = model.n_layers * model.n_heads * (1 / share_of_weight + dump.sample * length)
     chosen = _PAIR_BYTES * pairs + _DRAWING_BYTES * length * (dump.sample > 0)
-    return int((kept + passing) * model.work_dtype.itemsize + chosen)
+    return int((saved + passing) * model.work_dtype.itemsize + chosen)

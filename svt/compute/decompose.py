@@ -1,16 +1,16 @@
-"""The singular value decomposition of every head's Omega, without ever building Omega.
+"""The singular value decomposition of every head's Omega, without computing Omega itself.
 
 1. Omega = Q~ K~^T with Q~ = [W_Q; b_Q^T] and K~ = [W_K; b_K^T], each (d + 1, r), in float64 (eq.
    2); the gains of QK-norm are folded into both. Heads that share keys share K~.
 2. Thin QR of both: Q~ = A R and K~ = B T, so that Omega = A (R T^T) B^T with an r x r core.
-3. SVD of the core, R T^T = X S Y^T; u = A X, v = B Y. Each u_k is turned so that its largest
-   entry is positive (v_k turns along), which makes the stored coordinates repeatable.
-4. G_Q = S^1/2 X^T R^-T and G_K = S^1/2 Y^T T^-T take a query and a key to their coordinates along
+3. SVD of the core, R T^T = X S Y^T; u = A X, v = B Y. The sign of u_k and v_k is chosen so that the
+   largest entry of u_k is positive, which makes the stored coordinates reproducible.
+4. G_Q = S^1/2 X^T R^-T and G_K = S^1/2 Y^T T^-T map a query and a key to their coordinates along
    the slices. G_Q Q~^T = S^1/2 u^T, so without rotation these are the paper's; and since
-   G_Q^T G_K = 1, products of coordinates sum to the score whatever rotation came between.
-5. A factor of deficient rank has no such inverse: its singular values are floored, in G alone.
-6. Check: u and v are orthonormal, u S v^T does to random vectors what Q~ K~^T does, and
-   G_Q^T G_K = 1. A head that is off by more than `TOLERANCE` is an error, never a result.
+   G_Q^T G_K = 1, products of coordinates sum to the score after any rotation.
+5. A factor of deficient rank has no inverse: its singular values are floored, in G alone.
+6. Check: u and v are orthonormal, u S v^T and Q~ K~^T agree on random vectors, and G_Q^T G_K = 1.
+   A head with an error above `TOLERANCE` raises ModelError.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ _N_PROBES = 8
 class HeadSVD:
     """The slices of every head: Omega = sum over k of u_k sigma_k v_k^T (eq. 5), float64.
 
-    Q~ = u S^1/2 G_K and K~ = v S^1/2 G_Q, so slice k reads along u S^1/2 G_K R_i^T G_Q^T e_k at
-    dest and along v S^1/2 G_Q R_j^T G_K^T e_k at src, in terms of orthonormal u and v.
+    Q~ = u S^1/2 G_K and K~ = v S^1/2 G_Q, so in terms of orthonormal u and v the direction of slice
+    k is u S^1/2 G_K R_i^T G_Q^T e_k at dest and v S^1/2 G_Q R_j^T G_K^T e_k at src.
     """
 
     u: Float[Tensor, "layer head d_model_1 r"]
@@ -65,14 +65,14 @@ def decompose(
 ) -> HeadSVD:
     """Return the slices of all heads.
 
-    Each key head serves as many consecutive heads. Raises ModelError naming the first head whose
-    decomposition does not give Omega back.
+    Consecutive heads, in groups of equal size, share a key head. Raises ModelError with the name of
+    the first head that fails step 6.
     """
-    layers = [_layer(*weights) for weights in zip(w_q, b_q, w_k, b_k, strict=True)]
+    layers = [_decompose_layer(*weights) for weights in zip(w_q, b_q, w_k, b_k, strict=True)]
     svd = HeadSVD(*(torch.stack(parts) for parts in zip(*layers, strict=True)))
     for layer, head in (~(svd.error <= TOLERANCE)).nonzero().tolist():
         raise ModelError(
-            f"the decomposition of head {layer}.{head} does not give its QK matrix back: relative "
+            f"the decomposition of head {layer}.{head} does not reproduce its QK matrix: relative "
             f"error {svd.error[layer, head]:.1e}, at most {TOLERANCE:.0e} allowed; check the "
             "checkpoint for weights that are not finite"
         )
@@ -84,38 +84,38 @@ def decompose_model(model: Model) -> HeadSVD:
     return decompose(*(model.weight(name) for name in ("W_Q", "b_Q", "W_K", "b_K")))
 
 
-def _layer(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> tuple[Tensor, ...]:
-    """Return u, v, sigma, g_q, g_k and error of one layer's heads."""
+def _decompose_layer(w_q: Tensor, b_q: Tensor, w_k: Tensor, b_k: Tensor) -> tuple[Tensor, ...]:
+    """Return u, v, sigma, g_q, g_k and error of one layer's heads, of NaN if not finite."""
     q, k = (torch.cat([w, b[:, None]], 1).double() for w, b in ((w_q, b_q), (w_k, b_k)))  # 1
     group = len(q) // len(k)
     finite = q.isfinite().all((1, 2)) & k.isfinite().all((1, 2)).repeat_interleave(group)
     if not finite.all():
-        nothing = torch.full_like(q, torch.nan)
-        core = nothing[:, : q.shape[2]]
-        return nothing, nothing, core[:, 0], core, core, torch.where(finite, 0.0, torch.nan).to(q)
+        nan = torch.full_like(q, torch.nan)
+        core = nan[:, : q.shape[2]]
+        return nan, nan, core[:, 0], core, core, torch.where(finite, 0.0, torch.nan).to(q)
     (a, r), (b, t) = torch.linalg.qr(q), torch.linalg.qr(k)  # 2
     k, b, t = (part.repeat_interleave(group, dim=0) for part in (k, b, t))
     x, sigma, yt = torch.linalg.svd(r @ t.mT)  # 3
     y = yt.mT
     u, v = a @ x, b @ y  # [head, d + 1, r]
-    turn = torch.where(u.gather(1, u.abs().argmax(dim=1, keepdim=True)) < 0, -1.0, 1.0)
-    u, v, x, y = (part * turn for part in (u, v, x, y))  # turn: [head, 1, r]
+    sign = torch.where(u.gather(1, u.abs().argmax(dim=1, keepdim=True)) < 0, -1.0, 1.0)
+    u, v, x, y = (part * sign for part in (u, v, x, y))  # sign: [head, 1, r]
     g_q, g_k = _coordinate_maps(r, t, x, sigma, y)
-    return u, v, sigma, g_q, g_k, _error(q, k, u, v, sigma, g_q, g_k)
+    return u, v, sigma, g_q, g_k, _measure_error(q, k, u, v, sigma, g_q, g_k)
 
 
 def _coordinate_maps(
     r: Tensor, t: Tensor, x: Tensor, sigma: Tensor, y: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return steps 4 and 5: g_q and g_k, [head, slice, r]."""
+    """Return g_q and g_k, [head, slice, r] each (steps 4 and 5)."""
     root = sigma.sqrt()[:, None]
     g_q, g_k = (_solve(factor, part * root).mT for factor, part in ((r, x), (t, y)))
     deficient = _condition(r).minimum(_condition(t)) < FLOOR
     if deficient.any():  # 5
-        r, t = _floored(r[deficient]), _floored(t[deficient])
+        r, t = _floor(r[deficient]), _floor(t[deficient])
         left, values, right = torch.linalg.svd(r @ t.mT)
-        turn = torch.where((left * x[deficient]).sum(1, keepdim=True) < 0, -1.0, 1.0)
-        root = values.sqrt()[:, None] * turn
+        sign = torch.where((left * x[deficient]).sum(1, keepdim=True) < 0, -1.0, 1.0)
+        root = values.sqrt()[:, None] * sign
         g_q[deficient] = torch.linalg.solve(r, left * root).mT
         g_k[deficient] = torch.linalg.solve(t, right.mT * root).mT
     return g_q, g_k
@@ -132,8 +132,8 @@ def _condition(factor: Float[Tensor, "head r r"]) -> Float[Tensor, " head"]:
     return values[:, -1] / values[:, 0].clamp_min(torch.finfo(values.dtype).tiny)
 
 
-def _floored(factor: Tensor) -> Tensor:
-    """Return the factors [head, r, r] with their singular values at least FLOOR of the largest."""
+def _floor(factor: Tensor) -> Tensor:
+    """Return the factors [head, r, r] with singular values of at least FLOOR times the largest."""
     p, values, w = torch.linalg.svd(factor)
     largest = values[:, :1]
     floor = torch.where(largest > 0, FLOOR * largest, 1.0)
@@ -141,22 +141,22 @@ def _floored(factor: Tensor) -> Tensor:
 
 
 def _identity_error(left: Tensor, right: Tensor) -> Float[Tensor, " head"]:
-    """Return how far left^T right is from 1."""
+    """Return the largest absolute entry of left^T right - 1."""
     identity = torch.eye(left.shape[-1], dtype=left.dtype, device=left.device)
     return (left.mT @ right - identity).abs().amax((1, 2))
 
 
-def _error(
+def _measure_error(
     q: Tensor, k: Tensor, u: Tensor, v: Tensor, sigma: Tensor, g_q: Tensor, g_k: Tensor
 ) -> Float[Tensor, " head"]:
     """Return the largest error of step 6."""
     generator = torch.Generator().manual_seed(0)
     shape = (k.shape[1], _N_PROBES)
     probes = torch.randn(shape, generator=generator, dtype=k.dtype).to(k.device)
-    wanted = q @ (k.mT @ probes)  # [head, d + 1, probe]
-    got = u @ (sigma[..., None] * (v.mT @ probes))
-    norm = torch.linalg.matrix_norm(wanted).clamp_min(torch.finfo(k.dtype).tiny)
-    restored = torch.linalg.matrix_norm(got - wanted) / norm
-    error = torch.stack([restored, _identity_error(u, u), _identity_error(v, v)]).amax(0)
+    product = q @ (k.mT @ probes)  # [head, d + 1, probe]
+    restored = u @ (sigma[..., None] * (v.mT @ probes))
+    norm = torch.linalg.matrix_norm(product).clamp_min(torch.finfo(k.dtype).tiny)
+    relative = torch.linalg.matrix_norm(restored - product) / norm
+    error = torch.stack([relative, _identity_error(u, u), _identity_error(v, v)]).amax(0)
     of_maps = _identity_error(g_q, g_k)
     return torch.where(of_maps > TOLERANCE, of_maps, error)

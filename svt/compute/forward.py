@@ -71,13 +71,13 @@ def count_positions(prompt: Prompt) -> int:
 
 
 def select_prompts(
-    batch: Layout, acts: Activations, kept: Bool[np.ndarray, " prompt"]
+    batch: Layout, acts: Activations, mask: Bool[np.ndarray, " prompt"]
 ) -> tuple[Layout, Activations]:
-    """Return the layout and activations of the prompts that `kept` marks."""
-    rows = np.flatnonzero(kept)
+    """Return the layout and activations of the prompts where `mask` is true."""
+    rows = np.flatnonzero(mask)
     lengths = batch.lengths[rows]
     prompts = torch.as_tensor(rows, device=acts.end_x.device)
-    tokens = torch.as_tensor(np.repeat(kept, batch.lengths), device=acts.end_x.device)
+    tokens = torch.as_tensor(np.repeat(mask, batch.lengths), device=acts.end_x.device)
     selected = Layout(
         tuple(batch.prompts[row] for row in rows),
         batch.tokens[rows],

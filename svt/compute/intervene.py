@@ -69,15 +69,15 @@ def _columns(
     before, n_pairs = runs.before, len(runs.first_of_pair)
     changed = slices.any(axis=1)  # [edit]
     n_edits = np.bincount(runs.pair[changed], minlength=n_pairs)
-    kept = n_edits > 0  # [pair]
+    is_changed = n_edits > 0  # [pair]
     n_slices = np.zeros(n_pairs, np.uint16)
     np.maximum.at(n_slices, runs.pair, slices.sum(axis=1).astype(np.uint16))
 
     def mean(values: Floats) -> NDArray[np.float32]:
         total = np.bincount(runs.pair[changed], values[changed], minlength=n_pairs)
-        return (total[kept] / n_edits[kept]).astype(np.float32)
+        return (total[is_changed] / n_edits[is_changed]).astype(np.float32)
 
-    first = runs.first_of_pair[kept]
+    first = runs.first_of_pair[is_changed]
     row = batch.row[first]
     cosine, ratio = _compare(before.vector, after.vector)
     resid_cosine, resid_ratio = _compare(before.resid, after.resid)
@@ -85,13 +85,13 @@ def _columns(
         "run": batch.run[row],
         "prompt": batch.prompt[row],
         "pair_id": batch.edits.pair_id[first],
-        "n_slices": n_slices[kept],
+        "n_slices": n_slices[is_changed],
         "logit_diff": before.logit_diff[row].astype(np.float32),
         "logit_diff_after": after.logit_diff[row].astype(np.float32),
-        "score": _to_numpy(before.score)[kept],
-        "score_after": _to_numpy(after.score)[kept],
-        "weight": _to_numpy(before.weight)[kept],
-        "weight_after": _to_numpy(after.weight)[kept],
+        "score": _to_numpy(before.score)[is_changed],
+        "score_after": _to_numpy(after.score)[is_changed],
+        "weight": _to_numpy(before.weight)[is_changed],
+        "weight_after": _to_numpy(after.weight)[is_changed],
         "cosine": mean(cosine),
         "norm_ratio": mean(ratio),
         "resid_cosine": mean(resid_cosine),

@@ -1,13 +1,13 @@
-"""A model the method can decompose, loaded, folded and checked.
+"""A model that can be decomposed, loaded, folded and checked.
 
-1. Its files: the folder `model.path`, or else the Hugging Face hub's `model.name`
-   (model_files.py).
-2. Its config.json is read first: what cannot be decomposed is refused by name before any weight
-   is read (refuse.py); so is what cannot fit into memory (svt/model/memory.py).
+1. Its files are in the folder `model.path`, or come from the hub by `model.name`
+   (svt/model/files.py).
+2. Its config.json is read first: models that cannot be decomposed (refuse.py) or do not fit into
+   memory (svt/model/memory.py) are refused before any weight is read.
 3. Weights are read from safetensors only, and no code that comes with a model is run.
-4. TransformerLens folds the norms and value biases, and centres what writes into the residual
-   stream where the norms are LayerNorms. QK-norm, norms behind attention and a final norm that
-   TransformerLens leaves unfolded enter the weights here.
+4. TransformerLens folds the norms and value biases and, where the norms are LayerNorms, centres the
+   output weights. The gains of QK-norm, of norms after attention and of a final norm that
+   TransformerLens leaves unfolded are folded into the weights here.
 5. Self-checks on random tokens (check.py): weights, scores, parts and logits are the model's own.
 """
 
@@ -60,16 +60,16 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     scoring: tuple[Scoring, ...]  # of each layer
-    centres: bool  # whether its norms are LayerNorms, which take the mean away
-    logit_cap: float | None  # the soft cap of the final logits
-    norm_eps: float | None  # what the norm before attention adds to a mean square, if there is one
+    centres: bool  # whether its norms are LayerNorms, which subtract the mean
+    logit_cap: float | None  # soft cap of the final logits
+    norm_eps: float | None  # epsilon of the norm before attention, if there is one
     components: tuple[str, ...]  # those that exist, in the order of COMPONENTS
     writing: frozenset[str] = frozenset()  # those whose output is not always zero
 
     @property
     def work_dtype(self) -> torch.dtype:
-        """The dtype of products outside the forward pass: float32, of a float64 model float64."""
-        return torch.float64 if self.dtype == torch.float64 else torch.float32
+        """Return the dtype of folding and of products outside the forward pass."""
+        return _at_least_float32(self.dtype)
 
     @cached_property
     def _hooks(self) -> frozenset[str]:
@@ -80,19 +80,19 @@ class Model:
         return name in self._hooks
 
     def run(self, tokens: Tensor, watch: Mapping[str, Callable[[Tensor], None]]) -> None:
-        """Run tokens [prompt, position], without logits; each hook's value goes to its watcher."""
-        hooks = [(name, _watcher(look)) for name, look in watch.items()]
+        """Run tokens [prompt, position] without logits; `watch` has a callback for each hook."""
+        hooks = [(name, _as_hook(callback)) for name, callback in watch.items()]
         none = torch.zeros(0, dtype=torch.long, device=self.device)
         self.bridge.run_with_hooks(
             tokens.to(self.device), fwd_hooks=hooks, logits_to_keep=none, use_cache=False
         )
 
     def weight(self, name: str, gained: bool = True) -> Tensor:
-        """Return a folded weight in the work dtype; a bias that the model has not is zero.
+        """Return a folded weight in the work dtype; a bias that the model lacks is zero.
 
         W_Q: [layer, head, d_model, r]; b_Q: [layer, head, r], both with QK-norm's gain unless
         `gained` is false; W_K, b_K (and W_V): the same with key heads; W_O: [layer, head, r,
-        d_model] and b_O: [layer, d_model], with the gain of a norm behind attention; W_U: [d_model,
+        d_model] and b_O: [layer, d_model], with the gain of a norm after attention; W_U: [d_model,
         vocabulary], with the gain of the final norm; b_U: [vocabulary].
         """
         if name in _BIASES and not self._has(name):
@@ -112,7 +112,7 @@ class Model:
 
     @cached_property
     def unembedding(self) -> tuple[Tensor, Tensor]:
-        """W_U [d_model, vocabulary] and b_U [vocabulary], as `weight` returns them."""
+        """Return W_U [d_model, vocabulary] and b_U [vocabulary]."""
         return self.weight("W_U"), self.weight("b_U")
 
     def logits(self, x: Tensor) -> Tensor:
@@ -121,9 +121,9 @@ class Model:
         return self.apply_cap(x @ w_u + b_u)
 
     def apply_cap(self, logits: Tensor) -> Tensor:
-        """Return logits as the model gives them, after its final soft cap if it has one.
+        """Return logits after the model's final soft cap, if it has one.
 
-        Raises ModelError where they are not finite.
+        Raises ModelError if they are not finite.
         """
         if not logits.isfinite().all():
             raise ModelError(
@@ -146,11 +146,11 @@ class Model:
         return (self.n_layers, self.d_model) if name == "b_O" else (self.d_vocab,)
 
 
-def _watcher(look: Callable[[Tensor], None]) -> Callable[[Tensor, Any], None]:
-    """Return a hook that changes nothing, whatever `look` returns."""
+def _as_hook(callback: Callable[[Tensor], None]) -> Callable[[Tensor, Any], None]:
+    """Return a hook that calls `callback` and changes nothing."""
 
     def hook(value: Tensor, hook: Any) -> None:
-        look(value)
+        callback(value)
 
     return hook
 
@@ -159,8 +159,8 @@ _BIASES = ("b_Q", "b_K", "b_O", "b_U")
 
 
 def load_model(config: ModelConfig) -> Model:
-    """Return the folded model. Raises ModelError when it cannot be found, read or decomposed."""
-    from svt.compute.check import check_model, random_tokens  # which need Model
+    """Return the folded model. Raises ModelError when it is missing, damaged or refused."""
+    from svt.compute.check import check_model, random_tokens  # they import Model
 
     path = localise(config).path  # 1
     assert path is not None
@@ -169,11 +169,11 @@ def load_model(config: ModelConfig) -> Model:
     device, dtype = _device(config.device), _DTYPES[config.dtype]
     torch.set_float32_matmul_precision("highest")  # no TF32
     if device.type == "cpu":
-        check_memory(Path(path), content, _folded_in(dtype).itemsize)
+        check_memory(Path(path), content, _at_least_float32(dtype).itemsize)
     tokens = random_tokens(content).to(device)
     with _quiet():
         bridge, logits = _load(Path(path), device, dtype, tokens)  # 3, 4
-    model = _described(bridge, device, dtype)
+    model = _describe(bridge, device, dtype)
     model = replace(model, writing=check_model(model, path, tokens, logits))  # 5
     if content["model_type"] not in VERIFIED:
         logger.info(
@@ -183,15 +183,12 @@ def load_model(config: ModelConfig) -> Model:
     return model
 
 
-def _described(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
-    """Return the loaded model with what is to be known of its layers."""
+def _describe(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
+    """Return the loaded model with its shape and the settings of its layers."""
     shape = bridge.cfg
     biased = any(bias is not None for block in bridge.blocks for bias in _output_biases(block))
-    missing = {
-        "pos_embed": "pos_embed" not in dict(bridge.named_children()),
-        "bias": not biased,
-    }
-    cap = getattr(bridge.original_model.config, "final_logit_softcapping", None)
+    exists = {"pos_embed": "pos_embed" in dict(bridge.named_children()), "bias": biased}
+    norm = dict(bridge.blocks[0].named_children()).get("ln1")
     return Model(
         bridge=bridge,
         n_layers=shape.n_layers,
@@ -205,22 +202,21 @@ def _described(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
         dtype=dtype,
         scoring=tuple(_scoring(bridge, layer) for layer in range(shape.n_layers)),
         centres=not bridge.ln_final.uses_rms_norm,
-        logit_cap=cap,
-        norm_eps=_eps(norm)
-        if (norm := dict(bridge.blocks[0].named_children()).get("ln1"))
-        else None,
-        components=tuple(name for name in COMPONENTS if not missing.get(name)),
+        logit_cap=getattr(bridge.original_model.config, "final_logit_softcapping", None),
+        norm_eps=_eps(norm) if norm else None,
+        components=tuple(name for name in COMPONENTS if exists.get(name, True)),
     )
 
 
 def _output_biases(block: Any) -> Iterator[Any]:
+    """Yield the biases of a block that enter the output of its attention, or None for them."""
     for name in ("b_O", "b_V"):
         with contextlib.suppress(AttributeError):
             yield getattr(block.attn, name)
 
 
 def _scoring(bridge: Any, layer: int) -> Scoring:
-    """Return how the heads of a layer score; check.py holds it against the model itself."""
+    """Return the scoring of a layer from the model's configuration; check.py tests it."""
     attn, config = bridge.blocks[layer].attn, bridge.original_model.config
     inner = attn.original_component
     unscaled = config.model_type == "gpt_neo"
@@ -237,12 +233,12 @@ def _scoring(bridge: Any, layer: int) -> Scoring:
         _window(config, layer),
         q_gain,
         k_gain,
-        *_norm_of_vectors(parts.get("q_norm"), bridge.cfg.d_head),
+        *_qk_norm(parts.get("q_norm"), bridge.cfg.d_head),
     )
 
 
-def _norm_of_vectors(norm: Any, d_head: int) -> tuple[float, bool]:
-    """Return what QK-norm adds to a mean square, and whether that is one of all heads."""
+def _qk_norm(norm: Any, d_head: int) -> tuple[float, bool]:
+    """Return the epsilon of QK-norm, and whether it takes one mean square over all heads."""
     if norm is None:
         return 0.0, False
     weight = norm.weight
@@ -250,13 +246,13 @@ def _norm_of_vectors(norm: Any, d_head: int) -> tuple[float, bool]:
 
 
 def _eps(norm: Any) -> float:
-    """Return what a norm adds to a mean square."""
+    """Return the epsilon of a norm."""
     inner = norm.original_component
     return float(inner.eps if hasattr(inner, "eps") else inner.variance_epsilon)
 
 
 def _window(config: Any, layer: int) -> int | None:
-    """Return the width of a layer's sliding window; None where it attends to all before."""
+    """Return the width of a layer's sliding window; None without one."""
     if config.model_type == "gpt_neo":
         return config.window_size if config.attention_layers[layer] == "local" else None
     window = getattr(config, "sliding_window", None)
@@ -267,22 +263,23 @@ def _window(config: Any, layer: int) -> int | None:
 
 
 def _gain(norm: Any) -> Float[Tensor, "*d"]:
-    """Return what a norm multiplies by."""
+    """Return the weight that a norm multiplies by."""
     weight: Tensor = norm.weight.detach()
     return 1 + weight if norm.uses_weight_offset else weight
 
 
 def _device(name: str) -> torch.device:
+    """Return the device of model.device; ConfigError when torch cannot use it."""
     try:
         return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        told = first_line(error)
         raise ConfigError(
-            f"model.device={name} cannot be used: {told} Try model.device=cpu"
+            f"model.device={name} cannot be used: {first_line(error)} Try model.device=cpu"
         ) from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
+    """Return the content of a folder's config.json; ModelError when it is no JSON object."""
     file = folder / CONFIG
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -293,19 +290,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _folded_in(dtype: torch.dtype) -> torch.dtype:
-    """Folding happens in float32 at least, whatever the forward pass's dtype."""
+def _at_least_float32(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _load(
     folder: Path, device: torch.device, dtype: torch.dtype, tokens: Tensor
 ) -> tuple[Any, Tensor]:
-    """Return steps 3 and 4, and the logits of `tokens` before anything is folded."""
+    """Return the folded model (steps 3 and 4), and the logits of `tokens` before folding."""
     from transformer_lens.model_bridge.sources import build_bridge_from_module
     from transformers import AutoModelForCausalLM
 
-    wide = _folded_in(dtype)
+    wide = _at_least_float32(dtype)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -313,7 +309,7 @@ def _load(
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
-            ignore_mismatched_sizes=True,  # reported below, with their names
+            ignore_mismatched_sizes=True,  # reported below, by name
             output_loading_info=True,
             attn_implementation="eager",
         )
@@ -329,16 +325,16 @@ def _load(
         bridge = build_bridge_from_module(
             weights, type(weights).__name__, hf_config=weights.config, device=device, dtype=wide
         )
-        # Centring W_U would move all logits of a token alike, at a fifth of the time of loading.
+        # Centring W_U adds one constant to all logits and takes a fifth of the time of loading.
         bridge.enable_compatibility_mode(disable_warnings=True, center_unembed=False)
-    except Exception as error:  # the libraries below raise whatever they please
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(f"model.path={folder}: the weights cannot be loaded: {told}") from error
+    except Exception as error:  # the libraries raise any class
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"model.path={folder}: the weights cannot be loaded: {reason}") from error
     return _cast(bridge, dtype).eval(), logits
 
 
 def _cast(bridge: Any, dtype: torch.dtype) -> Any:
-    """Return the model in its dtype; the frequencies of rotary positions stay as they are."""
+    """Return the model in its dtype; the frequencies of rotary positions keep theirs."""
     frequencies = {
         module: dict(module.named_buffers(recurse=False))
         for module in bridge.modules()
@@ -353,7 +349,7 @@ def _cast(bridge: Any, dtype: torch.dtype) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Progress bars, notices and deprecation warnings of the libraries below stay out of ours."""
+    """Suppress progress bars, notices and deprecation warnings of the libraries."""
     from transformers.utils import logging as transformers_logging
 
     library: Any = transformers_logging

@@ -57,10 +57,10 @@ def select(table: T, index: NDArray[np.generic] | slice) -> T:
     return type(table)(*columns)
 
 
-def select_prompt_pairs(pairs: Pairs, kept: Bool[np.ndarray, " prompt"]) -> Pairs:
-    """Return the pairs of the prompts that `kept` marks, with `row` counted among these."""
-    new_row = np.cumsum(kept) - 1
-    selected = select(pairs, kept[pairs.row])
+def select_prompt_pairs(pairs: Pairs, mask: Bool[np.ndarray, " prompt"]) -> Pairs:
+    """Return the pairs of the prompts where `mask` is true, with `row` counted among these."""
+    new_row = np.cumsum(mask) - 1
+    selected = select(pairs, mask[pairs.row])
     return replace(selected, row=new_row[selected.row])
 
 
