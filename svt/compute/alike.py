@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
-from numpy.typing import NDArray
 
+from svt.compute.pairs import Integers
 from svt.dataset.prompt import Prompt, role_labels
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,8 @@ def plan_batches(
     batches: list[list[Prompt]] = [[]]
     for prompt in sorted(prompts, key=lambda p: (count_positions(p), p.prompt_id)):  # 1
         n = len(batches[-1]) + 1
-        needed = (
-            n * count_positions(prompt) * _bytes_per_token(model, count_positions(prompt), dump)
-        )
+        length = count_positions(prompt)
+        needed = n * length * _bytes_per_token(model, length, dump)
         if batches[-1] and (n > dump.batch_size or needed > memory_share(dump)):
             batches.append([])
         batches[-1].append(prompt)

@@ -5,7 +5,6 @@
 2. A column of lists is an Arrow array that shares the memory of a NumPy one.
 """
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -35,8 +34,3 @@ def to_ragged_lists(
     ends = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=ends[1:])
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
-
-
-def chain(parts: Sequence[pa.ListArray]) -> pa.ChunkedArray:
-    """Return the rows of all parts as one column, without a copy."""
-    return pa.chunked_array(parts)

@@ -55,9 +55,8 @@ def intervene(
             runs = ChangedRuns(runner, svd, batch, scope, homogeneous, local_base)
             for mode, part in zip(of_scope, parts, strict=True):  # 2
                 slices = mode.slices[batch.index]
-                after = runs.run(
-                    Change(mode.strength, torch.as_tensor(slices, device=svd.u.device))
-                )
+                chosen = torch.as_tensor(slices, device=svd.u.device)
+                after = runs.run(Change(mode.strength, chosen))
                 part.append(_columns(batch, runs, after, slices))
         yield from map(_concatenate, parts)
 

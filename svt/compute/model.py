@@ -95,7 +95,7 @@ class Model:
         d_model] and b_O: [layer, d_model], with the gain of a norm after attention; W_U: [d_model,
         vocabulary], with the gain of the final norm; b_U: [vocabulary].
         """
-        if name in _BIASES and not self._has(name):
+        if name in _BIASES and getattr(self.bridge, name, None) is None:
             return self.weight("W" + name[1:]).new_zeros(self._bias_shape(name))
         weight: Tensor = getattr(self.bridge, name).detach().to(self.work_dtype)
         if name[-1] in "QK" and gained:
@@ -132,12 +132,6 @@ class Model:
             )
         cap = self.logit_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
-
-    def _has(self, name: str) -> bool:
-        try:
-            return getattr(self.bridge, name) is not None
-        except AttributeError:
-            return False
 
     def _bias_shape(self, name: str) -> tuple[int, ...]:
         heads = {"b_Q": self.n_heads, "b_K": self.n_key_heads}
@@ -186,8 +180,11 @@ def load_model(config: ModelConfig) -> Model:
 def _describe(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
     """Return the loaded model with its shape and the settings of its layers."""
     shape = bridge.cfg
-    biased = any(bias is not None for block in bridge.blocks for bias in _output_biases(block))
-    exists = {"pos_embed": "pos_embed" in dict(bridge.named_children()), "bias": biased}
+    biases = [getattr(block.attn, b, None) for block in bridge.blocks for b in ("b_O", "b_V")]
+    exists = {
+        "pos_embed": "pos_embed" in dict(bridge.named_children()),
+        "bias": any(bias is not None for bias in biases),
+    }
     norm = dict(bridge.blocks[0].named_children()).get("ln1")
     return Model(
         bridge=bridge,
@@ -206,13 +203,6 @@ def _describe(bridge: Any, device: torch.device, dtype: torch.dtype) -> Model:
         norm_eps=_eps(norm) if norm else None,
         components=tuple(name for name in COMPONENTS if exists.get(name, True)),
     )
-
-
-def _output_biases(block: Any) -> Iterator[Any]:
-    """Yield the biases of a block that enter the output of its attention, or None for them."""
-    for name in ("b_O", "b_V"):
-        with contextlib.suppress(AttributeError):
-            yield getattr(block.attn, name)
 
 
 def _scoring(bridge: Any, layer: int) -> Scoring:

@@ -34,7 +34,7 @@ from svt.dataset.prompt import Prompt
 from svt.errors import ModelError
 
 Hook = Callable[[Tensor], Tensor | None]  # returns the value's replacement, or None
-CacheCallback = Callable[[Tensor, Tensor], None]
+CacheCallback = Callable[[Tensor, Tensor], None] | None
 
 BATCH_TOKENS = 4096  # of the clean pass
 TOLERANCE = 1e-4
@@ -200,7 +200,7 @@ class Runner:
         resid: Float[Tensor, "run place d_model"],
         window: Window,
         hooks: Mapping[str, Hook],
-        on_cache: CacheCallback | None = None,
+        on_cache: CacheCallback = None,
     ) -> Float[Tensor, "run place d_model"]:
         """Return the residual after a layer; `resid` is the one before it.
 
@@ -218,20 +218,12 @@ class Runner:
         return after
 
     def _add_earlier(
-        self,
-        layer: int,
-        window: Window,
-        on_cache: CacheCallback | None,
-        keys: Tensor,
-        values: Tensor,
+        self, layer: int, window: Window, on_cache: CacheCallback, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the keys and values of a layer with those of the tokens before the window."""
         if window.width < window.slot_token.shape[1]:
-            clean = self._keys[layer], self._values[layer]
-            keys, values = (
-                _replace_last(earlier[window.slot_token], own)
-                for earlier, own in zip(clean, (keys, values), strict=True)
-            )
+            keys = _replace_last(self._keys[layer][window.slot_token], keys)
+            values = _replace_last(self._values[layer][window.slot_token], values)
         if on_cache is not None:
             on_cache(keys, values)
         return keys, values

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float32, Float64, UInt16
 from numpy.typing import NDArray
 
-from svt.compute.columns import HEAD, Batch, Columns, chain, to_lists, to_ragged_lists
+from svt.compute.columns import HEAD, Batch, Columns, to_lists, to_ragged_lists
 from svt.compute.forward import Activations, Layout
 from svt.compute.pairs import Integers, Pairs
 from svt.compute.slices import Basis, Slices, compute_coordinates
@@ -15,13 +16,9 @@ from svt.compute.writers import Writers
 
 
 def pair_columns(
-    batch: Layout,
-    pairs: Pairs,
-    slices: Slices,
-    read: Readout,
-    scaling: Float64[np.ndarray, " pair"],
+    batch: Layout, pairs: Pairs, slices: Slices, read: Readout, scale: Float64[np.ndarray, " pair"]
 ) -> Columns:
-    """Return the columns of `pairs`, one row a stored pair; scaling: score scale of its layer."""
+    """Return the columns of `pairs`, one row a stored pair; scale: Scoring.scale of its layer."""
     offsets = read.offsets  # [pair, side, kind]
     names = ("dest_offset", "src_offset"), ("dest_offset_all", "src_offset_all")
     columns: Columns = {
@@ -39,7 +36,7 @@ def pair_columns(
         "n_slices": slices.in_signal.sum(axis=1).astype(np.uint16),
         "dest_scale": read.scale[:, 0].astype(np.float32),
         "src_scale": read.scale[:, 1].astype(np.float32),
-        "residual": np.abs(slices.omega_score - slices.score / scaling),
+        "residual": np.abs(slices.omega_score - slices.score / scale),
     }
     for kind in range(offsets.shape[2]):
         columns |= dict(zip(names[kind], offsets[:, :, kind].T, strict=True))
@@ -122,14 +119,9 @@ def _upstream_columns(
     )
     if without is not None:
         of_writers["weights_without"] = without
-    return (
-        _side_columns(pair_id)
-        | {"component": np.full(2 * len(pair_id), component, np.uint8)}
-        | {
-            name: to_lists(values.reshape(2 * len(pair_id), -1))
-            for name, values in of_writers.items()
-        }
-    )
+    n_rows = 2 * len(pair_id)
+    columns = _side_columns(pair_id) | {"component": np.full(n_rows, component, np.uint8)}
+    return columns | {name: to_lists(v.reshape(n_rows, -1)) for name, v in of_writers.items()}
 
 
 def _sum_writers(
@@ -152,7 +144,8 @@ def _concatenate(parts: Sequence[Columns]) -> Columns:
     whole: Columns = {}
     for name, first in parts[0].items():
         values = [part[name] for part in parts]
-        whole[name] = np.concatenate(values) if isinstance(first, np.ndarray) else chain(values)
+        is_array = isinstance(first, np.ndarray)
+        whole[name] = np.concatenate(values) if is_array else pa.chunked_array(values)
     return whole
 
 

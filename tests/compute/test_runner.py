@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from svt.compute import runner as module
 from svt.compute.model import Model
 from svt.compute.runner import Runner, Window, bytes_per_token
 from svt.dataset.prompt import Prompt
@@ -125,15 +126,15 @@ def test_a_model_that_cannot_begin_in_the_middle_is_refused(
     """Whose blocks take no keys from before, or other positions than those they are called with."""
     prompts = prompts_of(0, n_prompts=3, lengths=(3, 8))
     if part == "keys":
-        monkeypatch.setattr(Runner, "_with_earlier", lambda self, earlier, own, window: own)
+        monkeypatch.setattr(module, "_replace_last", lambda whole, own: own)
     else:
-        cut = Runner._cut_now
+        cut = Runner._cut_uncached
 
         def cut_wrongly(self: Runner, value: object, window: Window) -> object:
             turned = replace(window, position=window.position.flip(1))
             return cut(self, value, turned)
 
-        monkeypatch.setattr(Runner, "_cut_now", cut_wrongly)
+        monkeypatch.setattr(Runner, "_cut_uncached", cut_wrongly)
     with pytest.raises((SvtError, RuntimeError)) as refusal:
         Runner(model, prompts)
     if part == "position":

@@ -96,7 +96,7 @@ def test_a_killed_conversion_leaves_nothing_that_looks_whole(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(gguf_file, "_convert", killed)
+        patched.setattr(gguf_file, "_write_folder", killed)
         with pytest.raises(KeyboardInterrupt):
             convert(file)
     assert [left for left in cache.iterdir() if left.suffix != ".lock"] == []

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from svt.compute.columns import chain, to_lists, to_ragged_lists
+from svt.compute.columns import to_lists, to_ragged_lists
 from svt.errors import SvtError
 from svt.store import writer
 from svt.store.writer import writing
@@ -23,7 +24,7 @@ LISTS = {
     "pair_id": np.array([5, 5, 6]),
     "side": np.array([1, 1, 0], np.uint8),
     "component": np.array([0, 1, 0], np.uint8),
-    "contributions": chain(
+    "contributions": pa.chunked_array(
         [
             to_lists(np.array([[0.5, 0.25], [1, 2]], np.float32)),
             to_ragged_lists(np.array([3, 4, 5], np.float32), np.array([3])),
