@@ -40,7 +40,7 @@ class Group:
     side: int
     basis: Float[Tensor, "d_model r"]  # w without its last row
     last: Float[Tensor, " r"]  # that row, or zeros when not homogeneous
-    directions: Float[Tensor, "edit slice r"] | None  # columns of M, float64; None: the identity
+    directions: Float[Tensor, "edit slice r"] | None  # columns of M, float64; None: of the identity
 
     def project(
         self, out: Float[Tensor, "edit d_model"], slices: Bool[Tensor, "edit slice"]
