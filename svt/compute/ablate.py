@@ -2,7 +2,7 @@
 
 1. A clean run of all prompts gives the logit differences to compare with, and the replacement of z
    at each token:
-   mean      the mean of z over the other tokens of its class (alike.py)
+   mean      the mean of z over the other tokens of its class (token_classes.py)
    resample  z of one of them, of another prompt
    zero      0
    No replacement depends on the prompt's own z. The part of a head's output that comes from its
@@ -20,10 +20,10 @@ from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from svt.compute.alike import TokenClasses, classify_tokens
 from svt.compute.answers import AnswerLogits
 from svt.compute.model import Model
 from svt.compute.runner import Runner
+from svt.compute.token_classes import TokenClasses, classify_tokens
 from svt.config import Head
 from svt.dataset.prompt import Prompt
 from svt.words import Replacement

@@ -64,7 +64,7 @@ def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], fo
     prefer the answers, or when no head reaches the threshold; head_ablations.csv is then written.
     """
     from svt.compute.ablate import Ablation
-    from svt.compute.attends import classify_heads
+    from svt.compute.head_classes import classify_heads
 
     prompts, settings, size = check_answers(prompts), config.reference, config.dump.batch_size
     check_fits(prompts, model.n_ctx, model.d_vocab)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from svt.compute.ablate import Ablation
-from svt.compute.alike import classify_tokens
 from svt.compute.model import Model
+from svt.compute.token_classes import classify_tokens
 from svt.config import Head
 from svt.dataset.prompt import Prompt
 from svt.words import Replacement

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from svt.compute import attends
 from svt.compute.ablate import Ablation
-from svt.compute.attends import classify_heads
+from svt.compute.head_classes import classify_heads
 from svt.compute.model import Model
 from svt.dataset.prompt import Prompt
 from svt.errors import SvtError
@@ -106,7 +105,7 @@ def test_what_counts_for_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
         first[0] = part.stop
         choose(0, torch.as_tensor(weights[part]), torch.as_tensor(scores[part]))
 
-    monkeypatch.setattr(attends, "forward", forward)
+    monkeypatch.setattr(head_classes, "forward", forward)
     model = Mock(spec=Model, n_layers=1, n_heads=5)
     assert classify_heads(model, prompts, 0.5, 3) == {(0, 0): "end->x"}
 

@@ -1,9 +1,9 @@
-"""Which tokens are alike, on prompts small enough to count by hand."""
+"""Which tokens are of one class, on prompts small enough to count by hand."""
 
 import numpy as np
 import pytest
 
-from svt.compute.alike import TokenClasses, classify_tokens
+from svt.compute.token_classes import TokenClasses, classify_tokens
 from svt.dataset.prompt import Prompt
 
 ROLES = {"IO": 1, "S1": 2, "end": 3}
