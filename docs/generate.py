@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from svt.db.connect import create_tables
+from svt.db.catalog import create_tables
 from svt.paths import conf_dir
 from svt.query.described import list_macros
 from svt.query.named import list_queries

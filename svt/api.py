@@ -17,11 +17,11 @@ import duckdb
 import polars as pl
 
 from svt.cli.sql import run_sql
-from svt.db.catalog import catalogs, has_table
-from svt.db.damage import files_of
+from svt.db.catalog import has_table, list_catalogs
+from svt.db.damage import list_attached_files
 from svt.db.target import open_target
 from svt.errors import ConfigError, SvtError, suggestion
-from svt.paths import expanded
+from svt.paths import expand_home
 from svt.query.described import describe_tables
 from svt.query.named import count_jobs, list_queries
 from svt.query.named import run as run_query
@@ -39,7 +39,7 @@ class Run:
 
     def __init__(self, target: str | Path) -> None:
         """Open `target`; StoreError when it is no run, sweep or store."""
-        self.path = expanded(target)
+        self.path = expand_home(target)
         self._stack = ExitStack()
         self._opened: duckdb.DuckDBPyConnection | None = self._stack.enter_context(
             open_target(self.path)
@@ -155,11 +155,12 @@ class Run:
         return f"run {self.path}: {', '.join(told) or 'its store is gone'}"
 
     def _run_folder(self) -> Path:
-        if "results" not in catalogs(self._con):
+        if "results" not in list_catalogs(self._con):
             raise SvtError(f"{self.path} is a store alone; figures are drawn of a run's folder")
         if count_jobs(self._con):
             raise SvtError(f"{self.path} is a sweep; open one job's folder, {self.path}/0")
-        return next(file.parent for file in files_of(self._con) if file.name == "results.duckdb")
+        files = list_attached_files(self._con)
+        return next(file.parent for file in files if file.name == "results.duckdb")
 
 
 def run_and_open(overrides: Sequence[str]) -> Run:

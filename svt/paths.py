@@ -31,7 +31,7 @@ def read_sql(name: str) -> str:
     return (sql_dir() / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def expanded(name: str | Path) -> Path:
+def expand_home(name: str | Path) -> Path:
     """The path with its `~` or `~user` as a folder; ConfigError for a user that there is not."""
     try:
         return Path(name).expanduser()
@@ -44,5 +44,5 @@ def expanded(name: str | Path) -> Path:
 def cache_dir() -> Path:
     """Return the folder of what can be made again: `$XDG_CACHE_HOME/svt`, or `~/.cache/svt`."""
     named = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(named) if Path(named).is_absolute() else expanded("~/.cache")
+    base = Path(named) if Path(named).is_absolute() else expand_home("~/.cache")
     return base / "svt"

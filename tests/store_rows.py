@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from svt.db.connect import create_tables, load_macros, search
+from svt.db.catalog import create_tables
+from svt.db.connect import load_macros, set_search_path
 
 COMPONENTS = ("head", "mlp", "embed", "pos_embed", "bias")
 N_CTX = 32
@@ -72,7 +73,7 @@ def connection(
     places = {"places": (store or {}).get("roles", [])}
     for table, rows in {**places, **(results or {})}.items():
         insert(con, f"results.{table}", rows)
-    search(con)
+    set_search_path(con)
     load_macros(con)
     return con
 

@@ -18,7 +18,7 @@ from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.model.memory import estimate_needs
 from svt.query.trace import trace
-from svt.store.results import writing_results
+from svt.store.results import create_results
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 from tests.families import SETTINGS, tiny_model
@@ -98,7 +98,7 @@ def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path)
     dumps.measure_dump(config, dataset, store)
     roots = traces.top_firing_heads(store)
     settings = replace(config.trace, roots=roots, nonpositive="top", min_share=0.0)
-    with writing_results(tmp_path / "run", Stores.of(store), keep=False) as con:
+    with create_results(tmp_path / "run", Stores.of(store), keep=False) as con:
         trace(con, settings)
     model = load_model(config.model)
     rows = traces.intervention_rows(

@@ -29,7 +29,7 @@ from svt.errors import SvtError
 from svt.query.named import run as run_query
 from svt.query.trace import trace
 from svt.stages.intervene import run_interventions
-from svt.store.results import writing_results
+from svt.store.results import create_results
 from svt.words import SCOPES
 
 N_ROOTS = 12
@@ -55,7 +55,7 @@ def trace_rows(
     settings = config.trace if roots is None else replace(config.trace, roots=roots)
     traced, graphs, heads = [], [], []
     for coverage in COVERAGES:
-        with writing_results(folder / str(coverage), Stores.of(store), keep=False) as con:
+        with create_results(folder / str(coverage), Stores.of(store), keep=False) as con:
             traced.append(time_call(trace, con, replace(settings, coverage=coverage)))
             graphs += [time_call(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
             ((head,),) = con.execute("SELECT max([layer, head]) FROM trace_edges").fetchall()
@@ -132,7 +132,7 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
     dataset = Dataset(whole.prompts[:N_FEW])
     store, traced = folder / "smollm2.duckdb", folder / "smollm2"
     measure_dump(strong, dataset, store)
-    with writing_results(traced, Stores.of(store), keep=False) as con:
+    with create_results(traced, Stores.of(store), keep=False) as con:
         trace(con, config.trace)
     model = load_model(config.model)
     run_forward(model, config, dataset, True)  # warm

@@ -14,7 +14,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from svt.system.text import drawable
+from svt.system.text import make_drawable
 
 BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#8A8F98"
 CATEGORY = (BLUE, ORANGE, GREEN, "#9C4AA8", "#56B4E9", "#BFA500", GREY)
@@ -119,7 +119,7 @@ def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, An
     not validated against the schema of Vega-Lite, which takes longer than drawing; tests do that.
     """
     with alt.data_transformers.enable("default", max_rows=None):
-        spec: dict[str, Any] = drawable(chart.to_dict(validate=False))
+        spec: dict[str, Any] = make_drawable(chart.to_dict(validate=False))
     spec.pop("config", None)
     return spec if palette is None else spec | {"config": config(palette)}
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from svt.config import Config, from_mapping
-from svt.db.identity import DATASET_FILES, of_dump
+from svt.db.identity import DATASET_FILES, select_content_settings
 from svt.db.stores import Stores
 from svt.defaults import whole_dataset
 from svt.errors import ConfigError
@@ -128,7 +128,7 @@ def _list_deciding_keys(keys: Sequence[str], stored: Tree) -> Iterator[str]:
     deciding = {
         "model": ("name", "dtype"),
         "dataset": [key for key in stored["dataset"] if key not in DATASET_FILES],
-        "dump": of_dump(stored["dump"]),
+        "dump": select_content_settings(stored["dump"]),
     }
     for key in keys:
         groups = _STORE_GROUPS if key == "experiment" else {key} & set(_STORE_GROUPS)

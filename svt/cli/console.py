@@ -18,7 +18,7 @@ from typing import TextIO
 import duckdb
 
 from svt.errors import SvtError
-from svt.system.text import first_line, visible
+from svt.system.text import first_line, make_visible
 
 STOPPED = "stopped; what was finished is kept, nothing half-written was left"
 
@@ -26,7 +26,7 @@ STOPPED = "stopped; what was finished is kept, nothing half-written was left"
 def say(line: str) -> None:
     """Write one line to stderr; ignore a stream that cannot be written."""
     with suppress(OSError):
-        print(visible(line), file=sys.stderr, flush=True)
+        print(make_visible(line), file=sys.stderr, flush=True)
 
 
 class _Messages(logging.Handler):
@@ -65,7 +65,7 @@ def console(name: str, stopped: str = STOPPED) -> Iterator[None]:
 def write(text: str, required: bool = False) -> None:
     """Write text to stdout (steps 1 and 3); SvtError if it is `required` and cannot be written."""
     with output(required):
-        sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+        sys.stdout.write(make_visible(text) if sys.stdout.isatty() else text)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from svt.importing.nodes import parse_node
 from svt.importing.read import read_circuit
 from svt.importing.write import write_circuit
 from svt.query.named import run
-from svt.system.shell import command, override
+from svt.system.shell import find_command, format_override
 from svt.words import COUNTS
 
 _EPILOG = """how values are read:
@@ -114,15 +114,15 @@ def _summarise(circuit: Circuit, folder: Path, name: str) -> str:
         f"{ratio(row['recall_reachable'])}"
         for row in rows
     ]
-    at = shlex.quote(str(folder))
+    at, svt, sql = shlex.quote(str(folder)), find_command("svt"), find_command("svt-sql")
     return "\n".join(
         [
             *lines,
             "",
             "try next:",
-            f'  {command("svt")} {override("run.path", folder)} "stages=[chart,report]"',
-            f"  {command('svt-sql')} {at} precision_recall",
-            f"  {command('svt-sql')} RUN --other {at} compare_heads",
+            f'  {svt} {format_override("run.path", folder)} "stages=[chart,report]"',
+            f"  {sql} {at} precision_recall",
+            f"  {sql} RUN --other {at} compare_heads",
         ]
     )
 

@@ -35,7 +35,7 @@ from svt.paths import PACKAGE, conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import preview, run_stages
 from svt.store.results import NAME as RESULTS
-from svt.system.shell import command, override
+from svt.system.shell import find_command, format_override
 from svt.system.text import first_line
 
 DRY_RUN = "--dry-run"
@@ -170,7 +170,8 @@ def _say_how_to_resume(config: Config, folder: Path) -> None:
         say("the same command goes on from here")
         return
     left = [s for s in ("intervene", "evaluate", "chart", "report") if s in config.stages]
-    say(f'go on: {command("svt")} {override("run.path", folder)} "stages=[{",".join(left)}]"')
+    at_run = format_override("run.path", folder)
+    say(f'go on: {find_command("svt")} {at_run} "stages=[{",".join(left)}]"')
 
 
 def _fail(message: str, job: "sweep.Job | None" = None) -> None:

@@ -18,7 +18,7 @@ from svt.errors import SvtError
 from svt.stages.chart import CHARTS, DRAWN, FORMATS, REPORT, list_pictures
 from svt.stages.intervene import FINISHED
 from svt.stages.reference import ALL_HEADS, REFERENCE
-from svt.store.results import NAME, reading_results
+from svt.store.results import NAME, open_results
 
 LOCK = ".svt.lock"
 JOB, KEYS = "job.json", "keys.json"
@@ -97,7 +97,7 @@ def is_job(path: Path) -> bool:
 
 def _is_run(results: Path) -> bool:
     try:
-        with reading_results(results) as con:
+        with open_results(results) as con:
             con.execute("SELECT config, status FROM run").fetchall()
     except SvtError:
         return False

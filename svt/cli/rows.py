@@ -11,7 +11,7 @@ import polars as pl
 from svt.cli.console import output, write
 from svt.errors import QueryError
 from svt.query.exact import check_format
-from svt.system.text import visible
+from svt.system.text import make_visible
 
 MOST_ROWS = 40
 
@@ -42,7 +42,7 @@ def _print_as(frame: pl.DataFrame, form: str, expand: bool, most: int) -> None:
     else:
         shown = frame.head(most) if sys.stdout.isatty() else frame  # 1
         text = _format_expanded(shown) if expand else _format_table(shown)
-        write(f"{visible(text)}\n{_format_count(frame.height, shown.height)}\n", required=True)
+        write(f"{make_visible(text)}\n{_format_count(frame.height, shown.height)}\n", required=True)
 
 
 def _format_table(frame: pl.DataFrame) -> str:

@@ -23,7 +23,7 @@ import polars as pl
 from svt.cli.console import console, say, write
 from svt.cli.prompt import read_lines
 from svt.cli.rows import print_rows
-from svt.db.damage import check_damage, files_of
+from svt.db.damage import check_damage, list_attached_files
 from svt.db.target import open_target
 from svt.errors import QueryError
 from svt.query.described import describe_columns, describe_schema
@@ -173,7 +173,7 @@ def run_sql(
             f"SQL: out of memory ({_one_line(error)[:120]}); ask for less at once"
         ) from error
     except duckdb.Error as error:
-        check_damage(error, files_of(con))
+        check_damage(error, list_attached_files(con))
         raise QueryError(f"SQL: {_one_line(error)}") from error
     except pl.exceptions.PolarsError as error:
         raise QueryError(

@@ -18,7 +18,7 @@ from svt.report.words import precision_sentences
 from svt.stages.chart import CHARTS, REPORT, make_context
 from svt.stages.reference import REFERENCE
 from svt.store.results import NAME
-from svt.system.shell import command, override
+from svt.system.shell import find_command, format_override
 
 
 def summarise(config: Config, folder: Path, stores: Stores) -> str:
@@ -121,8 +121,8 @@ def _describe_interventions(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _suggest_commands(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:
     """Return commands for this run that work unchanged and remove nothing."""
-    at, at_run = shlex.quote(str(_shorten(folder))), override("run.path", _shorten(folder))
-    svt, sql = command("svt"), command("svt-sql")
+    at, at_run = shlex.quote(str(_shorten(folder))), format_override("run.path", _shorten(folder))
+    svt, sql = find_command("svt"), find_command("svt-sql")
     if not traced:
         at = shlex.quote(",".join(map(str, stores)))
         return [f"{sql} {at} firings", f"{sql} --list"]

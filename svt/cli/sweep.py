@@ -35,10 +35,10 @@ from svt.db.target import open_target
 from svt.errors import ConfigError, SvtError
 from svt.query.named import run
 from svt.store.results import NAME as RESULTS
-from svt.store.results import reading_results
+from svt.store.results import open_results
 from svt.store.writer import DISK_ERRORS
 from svt.system.atomic import temporary_path, write_atomically
-from svt.system.shell import command, override
+from svt.system.shell import find_command, format_override
 from svt.system.text import first_line
 
 NAME = "sweep.duckdb"
@@ -216,7 +216,7 @@ def _read_results(path: Path) -> dict[str, pl.DataFrame]:
     """Return the tables of a job's results by name; none without results."""
     if not path.is_file():
         return {}
-    with reading_results(path) as con:
+    with open_results(path) as con:
         names = [name for (name,) in con.execute("SHOW TABLES").fetchall()]
         return {name: con.table(name).pl() for name in names}
 
@@ -235,12 +235,12 @@ def _report(
     if len(failed) == len(jobs):
         return
     if not only_dumped:
-        sql, done = command("svt-sql"), min(jobs.keys() - {*failed})
+        sql, done = find_command("svt-sql"), min(jobs.keys() - {*failed})
         say(f"next: {sql} {quote(str(at))} sweep")
-        one = override("run.path", at / str(done))
-        say(f'one job, drawn: {command("svt")} {one} "stages=[chart,report]"')
+        one = format_override("run.path", at / str(done))
+        say(f'one job, drawn: {find_command("svt")} {one} "stages=[chart,report]"')
         return
     stores = {store for job in jobs.values() for store in job["stores"]}
     shards = {re.sub(r"-shard-\d+-of-(\d+)-.*", r"-shard-*-of-\1-*.duckdb", s) for s in stores}
     if len(shards) == 1 < len(stores):
-        say(f"next: {command('svt')} \"store.path='{shards.pop()}'\"")
+        say(f"next: {find_command('svt')} \"store.path='{shards.pop()}'\"")

@@ -23,7 +23,7 @@ from svt.dataset.text import text_file, text_prompts
 from svt.dataset.tokenizer import Tokenizer
 from svt.dataset.tokenizer_files import load_tokenizer
 from svt.errors import DataError
-from svt.paths import expanded
+from svt.paths import expand_home
 
 __all__ = [
     "ROLE_PRECEDENCE",
@@ -51,7 +51,7 @@ _FILES: Mapping[str, Callable[[Any], tuple[Path, ...]]] = {
     "ioi": ioi_files,
     "greater_than": greater_than_files,
     "gendered_pronoun": gendered_pronoun_files,
-    "file": lambda config: (expanded(config.path),),
+    "file": lambda config: (expand_home(config.path),),
     "text": lambda config: (text_file(config),),
 }
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from svt.config import GeneratedConfig
 from svt.errors import DataError
-from svt.system.memory import limits
+from svt.system.memory import read_limits
 from svt.system.progress import Progress
 
 PROMPT_BYTES = 1500  # lower bound for a prompt; 1600 to 1700 were measured
@@ -40,7 +40,7 @@ def draw(
             f"evenly from {source} and these templates and nouns; set fewer or add words"
         )
     use = f"dataset.n_prompts={config.n_prompts}: the prompts alone take"
-    limits().check(config.n_prompts * PROMPT_BYTES, use, "set fewer")
+    read_limits().check(config.n_prompts * PROMPT_BYTES, use, "set fewer")
     rng = random.Random(config.seed)
     used: set[tuple[int, Words]] = set()
     with Progress("prompts", config.n_prompts, "drawn") as progress:

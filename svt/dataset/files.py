@@ -4,14 +4,14 @@ from pathlib import Path
 
 from svt.config import GeneratedConfig
 from svt.errors import DataError
-from svt.paths import conf_dir, expanded
+from svt.paths import conf_dir, expand_home
 
 
 def resolve_files(config: GeneratedConfig, **shipped: str) -> tuple[Path, ...]:
     """Return the file of every key; null in the configuration selects the one that svt ships."""
     folder = conf_dir() / "dataset" / config.name
     names = ((getattr(config, key), file) for key, file in shipped.items())
-    return tuple(folder / file if name is None else expanded(name) for name, file in names)
+    return tuple(folder / file if name is None else expand_home(name) for name, file in names)
 
 
 def read_bytes(path: Path, what: str) -> bytes:

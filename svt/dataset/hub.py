@@ -27,7 +27,7 @@ from svt.dataset.prompt_file import COLUMNS, InvalidRow, make_prompt
 from svt.dataset.table import drop_nulls
 from svt.dataset.tokenizer import Encoding, Tokenizer
 from svt.errors import DataError
-from svt.paths import expanded
+from svt.paths import expand_home
 
 Values = dict[str, Any]
 
@@ -78,7 +78,7 @@ def _load_rows(config: HubConfig) -> Iterator[Mapping[str, Any]]:
         )
     except ImportError as error:
         raise DataError("dataset=hub needs the library datasets: pip install datasets") from error
-    path, failure = expanded(config.path), None
+    path, failure = expand_home(config.path), None
     quiet = are_progress_bars_disabled()
     disable_progress_bars()
     if not path.is_dir():

@@ -26,7 +26,7 @@ from svt.dataset.prompt import Dataset, Prompt, build_prompt, note_unknown_words
 from svt.dataset.table import Row, read_rows
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError, SvtError
-from svt.paths import expanded
+from svt.paths import expand_home
 
 COLUMNS = ("prompt_id", "text", "tokens", "roles", "answer", "distractor", "template", "pattern")
 TEXT_COLUMNS = ("text", "template", "pattern")
@@ -42,7 +42,7 @@ class InvalidRow(Exception):
 
 def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts of dataset.path; a DataError reports every invalid row."""
-    path = expanded(config.path)
+    path = expand_home(config.path)
     rows = read_rows(path)  # 1
     if not rows:
         raise DataError(f"dataset.path {path} is empty: it has no prompts")

@@ -14,12 +14,12 @@ from svt.config import StoredConfig
 from svt.dataset import Dataset, Prompt, Tokenizer
 from svt.db.target import open_target
 from svt.errors import DataError
-from svt.paths import expanded, read_sql
+from svt.paths import expand_home, read_sql
 
 
 def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts and notes of dataset.path; DataError without prompts for this model."""
-    with open_target(expanded(config.path)) as con:  # 1
+    with open_target(expand_home(config.path)) as con:  # 1
         try:
             result = con.execute(read_sql("store/prompts"), {"n_prompts": config.n_prompts})
         except duckdb.CatalogException as error:

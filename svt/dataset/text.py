@@ -15,13 +15,13 @@ from svt.dataset.files import number_lines, read_text
 from svt.dataset.prompt import Dataset, Prompt, note_unknown_words
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
-from svt.paths import conf_dir, expanded
+from svt.paths import conf_dir, expand_home
 
 
 def text_file(config: TextConfig) -> Path:
     """Return dataset.path; null selects the shipped text in the language of the bundled model."""
     if config.path is not None:
-        return expanded(config.path)
+        return expand_home(config.path)
     return conf_dir() / "dataset" / "text" / "ioi-mini.txt"
 
 

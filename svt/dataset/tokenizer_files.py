@@ -20,7 +20,7 @@ from svt.dataset.files import read_text
 from svt.dataset.tokenizer import Bos, Tokenizer
 from svt.errors import DataError
 from svt.model.files import CONFIG
-from svt.paths import expanded
+from svt.paths import expand_home
 from svt.system.text import first_line
 
 FILE_SETS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
@@ -35,7 +35,7 @@ Number = int | None
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Return the tokenizer of a model's folder; DataError if its files are missing or invalid."""
-    folder = expanded(folder)
+    folder = expand_home(folder)
     files = _find_files(folder)  # 1
     inner = _read(files)  # 2
     names = (SETTINGS, SPECIAL) if len(files) == 1 else (SETTINGS, SPECIAL, ADDED)

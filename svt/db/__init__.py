@@ -1,1 +1,1 @@
-"""DuckDB: attaching stores and results as catalogs, read-only unless they are being written."""
+"""Attach stores and results to DuckDB as catalogs, read-only unless they are being written."""

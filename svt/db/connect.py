@@ -1,15 +1,14 @@
-"""One connection that sees stores and a run's results.
+"""Connect to stores and the results of a run.
 
-1. The files are attached as the catalogs `store` (svt/db/attach.py) and `results`.
-2. Bare names search `results` first, then `store`.
-3. The macros of sql/macros become temporary, so nothing is written into either file; those that
-   read a store where there is one, those of a sweep (sql/macros/sweep) always. So does the table
-   `head_patterns`: what the field calls a head by the roles it attends between, which stands in
-   conf/dataset/*/head_patterns.csv.
-4. A name is a table or nothing: a Python variable of that name is not looked at. DuckDB draws no
-   progress bar, which would stand among the rows on stdout.
-5. Then the connection is shut (svt/db/files.py): SQL of a configuration or of a user reads no other
-   file, whatever it says.
+1. Attach the files as the catalogs `store` (svt/db/attach.py) and `results`.
+2. Look up bare names in `results` first, then in `store`.
+3. Create the macros of sql/macros, if there is a store, those of sql/macros/sweep, and the table
+   `head_patterns`, the names of heads by the roles of dest and src
+   (conf/dataset/*/head_patterns.csv). All are temporary, so the files are not changed.
+4. Bare names never refer to Python variables. DuckDB draws no progress bar, which would mix with
+   the rows on stdout.
+5. Disable access to other files and addresses (svt/db/files.py), so that SQL of a configuration or
+   of a user cannot read them.
 """
 
 import csv
@@ -18,21 +17,13 @@ from pathlib import Path
 import duckdb
 
 from svt.db.attach import attach_file, attach_stores
-from svt.db.catalog import catalogs, create_tables, has_table, quoted, register_tables, using
-from svt.db.files import database, shut
+from svt.db.catalog import (
+    has_table,
+    list_catalogs,
+)
+from svt.db.files import disable_external_access, open_database
 from svt.db.stores import Stores
 from svt.paths import conf_dir, sql_dir
-
-__all__ = [
-    "connect",
-    "create_tables",
-    "has_table",
-    "load_macros",
-    "quoted",
-    "register_tables",
-    "search",
-    "using",
-]
 
 
 def connect(
@@ -41,36 +32,36 @@ def connect(
     results_writable: bool = False,
     stay_open: bool = False,
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory connection with the files attached; SvtError when one cannot be opened.
+    """Return an in-memory connection with the files attached; SvtError when one cannot be opened.
 
-    Stores without a path give the tables of a store without rows; with None there are none. With
-    `stay_open` step 5 is left to the caller.
+    `stores` without paths has empty tables, None has no catalog. `stay_open` leaves step 5 to the
+    caller.
     """
-    con = database()  # 4
+    con = open_database()  # 4
     con.execute("SET enable_progress_bar = false")
     try:
         if results is not None:  # 1
             attach_file(con, "results", results, results_writable)
         if stores is not None:
             attach_stores(con, "store", stores.paths)
-        search(con)  # 2
+        set_search_path(con)  # 2
         load_macros(con)  # 3
         if not stay_open:
-            shut(con)  # 5
+            disable_external_access(con)  # 5
     except BaseException:
         con.close()
         raise
     return con
 
 
-def search(con: duckdb.DuckDBPyConnection) -> None:
-    """Step 2, for whichever of the two catalogs are attached."""
-    attached = [name for name in ("results", "store") if name in catalogs(con)]
+def set_search_path(con: duckdb.DuckDBPyConnection) -> None:
+    """Set the search path to those of the two catalogs that are attached (step 2)."""
+    attached = [name for name in ("results", "store") if name in list_catalogs(con)]
     con.execute("SET search_path = ?", [",".join(attached)])
 
 
 def load_macros(con: duckdb.DuckDBPyConnection) -> None:
-    """Step 3; of those of a folder each knows the ones before it by name."""
+    """Create the temporary macros and head_patterns (step 3), in the order of file names."""
     _load_patterns(con)
     folder = sql_dir() / "macros"
     folders = [folder, folder / "sweep"] if has_table(con, "store", "pairs") else [folder / "sweep"]

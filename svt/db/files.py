@@ -1,11 +1,11 @@
-"""Database files: opened without extensions, refused by name where they are none.
+"""Open database files safely.
 
 1. No connection installs or loads an extension.
-2. A file is a DuckDB file by its first bytes; DuckDB itself would fetch an extension for others.
-3. DuckDB reads a backslash as a separator of folders, and only names that are UTF-8.
-4. A connection that is shut opens no other file or address, and takes no other setting; it still
-   writes what is attached for writing.
-5. An error of DuckDB is a lock, a lack of memory, or says that the file is no whole database.
+2. A file must have DuckDB's magic bytes; for other files DuckDB would fetch an extension.
+3. Names must be UTF-8 without a backslash, which DuckDB reads as a separator of folders.
+4. Disabling external access prevents a connection from opening other files or addresses and from
+   changing settings; it still writes to files that are attached for writing.
+5. Errors of DuckDB become messages: a lock, too little memory, or an invalid file.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ _NO_EXTENSIONS = {
 }
 
 
-def database(
+def open_database(
     path: Path | None = None, read_only: bool = False, **config: Any
 ) -> duckdb.DuckDBPyConnection:
     """Return a connection to a file, or to a database in memory (step 1)."""
@@ -34,26 +34,34 @@ def database(
     return duckdb.connect(name, read_only=read_only, config={**_NO_EXTENSIONS, **config})
 
 
-def shut(con: duckdb.DuckDBPyConnection) -> None:
-    """Step 4; logging and profiling, which write files, are settings too."""
+def disable_external_access(con: duckdb.DuckDBPyConnection) -> None:
+    """Disable access to other files and addresses (step 4).
+
+    Locked settings include logging and profiling, which write files.
+    """
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
 
 
 def check_file(path: Path, kind: str) -> None:
-    """StoreError for a path that is no DuckDB file (steps 2 and 3); `kind` is what it should be."""
+    """Raise StoreError for a path that is no DuckDB file (steps 2 and 3).
+
+    `kind` is what the file should be, for the message.
+    """
     if not path.is_file():
         raise StoreError(f"{path}: no such {kind} file; give an existing run folder or store")
     check_name(path)
     place, magic = _MAGIC
     try:
         with path.open("rb") as file:
-            begin = file.read(place.stop)
+            header = file.read(place.stop)
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); see who may") from error
-    if begin[place] != magic:
         raise StoreError(
-            f"{path} is not a {kind} that svt can read (it does not begin as a DuckDB file does); "
+            f"{path} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    if header[place] != magic:
+        raise StoreError(
+            f"{path} is not a {kind} that svt can read (it is no DuckDB file); "
             "give a run folder, a sweep folder or stores"
         )
 
@@ -71,15 +79,15 @@ def check_name(path: Path) -> None:
         )
 
 
-def unreadable(path: object, kind: str, error: duckdb.Error) -> StoreError:
-    """Return what to say of a file that DuckDB does not read (step 5)."""
+def explain_unreadable(path: object, kind: str, error: duckdb.Error) -> StoreError:
+    """Return the StoreError for a file that DuckDB cannot read (step 5)."""
     first = first_line(error)
     if isinstance(error, duckdb.OutOfMemoryException):
-        return StoreError(
-            f"{path}: out of memory while it was read ({first}); ask for less at once"
-        )
+        return StoreError(f"{path}: out of memory while it was read ({first}); read less at once")
     if "Could not set lock" in first or "already open" in first:
-        return StoreError(f"{path} is locked: another process is writing it; wait until it is done")
+        return StoreError(
+            f"{path} is locked: another process is writing it; wait until it has finished"
+        )
     return StoreError(
-        f"{path} is not a {kind} that svt can read ({first}); move it away and make it anew"
+        f"{path} is not a {kind} that svt can read ({first}); move it away and make a new one"
     )

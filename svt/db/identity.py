@@ -1,13 +1,12 @@
-"""What a store is named by: a hash of everything that decides its content.
+"""The identity of a store: a hash of everything that determines its content.
 
 1. Files (weights, model configuration, tokenizer, dataset files) enter by the SHA-256 of their
-   bytes, so a moved or renamed copy is the same input.
-2. Settings (dataset without its paths, dump, dtype) enter as JSON with sorted keys. The batch size
-   stays out: it changes no row.
-3. The versions of schema and numerics enter, so that a store of another svt is never taken for one
-   of this.
+   bytes, so that a moved or renamed copy is the same input.
+2. Settings (dataset without its paths, dump, dtype) enter as JSON with sorted keys, without those
+   that change no row (batch size and memory).
+3. The versions of schema and numerics enter, so that stores of other versions of svt differ.
 
-Digests are remembered (svt/system/digests.py), so a second look reads no weights.
+Digests of files are cached (svt/system/digests.py), so that weights are read once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,12 +26,13 @@ DATASET_FILES = ("path", "templates", "names", "nouns")
 
 @dataclass(frozen=True)
 class Identity:
-    """`key` names the store; `weights` is the fingerprint of the weight files alone."""
+    """The hash `key` of a store, and the hash `weights` of the weight files alone."""
 
     key: str
     weights: str
 
     def file_name(self, model: ModelConfig, dataset: DatasetConfig) -> str:
+        """Return the name of the store's file: model, dataset, shard and the start of `key`."""
         slug = "".join(c if c.isalnum() or c in "-." else "-" for c in model.name)
         n = dataset.n_shards
         shard = f"-shard-{dataset.shard:0{len(str(n))}d}-of-{n}" if n > 1 else ""
@@ -49,9 +49,10 @@ def identify(
     cache: Path,
     prompts: str | None = None,
 ) -> Identity:
-    """The identity of the store that these inputs give; `cache` is the file of known digests.
+    """Return the identity of the store of these inputs.
 
-    `prompts` is their digest, where no file of `others` decides them.
+    `others` are the input files except weights, `cache` is the file of cached digests, and
+    `prompts` is the digest of prompts that no input file determines.
     """
     digests = Digests(cache)
     weight_digest = digest([digests.of(path) for path in weights])
@@ -61,7 +62,7 @@ def identify(
         "prompts": prompts,
         "dtype": model.dtype,
         "dataset": {k: v for k, v in asdict(dataset).items() if k not in DATASET_FILES},  # 2
-        "dump": of_dump(asdict(dump)),
+        "dump": select_content_settings(asdict(dump)),
         "schema": SCHEMA_VERSION,  # 3
         "numerics": NUMERICS_VERSION,
     }
@@ -69,13 +70,13 @@ def identify(
     return Identity(key=digest(content), weights=weight_digest)
 
 
-def of_dump(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the dump's settings those that decide its rows."""
+def select_content_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a dump that affect its rows."""
     return {k: v for k, v in settings.items() if k not in ("batch_size", "memory_gb")}
 
 
 def check_schema(path: object, svt_version: str, schema_version: int) -> None:
-    """StoreError for a store of another schema."""
+    """Raise StoreError for a store of another schema."""
     if schema_version != SCHEMA_VERSION:
         raise StoreError(
             f"{path} was written by svt {svt_version} in schema {schema_version}, "

@@ -1,8 +1,8 @@
-"""The stores that a run works on, as one object.
+"""The stores of a run, as one object.
 
-1. A path, a list of names, a pattern or the folder of an exported store stands for stores on disk.
-2. What they are (identity, configuration, notes, shape) stands in their row `dump`, which is read
-   once; of more than one store it is the row of their union (svt/db/union.py).
+1. A path, a list of names, a pattern or the folder of an exported store selects stores on disk.
+2. Identity, configuration, notes and shape are those of their row `dump`, which is read once; for
+   two or more stores it is the row of their union (svt/db/union.py).
 3. Results name their stores by one path, or by a JSON list of paths.
 """
 
@@ -17,50 +17,50 @@ from typing import Any
 
 import duckdb
 
-from svt.db.attach import attach_stores, dump_row
+from svt.db.attach import attach_stores, read_dump_row
 from svt.db.damage import check_damage
-from svt.db.files import database, unreadable
+from svt.db.files import explain_unreadable, open_database
 from svt.db.parquet import is_export
 from svt.errors import StoreError
-from svt.paths import expanded
+from svt.paths import expand_home
 
 
 @dataclass(frozen=True)
 class Stores:
-    """One store or more; none beside an imported circuit, whose results stand alone."""
+    """One or more stores; none for an imported circuit."""
 
     paths: tuple[Path, ...]
 
     @classmethod
     def of(cls, paths: Path | Iterable[Path]) -> "Stores":
-        """Return the stores at one path or more; a path that is named twice counts once."""
+        """Return the stores at one or more paths, without duplicates."""
         return cls((paths,) if isinstance(paths, Path) else tuple(dict.fromkeys(paths)))
 
     @classmethod
     def expand(cls, names: object) -> "Stores | None":
-        """Return the stores that a list of names, a pattern or an exported folder stands for.
+        """Return the stores that a list of names, a pattern or an exported folder selects.
 
-        Patterns are those of a shell; names and patterns may stand together with commas between.
-        Return None for the name of one file, and for what is no name. StoreError for a pattern that
-        no file fits.
+        Patterns are those of a shell; names and patterns may be separated by commas. Return None
+        for the name of one file, and for a value that is no name. StoreError for a pattern without
+        a matching file.
         """
         paths = _expand(names)
         return None if paths is None else cls.of(paths)
 
     @classmethod
     def from_text(cls, text: str | None) -> "Stores":
-        """Return the stores that `to_text` wrote down."""
+        """Return the stores of a text that `to_text` returned."""
         if text is None:
             return cls(())
         if not text.startswith("["):
             return cls.of(Path(text))
-        names = read_json(text, "store_path of the results")
+        names = parse_json(text, "store_path of the results")
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise StoreError(f"store_path of the results names no store ({text:.60}); run anew")
+            raise StoreError(f"store_path of the results names no store ({text:.60}); run again")
         return cls.of(map(Path, names))
 
     def to_text(self) -> str | None:
-        """Return whole paths as results name them (step 3); None for no store."""
+        """Return the absolute paths as results name them (step 3); None for no store."""
         names = [str(path.resolve()) for path in self.paths]
         if len(names) < 2:
             return names[0] if names else None
@@ -72,26 +72,26 @@ class Stores:
 
     @property
     def missing(self) -> list[Path]:
-        """The paths where nothing stands any more."""
+        """The paths that do not exist."""
         return [path for path in self.paths if not path.exists()]
 
     @cached_property
     def dump(self) -> dict[str, Any]:
-        """The row `dump`; StoreError when one is no store of this version, or they do not fit."""
-        with database() as con:
+        """The row `dump`; StoreError for a store of another schema and for incompatible stores."""
+        with open_database() as con:
             attach_stores(con, "store", self.paths)
-            return dump_row(con, "store", self)
+            return read_dump_row(con, "store", self)
 
     @cached_property
     def prompt_ids(self) -> frozenset[int]:
-        """The prompts, which only a model that runs again needs."""
-        with database() as con:
+        """The ids of the prompts in the stores."""
+        with open_database() as con:
             attach_stores(con, "store", self.paths)
             try:
                 rows = con.execute("SELECT prompt_id FROM store.prompts").fetchall()
             except duckdb.Error as error:
                 check_damage(error, self.paths)
-                raise unreadable(self, "store", error) from error
+                raise explain_unreadable(self, "store", error) from error
         return frozenset(prompt_id for (prompt_id,) in rows)
 
     @property
@@ -101,36 +101,36 @@ class Stores:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration of the dump, as plain values."""
-        config: dict[str, Any] = read_json(self.dump["config"], f"{self}: dump.config")
+        config: dict[str, Any] = parse_json(self.dump["config"], f"{self}: dump.config")
         return config
 
     @property
     def notes(self) -> list[str]:
-        """Remarks made at the dump, and which shards are missing."""
-        notes: list[str] = read_json(self.dump["notes"] or "[]", f"{self}: dump.notes")
+        """Notes of the dump, and a note on missing shards."""
+        notes: list[str] = parse_json(self.dump["notes"] or "[]", f"{self}: dump.notes")
         return notes
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The numbers of layers and of heads a layer."""
+        """The numbers of layers and of heads per layer."""
         return self.dump["n_layers"], self.dump["n_heads"]
 
 
-def read_json(text: str, what: str) -> Any:
-    """The value of a JSON text in a file of somebody; StoreError says `what` is none."""
+def parse_json(text: str, what: str) -> Any:
+    """Return the value of a JSON text; StoreError says that `what` is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"{what} is no JSON ({text!r:.60}); make it anew") from error
+        raise StoreError(f"{what} is no JSON ({text!r:.60}); make a new file") from error
 
 
 def _expand(names: object) -> tuple[Path, ...] | None:
-    """Return the stores that names or patterns stand for, None if they are none (step 1)."""
+    """Return the paths that names or patterns select, None if they are none (step 1)."""
     if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
-        return tuple(chain.from_iterable(_matches(expanded(name)) for name in names))
+        return tuple(chain.from_iterable(_match(expand_home(name)) for name in names))
     if not isinstance(names, str | Path):
         return None
-    path = expanded(names)
+    path = expand_home(names)
     if is_export(path):
         return (path,)
     if path.exists() or not set(str(path)) & set("*?[,"):
@@ -138,10 +138,11 @@ def _expand(names: object) -> tuple[Path, ...] | None:
     return _expand(str(path).split(","))
 
 
-def _matches(path: Path) -> Sequence[Path]:
+def _match(path: Path) -> Sequence[Path]:
+    """Return the files that match a pattern; StoreError when there is none."""
     if path.exists() or not set(str(path)) & set("*?["):
         return [path]
     matches = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
     if not matches:
-        raise StoreError(f"{path}: no store has a name like this")
+        raise StoreError(f"{path}: no store matches this pattern")
     return matches

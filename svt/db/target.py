@@ -1,14 +1,13 @@
-"""What `svt-sql` opens: a run folder, a sweep folder or stores, with its stores beside a run.
+"""Open a target of `svt-sql`: a run folder with its stores, a sweep folder or stores.
 
-1. A folder stands for its results.duckdb or sweep.duckdb; a file is told by its tables; a pattern
-   or several names with commas are stores.
-2. Results name their store in the table `run`; it is attached when it is there and is the only one.
-   A store of another schema, or another one than the results were made from, is refused.
-3. Another target is opened beside it as the catalogs `other_results` and `other_store`.
-4. Everything is read-only, and afterwards the connection opens no other file or address, unless
-   that is asked for.
-5. A question takes MOST_BYTES of memory at most, and half of what there is; beyond that DuckDB
-   sorts on the disk, in the folder for temporary files.
+1. A folder is opened as its results.duckdb or sweep.duckdb; the tables of a file determine its
+   kind; a pattern, or names separated by commas, select stores.
+2. Results name their store in the table `run`. It is attached when it exists and is the only one. A
+   store of another schema, or with another identity than the results name, is refused.
+3. A second target is attached as the catalogs `other_results` and `other_store`.
+4. Everything is read-only, and external access is disabled unless the caller allows it.
+5. Memory is limited to MOST_BYTES and to half of the machine's; beyond that DuckDB sorts on disk,
+   in the folder for temporary files.
 """
 
 import tempfile
@@ -19,13 +18,13 @@ from pathlib import Path
 import duckdb
 
 from svt.db.attach import attach_file, attach_stores
-from svt.db.catalog import quoted, tables
+from svt.db.catalog import list_tables, quote_path
 from svt.db.connect import connect
-from svt.db.files import check_file, database, shut, unreadable
+from svt.db.files import check_file, disable_external_access, explain_unreadable, open_database
 from svt.db.stores import Stores
 from svt.db.trusted import check_code
 from svt.errors import StoreError
-from svt.system.memory import limits
+from svt.system.memory import read_limits
 
 MOST_BYTES = 4 * 10**9
 _IN_FOLDER = ("results.duckdb", "sweep.duckdb")
@@ -35,44 +34,44 @@ _IN_FOLDER = ("results.duckdb", "sweep.duckdb")
 def open_target(
     target: Path, unsafe: bool = False, other: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a run, a sweep or a store; StoreError when it is none of them.
+    """Yield a read-only connection to a run, a sweep or a store; StoreError when it is none.
 
-    With `unsafe`, statements may read other files and addresses. `other` is a second target.
+    `unsafe` allows statements to read other files and addresses. `other` is a second target.
     """
-    con = connect(*files_of(target), stay_open=True)
+    con = connect(*resolve_target(target), stay_open=True)
     with con:
         if other is not None:
-            stores, results = files_of(other)
+            stores, results = resolve_target(other)
             if results is not None:
                 attach_file(con, "other_results", results)  # 3
             if stores is not None:
                 attach_stores(con, "other_store", stores.paths)
-        most = min(MOST_BYTES, limits().total // 2)
+        most = min(MOST_BYTES, read_limits().total // 2)
         con.execute(f"SET memory_limit = '{most} B'")  # 5
         con.execute("SET temp_directory = ?", [str(Path(tempfile.gettempdir()) / "svt-sql")])
         if unsafe:
             con.execute("SET lock_configuration = true")
         else:
-            shut(con)  # 4
+            disable_external_access(con)  # 4
         yield con
 
 
-def files_of(target: Path) -> tuple[Stores | None, Path | None]:
-    """The stores and the results of a target (steps 1 and 2)."""
+def resolve_target(target: Path) -> tuple[Stores | None, Path | None]:
+    """Return the stores and the results of a target, None where it has none (steps 1 and 2)."""
     stores = Stores.expand(target)
     if stores is not None:
         return stores, None
-    file = _file(target)
+    file = _find_file(target)
     check_file(file, "store or results file")
-    with database() as con:
+    with open_database() as con:
         try:
-            con.execute(f"ATTACH '{quoted(file)}' AS target (READ_ONLY)")
+            con.execute(f"ATTACH '{quote_path(file)}' AS target (READ_ONLY)")
         except duckdb.Error as error:
-            raise unreadable(file, "store or results file", error) from error
-        names = tables(con, "target")
+            raise explain_unreadable(file, "store or results file", error) from error
+        names = list_tables(con, "target")
         if "run" in names and "dump" not in names:
             check_code(con, "target", file, "results")
-            return _stores_of(con, file), file
+            return _find_stores(con, file), file
     if "dump" not in names:
         raise StoreError(
             f"{file} is neither a store nor results of svt: it has no dump or run table"
@@ -80,7 +79,7 @@ def files_of(target: Path) -> tuple[Stores | None, Path | None]:
     return Stores.of(file), None
 
 
-def _file(target: Path) -> Path:
+def _find_file(target: Path) -> Path:
     if target.is_file():
         return target
     for name in _IN_FOLDER:
@@ -90,10 +89,10 @@ def _file(target: Path) -> Path:
     raise StoreError(f"{target} {kind}; give a run folder, a sweep folder or stores")
 
 
-def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
-    """Step 2; a store that is gone leaves the results to be asked alone.
+def _find_stores(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
+    """Return the stores that results name, None when they are missing or differ (step 2).
 
-    Results without a store, which were imported, have an empty one.
+    Results of an imported circuit have stores without paths.
     """
     columns = {name for (name, *_) in con.execute("DESCRIBE target.run").fetchall()}
     if "store_path" not in columns:
@@ -101,14 +100,14 @@ def _stores_of(con: duckdb.DuckDBPyConnection, results: Path) -> Stores | None:
     named = con.execute("SELECT DISTINCT store_path, store_identity FROM target.run").fetchall()
     if [path for path, _ in named] == [None] and "job" not in columns:
         return Stores(())
-    told = {path for path, _ in named if path is not None}
-    if len(told) != 1:
+    texts = {path for path, _ in named if path is not None}
+    if len(texts) != 1:
         return None
-    stores = Stores.from_text(told.pop())
+    stores = Stores.from_text(texts.pop())
     if stores.missing:
         return None
     if {identity for path, identity in named if path is not None} != {stores.identity}:
         raise StoreError(
-            f"{results}: {stores} is not the store it was made from any more; repeat the run"
+            f"{results}: {stores} is no longer the store it was made from; repeat the run"
         )
     return stores

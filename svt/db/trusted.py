@@ -1,10 +1,10 @@
-"""What a file of somebody else may hold: tables with the columns that svt writes, no code.
+"""Check files of unknown origin: they may have only the tables and views that svt writes.
 
-1. A view or a macro of a file is code that runs when it is read, and could stand for a table or a
-   function of svt's queries. So a file holds no macro, and no view but a store's long views, in the
-   words of sql/schema/store/views.
-2. A store has every table of sql/schema/store, with its columns and types, and one row `dump`.
-3. Results have no table that is a store's, as bare names mean results first.
+1. Views and macros of a file are code that runs when it is read, and could replace a table or a
+   function in svt's queries. A file may have no macro, and no view except the long views of a
+   store, with the exact SQL of sql/schema/store/views.
+2. A store must have every table of sql/schema/store, with its columns and types.
+3. Results must have no table of a store, as bare names refer to results first.
 """
 
 from functools import cache
@@ -14,14 +14,14 @@ from typing import Literal
 import duckdb
 
 from svt.db.catalog import create_tables
-from svt.db.files import database
+from svt.db.files import open_database
 from svt.errors import StoreError
 from svt.system.digests import file_state
 
 Columns = dict[str, dict[str, str]]
 
 _PASSED: set[tuple[str, str]] = set()
-"""The kinds and states of files that hold no code."""
+"""The kinds and states of files that passed."""
 
 _COLUMNS = (
     "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
@@ -38,10 +38,9 @@ _MACROS = (
 def check_code(
     con: duckdb.DuckDBPyConnection, catalog: str, path: Path, kind: Literal["store", "results"]
 ) -> None:
-    """Raise StoreError for views, macros and tables that have no place in a file (steps 1 and 3).
+    """Raise StoreError for a view, macro or table that a file may not have (steps 1 and 3).
 
-    A file that passed is not looked at a second time while it stays as it is: DuckDB takes a tenth
-    of a second to list its functions.
+    An unchanged file is checked once, as DuckDB takes 0.1 s to list its functions.
     """
     state = kind, file_state(path)
     if state not in _PASSED:
@@ -54,51 +53,54 @@ def _check_code(
 ) -> None:
     views = _views(con, catalog)
     allowed = _shape("store")[1] if kind == "store" else {}
-    strange = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
-    strange += [f"the macro {name}" for (name,) in con.execute(_MACROS, [catalog]).fetchall()]
+    unexpected = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
+    unexpected += [f"the macro {name}" for (name,) in con.execute(_MACROS, [catalog]).fetchall()]
     if kind == "results":
         own = expected_columns("store").keys() - expected_columns("results").keys()
-        strange += [f"the table {name}" for name in sorted(own & columns_of(con, catalog).keys())]
-    if strange:
+        unexpected += [
+            f"the table {name}" for name in sorted(own & columns_of(con, catalog).keys())
+        ]
+    if unexpected:
         raise StoreError(
-            f"{path} holds {strange[0]}, which svt does not write into {kind}; svt reads tables of "
-            "its own alone: take it out, or make the file anew"
+            f"{path} holds {unexpected[0]}, which svt does not write into {kind}; svt reads only "
+            "files with its own tables: remove it, or make a new file"
         )
 
 
 def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> None:
-    """StoreError when a store lacks a table or a column, or has one of another type (step 2)."""
-    there = columns_of(con, catalog)
+    """Raise StoreError when a store lacks a table, or one has other columns or types (2)."""
+    present = columns_of(con, catalog)
     for table, columns in expected_columns("store").items():
-        if there.get(table) != columns:
+        if present.get(table) != columns:
             raise StoreError(
-                f"{path} is not a store that svt can read (its table {table} is not that of a "
-                "store); move it away and dump again"
+                f"{path} is not a store that svt can read (its table {table} differs from that of "
+                "a store); move it away and dump again"
             )
 
 
 def columns_of(con: duckdb.DuckDBPyConnection, catalog: str) -> Columns:
-    """The tables of a catalog, each with its columns and their types."""
-    found: Columns = {}
+    """Return the type of each column of each table of a catalog."""
+    columns: Columns = {}
     for table, column, kind in con.execute(_COLUMNS, [catalog, catalog]).fetchall():
-        found.setdefault(table, {})[column] = kind
-    return found
+        columns.setdefault(table, {})[column] = kind
+    return columns
 
 
 def _views(con: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, str]:
+    """Return the SQL of each view of a catalog, without the catalog's name."""
     rows = con.execute(_VIEWS, [catalog]).fetchall()
     return {name: sql.replace(f"{catalog}.", "") for name, sql in rows}
 
 
 def expected_columns(kind: Literal["store", "results"]) -> Columns:
-    """Return the tables that svt writes, each with its columns and their types."""
+    """Return the type of each column of each table that svt writes."""
     return _shape(kind)[0]
 
 
 @cache
 def _shape(kind: Literal["store", "results"]) -> tuple[Columns, dict[str, str]]:
-    """The tables and views that svt writes."""
-    with database() as con:
+    """Return the tables and the SQL of the views that svt writes."""
+    with open_database() as con:
         con.execute("ATTACH ':memory:' AS expected")
         create_tables(con, "expected", kind)
         return columns_of(con, "expected"), _views(con, "expected")

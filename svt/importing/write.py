@@ -17,13 +17,13 @@ import duckdb
 import polars as pl
 
 import svt
-from svt.db.connect import register_tables
+from svt.db.catalog import register_tables
 from svt.db.stores import Stores
 from svt.errors import DataError, SvtError
 from svt.importing.circuit import Circuit, Edge, merge_edges
 from svt.query.evaluate import evaluate, find_reference, read_model_shape
 from svt.query.refusals import check_heads
-from svt.store.results import NAME, reading_results, writing_results
+from svt.store.results import NAME, create_results, open_results
 from svt.words import NO_ROLE
 
 
@@ -41,7 +41,7 @@ def write_circuit(
         where = f"{file}: a circuit of another model than --reference {reference} is of"
         check_heads(where, sorted(circuit.heads | {*circuit.roots}), shape)
     rows = merge_edges(circuit)
-    with writing_results(folder, Stores(()), keep=False) as con:
+    with create_results(folder, Stores(()), keep=False) as con:
         imported = {
             "name": name,
             "file": str(file.resolve()),
@@ -87,7 +87,7 @@ def _check_folder(folder: Path) -> None:
     if not path.is_file():
         return
     try:
-        with reading_results(path) as con:
+        with open_results(path) as con:
             if con.execute("SELECT 1 FROM imported").fetchall():
                 return
     except SvtError:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from svt.model.files import find_weight_files
-from svt.system.memory import gigabytes, limits
+from svt.system.memory import gigabytes, read_limits
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def check_memory(folder: Path, config: Mapping[str, Any], item_bytes: int) -> No
 
     config: its config.json. item_bytes: bytes of a folded weight.
     """
-    memory = limits()
+    memory = read_limits()
     needs = estimate_needs(folder, config, item_bytes)
     memory.check(
         needs.least,

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from svt.db.files import database
+from svt.db.files import open_database
 from svt.errors import ConfigError
 from svt.paths import conf_dir
 from svt.query.csv_rows import read_rows
@@ -102,7 +102,7 @@ def _read_csv(source: str, key: str, needed: Sequence[str]) -> list[Row]:
 
 def _check_sql(text: str, key: str) -> None:
     try:
-        with database() as con:
+        with open_database() as con:
             statements = con.extract_statements(text)
     except duckdb.Error as error:
         raise ConfigError(f"{key}: {first_line(error)}; correct the SQL") from error

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from svt.db.connect import register_tables
+from svt.db.catalog import register_tables
 from svt.errors import ConfigError, DataError
 from svt.paths import read_sql
 from svt.query.edge_patterns import ANY, CELLS, expand_pattern, is_pattern

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import polars as pl
 
 from svt.system.atomic import write_atomically
-from svt.system.text import drawable
+from svt.system.text import make_drawable
 
 _NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _KEYS = {
@@ -141,4 +141,4 @@ def _data(element: ElementTree.Element, kind: str, **values: object) -> None:
         if value is None:
             continue
         data = ElementTree.SubElement(element, "data", key=f"{kind}_{name}")
-        data.text = str(value).lower() if isinstance(value, bool) else drawable(str(value))
+        data.text = str(value).lower() if isinstance(value, bool) else make_drawable(str(value))

@@ -26,8 +26,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.db.catalog import catalogs, has_table
-from svt.db.damage import check_damage, files_of
+from svt.db.catalog import has_table, list_catalogs
+from svt.db.damage import check_damage, list_attached_files
 from svt.db.stores import Stores
 from svt.errors import QueryError, suggestion
 from svt.paths import sql_dir
@@ -133,7 +133,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     except duckdb.CatalogException as error:
         raise QueryError(f"query {name}: {explain_missing(con) or first_line(error)}") from error
     except duckdb.Error as error:
-        check_damage(error, files_of(con))
+        check_damage(error, list_attached_files(con))
         raise QueryError(f"query {name}: {first_line(error)}") from error
 
 
@@ -181,7 +181,7 @@ def _is_stored(con: duckdb.DuckDBPyConnection, setting: str) -> bool:
 
 def _check_other(con: duckdb.DuckDBPyConnection, query: Query) -> None:
     """Raise QueryError when the query reads a second target that is missing or a sweep."""
-    attached = {name for name in catalogs(con) if name.startswith("other_")}
+    attached = {name for name in list_catalogs(con) if name.startswith("other_")}
     wanted = {name for name in ("other_results", "other_store") if f"{name}." in query.text}
     if not wanted:
         return

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from svt.db.catalog import tables
+from svt.db.catalog import list_tables
 from svt.errors import SvtError
 from svt.query.named import (
     SWEEP,
@@ -36,7 +36,7 @@ def make_views(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
     """
     reasons = []
     words = set(re.findall(r"\w+", text))
-    table_names = tables(con, "results") | tables(con, "store")
+    table_names = list_tables(con, "results") | list_tables(con, "store")
     for name in sorted(words & set(query_names()) - table_names):
         query = load_query(name)
         if _is_view(con, query):
@@ -53,7 +53,7 @@ def make_views(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
 
 def view_queries(con: duckdb.DuckDBPyConnection) -> Iterator[Query]:
     """Yield the queries that are views of this target (step 1)."""
-    table_names = tables(con, "results") | tables(con, "store")
+    table_names = list_tables(con, "results") | list_tables(con, "store")
     for query in list_queries():
         if query.name not in table_names and _is_view(con, query):
             yield query

@@ -30,7 +30,7 @@ from svt.charts import (
     export,
 )
 from svt.config import Config
-from svt.db.catalog import tables
+from svt.db.catalog import list_tables
 from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.db.target import open_target
@@ -142,7 +142,7 @@ def make_context(
 
 def list_filled(con: duckdb.DuckDBPyConnection) -> set[str]:
     """Return the names of tables with rows, and the optional columns that the store holds."""
-    names = tables(con, "results") | tables(con, "store")
+    names = list_tables(con, "results") | list_tables(con, "store")
     filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
     if "pair_upstream" in filled:
         filled |= {ALL_SLICES} if has_all_slices(con) else set()

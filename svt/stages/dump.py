@@ -30,7 +30,7 @@ from svt.dataset.rows import prompt_rows
 from svt.db.identity import SCHEMA_VERSION, Identity
 from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.store.writer import StoreWriter, left_whole, unfinished_bytes, writing
+from svt.store.writer import StoreWriter, finish_renaming, open_writer, unfinished_bytes
 from svt.system.memory import size as file_size
 from svt.system.progress import Progress
 
@@ -57,15 +57,15 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     from svt.compute.pairs import check_pair_ids
     from svt.compute.tables import writer_columns
     from svt.compute.writers import list_writers
-    from svt.dataset import check_fits
+    from svt.dataset import check_fit
 
-    if left_whole(path, identity.key):
+    if finish_renaming(path, identity.key):
         logger.info(f"{path.name} was complete when a run was stopped; it is used")
         return
     seconds = Seconds()
     with seconds.measure("load"):
         model = load_model(config.model)  # 1
-    check_fits(dataset.prompts, model.n_ctx, model.d_vocab)
+    check_fit(dataset.prompts, model.n_ctx, model.d_vocab)
     check_pair_ids(model, dataset.prompts)
     logger.info(
         f"{config.model.name}: {model.n_layers} layers, {model.n_heads} heads, "
@@ -74,13 +74,13 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     with seconds.measure("decompose"):
         svd = decompose_model(model)
     batches = plan_batches(model, dataset.prompts, config.dump)
-    with writing(path, _describe_request(identity, batches)) as store:
+    with open_writer(path, _describe_request(identity, batches)) as store:
         with seconds.measure("contributions"), _log_kept_when_stopped(store, batches):
             _append_batches(config, model, svd, batches, store, seconds, path)  # 2
         seconds.exclude("contributions", "waiting for the disk")
-        rows, notes = _prompt_rows(config, dataset, store.answered())  # 3
+        rows, notes = _prompt_rows(config, dataset, store.fetch_answers())  # 3
         chosen = writer_columns(list_writers(model, config.dump.components))
-        with store.ending(*rows, "singular_values", "writers", "dump"):
+        with store.replace_tables(*rows, "singular_values", "writers", "dump"):
             store.append_all(rows | {"singular_values": svd.singular_values(), "writers": chosen})
             store.append_row(
                 "dump",
@@ -100,8 +100,8 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
                     "notes": notes,
                     "seconds": seconds.rounded(),
                     "peak_bytes": peak_bytes(),
-                    "worst_residual": store.worst("residual", "pairs"),
-                    "worst_closure": store.worst("closure", "sides"),
+                    "worst_residual": store.max_abs("residual", "pairs"),
+                    "worst_closure": store.max_abs("closure", "sides"),
                     "worst_reconstruction": float(svd.error.max()),
                 },
             )
@@ -145,7 +145,7 @@ def _append_batches(
                 written = thread.submit(store.append_part, part)
             with seconds.measure("waiting for the disk"):
                 written.result()
-            written = thread.submit(store.finish, number)
+            written = thread.submit(store.commit_batch, number)
             progress.advance(sizes[number])
             if number == left[0]:
                 share = sum(sizes) / sizes[number]
@@ -227,7 +227,7 @@ def _prompt_rows(
             f"{len(dataset.prompts) - len(prompts)} of {len(dataset.prompts)} prompts are left "
             "out: the model does not answer them correctly (dataset.only_correct)"
         )
-    rows = prompt_rows(prompts)
+    rows = make_prompt_rows(prompts)
     for column in ("logit_diff", "correct"):  # both are in the order of prompt_id (load_prompts)
         rows["prompts"][column] = answered[column]
     return rows, notes

@@ -20,7 +20,7 @@ import polars as pl
 
 from svt.config import Config, Head
 from svt.dataset import Prompt
-from svt.db.connect import register_tables
+from svt.db.catalog import register_tables
 from svt.paths import read_sql
 from svt.stages.reference import list_heads, select_answerable
 from svt.system.progress import Progress

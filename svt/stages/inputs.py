@@ -19,7 +19,7 @@ from svt.dataset import Dataset, Tokenizer, dataset_files, load_prompts, load_to
 from svt.dataset.stored import stored_prompts
 from svt.db.identity import Identity, identify
 from svt.db.stores import Stores
-from svt.db.union import is_whole, union_identity
+from svt.db.union import has_all_shards, hash_identities
 from svt.defaults import whole_dataset
 from svt.model.files import CONFIG, find_weight_files, localise
 
@@ -52,7 +52,7 @@ class Inputs:
     @cached_property
     def dataset(self) -> Dataset:
         first = self._datasets[0]
-        whole = is_whole([asdict(config) for config in self._datasets])
+        whole = has_all_shards([asdict(config) for config in self._datasets])
         if whole and not isinstance(first, SinglePromptConfig):
             return self._prompts(replace(first, shard=0, n_shards=1))
         parts = [self._prompts(config) for config in self._datasets]
@@ -68,7 +68,7 @@ class Inputs:
         identities = [self._identity(config) for config in self._datasets]
         if len(identities) == 1:
             return identities[0]
-        return Identity(union_identity([one.key for one in identities]), identities[0].weights)
+        return Identity(hash_identities([one.key for one in identities]), identities[0].weights)
 
     @cached_property
     def model(self) -> "Model":

@@ -26,14 +26,15 @@ import pyarrow as pa
 import svt
 from svt.config import Config, InterveneConfig
 from svt.dataset.prompt import Prompt
-from svt.db.connect import connect, register_tables
-from svt.db.files import database
+from svt.db.catalog import register_tables
+from svt.db.connect import connect
+from svt.db.files import open_database
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.paths import read_sql
 from svt.query.edges import Edge, choose_edges, choose_sets, load_signal_slices, select_pairs
 from svt.store.results import NAME
-from svt.store.resumable import Units, open_units, remove
+from svt.store.resumable import Units, open_units, remove_units
 from svt.system.progress import Progress
 from svt.words import Kind, Scope
 
@@ -165,7 +166,7 @@ def run_interventions(
                         bar.advance(unit.n_runs * len(plan.variants))
                     del runner  # frees its memory before the next group
     yield Finished(plan, path)
-    remove(path)
+    remove_units(path)
 
 
 @contextmanager
@@ -174,7 +175,7 @@ def _log_kept_when_stopped(units: Units, n_units: int) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        logger.info("interventions: %d of %d parts are kept", units.n_kept, n_units)
+        logger.info("interventions: %d of %d parts are kept", units.n_finished, n_units)
         raise
 
 
@@ -289,7 +290,7 @@ class Finished:
         """Replace the tables of interventions in `results` (step 4)."""
         for table in ("interventions", "intervention_edges", "intervention_effects"):
             con.execute(f"DELETE FROM results.{table}")
-        with database(self.path, read_only=True) as units:  # `con` itself opens no other file
+        with open_database(self.path, read_only=True) as units:  # `con` itself opens no other file
             rows = units.sql("FROM intervention_effects").fetch_arrow_reader()
             with register_tables(con, finished=rows):
                 con.execute(read_sql("intervene/effects"))

@@ -36,8 +36,8 @@ from svt.stages.inputs import Inputs
 from svt.stages.intervene import NOT_CHANGED, Finished, run_interventions
 from svt.stages.preflight import check_inputs, check_requests, check_stores
 from svt.stages.reference import make_reference
-from svt.store.find import existing, find_or_make, store_path
-from svt.store.results import NAME, has_interventions, load_stores, writing_results
+from svt.store.find import choose_store_path, find_or_make, holds_store
+from svt.store.results import NAME, create_results, has_interventions, load_stores
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ def preview(config: Config, folder: Path) -> list[str]:
         check_stores(config, stores, inputs)
         return [*lines, f"store: {stores}, which exists"]
     check_inputs(config, inputs.dataset, inputs.folder)
-    path = store_path(config, inputs.identity)
-    if existing(path, inputs.identity):
+    path = choose_store_path(config, inputs.identity)
+    if holds_store(path, inputs.identity):
         return [*lines, f"store: {path}, which exists"]
     if "dump" not in config.stages:
         return [*lines, f"store: {path}, which does not exist; add dump to the stages"]
@@ -110,9 +110,9 @@ def open_stores(config: Config) -> Stores | None:
 
 def find_store(config: Config, inputs: Inputs) -> Stores:
     """Return the store of the configuration; make it if it does not exist."""
-    path = store_path(config, inputs.identity)
+    path = choose_store_path(config, inputs.identity)
     if "dump" not in config.stages:
-        if not existing(path, inputs.identity):
+        if not holds_store(path, inputs.identity):
             raise StoreError(f"there is no store {path} yet; add dump to the stages")
         return Stores.of(path)
     for note in inputs.dataset.notes:
@@ -162,7 +162,7 @@ class Work:
         config, seconds, keep = self.config, self.seconds, "trace" not in stages
         if not keep and has_interventions(self.folder):
             logger.info("a new trace replaces the earlier one and its interventions")
-        with writing_results(self.folder, self.stores, keep) as con:
+        with create_results(self.folder, self.stores, keep) as con:
             if keep:
                 ((roots, warnings),) = con.execute(
                     "SELECT roots, warnings FROM results.run"

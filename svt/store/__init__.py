@@ -1,1 +1,1 @@
-"""The immutable store of facts: its name, its writing, its checks."""
+"""Write stores and results, resume long stages, check stores and export them."""

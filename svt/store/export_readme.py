@@ -1,7 +1,7 @@
 """The README.md of an exported folder: how DuckDB, Polars and Spark read it.
 
-The lists of a store's pair_slices and pair_upstream are left as they are, so it also says how each
-program makes the long views `slices` and `upstream` of them.
+The tables pair_slices and pair_upstream of a store hold lists, so it also says how each program
+makes the long views `slices` and `upstream` from them.
 """
 
 import shlex
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import svt
 from svt.db.parquet import is_export
-from svt.system.shell import override
+from svt.system.shell import format_override
 
 _TABLES = """# {what}
 
-Written by svt {version} as Parquet: every table is a file or, split by layer, a folder, where the
-column `layer` stands in the names of the folders below. svt's README tells what a column means.
-Here names are those within this folder.
+Written by svt {version} as Parquet: every table is a file or, split by layer, a folder whose
+subfolders have the column `layer` in their names. docs/tables.md of svt describes the columns.
+Paths are relative to this folder.
 
 DuckDB:
 
@@ -32,8 +32,8 @@ Spark:
 _VIEWS = """
 ## The long views
 
-`pair_slices` and `pair_upstream` hold lists, a row a pair or a side of it. The views `slices`, a
-row a slice, and `upstream`, a row a writer, are made of them.
+`pair_slices` and `pair_upstream` hold lists, with one row per pair or per side of it. The views
+`slices`, one row per slice, and `upstream`, one row per writer, are made from them.
 
 DuckDB:
 
@@ -56,8 +56,8 @@ DuckDB:
     )
     join read_parquet('writers.parquet') using (component, writer);
 
-Polars; `contributions_all` and `weights_without`, in units of 1/65535, are exploded likewise where
-they are not null:
+Polars; `contributions_all` and `weights_without` (in units of 1/65535) are exploded in the same way
+where they are not null:
 
     import polars as pl
 
@@ -104,24 +104,25 @@ Spark:
         )
         join writers using (component, writer)''')
 """
-_AGAIN = """
+_REOPEN = """
 ## svt
 
-svt opens a store from this folder again:
+svt opens a store from this folder:
 
     svt-sql {folder} summary
     svt {store}
 """
 
 
-def readme(what: str, written: Path, folder: Path) -> str:
-    """The text for what was exported from the target `what` to `written`, later `folder`."""
-    store = is_export(written)
-    table = _table(written, "pairs" if store else _first(written))
+def format_readme(what: str, written: Path, folder: Path) -> str:
+    """Return the text for an export of the target `what`, written to `written`, later `folder`."""
+    is_store = is_export(written)
+    name = "pairs" if is_store else min(file.stem for file in written.glob("*.parquet"))
+    table = _table(written, name)
     text = _TABLES.format(
         what=what, version=svt.__version__, table=table, files=_files(written, table)
     )
-    if not store:
+    if not is_store:
         return text
     slices, upstream = (_table(written, name) for name in ("pair_slices", "pair_upstream"))
     views = _VIEWS.format(
@@ -130,16 +131,12 @@ def readme(what: str, written: Path, folder: Path) -> str:
         pair_slices=_files(written, slices),
         pair_upstream=_files(written, upstream),
     )
-    again = _AGAIN.format(folder=shlex.quote(str(folder)), store=override("store.path", folder))
-    return text + views + again
-
-
-def _first(written: Path) -> str:
-    return min(file.stem for file in written.glob("*.parquet"))
+    store = format_override("store.path", folder)
+    return text + views + _REOPEN.format(folder=shlex.quote(str(folder)), store=store)
 
 
 def _table(written: Path, name: str) -> str:
-    """A table's folder or, where it is not split by layer, its file."""
+    """Return the folder of a table or, where it is not split by layer, its file."""
     return name if (written / name).is_dir() else f"{name}.parquet"
 
 

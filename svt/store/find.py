@@ -1,9 +1,9 @@
-"""Finding the store that a configuration asks for, or making it, one process at a time.
+"""Find the store of a configuration, or make it, one process at a time.
 
-1. The identity of the wanted store is taken from its inputs, without loading a model.
-2. `store.path` names a file outright and must hold just that; else `<store.dir>/<name>-<hash>`.
-3. Under a file lock: a store that is there is used, one that is missing is made. A second process
-   waits at the lock and then finds the first one's work.
+1. The identity of the store is computed from its inputs, without loading a model.
+2. The store is `store.path`, which must have that identity, or `<store.dir>/<name>-<hash>`.
+3. Under a file lock, an existing store is used and a missing one is made. A second process waits
+   for the lock and then uses the store that the first one made.
 """
 
 import logging
@@ -20,30 +20,33 @@ from svt.errors import StoreError
 logger = logging.getLogger(__name__)
 
 
-def store_path(config: Config, identity: Identity) -> Path:
-    """Where the store of this identity stands or will stand."""
+def choose_store_path(config: Config, identity: Identity) -> Path:
+    """Return the path of the store with this identity, existing or not."""
     if isinstance(config.store.path, str):  # 2
         return Path(config.store.path)
     return Path(config.store.dir) / identity.file_name(config.model, config.dataset)
 
 
-def existing(path: Path, identity: Identity) -> bool:
-    """Whether `path` holds the store of this identity; StoreError when it holds another one."""
+def holds_store(path: Path, identity: Identity) -> bool:
+    """Return whether `path` is the store with this identity; StoreError when it is another one."""
     if not path.exists():
         return False
-    held = Stores.of(path).identity
-    if held != identity.key:
+    key = Stores.of(path).identity
+    if key != identity.key:
         raise StoreError(
-            f"store {path} holds something else than what is asked for "
-            f"({held[:16]}, wanted {identity.key[:16]}): other weights, prompts or dump settings; "
+            f"store {path} is not the store of this configuration "
+            f"({key[:16]}, wanted {identity.key[:16]}): other weights, prompts or dump settings; "
             "leave store.path out to use or make the right one"
         )
     return True
 
 
 def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -> bool:
-    """Makes the store with `make(path)` unless it is there; returns whether it was there."""
-    if existing(path, identity):  # in a folder, perhaps, where no lock can be made
+    """Make the store with `make(path)` unless it exists; return whether it existed.
+
+    StoreError when `path` is another store, or its folder cannot be written.
+    """
+    if holds_store(path, identity):  # first without a lock: the folder may be read-only
         return True
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -
             f"store.dir: cannot write in {path.parent} ({error.strerror}); choose another store.dir"
         ) from error
     try:  # 3
-        if existing(path, identity):
+        if holds_store(path, identity):
             return True
         make(path)
         return False

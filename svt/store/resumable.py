@@ -1,9 +1,9 @@
-"""Finished units of a long stage, kept over a kill.
+"""Finished units of a long stage, in a file from which a killed stage resumes.
 
-1. The file tells what was asked for. One that was asked for something else, or that cannot be
-   read, is thrown away.
-2. A unit's rows and its number are added in one transaction: a unit is there whole or not.
-3. Who has taken all rows over removes the file.
+1. The file has a description of the request. A file with another request, or one that cannot be
+   read, is deleted.
+2. The rows of a unit and its number are added in one transaction.
+3. The caller removes the file after copying the rows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 
-from svt.db.connect import register_tables
-from svt.db.files import database
+from svt.db.catalog import register_tables
+from svt.db.files import open_database
 from svt.errors import StoreError
 from svt.paths import sql_dir
 from svt.store.writer import DISK_ERRORS, MEMORY, arrow_table
@@ -22,14 +22,14 @@ from svt.system.text import first_line
 
 
 class Units:
-    """The finished units of one stage; made by `open_units`. `done` holds their numbers."""
+    """The finished units of one stage, from `open_units`; `done` has the numbers at its opening."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
         self.con, self._table = con, table
         self.done = frozenset(n for (n,) in con.execute("SELECT unit FROM done").fetchall())
 
     def add(self, unit: int, parts: Iterable[Mapping[str, Any]]) -> None:
-        """Step 2; `parts` are columns of the table, each of equal length."""
+        """Add the rows of a unit (step 2); each part has columns of the table, of equal length."""
         self.con.begin()
         try:
             for part in parts:
@@ -42,18 +42,21 @@ class Units:
             raise
 
     @property
-    def n_kept(self) -> int:
-        """The units that are there now, those of this process among them."""
+    def n_finished(self) -> int:
+        """The number of finished units, including those of this process."""
         return len(self.con.execute("SELECT unit FROM done").fetchall())
 
 
 @contextmanager
-def open_units(path: Path, asked_for: str, table: str) -> Iterator[Units]:
-    """Yield the units of a results table at `path`; discard those of another request (step 1)."""
+def open_units(path: Path, request: str, table: str) -> Iterator[Units]:
+    """Yield the units of a results table at `path`, without those of another request (step 1).
+
+    StoreError when the disk is full or fails.
+    """
     try:
-        if not _was_asked_for(path, asked_for, table):
-            remove(path)
-            _create(path, asked_for, table)
+        if not _has_request(path, request, table):
+            remove_units(path)
+            _create(path, request, table)
         con = _open(path)
         try:
             yield Units(con, table)
@@ -61,38 +64,39 @@ def open_units(path: Path, asked_for: str, table: str) -> Iterator[Units]:
             con.close()
     except DISK_ERRORS as error:
         raise StoreError(
-            f"could not write {path}: {first_line(error)}; what was finished is kept, "
-            "the same command goes on from there"
+            f"could not write {path}: {first_line(error)}; finished units are kept, "
+            "and the same command resumes from them"
         ) from error
 
 
-def remove(path: Path) -> None:
+def remove_units(path: Path) -> None:
     """Remove the file and its write-ahead log (step 3)."""
     path.unlink(missing_ok=True)
     path.with_name(path.name + ".wal").unlink(missing_ok=True)
 
 
-def _was_asked_for(path: Path, asked_for: str, table: str) -> bool:
+def _has_request(path: Path, request: str, table: str) -> bool:
+    """Return whether the file can be read and has this request."""
     try:
         with _open(path) as con:
-            con.execute(f"SELECT count(hash(held)) FROM {table} AS held").fetchall()  # is it whole?
-            return con.execute("SELECT what FROM asked_for").fetchall() == [(asked_for,)]
+            con.execute(f"SELECT count(hash(t)) FROM {table} AS t").fetchall()  # raises if damaged
+            return con.execute("SELECT what FROM asked_for").fetchall() == [(request,)]
     except duckdb.Error:
         return False
 
 
-def _create(path: Path, asked_for: str, table: str) -> None:
+def _create(path: Path, request: str, table: str) -> None:
     with _open(path) as con:
         con.begin()
         for name in ("_types", table):
             file = sql_dir() / "schema" / "results" / f"{name}.sql"
             con.execute(file.read_text(encoding="utf-8"))
         con.execute("CREATE TABLE done (unit INTEGER PRIMARY KEY)")
-        con.execute("CREATE TABLE asked_for AS SELECT ?::VARCHAR AS what", [asked_for])
+        con.execute("CREATE TABLE asked_for AS SELECT ?::VARCHAR AS what", [request])
         con.commit()
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
-    con = database(path, memory_limit=MEMORY)
+    con = open_database(path, memory_limit=MEMORY)
     con.execute("SET enable_progress_bar = false")
     return con

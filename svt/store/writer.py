@@ -1,15 +1,13 @@
-"""Writing a store: columns in, one immutable file out.
+"""Write a store: columns are appended, and the complete file becomes immutable.
 
-1. The tables of sql/schema/store are created in a file beside the store's name, and with them the
-   schema `unfinished`: what was asked for, and which batches are in. A file that was left by a
-   process that died, and was asked for the same, is gone on with; any other is thrown away.
-2. Every batch goes in as Arrow columns, sorted as compute made them, in one transaction: it is
-   there whole or not at all.
-3. The checks of sql/checks must return no row; then `unfinished` goes and the file is renamed into
-   place.
+1. A temporary file beside the store gets the tables of sql/schema/store and the schema
+   `unfinished`: a description of the request, and the numbers of the finished batches. The file of
+   a killed process is resumed if its request is the same, and deleted otherwise.
+2. Each batch is appended as Arrow columns, in the order of compute, in one transaction.
+3. The checks of sql/checks must return no row. Then `unfinished` is dropped and the file renamed.
 
-A process that dies before the renaming leaves nothing under the store's name, and what it finished
-is kept.
+A process that is killed before the renaming leaves no file under the store's name, and its finished
+batches are kept.
 """
 
 import json
@@ -23,20 +21,22 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from svt.db.catalog import create_tables, quoted, register_tables
-from svt.db.files import check_name, database
+from svt.db.catalog import create_tables, quote_path, register_tables
+from svt.db.files import check_name, open_database
 from svt.errors import StoreError, SvtError
 from svt.store.checks import run_checks
 from svt.system.text import first_line
 from svt.words import COMPONENTS, SIDES
 
 Columns = Mapping[str, Any]
-# Of the database, which keeps what it wrote as long as it fits; beyond it the disk is used.
 WRITING_MEMORY = "256MB"
-ROW_GROUP = 16_384  # rows; what a commit leaves half full is written again by the next
-MEMORY = "1GB"  # while it checks, and for other tables
+"""Memory limit of the database while batches are written; beyond it, it uses the disk."""
+ROW_GROUP = 16_384
+"""Rows per row group; a commit rewrites an incomplete one."""
+MEMORY = "1GB"
+"""Memory limit of the database during checks, and for units (svt/store/resumable.py)."""
 
-# What a full or failing disk looks like: a file operation, a commit, or a database that gave up.
+# Errors of a full or failing disk: of a file operation, a commit, or an invalidated database.
 DISK_ERRORS = (
     OSError,
     duckdb.IOException,
@@ -44,26 +44,26 @@ DISK_ERRORS = (
     duckdb.FatalException,
 )
 
-# Integer codes that compute writes, and the words they stand for.
 _WORDS = {"side": SIDES, "component": COMPONENTS}
+"""The words of columns that compute writes as integer codes."""
 
 
 class StoreWriter:
-    """Takes tables as columns of equal length; made by `writing`.
+    """A writer of rows as columns of equal length, from `open_writer`.
 
-    `finished` are the numbers of the batches that are in, those of an earlier process too.
+    `finished` has the numbers of the finished batches, including those of an earlier process.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection, finished: Iterable[int] = ()) -> None:
         self._con = con
-        self._inside = False
+        self._in_batch = False
         self.finished = set(finished)
 
     def append(self, table: str, columns: Columns) -> None:
-        """Adds rows to `table`; columns that are not named are null."""
+        """Append rows to `table`; columns that are not named are null."""
         arrow = arrow_table(columns)
         if arrow.num_rows:
-            words = [_spelled_out(name) for name in columns if name in _WORDS]
+            words = [_decode_words(name) for name in columns if name in _WORDS]
             replaced = f"REPLACE ({', '.join(words)})" if words else ""
             with register_tables(self._con, batch=arrow):
                 self._con.execute(
@@ -71,60 +71,61 @@ class StoreWriter:
                 )
 
     def append_all(self, batch: Mapping[str, Columns]) -> None:
+        """Append rows to each table in the batch."""
         for table, columns in batch.items():
             self.append(table, columns)
 
     def append_part(self, part: Mapping[str, Columns]) -> None:
-        """Adds a part of a batch; none of them is kept before `finish`."""
-        if not self._inside:  # 2
+        """Append a part of a batch; `commit_batch` commits all parts together (step 2)."""
+        if not self._in_batch:
             self._con.begin()
-            self._inside = True
+            self._in_batch = True
         self.append_all(part)
 
-    def finish(self, number: int) -> None:
-        """Keeps the parts that were added, as the batch of this number."""
+    def commit_batch(self, number: int) -> None:
+        """Commit the appended parts as the batch with this number."""
         self.append_part({"unfinished.batches": {"number": [number]}})
         self._con.commit()
-        self._inside = False
+        self._in_batch = False
         self.finished.add(number)
 
-    def answered(self) -> dict[str, Any]:
-        """prompt_id, logit_diff, correct of every prompt that is in, by prompt_id."""
+    def fetch_answers(self) -> dict[str, Any]:
+        """Return prompt_id, logit_diff and correct of the finished prompts, by prompt_id."""
         return self._con.execute("FROM store.unfinished.answered ORDER BY prompt_id").fetchnumpy()
 
     @contextmanager
-    def ending(self, *tables: str) -> Iterator[None]:
-        """What is written last, all of it or nothing; a process may have died behind it before."""
+    def replace_tables(self, *tables: str) -> Iterator[None]:
+        """Replace the rows of tables in one transaction; a killed process may have left rows."""
         self._con.begin()
         for table in tables:
             self._con.execute(f"DELETE FROM store.{table}")
         yield
         self._con.commit()
 
-    def worst(self, column: str, table: str) -> float | None:
-        """The largest absolute value of a column, null without rows."""
-        row = self._con.execute(f"SELECT max(abs({column})) FROM store.{table}").fetchall()[0]
-        return row[0]
+    def max_abs(self, column: str, table: str) -> float | None:
+        """Return the largest absolute value of a column, None without rows."""
+        ((value,),) = self._con.execute(f"SELECT max(abs({column})) FROM store.{table}").fetchall()
+        return value
 
     def append_row(self, table: str, row: Mapping[str, Any]) -> None:
-        """Adds one row; mappings and lists go in as JSON."""
-        self.append(table, {name: [_plain(value)] for name, value in row.items()})
+        """Append one row; mappings and sequences are stored as JSON."""
+        self.append(table, {name: [_encode_json(value)] for name, value in row.items()})
 
 
 @contextmanager
-def writing(path: Path, asked_for: str) -> Iterator[StoreWriter]:
-    """A writer whose file appears at `path` when the block ends well and every check passes.
+def open_writer(path: Path, request: str) -> Iterator[StoreWriter]:
+    """Yield a writer; move its file to `path` when the block succeeds and every check passes.
 
-    `asked_for` tells what goes in and in which batches; those that were finished under the same
-    words are there already.
+    `request` describes the content and the batches; the batches that were finished under the same
+    request are kept. StoreError when the disk is full or fails, or a check fails.
     """
-    partial = _partial(path)
+    partial = _partial_path(path)
     store = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        con = _opened(partial, asked_for)  # 1
+        con = _open(partial, request)  # 1
         try:
-            store = StoreWriter(con, _finished(con))
+            store = StoreWriter(con, _read_finished(con))
             yield store
             _check(con, store)  # 3
             con.execute("CHECKPOINT store")
@@ -136,41 +137,40 @@ def writing(path: Path, asked_for: str) -> Iterator[StoreWriter]:
     except DISK_ERRORS as error:
         raise _disk_error(path, error) from error
     finally:
-        shutil.rmtree(_spill(partial), ignore_errors=True)
+        shutil.rmtree(_spill_folder(partial), ignore_errors=True)
         if store is not None and not store.finished:
             _remove(partial)
 
 
-def left_whole(path: Path, identity: str) -> bool:
-    """Whether a process died between the end of step 3 and the renaming, which is then done."""
-    partial = _partial(path)
+def finish_renaming(path: Path, identity: str) -> bool:
+    """Rename a file that a process completed before it was killed; return whether there was one."""
+    partial = _partial_path(path)
     if not partial.exists():
         return False
     try:
-        con = _attached(partial)
-    except duckdb.Error:  # torn, so it is made anew
+        con = _attach(partial)
+    except duckdb.Error:  # damaged; open_writer replaces it
         return False
     with closing(con):
-        if not _is_whole(con, identity):
+        if not _is_complete(con, identity):
             return False
         try:
             con.execute("CHECKPOINT store")
         except DISK_ERRORS as error:
             raise _disk_error(path, error) from error
     partial.replace(path)
-    shutil.rmtree(_spill(partial), ignore_errors=True)
+    shutil.rmtree(_spill_folder(partial), ignore_errors=True)
     return True
 
 
 def unfinished_bytes(path: Path) -> int:
-    """Return the size of the file that will become the store at `path`, with what is not merged."""
-    partial = _partial(path)
-    files = (partial, partial.with_name(partial.name + ".wal"))
+    """Return the bytes of the unfinished file of `path` and of its write-ahead log."""
+    files = _with_log(_partial_path(path))
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _is_whole(con: duckdb.DuckDBPyConnection, identity: str) -> bool:
-    """Whether a store has all that step 3 leaves: what it is known by, and nothing unfinished."""
+def _is_complete(con: duckdb.DuckDBPyConnection, identity: str) -> bool:
+    """Return whether a store has this identity and no schema `unfinished` (step 3)."""
     try:
         schemas = con.execute("SELECT schema_name FROM duckdb_schemas()").fetchall()
         dumped = con.execute("SELECT identity FROM store.dump").fetchall()
@@ -179,26 +179,26 @@ def _is_whole(con: duckdb.DuckDBPyConnection, identity: str) -> bool:
     return ("unfinished",) not in schemas and dumped == [(identity,)]
 
 
-def _opened(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
-    """Return a connection to the unfinished store, resumed or made (step 1)."""
+def _open(partial: Path, request: str) -> duckdb.DuckDBPyConnection:
+    """Return a connection to the unfinished store, resumed or new (step 1)."""
     if partial.exists():
-        with suppress(duckdb.Error):  # left in the middle of its making, or torn: made anew
-            con = _attached(partial)
+        with suppress(duckdb.Error):  # incomplete or damaged; replaced below
+            con = _attach(partial)
             with ExitStack() as unless_returned:
                 unless_returned.callback(con.close)
-                if con.execute("FROM store.unfinished.asked_for").fetchall() == [(asked_for,)]:
+                if con.execute("FROM store.unfinished.asked_for").fetchall() == [(request,)]:
                     unless_returned.pop_all()
                     return con
         _remove(partial)
     try:
-        return _begun(partial, asked_for)
+        return _create(partial, request)
     except BaseException:
         _remove(partial)
         raise
 
 
-def _begun(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
-    con = _attached(partial)
+def _create(partial: Path, request: str) -> duckdb.DuckDBPyConnection:
+    con = _attach(partial)
     try:
         con.begin()
         create_tables(con, "store", "store")
@@ -208,7 +208,7 @@ def _begun(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
             "CREATE TABLE store.unfinished.answered "
             "(prompt_id INTEGER, logit_diff FLOAT, correct BOOLEAN)"
         )
-        con.execute("CREATE TABLE store.unfinished.asked_for AS SELECT $1 AS what", [asked_for])
+        con.execute("CREATE TABLE store.unfinished.asked_for AS SELECT $1 AS what", [request])
         con.commit()
     except BaseException:
         con.close()
@@ -216,25 +216,25 @@ def _begun(partial: Path, asked_for: str) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _attached(partial: Path) -> duckdb.DuckDBPyConnection:
+def _attach(partial: Path) -> duckdb.DuckDBPyConnection:
     check_name(partial)
-    con = database(memory_limit=WRITING_MEMORY, temp_directory=str(_spill(partial)))
+    con = open_database(memory_limit=WRITING_MEMORY, temp_directory=str(_spill_folder(partial)))
     con.execute("SET enable_progress_bar = false")
-    con.execute("SET threads = 1")  # torch has the others, and blocks come out fuller
+    con.execute("SET threads = 1")  # torch uses the others, and blocks are fuller
     try:
-        con.execute(f"ATTACH '{quoted(partial)}' AS store (ROW_GROUP_SIZE {ROW_GROUP})")
+        con.execute(f"ATTACH '{quote_path(partial)}' AS store (ROW_GROUP_SIZE {ROW_GROUP})")
     except BaseException:
         con.close()
         raise
     return con
 
 
-def _finished(con: duckdb.DuckDBPyConnection) -> list[int]:
+def _read_finished(con: duckdb.DuckDBPyConnection) -> list[int]:
     return [number for (number,) in con.execute("FROM store.unfinished.batches").fetchall()]
 
 
 def _check(con: duckdb.DuckDBPyConnection, store: StoreWriter) -> None:
-    """Step 3; of a store that is not sound nothing is kept."""
+    """Run the checks (step 3); StoreError when one fails, and then no batch counts as finished."""
     con.execute("RESET threads")
     con.execute(f"SET memory_limit = '{MEMORY}'")
     try:
@@ -247,48 +247,53 @@ def _check(con: duckdb.DuckDBPyConnection, store: StoreWriter) -> None:
     except duckdb.Error as error:
         store.finished.clear()
         raise StoreError(
-            f"what was written is damaged ({first_line(error)}) and was thrown away; "
+            f"the unfinished store is damaged ({first_line(error)}) and was deleted; "
             "repeat the command"
         ) from error
 
 
 def _disk_error(path: Path, error: Exception) -> StoreError:
     return StoreError(
-        f"could not write the store {path}: {first_line(error)}; what was finished is "
+        f"could not write the store {path}: {first_line(error)}; finished batches are "
         "kept. Free some space and repeat the command, or choose another store.dir"
     )
 
 
-def _partial(path: Path) -> Path:
+def _partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def _spill(partial: Path) -> Path:
+def _spill_folder(partial: Path) -> Path:
     return partial.with_name(partial.name + ".d")
 
 
+def _with_log(partial: Path) -> tuple[Path, Path]:
+    """Return the file and its write-ahead log."""
+    return partial, partial.with_name(partial.name + ".wal")
+
+
 def _remove(partial: Path) -> None:
-    for file in (partial, partial.with_name(partial.name + ".wal")):
+    for file in _with_log(partial):
         with suppress(OSError):
             file.unlink()
 
 
 def arrow_table(columns: Columns) -> pa.Table:
-    """Columns of equal length as Arrow; masked entries and NaN are null."""
-    return pa.table({name: _arrow(values) for name, values in columns.items()})
+    """Return columns of equal length as an Arrow table; masked entries and NaN are null."""
+    return pa.table({name: _arrow_array(values) for name, values in columns.items()})
 
 
-def _spelled_out(name: str) -> str:
-    """The words of an enum column whose codes come in; as strings they would cost a cast a row."""
+def _decode_words(name: str) -> str:
+    """Return SQL that maps the codes of a column to its words, without a cast of each row."""
     words = (f"WHEN {code} THEN '{word}'::store.{name}" for code, word in enumerate(_WORDS[name]))
     return f"CASE {name} {' '.join(words)} END AS {name}"
 
 
-def _plain(value: Any) -> Any:
+def _encode_json(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
 
 
-def _arrow(values: Any) -> pa.Array | pa.ChunkedArray:
+def _arrow_array(values: Any) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
     if not isinstance(values, np.ndarray):

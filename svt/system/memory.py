@@ -30,7 +30,7 @@ class Limits:
             )
 
 
-def limits() -> Limits:
+def read_limits() -> Limits:
     """Return what the system and this process's control groups allow."""
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()  # 1
     groups = [limit + swap.total for limit in _group_limits()]  # 2

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def override(key: str, path: Path) -> str:
+def format_override(key: str, path: Path) -> str:
     """`key=path` as one word that the shell passes on whole and Hydra reads as that path."""
     if re.fullmatch(r"[A-Za-z0-9_./-]+", str(path)):
         return f"{key}={path}"
@@ -17,7 +17,7 @@ def override(key: str, path: Path) -> str:
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 
-def command(name: str) -> str:
+def find_command(name: str) -> str:
     """Return what starts a console script of this installation in a shell.
 
     `name` where the shell finds that script, else its path, from the working folder if it is below.

@@ -17,7 +17,7 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REPLACEMENT = "\ufffd"
 
 
-def visible(text: str) -> str:
+def make_visible(text: str) -> str:
     """Return the text without characters that act on a terminal (steps 1 and 2)."""
     return _ACTS.sub(_picture, text)
 
@@ -28,14 +28,14 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def drawable(value: Any) -> Any:
+def make_drawable(value: Any) -> Any:
     """Return the value with every text in it as XML may hold it (steps 1 and 3)."""
     if isinstance(value, str):
         return _NOT_XML.sub(_picture, value)
     if isinstance(value, dict):
-        return {drawable(key): drawable(each) for key, each in value.items()}
+        return {make_drawable(key): make_drawable(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [drawable(each) for each in value]
+        return [make_drawable(each) for each in value]
     return value
 
 

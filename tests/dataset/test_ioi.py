@@ -175,7 +175,7 @@ def test_all_distinct_prompts_and_not_one_more(config: DatasetConfig, gpt2_like:
 def test_more_prompts_than_memory_holds_are_refused_at_once(
     config: DatasetConfig, gpt2_like: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("svt.dataset.draw.limits", lambda: Limits(24 * 1500, 0))
+    monkeypatch.setattr("svt.dataset.draw.read_limits", lambda: Limits(24 * 1500, 0))
     assert len(load_prompts(replace(config, n_prompts=24), gpt2_like).prompts) == 24
     message = r"n_prompts=25: the prompts alone take at least 0\.0 GB; .* in all; set fewer"
     with pytest.raises(SvtError, match=message):

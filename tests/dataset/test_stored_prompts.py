@@ -10,7 +10,7 @@ from tokenizers import models, pre_tokenizers
 
 from svt.dataset import Dataset, Tokenizer, load_prompts, prompt_rows, role_labels
 from svt.dataset.stored import stored_prompts
-from svt.db.connect import create_tables
+from svt.db.catalog import create_tables
 from svt.db.identity import SCHEMA_VERSION
 from svt.errors import SvtError
 from svt.store.writer import arrow_table

@@ -6,7 +6,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.db.connect import connect, create_tables
+from svt.db.catalog import create_tables
+from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from tests.store_rows import StoreRows, connection

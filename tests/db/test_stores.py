@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from svt.db.catalog import tables, view_names
+from svt.db.catalog import list_tables, view_names
 from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.errors import SvtError
@@ -56,8 +56,8 @@ def shards(tmp_path: Path, **dump: Any) -> tuple[Path, Path]:
 def test_every_table_of_the_union_is_that_of_one_store(tmp_path: Path) -> None:
     whole = make(tmp_path / "whole.duckdb", 0, 1, 2, 3)
     with connect(Stores.of(whole)) as one, connect(Stores.of(shards(tmp_path)[::-1])) as several:
-        assert tables(one, "store") == tables(several, "store")
-        for table in sorted(tables(one, "store") - {"dump"}):
+        assert list_tables(one, "store") == list_tables(several, "store")
+        for table in sorted(list_tables(one, "store") - {"dump"}):
             order = "ORDER BY ALL" if table in view_names() else ""  # others keep theirs
             expected, got = (con.sql(f"FROM store.{table} {order}").pl() for con in (one, several))
             assert got.schema == expected.schema
@@ -136,7 +136,7 @@ def test_without_a_store_every_query_runs_and_finds_nothing(tmp_path: Path) -> N
         assert run(con, "summary").is_empty()
         assert run(con, "firings").is_empty()
         assert con.sql("FROM upstream").pl().is_empty()
-        assert "pairs" in tables(con, "store")
+        assert "pairs" in list_tables(con, "store")
 
 
 def test_stores_that_do_not_go_together_are_named(tmp_path: Path) -> None:

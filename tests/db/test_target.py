@@ -49,7 +49,7 @@ def test_the_store_is_beside_the_results(tmp_path: Path) -> None:
 def test_a_store_that_was_replaced_is_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store.duckdb", identity="another")
     run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
-    with pytest.raises(SvtError, match=r"store.duckdb is not the store it was made from any more"):
+    with pytest.raises(SvtError, match=r"store.duckdb is no longer the store it was made from"):
         answer(run, "shown_edges", [])
 
 

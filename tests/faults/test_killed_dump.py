@@ -17,11 +17,11 @@ from tests.marks import first
 N = kills(24)
 NOTED = "batches.log"
 PER_BATCH, PROMPTS = 2, 12
-_finish = StoreWriter.finish
+_finish = StoreWriter.commit_batch
 
 
 def finish_and_note(store: StoreWriter, number: int) -> None:
-    """StoreWriter.finish, and the number in a file of the folder that the child runs in."""
+    """StoreWriter.commit_batch, and the number in a file of the folder that the child runs in."""
     _finish(store, number)
     with Path(NOTED).open("a") as file:
         file.write(f"{number}\n")
@@ -41,7 +41,7 @@ def finish_the_third_and_die(store: StoreWriter, number: int) -> None:
         die()
 
 
-FINISH = "svt.store.writer.StoreWriter.finish"
+FINISH = "svt.store.writer.StoreWriter.commit_batch"
 STEPS = {  # a function of the child, and what stands for it
     "before the first batch is kept": (FINISH, die),
     "before a batch is kept": (FINISH, finish_until_the_third),
@@ -157,7 +157,7 @@ def test_a_damaged_unfinished_store(
         hurt.write_bytes(damaged(left[hurt], k))
         first = ran(tmp_path, *job("dump"))
         if first.code:
-            assert "was thrown away; repeat the command" in first.told
+            assert "was deleted; repeat the command" in first.told
             second = ran(tmp_path, *job("dump"))
             assert second.code == 0, second.told
         (store,) = stores(folder)

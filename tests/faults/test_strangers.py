@@ -13,7 +13,7 @@ import pytest
 from svt.cli import sql
 from svt.cli.sql import answer
 from svt.db.connect import connect
-from svt.db.files import database
+from svt.db.files import open_database
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.edges import choose_edges
@@ -101,7 +101,7 @@ def test_a_store_path_that_is_none_is_one_line(tmp_path: Path, text: str) -> Non
 @pytest.mark.parametrize("text", ["[]", "3"])
 def test_a_configuration_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
     run = make_results(tmp_path / "run", {"config": text})
-    with pytest.raises(SvtError, match=r"run\.config is no configuration; run anew"):
+    with pytest.raises(SvtError, match=r"run\.config is no configuration; repeat the run"):
         load_config(run)
 
 
@@ -135,12 +135,12 @@ def test_sql_of_a_configuration_reaches_no_file(
 def test_a_target_that_is_no_duckdb_file_loads_no_extension(tmp_path: Path, content: bytes) -> None:
     target = tmp_path / "o.sqlite"
     target.write_bytes(content)
-    with pytest.raises(SvtError, match="does not begin as a DuckDB file does"):
+    with pytest.raises(SvtError, match="it is no DuckDB file"):
         answer(target, "select 1", [])
 
 
 def test_no_connection_installs_or_loads_an_extension() -> None:
-    with database() as con:
+    with open_database() as con:
         rows = con.execute(
             "SELECT value FROM duckdb_settings() WHERE name IN "
             "('autoinstall_known_extensions', 'autoload_known_extensions')"

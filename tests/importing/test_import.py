@@ -10,7 +10,7 @@ import pytest
 from svt.cli.import_circuit import main
 from svt.cli.sql import answer
 from svt.errors import SvtError
-from svt.system.shell import command
+from svt.system.shell import find_command
 from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED
 
@@ -197,7 +197,7 @@ def test_the_suggested_command_is_quoted_for_the_shell(
 ) -> None:
     out = tmp_path / "my circuit (1)"
     output, _, _ = imported(capsys, file, "--out", out)
-    assert f'  {command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in output
+    assert f'  {find_command("svt")} "run.path=\'{out}\'" "stages=[chart,report]"\n' in output
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(

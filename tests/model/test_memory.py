@@ -13,7 +13,7 @@ from svt.errors import SvtError
 from svt.model import memory
 from svt.model.memory import MemoryNeeds, check_memory, estimate_needs
 from svt.system import memory as system_memory
-from svt.system.memory import Limits, limits
+from svt.system.memory import Limits, read_limits
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 from tests.families import FAMILIES, tiny_model
@@ -103,7 +103,7 @@ def test_only_the_impossible_is_refused(
     refused: str,
     told: str,
 ) -> None:
-    monkeypatch.setattr(memory, "limits", lambda: has)
+    monkeypatch.setattr(memory, "read_limits", lambda: has)
     if refused:
         with pytest.raises(SvtError, match=refused):
             check_memory(folder, CONFIG, 4)
@@ -115,7 +115,7 @@ def test_only_the_impossible_is_refused(
 def test_a_model_too_large_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "limits", lambda: Limits(1, 1))
+    monkeypatch.setattr(memory, "read_limits", lambda: Limits(1, 1))
     with pytest.raises(SvtError, match="smaller model"):
         loaded(tiny_gpt2(tmp_path))
 
@@ -155,4 +155,4 @@ def test_limits_of_the_system_and_its_groups(
     )
     monkeypatch.setattr(system_memory, "_GROUPS", tmp_path)
     total = min(expected + 1024000 * (expected != 4096000), 4096000)
-    assert limits() == Limits(total=total, free=min(total, 3072000))
+    assert read_limits() == Limits(total=total, free=min(total, 3072000))

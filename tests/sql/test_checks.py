@@ -5,7 +5,7 @@ from __future__ import annotations  # DuckDB complains of types that pytest keep
 import duckdb
 import pytest
 
-from svt.db.connect import using
+from svt.db.catalog import use_catalog
 from svt.errors import SvtError
 from svt.paths import sql_dir
 from svt.store.checks import run_checks
@@ -185,7 +185,7 @@ def test_every_check_has_its_poison() -> None:
 )
 def test_check_fires(made: duckdb.DuckDBPyConnection, check: str, change: str) -> None:
     text = (sql_dir() / "checks" / f"{check}.sql").read_text()
-    with using(made, "store"):
+    with use_catalog(made, "store"):
         assert made.execute(text).fetchall() == []
         made.execute("BEGIN")
         made.execute(change)

@@ -10,7 +10,7 @@ import pytest
 
 from svt.cli.import_circuit import main as svt_import
 from svt.cli.sql import answer
-from svt.db.connect import create_tables
+from svt.db.catalog import create_tables
 from svt.errors import SvtError
 from svt.query.named import run
 from tests.store_rows import connection, insert

@@ -5,7 +5,7 @@ from __future__ import annotations  # DuckDB complains of types that pytest keep
 import duckdb
 import pytest
 
-from svt.db.connect import create_tables
+from svt.db.catalog import create_tables
 from svt.query.named import run
 from tests.store_rows import StoreRows, insert
 

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from svt.config import TraceConfig
-from svt.db.connect import create_tables
+from svt.db.catalog import create_tables
 from svt.errors import SvtError
 from svt.query.named import SWEEP, Query, bind, list_queries, load_query, query_names
 from svt.words import Kind, Scope

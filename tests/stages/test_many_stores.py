@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from svt.db.catalog import tables
+from svt.db.catalog import list_tables
 from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.db.target import open_target
@@ -56,7 +56,7 @@ def test_shards_of_prompts_run_alone_are_the_whole_bit_by_bit(svt: Svt, tmp_path
 def assert_same_answers(one: Path, other: Path) -> None:
     """Every table of results and every query has the same rows, to the last bit, in their order."""
     with open_target(one) as a, open_target(other) as b:
-        for table in sorted(tables(a, "results") - {"run"}):
+        for table in sorted(list_tables(a, "results") - {"run"}):
             assert a.sql(f"FROM results.{table}").pl().equals(b.sql(f"FROM results.{table}").pl())
         ((pair_id,),) = a.execute("SELECT min(pair_id) FROM pairs WHERE eligible").fetchall()
         ((n_all,),) = a.execute("SELECT count(dest_offset_all) FROM pairs").fetchall()
@@ -190,7 +190,7 @@ def test_what_the_stores_have_decided_may_be_repeated(svt: Svt, parts: list[Path
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("'nothing*.duckdb'", "nothing*.duckdb: no store has a name like this"),
+        ("'nothing*.duckdb'", "nothing*.duckdb: no store matches this pattern"),
         ("[]", "store.path=[]: must not be empty"),
         ("[3]", "store.path=[3]: must be a text"),
         ("[no/such.duckdb]", "no/such.duckdb: no such store file"),

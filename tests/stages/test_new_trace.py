@@ -8,7 +8,7 @@ import pytest
 from svt.cli import main, sql
 from svt.config import Config
 from svt.store.results import NAME, load_config
-from svt.system.shell import command
+from svt.system.shell import find_command
 from tests.conftest import Svt
 from tests.faults.states import content, pictures
 
@@ -74,10 +74,10 @@ def test_what_is_printed_to_try_next_works(
     _, _, advice = capfd.readouterr().out.partition("try next:\n")
     monkeypatch.setattr(main, "run_stages", noted)
     for words in map(shlex.split, advice.splitlines()):
-        if words[0] == command("svt-sql"):
+        if words[0] == find_command("svt-sql"):
             sql.main(words[1:])
         else:
-            assert words[0] == command("svt")
+            assert words[0] == find_command("svt")
             assert svt(*words[1:]).code in (0, 1)  # a sweep misses its jobs' results
     assert len(asked) == 1 + 1 + 4
     assert {(model, n) for _, model, n, _ in asked} == {("ioi-mini", 16)}

@@ -13,7 +13,7 @@ import pytest
 
 from svt.cli.sql import answer
 from svt.errors import SvtError
-from svt.system.shell import override
+from svt.system.shell import format_override
 from tests.conftest import SMALL, Finished, Svt, svt_in
 
 ALL = "dump.components=[head,mlp,embed,pos_embed,bias]"
@@ -191,7 +191,7 @@ def test_a_folder_may_be_called_like_an_interpolation(traced: Path) -> None:
     cwd = traced.parent / "${here}"
     cwd.mkdir()
     run = traced.rename(cwd / "a ${run}")
-    (word,) = shlex.split(override("run.path", run.relative_to(cwd)))
+    (word,) = shlex.split(format_override("run.path", run.relative_to(cwd)))
     assert svt_in(cwd, word, "stages=[evaluate]").code == 0
     assert answer(run, "from evaluation", []).height > 0
 

@@ -13,7 +13,7 @@ from svt.stages import intervene as stage
 from svt.stages import run as pipeline
 from svt.store.results import NAME, load_config
 from svt.store.resumable import Units
-from svt.system.shell import command
+from svt.system.shell import find_command
 from tests.conftest import Svt
 
 FEW = (
@@ -74,7 +74,7 @@ def test_stopped_interventions_say_how_to_go_on(
     run = svt(*small, *FEW, "stages=[dump,trace,intervene,evaluate]")
     assert run.code == 130
     monkeypatch.chdir(run.cwd)  # from where the script is named
-    told = f'{command("svt")} run.path={run.runs[0]} "stages=[intervene,evaluate]"'
+    told = f'{find_command("svt")} run.path={run.runs[0]} "stages=[intervene,evaluate]"'
     assert f"go on: {told}" in capfd.readouterr().err
     again = [word.strip('"') for word in told.split()[1:]]
     assert svt(*again).code == 130

@@ -10,7 +10,7 @@ import pytest
 from svt.db.identity import SCHEMA_VERSION, Identity
 from svt.db.stores import Stores
 from svt.errors import SvtError
-from svt.store.find import existing, find_or_make
+from svt.store.find import find_or_make, holds_store
 from tests.store_rows import connection
 
 WANTED = Identity("wanted", "weights")
@@ -32,7 +32,9 @@ def test_a_missing_store_is_made_once(tmp_path: Path) -> None:
 def test_another_content_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     make(path, key="something else")
-    with pytest.raises(SvtError, match=r"holds something else.*leave store\.path out"):
+    with pytest.raises(
+        SvtError, match=r"is not the store of this configuration.*leave store\.path out"
+    ):
         find_or_make(path, WANTED, make)
     assert Stores.of(path).identity == "something else"
 
@@ -42,7 +44,7 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     make(path, schema=SCHEMA_VERSION + 1)
     told = r"written by svt 0\.0\.1 in schema .*move it away and dump again"
     with pytest.raises(SvtError, match=told):
-        existing(path, WANTED)
+        holds_store(path, WANTED)
 
 
 def test_a_store_without_its_row_is_refused(tmp_path: Path) -> None:
@@ -50,15 +52,15 @@ def test_a_store_without_its_row_is_refused(tmp_path: Path) -> None:
     make(path)
     with duckdb.connect(str(path)) as con:
         con.execute("DELETE FROM dump")
-    with pytest.raises(SvtError, match=r"not a whole store .*; move it away and dump again"):
-        existing(path, WANTED)
+    with pytest.raises(SvtError, match=r"not a complete store .*; move it away and dump again"):
+        holds_store(path, WANTED)
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     path.write_text("not a database")
     with pytest.raises(SvtError, match="not a store that svt can read"):
-        existing(path, WANTED)
+        holds_store(path, WANTED)
 
 
 def test_a_store_cut_short_is_refused(tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_a_store_cut_short_is_refused(tmp_path: Path) -> None:
     make(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     with pytest.raises(SvtError, match="not a store that svt can read"):
-        existing(path, WANTED)
+        holds_store(path, WANTED)
 
 
 def test_a_failed_making_leaves_the_next_one_free(tmp_path: Path) -> None:

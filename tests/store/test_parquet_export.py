@@ -9,7 +9,7 @@ import pytest
 
 from svt.cli.export import main
 from svt.cli.sql import answer
-from svt.db.catalog import tables
+from svt.db.catalog import list_tables
 from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.errors import SvtError
@@ -30,8 +30,8 @@ def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 def test_it_opens_with_every_row_and_type(finished: Finished, exported: Path) -> None:
     with connect(Stores.of(finished.stores[0])) as store, connect(Stores.of(exported)) as again:
-        assert tables(store, "store") == tables(again, "store")
-        for table in sorted(tables(store, "store")):
+        assert list_tables(store, "store") == list_tables(again, "store")
+        for table in sorted(list_tables(store, "store")):
             one, other = (c.sql(f"FROM store.{table} ORDER BY ALL").pl() for c in (store, again))
             assert one.schema == other.schema
             assert one.equals(other), table
@@ -163,7 +163,7 @@ def test_a_folder_that_holds_something_is_left_alone(
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit):
         main([str(store), str(tmp_path / "out")])
-    assert "is there already; name a new or an empty folder" in capsys.readouterr().err
+    assert "exists already; name a new or an empty folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([str(tmp_path / "gone.duckdb"), str(tmp_path / "other")])
     assert "gone.duckdb does not exist" in capsys.readouterr().err
@@ -179,7 +179,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(exporting, "readme", full)
+        patch.setattr(exporting, "format_readme", full)
         with pytest.raises(SvtError, match=r"could not write .*out: .*No space.*nothing was left"):
             export(store, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["store.duckdb"]
@@ -200,7 +200,7 @@ def test_what_is_gone_is_named(tmp_path: Path, name: str, told: str) -> None:
     """A prompt has lists of two sides of a pair of layer 2, and of one of layer 1."""
     export(make(tmp_path / "store.duckdb", 0, 1), tmp_path / "out")
     (tmp_path / "out" / name).rename(tmp_path / "gone")
-    with pytest.raises(SvtError, match=rf"{told}; export the store anew"):
+    with pytest.raises(SvtError, match=rf"{told}; export the store again"):
         connect(Stores.of(tmp_path / "out"))
 
 
@@ -215,7 +215,7 @@ def test_a_file_that_is_another_is_named(tmp_path: Path, name: str, content: byt
     if content is None:
         content = (out / "prompts.parquet").read_bytes()
     file.write_bytes(content)
-    with pytest.raises(SvtError, match=rf"out.*{name}.* cannot be read .*; export the store anew"):
+    with pytest.raises(SvtError, match=rf"out.*{name}.* cannot be read .*; export the store again"):
         connect(Stores.of(out))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from svt.store.resumable import open_units, remove
+from svt.store.resumable import open_units, remove_units
 
 TABLE = "faithfulness"
 
@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "part.duckdb"
 
 
-def kept(path: Path, asked_for: str) -> tuple[set[int], list[int]]:
-    with open_units(path, asked_for, TABLE) as units:
+def kept(path: Path, request: str) -> tuple[set[int], list[int]]:
+    with open_units(path, request, TABLE) as units:
         found = units.con.execute(f"SELECT min_count FROM {TABLE} ORDER BY 1").fetchall()
         return set(units.done), [n for (n,) in found]
 
@@ -77,6 +77,6 @@ def test_a_file_that_cannot_be_read_is_thrown_away(path: Path, content: bytes | 
 def test_removed_is_gone(path: Path) -> None:
     with open_units(path, "this", TABLE):
         pass
-    remove(path)
+    remove_units(path)
     assert list(path.parent.iterdir()) == []
-    remove(path)
+    remove_units(path)

@@ -10,7 +10,7 @@ import pytest
 from svt.compute.columns import to_lists, to_ragged_lists
 from svt.errors import SvtError
 from svt.store import writer
-from svt.store.writer import writing
+from svt.store.writer import open_writer
 
 SIDES = {
     "pair_id": np.array([5, 5]),
@@ -46,10 +46,10 @@ def no_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_codes_masks_nan_and_lists_become_words_nulls_and_rows(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
-    with writing(path, "this") as store:
+    with open_writer(path, "this") as store:
         store.append_all({"sides": SIDES, "pair_upstream": LISTS, "writers": WRITERS})
-        assert store.worst("total", "sides") == 0.5
-        assert store.worst("closure", "sides") is None
+        assert store.max_abs("total", "sides") == 0.5
+        assert store.max_abs("closure", "sides") is None
     with duckdb.connect(str(path), read_only=True) as con:
         sides = con.execute("SELECT side::VARCHAR, total, closure FROM sides").fetchall()
         upstream = con.execute(
@@ -69,7 +69,7 @@ def test_a_null_where_none_may_be_is_refused_and_leaves_nothing(tmp_path: Path) 
     broken = {**SIDES, "total": np.array([0.25, np.nan])}
     with (
         pytest.raises(duckdb.ConstraintException),
-        writing(tmp_path / "store.duckdb", "this") as store,
+        open_writer(tmp_path / "store.duckdb", "this") as store,
     ):
         store.append("sides", broken)
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +82,7 @@ def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(writer, "run_checks", unsound)
     with (
         pytest.raises(SvtError, match="not sound"),
-        writing(tmp_path / "store.duckdb", "this") as store,
+        open_writer(tmp_path / "store.duckdb", "this") as store,
     ):
         store.append("sides", SIDES)
     assert list(tmp_path.iterdir()) == []
@@ -92,16 +92,16 @@ def test_a_store_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     told = r"could not write the store .*store\.dir"
-    with pytest.raises(SvtError, match=told), writing(blocked / "store.duckdb", "this"):
+    with pytest.raises(SvtError, match=told), open_writer(blocked / "store.duckdb", "this"):
         pass
 
 
-def stopped(path: Path, asked_for: str, *finished: int, torn: bool = True) -> None:
+def stopped(path: Path, request: str, *finished: int, torn: bool = True) -> None:
     """Writes the batches `finished`, and half of another if `torn`, and dies."""
-    with pytest.raises(KeyboardInterrupt), writing(path, asked_for) as store:
+    with pytest.raises(KeyboardInterrupt), open_writer(path, request) as store:
         for number in finished:
             store.append_part({"sides": SIDES | {"pair_id": np.array([number, number])}})
-            store.finish(number)
+            store.commit_batch(number)
         if torn:
             store.append_part({"sides": SIDES})
         raise KeyboardInterrupt
@@ -119,10 +119,10 @@ def test_finished_batches_are_kept_and_half_ones_are_not(tmp_path: Path) -> None
     stopped(path, "this", 0, 2)
     stopped(path, "this", 1)
     assert not path.exists()
-    with writing(path, "this") as store:
+    with open_writer(path, "this") as store:
         assert store.finished == {0, 1, 2}
         store.append_part({"sides": SIDES | {"pair_id": np.array([3, 3])}})
-        store.finish(3)
+        store.commit_batch(3)
     assert pairs_in(path) == [0, 2, 1, 3]
     assert list(tmp_path.iterdir()) == [path]
     with duckdb.connect(str(path), read_only=True) as con:
@@ -133,7 +133,7 @@ def test_finished_batches_are_kept_and_half_ones_are_not(tmp_path: Path) -> None
 def test_a_dump_of_other_settings_begins_from_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     stopped(path, "that", 0)
-    with writing(path, "this") as store:
+    with open_writer(path, "this") as store:
         assert store.finished == set()
     assert pairs_in(path) == []
 
@@ -142,7 +142,7 @@ def test_a_dump_of_other_settings_begins_from_nothing(tmp_path: Path) -> None:
 def test_a_torn_file_is_begun_from_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "store.duckdb"
     (tmp_path / ".store.duckdb.partial").write_bytes(content)
-    with writing(path, "this") as store:
+    with open_writer(path, "this") as store:
         assert store.finished == set()
     assert pairs_in(path) == []
 
@@ -156,7 +156,7 @@ def test_a_failed_check_throws_finished_batches_away(
     path = tmp_path / "store.duckdb"
     stopped(path, "this", 0)
     monkeypatch.setattr(writer, "run_checks", unsound)
-    with pytest.raises(SvtError, match="not sound"), writing(path, "this"):
+    with pytest.raises(SvtError, match="not sound"), open_writer(path, "this"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -164,12 +164,12 @@ def test_a_failed_check_throws_finished_batches_away(
 def test_an_ending_written_before_a_death_is_written_again(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     role = {"roles": {"prompt_id": [0], "role": ["end"], "pos": [3]}}
-    with pytest.raises(KeyboardInterrupt), writing(path, "this") as store:
-        store.finish(0)
-        with store.ending("roles"):
+    with pytest.raises(KeyboardInterrupt), open_writer(path, "this") as store:
+        store.commit_batch(0)
+        with store.replace_tables("roles"):
             store.append_all(role)
         raise KeyboardInterrupt
-    with writing(path, "this") as store, store.ending("roles"):
+    with open_writer(path, "this") as store, store.replace_tables("roles"):
         store.append_all(role)
     with duckdb.connect(str(path), read_only=True) as con:
         assert con.execute("SELECT role, pos FROM roles").fetchall() == [("end", 3)]
@@ -177,7 +177,7 @@ def test_an_ending_written_before_a_death_is_written_again(tmp_path: Path) -> No
 
 def test_every_column_carries_a_comment(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
-    with writing(path, "this"):
+    with open_writer(path, "this"):
         pass
     with duckdb.connect(str(path), read_only=True) as con:
         silent = con.execute(

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from svt.system.shell import command, override, python_command
+from svt.system.shell import find_command, format_override, python_command
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from svt.system.shell import command, override, python_command
     ],
 )  # fmt: skip
 def test_any_path_comes_through_the_shell_and_hydra(path: str) -> None:
-    (word,) = shlex.split(override("run.path", Path(path)))
+    (word,) = shlex.split(format_override("run.path", Path(path)))
     (read,) = OverridesParser.create().parse_overrides([word])
     composed = OmegaConf.create({read.key_or_group: read.value()})
     assert OmegaConf.to_container(composed, resolve=True) == {"run.path": path}
@@ -40,8 +40,8 @@ def test_a_python_command_starts_this_python(
 
 
 def test_quotes_only_where_needed() -> None:
-    assert override("run.path", Path("outputs/a-1.0_b")) == "run.path=outputs/a-1.0_b"
-    assert override("run.path", Path("a b")) == "\"run.path='a b'\""
+    assert format_override("run.path", Path("outputs/a-1.0_b")) == "run.path=outputs/a-1.0_b"
+    assert format_override("run.path", Path("a b")) == "\"run.path='a b'\""
 
 
 def test_a_command_is_written_as_it_works_here(
@@ -50,11 +50,11 @@ def test_a_command_is_written_as_it_works_here(
     scripts = tmp_path / "a b" / "bin"
     scripts.mkdir(parents=True)
     monkeypatch.setattr(sys, "executable", str(scripts / "python"))
-    assert command("svt") == "svt"  # there is no script beside this Python
+    assert find_command("svt") == "svt"  # there is no script beside this Python
     (scripts / "svt").touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert shlex.split(command("svt")) == [str(scripts / "svt")]
+    assert shlex.split(find_command("svt")) == [str(scripts / "svt")]
     monkeypatch.chdir(tmp_path)
-    assert command("svt") == "'a b/bin/svt'"
+    assert find_command("svt") == "'a b/bin/svt'"
     monkeypatch.setenv("PATH", str(scripts))
-    assert command("svt") == "svt"
+    assert find_command("svt") == "svt"
