@@ -1,9 +1,9 @@
-"""The Python API behind `svt.open` and `svt.run`: an opened run that is asked and drawn.
+"""The Python API of `svt.open` and `svt.run`: an open run with queries and charts.
 
-1. `Run` opens what `svt-sql` opens, read-only (svt/db/target.py): frames come from named queries or
-   SQL, charts from the figures of the report.
+1. `Run` opens the same targets as `svt-sql`, read-only (svt/db/target.py): frames are the rows of
+   named queries or SQL, charts are the figures of the report.
 2. `run_and_open` composes a configuration as the command line does, with Hydra's compose API, runs
-   its stages in a run folder and opens that.
+   its stages in a run folder and opens the folder.
 """
 
 import warnings
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """An opened run, sweep or store, read-only.
+    """An open run, sweep or store, read-only.
 
-    `query` and `sql` give Polars frames, `chart` an Altair chart; `queries` and `tables` tell what
-    there is. It is open until `close`, or to the end of a with block.
+    `query` and `sql` return Polars frames, `chart` returns an Altair chart; `queries` and `tables`
+    list the names for them. It is open until `close`, or to the end of a with block.
     """
 
     def __init__(self, target: str | Path) -> None:
@@ -48,14 +48,14 @@ class Run:
     def query(self, name: str, **params: Any) -> pl.DataFrame:
         """Return the rows of a named query: `run.query("upstream_of", layer=5, head=4)`.
 
-        QueryError names the queries, or the parameters, that there are.
+        QueryError, with the known names, for an unknown query or parameter.
         """
         return run_query(self._con, name, **params)
 
     def sql(self, text: str, **values: Any) -> pl.DataFrame:
         """Return the rows of read-only SQL; `values` are bound to its `$names`.
 
-        Bare names of tables are looked up in the results, then in the store; a named query whose
+        Bare names of tables are looked up in the results, then in the store. A named query whose
         parameters all have defaults is a view.
         """
         return run_sql(self._con, text, values)
@@ -64,8 +64,7 @@ class Run:
         """Return a figure: `run.chart("slice_contributions", heads=[[5, 4]])`.
 
         `settings` are those of `chart.*`: heads, dest_role, src_role, prompt_id, min_firings,
-        compare_store. SvtError for a figure or a setting that there is not, and for figures of
-        anything but one run.
+        compare_store. SvtError for an unknown figure or setting, and for a sweep or a store.
         """
         import altair as alt
 
@@ -88,7 +87,7 @@ class Run:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None
             figure = draw(name, make_ask(self._con), make_context(self._con, chosen, compare))
-        spec = specification(figure.chart)  # with all rows, however many a display would refuse
+        spec = specification(figure.chart)  # from_dict sets no limit of rows
         return alt.Chart.from_dict(spec)
 
     def queries(self) -> pl.DataFrame:
@@ -112,7 +111,7 @@ class Run:
         return describe_tables(self._con).rename({"name": "table", "meaning": "comment"})
 
     def close(self) -> None:
-        """Close the files; what was asked before stays."""
+        """Close the files; frames and charts that were returned stay valid."""
         self._opened = None
         self._stack.close()
 
@@ -128,8 +127,8 @@ class Run:
         self.close()
 
     def __repr__(self) -> str:
-        """Say what was opened: `<run outputs/runs/X: smollm2, 16 prompts, roots 23.3, 23.0>`."""
-        return f"<{self._what()}>"
+        """Return kind, path and content: `<run outputs/X: smollm2, 16 prompts, 9 edges shown>`."""
+        return f"<{self._describe()}>"
 
     @property
     def _con(self) -> duckdb.DuckDBPyConnection:
@@ -137,22 +136,22 @@ class Run:
             raise SvtError(f"{self.path} was closed; open it once more with svt.open")
         return self._opened
 
-    def _what(self) -> str:
+    def _describe(self) -> str:
         if self._opened is None:
             return f"closed: {self.path}"
         if n_jobs := count_jobs(self._con):
             return f"sweep {self.path}: {n_jobs} jobs"
-        told = []
+        parts = []
         if has_table(self._con, "store", "dump"):
             rows = self._con.execute(
                 "SELECT model_name, (SELECT count(*) FROM store.prompts) FROM store.dump"
             ).fetchall()
-            told += [f"{model}, {n_prompts} prompts" for model, n_prompts in rows]
+            parts += [f"{model}, {n_prompts} prompts" for model, n_prompts in rows]
         if not has_table(self._con, "results", "run"):
-            return f"store {self.path}: {', '.join(told)}"
-        shown = run_query(self._con, "shown_edges").height if told else None
-        told += [f"{shown} edges shown"] if shown is not None else []
-        return f"run {self.path}: {', '.join(told) or 'its store is gone'}"
+            return f"store {self.path}: {', '.join(parts)}"
+        shown = run_query(self._con, "shown_edges").height if parts else None
+        parts += [f"{shown} edges shown"] if shown is not None else []
+        return f"run {self.path}: {', '.join(parts) or 'its store is gone'}"
 
     def _run_folder(self) -> Path:
         if "results" not in list_catalogs(self._con):
@@ -164,9 +163,9 @@ class Run:
 
 
 def run_and_open(overrides: Sequence[str]) -> Run:
-    """Run the stages that `overrides` stand for, as `svt` does, and open what they made (step 2).
+    """Run the stages of a configuration, as `svt` does, and open the run or its stores (step 2).
 
-    SvtError says what is wrong.
+    SvtError when the run fails.
     """
     from svt.cli.compose import compose_config, compose_overrides
     from svt.cli.main import RunLock, explain_error
@@ -199,7 +198,7 @@ def run_and_open(overrides: Sequence[str]) -> Run:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the libraries' warnings out of a notebook, for as long as the stages run."""
+    """Suppress warnings of libraries, which a notebook would show, inside the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

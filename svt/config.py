@@ -1,12 +1,12 @@
-"""The door of the configuration: what Hydra composed becomes frozen dataclasses, or is refused.
+"""The configuration: validate the tree that Hydra composed, and convert it to frozen dataclasses.
 
-1. Every key of the composed tree must be a field of its dataclass; every field must be there. A
-   dataset has the keys of its own kind, which `dataset.name` decides.
-2. Every value must have the field's type; nothing is converted but an integer given for a float.
+1. The keys of the tree must be exactly the fields of the dataclasses. `dataset.name` determines the
+   keys of a dataset.
+2. Every value must have the field's type; the only conversion is from an integer to a float.
 3. Every value must lie in its range, and the settings must agree with one another.
 4. The first error that pydantic reports becomes one line: the key, its value, what it must be.
 
-Beyond this module nobody sees an OmegaConf object. Defaults stand in conf/ alone.
+The dataclasses have no OmegaConf objects. Defaults are in conf/ only.
 """
 
 import typing
@@ -24,23 +24,23 @@ from svt.words import Base, BosChoice, Component, Count, EdgeChoice, Kind, Repla
 
 Stage = Literal["dump", "reference", "trace", "intervene", "evaluate", "chart", "report"]
 _CLOSED = ConfigDict(extra="forbid")
-_MOST = 10**18  # of an integer: 64 bits, also with the repeats that are added to a seed
+_MAX_INT = 10**18  # fits into 64 bits, even with the repeats that are added to a seed
 
 
-def _check(holds: Callable[[Any], bool], message: str, kind: str = "range") -> BeforeValidator:
-    """Refuse a value for which `holds` is false; a message of kind `whole` names the key itself."""
+def _check(is_valid: Callable[[Any], bool], message: str, kind: str = "range") -> BeforeValidator:
+    """Return a validator that refuses other values; a message of kind `whole` includes the key."""
 
     def check(value: Any) -> Any:
-        if not holds(value):
+        if not is_valid(value):
             raise PydanticCustomError(kind, message)
         return value
 
     return BeforeValidator(check)
 
 
-def _number(holds: Callable[[float], bool], message: str) -> BeforeValidator:
-    """Step 3 of a number; what is none is refused by its type."""
-    return _check(lambda v: type(v) not in (int, float) or holds(v), message)
+def _number(is_valid: Callable[[float], bool], message: str) -> BeforeValidator:
+    """Return a validator of numbers (step 3); other types are refused in step 2."""
+    return _check(lambda v: type(v) not in (int, float) or is_valid(v), message)
 
 
 def _between(low: float, high: float) -> BeforeValidator:
@@ -55,16 +55,16 @@ def _at_most(high: int) -> BeforeValidator:
     return _number(lambda v: v <= high, f"must be at most {high}")
 
 
-def _given(needs: str) -> BeforeValidator:
-    return _check(lambda v: v is not None, needs, "whole")
+def _required(message: str) -> BeforeValidator:
+    return _check(lambda v: v is not None, message, "whole")
 
 
 _filled = _check(lambda v: v not in ("", [], ()), "must not be empty")
 
-# Strict types one by one: a strict dataclass would refuse the mapping that it is made from.
+# Each type is strict, as a strict dataclass would refuse to be built from a mapping.
 Int = Annotated[int, Strict()]
-Natural = Annotated[Int, _at_least(0), _at_most(_MOST)]
-Positive = Annotated[Int, _at_least(1), _at_most(_MOST)]
+Natural = Annotated[Int, _at_least(0), _at_most(_MAX_INT)]
+Positive = Annotated[Int, _at_least(1), _at_most(_MAX_INT)]
 Float = Annotated[float, Strict()]
 Share = Annotated[Float, _between(0, 1)]
 Bool = Annotated[bool, Strict()]
@@ -96,7 +96,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=_CLOSED)
 class _Prompts:
-    """What every dataset has."""
+    """The settings of all datasets except a single prompt."""
 
     name: Text
     n_prompts: Positive | None
@@ -114,7 +114,7 @@ class _Prompts:
 
 @dataclass(frozen=True, config=_CLOSED)
 class GeneratedConfig(_Prompts):
-    """Prompts that svt makes from templates and nouns."""
+    """Settings of prompts that svt makes from templates and nouns."""
 
     n_prompts: Positive
     bos: BosChoice
@@ -149,19 +149,19 @@ class GenderedPronounConfig(GeneratedConfig):
 @dataclass(frozen=True, config=_CLOSED)
 class PromptFileConfig(_Prompts):
     name: Literal["file"]
-    path: Annotated[Text, _given("dataset=file needs a file: add dataset.path=FILE")]
+    path: Annotated[Text, _required("dataset=file needs a file: add dataset.path=FILE")]
     bos: BosChoice
     only_correct: Bool
 
 
 @dataclass(frozen=True, config=_CLOSED)
 class SinglePromptConfig:
-    """One prompt by its text; it has no parts."""
+    """One prompt by its text; it has no shards."""
 
     name: Literal["prompt"]
     text: Annotated[
         Text,
-        _given("dataset=prompt needs a text: add \"dataset.text='When Mary and John went'\""),
+        _required("dataset=prompt needs a text: add \"dataset.text='When Mary and John went'\""),
     ]
     answer: Annotated[Text | tuple[Text, ...] | None, _filled]
     distractor: Annotated[Text | tuple[Text, ...] | None, _filled]
@@ -175,7 +175,7 @@ class SinglePromptConfig:
 class StoredConfig(_Prompts):
     name: Literal["store"]
     path: Annotated[
-        Text, _given("dataset=store needs a store or a run folder: add dataset.path=STORE")
+        Text, _required("dataset=store needs a store or a run folder: add dataset.path=STORE")
     ]
     only_correct: Bool
 
@@ -185,7 +185,9 @@ class HubConfig(_Prompts):
     name: Literal["hub"]
     path: Annotated[
         Text,
-        _given("dataset=hub needs the name of a dataset, or a folder: add dataset.path=OWNER/NAME"),
+        _required(
+            "dataset=hub needs the name of a dataset, or a folder: add dataset.path=OWNER/NAME"
+        ),
     ]
     split: Name
     revision: Text | None
@@ -197,7 +199,7 @@ class HubConfig(_Prompts):
 class TextConfig(_Prompts):
     name: Literal["text"]
     path: Text | None
-    n_tokens: Annotated[Int, _at_least(2), _at_most(_MOST)]
+    n_tokens: Annotated[Int, _at_least(2), _at_most(_MAX_INT)]
     bos: BosChoice
     only_correct: ClassVar[bool] = False  # texts have no answers
 
@@ -236,8 +238,8 @@ class DumpConfig:
     def __post_init__(self) -> None:
         repeated = {name for name in self.components if self.components.count(name) > 1}
         if repeated:
-            told = f"dump.components names {', '.join(sorted(repeated))} more than once"
-            raise PydanticCustomError("whole", told)
+            names = ", ".join(sorted(repeated))
+            raise PydanticCustomError("whole", f"dump.components names {names} more than once")
 
 
 @dataclass(frozen=True, config=_CLOSED)
@@ -306,7 +308,7 @@ class ChartConfig:
 
 @dataclass(frozen=True, config=_CLOSED)
 class Config:
-    """One run, whole: what `svt` composed, frozen."""
+    """The complete configuration of a run."""
 
     stages: Annotated[tuple[Stage, ...], _filled]
     run: RunConfig
@@ -325,28 +327,28 @@ _CONFIG = TypeAdapter(Config)
 
 
 def from_mapping(tree: Mapping[str, Any]) -> Config:
-    """The composed configuration as a Config; ConfigError names the first key that is wrong."""
+    """Return the Config of a composed tree; ConfigError names the first invalid key."""
     try:
         return _CONFIG.validate_python(tree)
     except ValidationError as error:
-        raise ConfigError(_refusal(error, tree)) from None
+        raise ConfigError(_explain(error, tree)) from None
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """A dataclass of this module as plain JSON values; `from_mapping` takes it back."""
+    """Return a dataclass of this module as plain JSON values, the inverse of `from_mapping`."""
     return asdict(config)
 
 
 @cache
 def choices(key: str) -> tuple[str, ...]:
-    """Return the words that `GROUP.KEY` may be; none where it is no choice of words."""
+    """Return the words that `GROUP.KEY` accepts; empty where it is no choice of words."""
     group, last = key.split(".")
     hint = typing.get_type_hints(typing.get_type_hints(Config)[group])[last]
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _refusal(error: ValidationError, tree: Any) -> str:
-    """Step 4; a key that is unknown goes first, as another may be missing for it."""
+def _explain(error: ValidationError, tree: Any) -> str:
+    """Return the message of the first error (step 4), an unknown key before a missing one."""
     errors = error.errors(include_url=False)
     unknown = [e for e in errors if e["type"] in ("unexpected_keyword_argument", "invalid_key")]
     first = (unknown or errors)[0]
@@ -371,32 +373,32 @@ def _refusal(error: ValidationError, tree: Any) -> str:
         case "missing" if place == key:
             return f"{where} is missing"
         case "dataclass_type" | "model_attributes_type":
-            held = tree[group] if key else tree
-            return f"{where or 'the configuration'} must be a group of keys, not {held!r}"
+            value = tree[group] if key else tree
+            return f"{where or 'the configuration'} must be a group of keys, not {value!r}"
         case "union_tag_invalid":
             where, message = "dataset.name", f"must be {' or '.join(DATASETS)}"
         case problem if problem != "range":
-            message = f"must be {_words(typing.get_type_hints(kind)[str(key[-1])])}"
+            message = f"must be {_describe_type(typing.get_type_hints(kind)[str(key[-1])])}"
     for part in where.split("."):
         tree = tree[part]
-    return f"{where}={_shown(tree)}: {message}"
+    return f"{where}={_format_value(tree)}: {message}"
 
 
-def _words(hint: Any) -> str:
-    """The type in words, for an error."""
+def _describe_type(hint: Any) -> str:
+    """Return a type in words for a message."""
     if hint == tuple[int, int]:
         return "a pair of integers such as [9,6]"
     if get_origin(hint) is Literal:
         return " or ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
-        return f"a list, each {_words(get_args(hint)[0])}"
+        return f"a list, each {_describe_type(get_args(hint)[0])}"
     simple = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
     if hint in simple:
         return simple[hint]
     if hint is type(None):
         return "null"
-    return ", or ".join(_words(option) for option in get_args(hint))
+    return ", or ".join(_describe_type(option) for option in get_args(hint))
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "null" if value is None else str(list(value) if isinstance(value, tuple) else value)

@@ -1,7 +1,7 @@
-"""The defaults of conf/, read from its files without Hydra.
+"""Read the defaults of conf/ without Hydra.
 
-1. A key's default stands in the file that conf/config.yaml chooses for its group.
-2. The keys of a dataset, and their defaults, stand in the file of its name.
+1. The default of a key is in the file that conf/config.yaml selects for its group.
+2. The keys of a dataset and their defaults are in the file with its name.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from svt.paths import conf_dir
 def default(key: str) -> Any:
     """Return the default of `GROUP.KEY`; KeyError for a key that conf/ lacks (step 1)."""
     group, last = key.split(".")
-    chosen = next(choice[group] for choice in _read("config")["defaults"] if group in choice)
-    return _read(f"{group}/{chosen}")[last]
+    name = next(choice[group] for choice in _read("config")["defaults"] if group in choice)
+    return _read(f"{group}/{name}")[last]
 
 
 def whole_dataset(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored dataset's settings with every key that svt knows, and no other (step 2)."""
+    """Return a stored dataset's settings with exactly the keys of this version of svt (step 2)."""
     if stored.get("name") not in DATASETS:
         return dict(stored)
     defaults = _read(f"dataset/{stored['name']}")

@@ -1,6 +1,6 @@
-"""Where files are: those beside the code, those that a user names, and those that svt keeps.
+"""Paths of the files of svt, of files that a user names, and of the cache.
 
-The first stand in a checkout at its top, in a wheel inside the package.
+conf/ and sql/ are in the root of a checkout, and inside the package of a wheel.
 """
 
 import os
@@ -17,12 +17,12 @@ def _folder(name: str) -> Path:
 
 
 def conf_dir() -> Path:
-    """The folder of Hydra groups and of the data files they name."""
+    """Return the folder of Hydra groups and of the data files they name."""
     return _folder("conf")
 
 
 def sql_dir() -> Path:
-    """The folder of schema, queries, macros and checks."""
+    """Return the folder of schema, queries, macros and checks."""
     return _folder("sql")
 
 
@@ -32,17 +32,17 @@ def read_sql(name: str) -> str:
 
 
 def expand_home(name: str | Path) -> Path:
-    """The path with its `~` or `~user` as a folder; ConfigError for a user that there is not."""
+    """Return the path with `~` or `~user` expanded; ConfigError for an unknown user."""
     try:
         return Path(name).expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"{name}: no home folder is known for {Path(name).parts[0]}; write the whole path"
+            f"{name}: no home folder is known for {Path(name).parts[0]}; write the full path"
         ) from error
 
 
 def cache_dir() -> Path:
-    """Return the folder of what can be made again: `$XDG_CACHE_HOME/svt`, or `~/.cache/svt`."""
+    """Return the folder of the cache: `$XDG_CACHE_HOME/svt`, or `~/.cache/svt`."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(named) if Path(named).is_absolute() else expand_home("~/.cache")
     return base / "svt"

@@ -1,6 +1,6 @@
-"""The words of enumerated values; settings, columns and figures take them from here.
+"""The words of enumerated values in settings, columns and figures.
 
-sql/schema/*/_types.sql names them once more, for DuckDB; a test holds the two against each other.
+sql/schema/*/_types.sql repeats them for DuckDB; a test compares the two.
 """
 
 from typing import Literal, get_args
@@ -20,4 +20,4 @@ COUNTS: tuple[Count, ...] = get_args(Count)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 COMPONENTS: tuple[str, ...] = get_args(Component)
 
-NO_ROLE = "no role"  # of a token, in a graph
+NO_ROLE = "no role"  # label of a token without a role in a graph

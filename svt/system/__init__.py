@@ -1,1 +1,1 @@
-"""The machine: atomic file writes, file digests, progress, memory limits, shell quoting."""
+"""The machine: atomic file writes, file digests, progress, memory limits, shell, safe text."""

@@ -10,7 +10,7 @@ from pathlib import Path
 def temporary_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it on success, remove it after an error.
 
-    A killed process leaves only the temporary file, whose name no reader looks for.
+    A killed process leaves only the temporary file, which no reader opens.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -24,5 +24,6 @@ def temporary_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by one with this content, or leave it unchanged after an error."""
     with temporary_path(path) as temporary:
         temporary.write_bytes(content)

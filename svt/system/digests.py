@@ -1,9 +1,9 @@
-"""SHA-256 digests of files, remembered so that a second look reads no weights.
+"""SHA-256 digests of files, cached so that weights are read once.
 
-1. A digest is remembered under the file's path, inode, size and times of change: whatever writes or
-   replaces the file changes one of them, also where it sets the time of modification back.
-2. A file that changed while it was read is not remembered.
-3. The memory is a JSON file with a digest of its own; a damaged one counts as empty.
+1. The key of a digest is the file's path, inode, size and times. Writing or replacing the file
+   changes one of them, even when the modification time is set back.
+2. The digest of a file that changed while it was read is not cached.
+3. The cache is a JSON file with a digest of its own; a damaged one counts as empty.
 """
 
 import hashlib
@@ -16,14 +16,15 @@ from svt.system.atomic import write_atomically
 
 
 class Digests:
-    """Digests of files by what the file system says of them, kept in the file `cache`."""
+    """The digests of files by their state (`file_state`), cached in the file `cache`."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._changed = False
         try:
-            held = json.loads(cache.read_text())
-            known = held["digests"] if held["sha256"] == digest(held["digests"]) else {}
+            content = json.loads(cache.read_text())
+            known = content["digests"]
+            known = known if content["sha256"] == digest(known) else {}
         except (OSError, ValueError, KeyError, TypeError):
             known = {}
         self._known: dict[str, str] = known
@@ -33,15 +34,15 @@ class Digests:
         key = file_state(path)
         if key not in self._known:
             with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             if file_state(path) != key:  # 2
-                return found
-            self._known[key] = found
+                return sha256
+            self._known[key] = sha256
             self._changed = True
         return self._known[key]
 
     def save(self) -> None:
-        """Write what was added; without it the next look only takes longer."""
+        """Write new digests to the cache; an error of the disk is ignored."""
         if self._changed:
             with suppress(OSError):
                 content = {"digests": self._known, "sha256": digest(self._known)}
@@ -49,12 +50,12 @@ class Digests:
 
 
 def digest(content: Any) -> str:
-    """Return the SHA-256 of JSON values, the keys in order."""
+    """Return the SHA-256 of JSON values with sorted keys, in hexadecimal digits."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def file_state(path: Path) -> str:
-    """Return a text that stays the same while a file does: its path, inode, size and times."""
+    """Return the path, inode, size and times of a file, which change whenever the file does."""
     stat = path.stat()
     times = f"{stat.st_mtime_ns}|{stat.st_ctime_ns}"
     return f"{path.resolve()}|{stat.st_ino}|{stat.st_size}|{times}"

@@ -1,7 +1,7 @@
-"""How much memory this process may use.
+"""The memory that this process may use.
 
-1. Memory and swap of the machine, from psutil.
-2. The limits of the control groups that this process is in, and of those around them.
+1. Read memory and swap of the machine from psutil.
+2. Apply the limits of the control groups of this process and of their ancestors.
 """
 
 from dataclasses import dataclass
@@ -16,22 +16,25 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes of memory and swap: all that this process could ever get, and what is free now."""
+    """Bytes of memory and swap: the total that this process may use, and what is free now."""
 
     total: int
     free: int
 
-    def check(self, least: int, holds: str, advice: str) -> None:
-        """SvtError when what `holds` tells of needs more bytes than could ever be got."""
+    def check(self, least: int, use: str, advice: str) -> None:
+        """Raise SvtError when a use needs more bytes than the total.
+
+        The message begins with `use`, such as `the prompts take`, and ends with `advice`.
+        """
         if least > self.total:
             raise SvtError(
-                f"{holds} at least {gigabytes(least)}; memory and swap are "
+                f"{use} at least {gigabytes(least)}; memory and swap are "
                 f"{gigabytes(self.total)} in all; {advice}"
             )
 
 
 def read_limits() -> Limits:
-    """Return what the system and this process's control groups allow."""
+    """Return the limits of the system and of this process's control groups, in bytes."""
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()  # 1
     groups = [limit + swap.total for limit in _group_limits()]  # 2
     most = min([memory.total + swap.total, *groups])
@@ -39,12 +42,12 @@ def read_limits() -> Limits:
 
 
 def _group_limits() -> list[int]:
-    """Memory limits of the control groups that this process is in, and of those around them."""
+    """Return the memory limits of this process's control groups and their ancestors, in bytes."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = []
+    limits: list[int] = []
     for line in lines:
         _, kinds, name = line.split(":", 2)
         if kinds == "":  # version 2
@@ -53,14 +56,14 @@ def _group_limits() -> list[int]:
             top, file = _GROUPS / "memory", "memory.limit_in_bytes"
         else:
             continue
-        inner = top / name.lstrip("/")
-        groups = [group for group in (inner, *inner.parents) if group.is_relative_to(top)]
-        found += [limit for group in groups if (limit := _number(group / file)) is not None]
-    return found
+        own = top / name.lstrip("/")
+        groups = [group for group in (own, *own.parents) if group.is_relative_to(top)]
+        limits += [limit for group in groups if (limit := _read_number(group / file)) is not None]
+    return limits
 
 
-def _number(file: Path) -> int | None:
-    """The bytes that a limit's file names; None when it names none, or is not there."""
+def _read_number(file: Path) -> int | None:
+    """Return the bytes in the file of a limit; None when it is missing or has no number."""
     try:
         return int(file.read_text(encoding="ascii"))
     except (OSError, ValueError):  # "max" is no limit
@@ -68,7 +71,7 @@ def _number(file: Path) -> int | None:
 
 
 def size(n: int) -> str:
-    """Return bytes as people read the size of a file: `12.3 MB`, `1.4 GB`."""
+    """Return a number of bytes as text: `12.3 MB`, `1.4 GB`."""
     return f"{n / 1e6:.1f} MB" if n < 1e9 else gigabytes(n)
 
 

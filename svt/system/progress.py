@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, elsewhere lines that are logged."""
+"""Progress of long work: a bar on a terminal, log messages elsewhere."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts finished units of `total`, `done` of them before; shows rate and remaining time."""
+    """A count of finished units of `total`, from `done`, that shows rate and remaining time."""
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0) -> None:
         self._what, self._total, self._unit = what, total, unit
@@ -27,6 +27,7 @@ class Progress:
         return self
 
     def advance(self, n: int) -> None:
+        """Count `n` more finished units and show the progress."""
         self._done += n
         now = time.monotonic()
         if self._bar is not None:

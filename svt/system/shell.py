@@ -1,4 +1,4 @@
-"""How a command is written for people to paste into a shell."""
+"""Write commands that can be pasted into a shell."""
 
 import re
 import shlex
@@ -8,19 +8,20 @@ from pathlib import Path
 
 
 def format_override(key: str, path: Path) -> str:
-    """`key=path` as one word that the shell passes on whole and Hydra reads as that path."""
+    """Return `key=path` as one word of the shell that Hydra reads as that path."""
     if re.fullmatch(r"[A-Za-z0-9_./-]+", str(path)):
         return f"{key}={path}"
-    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))  # which is no interpolation
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))  # prevents an interpolation
     escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), literal)
     word = f"{key}='{escaped}'"
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 
 def find_command(name: str) -> str:
-    """Return what starts a console script of this installation in a shell.
+    """Return the command of a console script of this installation: its name or its path.
 
-    `name` where the shell finds that script, else its path, from the working folder if it is below.
+    The name, where the shell finds that script; else the path, relative if it is below the working
+    folder.
     """
     script = Path(sys.executable).with_name(name)
     if _finds(name, script) or not script.is_file():
@@ -30,12 +31,12 @@ def find_command(name: str) -> str:
 
 
 def python_command() -> str:
-    """Return what starts this Python in a shell: `python` where that is this one, else its path."""
+    """Return the command of this Python: `python`, where the shell finds it, or its path."""
     same = _finds("python", Path(sys.executable))
     return "python" if same else shlex.quote(sys.executable)
 
 
 def _finds(name: str, path: Path) -> bool:
-    """Return whether the shell takes `name` for the program `path`."""
-    at = shutil.which(name)
-    return at is not None and Path(at).absolute() == path.absolute()
+    """Return whether the shell finds the program `path` under `name`."""
+    program = shutil.which(name)
+    return program is not None and Path(program).absolute() == path.absolute()
