@@ -12,7 +12,7 @@ from svt.compute.decompose import decompose_model
 from svt.compute.tables import writer_columns
 from svt.compute.writers import list_writers
 from svt.config import DumpConfig
-from svt.dataset.rows import prompt_rows
+from svt.dataset.rows import make_prompt_rows
 from svt.query.trace import trace
 from svt.store.checks import run_checks
 from svt.store.writer import StoreWriter
@@ -35,7 +35,7 @@ def store_of(circuit: Planted, dump: DumpConfig = DUMP) -> duckdb.DuckDBPyConnec
     row = {name: getattr(model, name) for name in shape}
     con = connection({"dump": [row | {"config": json.dumps({"dump": asdict(dump)})}]})
     store = StoreWriter(con)
-    rows = prompt_rows(circuit.prompts)
+    rows = make_prompt_rows(circuit.prompts)
     svd = decompose_model(model)
     for batch in parts(model, svd, circuit.prompts, dump):
         batch.pop("prompts", None)

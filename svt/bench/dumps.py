@@ -22,7 +22,13 @@ import torch
 from transformers import GPT2Config
 
 from svt.bench.rows import Limit, Row, divide, time_call
-from svt.bench.setting import EVERYTHING, STRONG, configuration, ioi_prompts, random_prompts
+from svt.bench.setting import (
+    EVERYTHING,
+    STRONG,
+    configuration,
+    make_ioi_prompts,
+    make_random_prompts,
+)
 from svt.cli.console import say
 from svt.compute.batches import plan_batches
 from svt.compute.forward import pad_prompts, watched_hooks
@@ -55,7 +61,7 @@ class DumpCost:
     peak: int
 
     @property
-    def whole(self) -> float:
+    def seconds(self) -> float:
         return self.set_up + self.work
 
 
@@ -130,20 +136,20 @@ def with_effects(config: Config, effects: bool) -> Config:
 def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
     """Return the rows of step 2."""
     say(f"everything stored, {N_EVERYTHING} prompts")
-    config, dataset = configuration(checkpoint, *EVERYTHING), ioi_prompts(N_EVERYTHING)
+    config, dataset = configuration(checkpoint, *EVERYTHING), make_ioi_prompts(N_EVERYTHING)
     store = folder / "everything.duckdb"
     runs = [measure_dump(config, dataset, store) for _ in range(repeats)]
-    last, what = runs[-1], "everything stored"
-    rates = [run.numbers / run.whole / 1e6 for run in runs]
+    last, name = runs[-1], "everything stored"
+    rates = [run.numbers / run.seconds / 1e6 for run in runs]
     after = [run.numbers / run.work / 1e6 for run in runs]
     each = table_bytes(store, "pair_upstream") / last.upstream
     return [
-        Row(f"{what}: upstream contributions", [last.upstream]),
-        Row(f"{what}: stored numbers, coordinates included", [last.numbers]),
-        Row(f"{what}: million numbers a second", rates, "", ("at least", 5)),
-        Row(f"{what}: the same after set-up", after),
-        Row(f"{what}: store, bytes a number", [last.store / last.numbers], "", ("at most", 4.5)),
-        Row(f"{what}: table pair_upstream, bytes a contribution", [each]),
+        Row(f"{name}: upstream contributions", [last.upstream]),
+        Row(f"{name}: stored numbers, coordinates included", [last.numbers]),
+        Row(f"{name}: million numbers a second", rates, "", ("at least", 5)),
+        Row(f"{name}: the same after set-up", after),
+        Row(f"{name}: store, bytes a number", [last.store / last.numbers], "", ("at most", 4.5)),
+        Row(f"{name}: table pair_upstream, bytes a contribution", [each]),
     ]
 
 
@@ -153,10 +159,12 @@ def growth_rows(checkpoint: Path, folder: Path) -> list[Row]:
     by_prompts, by_tokens = [], []
     for n in MORE_PROMPTS:
         say(f"growth: {n} prompts")
-        by_prompts.append(_measure_in_process(config, ioi_prompts(n), folder / "growth.duckdb"))
+        by_prompts.append(
+            _measure_in_process(config, make_ioi_prompts(n), folder / "growth.duckdb")
+        )
     for n in MORE_TOKENS:
         say(f"growth: {n} tokens")
-        long = random_prompts(N_LONG, n, GPT2Config().vocab_size)
+        long = make_random_prompts(N_LONG, n, GPT2Config().vocab_size)
         by_tokens.append(_measure_in_process(config, long, folder / "growth.duckdb"))
     peaks = dict(zip(MORE_PROMPTS, by_prompts, strict=True))
     rows = [Row(f"{n} prompts: dump", [run.work], "s") for n, run in peaks.items()]

@@ -1,19 +1,19 @@
-"""The cost of a dump of larger models: two layers of each are run, the rest is calculated.
+"""The cost of a dump of larger models: run two layers of each and calculate the rest.
 
 1. Write a checkpoint with the configuration of the model's own family and its shape, but two
    decoder layers, a small vocabulary and random weights; queries are scaled so that scores have a
    standard deviation of SCORE_STD, at which a head fires about as often as one of SmolLM2.
-2. In a process of its own, load it and dump N_RUN prompts of N_TOKENS tokens: strong pairs without
+2. In a separate process, load it and dump N_RUN prompts of N_TOKENS tokens: strong pairs without
    and with effects, and the defaults; time the forward pass alone.
-3. Count products (multiplications with their additions) of each part from the shape and the stored
-   pairs, of the two layers and of the whole model (`count_products`).
-4. Calculate the whole model for N_PROMPTS prompts, with as many pairs a head as SmolLM2 stores of a
-   prompt of N_TOKENS tokens: loading, decomposition and forward pass by layers; for pairs, what one
-   took in the run, and the products that it has more of in the whole model at the forward pass's
-   rate; the store by stored numbers. The same for the shape of SmolLM2, all of whose layers are
-   run as well, to compare.
-5. Ask svt/model/memory.py what loading needs, of a file that has the header of the whole model's
-   weights and no content; add up what a dump holds beside the weights (`held_bytes`).
+3. From the shape and the stored pairs, count the products (a multiplication with its addition) of
+   each part, for the two layers and for the whole model (`count_products`).
+4. Calculate the whole model for N_PROMPTS prompts, with as many pairs per head as SmolLM2 stores
+   for a prompt of N_TOKENS tokens. Loading, decomposition and forward pass are proportional to
+   layers; a pair takes its time in the run, and its additional products in the whole model take the
+   time of as many products in the forward pass; the store is proportional to stored numbers. For
+   the shape of SmolLM2, also run all layers, and compare.
+5. Compute the memory for loading with svt/model/memory.py, from a file with the header of the whole
+   model's weights and no content, and that of a dump beside the weights (`dump_bytes`).
 """
 
 import json
@@ -31,7 +31,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from svt.bench.dumps import N_PROMPTS, run_forward, table_bytes
 from svt.bench.rows import Row
-from svt.bench.setting import STRONG, configuration, random_prompts
+from svt.bench.setting import STRONG, configuration, make_random_prompts
 from svt.cli.console import say
 from svt.compute.batches import plan_batches
 from svt.compute.columns import Batch
@@ -44,17 +44,17 @@ from svt.model.memory import MemoryNeeds, estimate_needs
 from svt.stages.dump import peak_bytes
 from svt.store.writer import StoreWriter
 
-N_LAYERS = 2  # that are run: the second has heads below it
+N_LAYERS = 2  # layers that are run; the second has heads below it
 N_RUN = 16
 N_TOKENS = 16
 SCORE_STD = 1.1
 SMALL = {"vocab_size": 1024, "max_position_embeddings": 1024}
-KINDS = {  # a kind of dump: its overrides
+KINDS = {  # overrides by kind of dump
     "strong": STRONG,
     "effects": STRONG[:2],
     "defaults": (),
 }
-PAIRS = {"strong": 677 / 270, "effects": 677 / 270, "defaults": 4330 / 270}  # a head, of SmolLM2
+PAIRS = {"strong": 677 / 270, "effects": 677 / 270, "defaults": 4330 / 270}  # per head of SmolLM2
 SMOLLM2 = {
     "num_hidden_layers": 30,
     "hidden_size": 576,
@@ -64,7 +64,7 @@ SMOLLM2 = {
     "head_dim": 64,
 }
 _LLAMA = {"num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256}
-MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # a name: its type and published shape
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # type and published shape by name
     "Llama-3.2-1B": (
         "llama",
         _LLAMA
@@ -92,7 +92,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # a name: its type and publis
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers that decide what a dump costs."""
+    """The numbers that determine the cost of a dump."""
 
     n_layers: int
     n_heads: int
@@ -116,7 +116,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Products:
-    """Products of each part: of decomposition once, of all else a prompt."""
+    """The products of each part: in all for decomposition, per prompt for the others."""
 
     decomposition: float
     forward: float
@@ -124,13 +124,13 @@ class Products:
     effects: float
 
     def of_pairs(self, effects: bool) -> float:
-        """Return those that are done for stored pairs, with or without effects."""
+        """Return the products for stored pairs, with or without effects."""
         return self.contributions + effects * self.effects
 
 
 @dataclass(frozen=True)
 class KindCost:
-    """What one kind of dump of the two layers took; processor seconds and bytes."""
+    """The cost of one kind of dump of the two layers; processor seconds and bytes."""
 
     computing: float  # without the forward pass
     writing: float
@@ -139,16 +139,16 @@ class KindCost:
     bytes_a_number: float  # of pair_upstream
 
     def density(self, shape: Shape, n_layers: int = N_LAYERS) -> float:
-        """Return the stored pairs a head and prompt."""
+        """Return the stored pairs per head and prompt."""
         return self.pairs / (N_RUN * n_layers * shape.n_heads)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the run of two layers took; processor seconds and bytes."""
+    """The cost of the run of two layers; processor seconds and bytes."""
 
     n_layers: int
-    expected: int  # memory to load, as svt expects it
+    expected: int  # memory to load, as svt predicts it
     load_peak: int
     peak: int  # of the whole process
     load: float
@@ -158,7 +158,7 @@ class Measured:
 
 
 def larger_rows(folder: Path, repeats: int) -> list[Row]:
-    """Return the rows of every model; each is measured once, whatever `repeats` is."""
+    """Return the rows of every model; each is measured once, independent of `repeats`."""
     rows = compare_rows(folder)
     for name, (kind, settings) in MODELS.items():
         config = AutoConfig.for_model(kind, **settings)
@@ -170,7 +170,7 @@ def larger_rows(folder: Path, repeats: int) -> list[Row]:
 
 
 def compare_rows(folder: Path) -> list[Row]:
-    """Return how the calculated time for pairs compares with the measured one, on SmolLM2 (4)."""
+    """Return the rows that compare calculated and measured time for pairs on SmolLM2 (step 4)."""
     few, whole = (
         run_layers(folder / "layers", "llama", SMOLLM2, n)
         for n in (N_LAYERS, SMOLLM2["num_hidden_layers"])
@@ -189,7 +189,7 @@ def compare_rows(folder: Path) -> list[Row]:
 
 
 def run_layers(folder: Path, kind: str, settings: dict[str, Any], n_layers: int) -> Measured:
-    """Return steps 1 and 2 for that many layers of a type and shape; `folder` is empty after it."""
+    """Run `n_layers` layers of a type and shape (steps 1 and 2); `folder` is empty afterwards."""
     say(f"{n_layers} layers of a {kind} of width {settings.get('hidden_size', 'as published')}")
     make_layers(folder, kind, settings | {"num_hidden_layers": n_layers})  # 1
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
@@ -200,7 +200,7 @@ def run_layers(folder: Path, kind: str, settings: dict[str, Any], n_layers: int)
 
 
 def make_layers(folder: Path, kind: str, settings: dict[str, Any]) -> None:
-    """Write a checkpoint of step 1, of a type and shape."""
+    """Write the checkpoint of a type and shape (step 1)."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, **(settings | SMALL))
     model = AutoModelForCausalLM.from_config(config)
@@ -212,9 +212,9 @@ def make_layers(folder: Path, kind: str, settings: dict[str, Any]) -> None:
 
 
 def measure_layers(checkpoint: Path) -> Measured:
-    """Return what step 2 took, in a fresh process; processor seconds of all its threads."""
+    """Load and dump the checkpoint, in a fresh process (step 2); seconds are of all threads."""
     config = configuration(checkpoint)
-    dataset = random_prompts(N_RUN, N_TOKENS, SMALL["vocab_size"])
+    dataset = make_random_prompts(N_RUN, N_TOKENS, SMALL["vocab_size"])
     needs = estimate_needs(checkpoint, json.loads((checkpoint / CONFIG).read_text()), 4)
     start = time.process_time()
     model = load_model(config.model)
@@ -233,14 +233,14 @@ def measure_layers(checkpoint: Path) -> Measured:
         batches = dump_batches(model, svd, plan_batches(model, dataset.prompts, settings), settings)
         parts = [part for batch in batches for part in batch]
         seconds = time.process_time() - start - forward
-        costs[kind] = _stored(parts, checkpoint / f"{kind}.duckdb", seconds)
+        costs[kind] = _store_parts(parts, checkpoint / f"{kind}.duckdb", seconds)
     return Measured(
         model.n_layers, needs.peak, load_peak, peak_bytes(), load, decompose, forward, costs
     )
 
 
-def _stored(parts: Sequence[Batch], path: Path, computing: float) -> KindCost:
-    """Write the tables of a dump into a store at `path` and return what it holds."""
+def _store_parts(parts: Sequence[Batch], path: Path, computing: float) -> KindCost:
+    """Write the tables of a dump into a store at `path` and return the cost."""
     start = time.process_time()
     with duckdb.connect() as con:
         con.execute(f"ATTACH '{path}' AS store")
@@ -259,13 +259,13 @@ def _stored(parts: Sequence[Batch], path: Path, computing: float) -> KindCost:
 
 
 def count_products(shape: Shape, n_tokens: int, pairs: float) -> Products:
-    """Return step 3; `pairs` are those that every head stores of a prompt of `n_tokens`.
+    """Return the products (step 3); `pairs` are per head and prompt of `n_tokens` tokens.
 
     Pairs fall on the rows of a head as if drawn at random, so n (1 - (1 - 1 / n)^pairs) of its n
     rows have one.
 
-    Decomposition: QR and its Q, u or v, and their orthonormality, 2 d r^2 each a head (QR of keys
-    a key head), and 14 r^3 for the SVD of the core and the singular values of its factors.
+    Decomposition: QR and its Q, u or v, and their orthonormality, 2 d r^2 each per head (QR of keys
+    per key head), and 14 r^3 for the SVD of the core and the singular values of its factors.
     Contributions: z W_O of every head below the last layer at every token; 2 r d a pair for its
     probes and 4 r^2 for its coordinates; d for each head below on each side.
     Effects: the norm without each writer at every token and layer; r d for the probe of a partner
@@ -291,23 +291,23 @@ def count_products(shape: Shape, n_tokens: int, pairs: float) -> Products:
 def calculate_computing(
     shape: Shape, measured: Measured, kind: str, n_prompts: int, density: float
 ) -> float:
-    """Return the seconds for the pairs of prompts (step 4); `density`: pairs a head and prompt."""
+    """Return the seconds for the pairs of prompts (step 4); `density` is per head and prompt."""
     cost, effects = measured.kinds[kind], kind != "strong"
     few = replace(shape, n_layers=N_LAYERS)
     whole = count_products(shape, N_TOKENS, density)
     run = count_products(few, N_TOKENS, cost.density(shape))
     n_pairs = density * shape.n_heads * shape.n_layers
-    like_run = n_pairs * N_RUN / cost.pairs  # that many times the pairs of a prompt of the run
-    more = whole.of_pairs(effects) - like_run * run.of_pairs(effects)
+    ratio = n_pairs * N_RUN / cost.pairs  # pairs of a prompt / those of a prompt of the run
+    more = whole.of_pairs(effects) - ratio * run.of_pairs(effects)
     rate = measured.forward / N_RUN / run.forward
-    return n_prompts * (like_run * cost.computing / N_RUN + max(0.0, more) * rate)
+    return n_prompts * (ratio * cost.computing / N_RUN + max(0.0, more) * rate)
 
 
-def held_bytes(shape: Shape) -> int:
-    """Return what a dump with effects holds beside the model's weights and dump.memory_gb.
+def dump_bytes(shape: Shape) -> int:
+    """Return the bytes of a dump with effects beside the model's weights and dump.memory_gb.
 
-    Of every head u and v in double precision, W_Q and W_K, and W_O twice; W_Q and W_K once more
-    as the model has them.
+    They are, for every head, u and v in double precision, W_Q, W_K and W_O twice; and W_Q and W_K
+    of the model.
     """
     a_head, heads = shape.d_model * shape.d_head, shape.n_heads
     vectors, weights = 2 * 8 * a_head * heads, 4 * a_head * (5 * heads + shape.n_key_heads)
@@ -315,7 +315,7 @@ def held_bytes(shape: Shape) -> int:
 
 
 def needs_of_shape(folder: Path, config: Any) -> MemoryNeeds:
-    """Return step 5; the file in `folder` is as long as the weights in bfloat16, and sparse."""
+    """Return the memory for loading (step 5), from a sparse file as long as weights in bfloat16."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     header, end = {}, 0
@@ -338,7 +338,7 @@ def measured_rows(name: str, shape: Shape, measured: Measured) -> list[Row]:
     """Return the rows of step 2."""
     name = f"{name}, {N_LAYERS} layers"
     rows = [
-        Row(f"{name}: memory to load, as svt expects it", [measured.expected / 1e9], "GB"),
+        Row(f"{name}: memory to load, as svt predicts it", [measured.expected / 1e9], "GB"),
         Row(f"{name}: memory to load", [measured.load_peak / 1e9], "GB"),
         Row(f"{name}: memory to load and dump", [measured.peak / 1e9], "GB"),
         Row(f"{name}: load, a layer", [measured.load / N_LAYERS], "s"),
@@ -365,9 +365,9 @@ def calculated_rows(name: str, shape: Shape, measured: Measured, needs: MemoryNe
     once = count_products(shape, N_TOKENS, 0)
     rows = [
         Row(f"{name}: weights and their copies in memory", [needs.stays / 1e9], "GB"),
-        Row(f"{name}: memory that loading cannot do without", [needs.least / 1e9], "GB"),
-        Row(f"{name}: memory to load, as svt expects it", [needs.peak / 1e9], "GB"),
-        Row(f"{name}: held by a dump beside the weights", [held_bytes(shape) / 1e9], "GB"),
+        Row(f"{name}: least memory to load", [needs.least / 1e9], "GB"),
+        Row(f"{name}: memory to load, as svt predicts it", [needs.peak / 1e9], "GB"),
+        Row(f"{name}: memory of a dump beside the weights", [dump_bytes(shape) / 1e9], "GB"),
         Row(f"{name}: products of decomposition, once", [once.decomposition / 1e9], "billion"),
         Row(f"{name}: products of a forward pass, a prompt", [once.forward / 1e9], "billion"),
         Row(f"{name}: load the layers", [measured.load * layers], "s"),

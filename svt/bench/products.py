@@ -54,7 +54,7 @@ def product_rows(model: Model, svd: HeadSVD, repeats: int) -> list[Row]:
             [seconds * all_heads for seconds in folding],
             "s",
         ),
-        Row("what was folded, in memory", [size], "GB"),
+        Row("the folded products, in memory", [size], "GB"),
         Row("64 pairs a token: per token, a token and layer", [1e6 * tokens], "us"),
     ]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from svt.config import DatasetConfig, StoredConfig
-from svt.dataset.gendered_pronoun import gendered_pronoun_files, gendered_pronoun_prompts
-from svt.dataset.greater_than import greater_than_files, greater_than_prompts
-from svt.dataset.hub import hub_prompts
-from svt.dataset.ioi import ioi_files, ioi_prompts
+from svt.dataset.gendered_pronoun import list_gendered_pronoun_files, make_gendered_pronoun_prompts
+from svt.dataset.greater_than import list_greater_than_files, make_greater_than_prompts
+from svt.dataset.hub import load_hub_prompts
+from svt.dataset.ioi import list_ioi_files, make_ioi_prompts
 from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, note_unknown_words, role_labels
-from svt.dataset.prompt_file import file_prompts
-from svt.dataset.rows import prompt_rows
-from svt.dataset.single_prompt import single_prompt
-from svt.dataset.text import text_file, text_prompts
+from svt.dataset.prompt_file import read_file_prompts
+from svt.dataset.rows import make_prompt_rows
+from svt.dataset.single_prompt import make_single_prompt
+from svt.dataset.text import find_text_file, read_text_prompts
 from svt.dataset.tokenizer import Tokenizer
 from svt.dataset.tokenizer_files import load_tokenizer
 from svt.errors import DataError
@@ -30,29 +30,29 @@ __all__ = [
     "Dataset",
     "Prompt",
     "Tokenizer",
-    "check_fits",
-    "dataset_files",
+    "check_fit",
+    "list_dataset_files",
     "load_prompts",
     "load_tokenizer",
-    "prompt_rows",
+    "make_prompt_rows",
     "role_labels",
 ]
 
 _BUILDERS: Mapping[str, Callable[[Any, Tokenizer], Dataset]] = {
-    "ioi": ioi_prompts,
-    "greater_than": greater_than_prompts,
-    "gendered_pronoun": gendered_pronoun_prompts,
-    "file": file_prompts,
-    "prompt": single_prompt,
-    "hub": hub_prompts,
-    "text": text_prompts,
+    "ioi": make_ioi_prompts,
+    "greater_than": make_greater_than_prompts,
+    "gendered_pronoun": make_gendered_pronoun_prompts,
+    "file": read_file_prompts,
+    "prompt": make_single_prompt,
+    "hub": load_hub_prompts,
+    "text": read_text_prompts,
 }
 _FILES: Mapping[str, Callable[[Any], tuple[Path, ...]]] = {
-    "ioi": ioi_files,
-    "greater_than": greater_than_files,
-    "gendered_pronoun": gendered_pronoun_files,
+    "ioi": list_ioi_files,
+    "greater_than": list_greater_than_files,
+    "gendered_pronoun": list_gendered_pronoun_files,
     "file": lambda config: (expand_home(config.path),),
-    "text": lambda config: (text_file(config),),
+    "text": lambda config: (find_text_file(config),),
 }
 
 
@@ -84,7 +84,7 @@ def load_prompts(
     return Dataset(prompts, tuple(dict.fromkeys(notes)))
 
 
-def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
+def list_dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
     """Return the files that, with the settings and the tokenizer, determine the prompts.
 
     dataset=prompt, hub and store have no such files; use Dataset.digest for them.
@@ -92,7 +92,7 @@ def dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
     return _FILES[config.name](config) if config.name in _FILES else ()
 
 
-def check_fits(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
+def check_fit(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:
     """Raise DataError if a prompt exceeds the model's context or its vocabulary."""
     long = [prompt for prompt in prompts if len(prompt.tokens) > n_ctx]
     if long:

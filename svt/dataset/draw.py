@@ -1,7 +1,7 @@
 """Draw the words of templates, prompt by prompt.
 
-1. Prompt i takes the next of the turns in cyclic order (a template with what else is balanced, such
-   as a pattern) and draws its words from one seeded generator, until their combination is new. So
+1. Prompt i takes the next turn in cyclic order (a template and other balanced properties, such as
+   the pattern) and draws its words from one seeded generator, until their combination is new. So
    the first prompts are independent of dataset.n_prompts.
 2. Refuse more prompts than there are distinct ones, or than fit into memory, before drawing any.
 """
@@ -30,8 +30,8 @@ def draw(
 ) -> Iterator[tuple[Turn, Words]]:
     """Yield a turn and its words for each of dataset.n_prompts prompts.
 
-    `n_distinct` returns the number of combinations of words of a turn; `source` describes for
-    messages what they are drawn from.
+    `n_distinct` returns the number of combinations of words of a turn; `source` describes
+    the words in messages.
     """
     n_possible = min(n_distinct(turn) * len(turns) + i for i, turn in enumerate(turns))  # 2
     if config.n_prompts > n_possible:
@@ -53,6 +53,6 @@ def draw(
                 progress.advance(1)
 
 
-def counterfactual_rng(config: GeneratedConfig, prompt_id: int) -> random.Random:
+def seed_counterfactual(config: GeneratedConfig, prompt_id: int) -> random.Random:
     """Return the generator for the words of one counterfactual, independent of other draws."""
     return random.Random(f"{config.counterfactual} {config.seed} {prompt_id}")

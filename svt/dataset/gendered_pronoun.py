@@ -15,9 +15,9 @@ from pathlib import Path
 
 from svt.config import GenderedPronounConfig
 from svt.dataset.counterfactual import link_counterfactual
-from svt.dataset.draw import Words, counterfactual_rng, draw
+from svt.dataset.draw import Words, draw, seed_counterfactual
 from svt.dataset.files import resolve_files
-from svt.dataset.lexicon import describe_omitted, read_nouns, select_nouns, single_token_id
+from svt.dataset.lexicon import describe_omitted, find_single_token, read_nouns, select_nouns
 from svt.dataset.prompt import Dataset, Prompt, build_prompt
 from svt.dataset.template import Template, read_templates
 from svt.dataset.tokenizer import Tokenizer
@@ -27,14 +27,14 @@ SLOTS = ("{name}",)
 Turn = tuple[Template, str]
 
 
-def gendered_pronoun_files(config: GenderedPronounConfig) -> tuple[Path, ...]:
+def list_gendered_pronoun_files(config: GenderedPronounConfig) -> tuple[Path, ...]:
     """Return the files of templates, names and nouns."""
     return resolve_files(config, templates="templates.txt", names="names.yaml", nouns="nouns.yaml")
 
 
-def gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer) -> Dataset:
+def make_gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer) -> Dataset:
     """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
-    templates_file, names_file, nouns_file = gendered_pronoun_files(config)
+    templates_file, names_file, nouns_file = list_gendered_pronoun_files(config)
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS)  # 1
     names, notes = _read_names(names_file, tokenizer)
@@ -56,10 +56,10 @@ def gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer
     drawn = draw(config, turns, n_distinct, words, source)
     for i, ((template, pronoun), (name, *chosen)) in enumerate(drawn):  # 2
         chosen_nouns = dict(zip(template.nouns, chosen, strict=True))
-        fill = partial(_prompt, i, template, words=chosen_nouns, tokenizer=tokenizer)
+        fill = partial(_make_prompt, i, template, words=chosen_nouns, tokenizer=tokenizer)
         prompt = fill(name, pronoun, other[pronoun])
         if config.counterfactual == "swapped":  # 3
-            other_name = counterfactual_rng(config, i).choice(names[other[pronoun]])
+            other_name = seed_counterfactual(config, i).choice(names[other[pronoun]])
             changed = fill(other_name, other[pronoun], pronoun)
             prompt = link_counterfactual(changed, prompt, config, ["name"])
         prompts.append(prompt)
@@ -77,8 +77,8 @@ def _read_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, list[str]],
     usable: dict[str, list[str]] = {}
     notes: tuple[str, ...] = ()
     for pronoun, names in by_pronoun.items():
-        usable[pronoun] = [name for name in names if single_token_id(name, tokenizer) is not None]
-        if single_token_id(pronoun, tokenizer) is None or not usable[pronoun]:
+        usable[pronoun] = [name for name in names if find_single_token(name, tokenizer) is not None]
+        if find_single_token(pronoun, tokenizer) is None or not usable[pronoun]:
             raise DataError(
                 f"dataset.names {path}: this model needs a single token for {pronoun} and for a "
                 f"name of {pronoun}; choose a model whose tokenizer has them, or other names"
@@ -88,7 +88,7 @@ def _read_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, list[str]],
     return usable, notes
 
 
-def _prompt(
+def _make_prompt(
     prompt_id: int,
     template: Template,
     name: str,
@@ -101,7 +101,7 @@ def _prompt(
     text, spans = template.fill([("name", name)], words)
     encoding = tokenizer.encode_spans(text)
     right, wrong = (template.next_token(text, f" {word}", tokenizer) for word in (pronoun, other))
-    at = template.find_position(text, encoding, spans["name"], single_token_id(name, tokenizer))
+    at = template.find_position(text, encoding, spans["name"], find_single_token(name, tokenizer))
     end = len(encoding.ids) - 1
     roles = {"end": end, "name": at, "name+1": at + 1, "name-1": at - 1, "end-1": end - 1}
     roles = {role: position for role, position in roles.items() if position <= end}

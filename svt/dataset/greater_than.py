@@ -39,14 +39,14 @@ class Years:
     choices: Sequence[tuple[str, str]]
 
 
-def greater_than_files(config: GreaterThanConfig) -> tuple[Path, ...]:
+def list_greater_than_files(config: GreaterThanConfig) -> tuple[Path, ...]:
     """Return the files of templates and nouns."""
     return resolve_files(config, templates="templates.txt", nouns="nouns.yaml")
 
 
-def greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dataset:
+def make_greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dataset:
     """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
-    templates_file, nouns_file = greater_than_files(config)
+    templates_file, nouns_file = list_greater_than_files(config)
     all_nouns = read_nouns(nouns_file)
     centuries = all_nouns.pop("XX", [])
     years, notes = _select_years(nouns_file, centuries, tokenizer)
@@ -73,9 +73,9 @@ def greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dat
     drawn = draw(config, templates, n_distinct, words, f"{len(years.choices)} years")
     for i, (template, (century, digits, *chosen)) in enumerate(drawn):  # 2
         chosen_nouns = dict(zip(template.nouns, chosen, strict=True))
-        prompt = _prompt(i, template, century, digits, chosen_nouns, years, tokenizer)
+        prompt = _make_prompt(i, template, century, digits, chosen_nouns, years, tokenizer)
         if config.counterfactual == "year01":  # 3
-            early = _prompt(i, template, century, EARLY, chosen_nouns, years, tokenizer)
+            early = _make_prompt(i, template, century, EARLY, chosen_nouns, years, tokenizer)
             prompt = link_counterfactual(early, prompt, config, ["YY"])
         prompts.append(prompt)
     return Dataset(tuple(prompts), notes + noun_notes)
@@ -129,7 +129,7 @@ def _are_distinct(token_ids: Sequence[int], tokenizer: Tokenizer) -> bool:
     return len({*token_ids, tokenizer.unknown_id}) == len(token_ids) + 1
 
 
-def _prompt(
+def _make_prompt(
     prompt_id: int,
     template: Template,
     century: str,

@@ -31,11 +31,11 @@ from svt.paths import expand_home
 
 Values = dict[str, Any]
 
-MOST_REASONS = 3
-"""Reasons for rows being left out that a note has."""
+MAX_REASONS = 3
+"""Reasons for rows being left out in a note."""
 
 
-def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
+def load_hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts of a set; DataError when it cannot be loaded or no row is usable."""
     prompts: list[Prompt] = []
     problems: dict[str, list[int]] = {}  # reason -> rows
@@ -45,10 +45,10 @@ def hub_prompts(config: HubConfig, tokenizer: Tokenizer) -> Dataset:
             break
         n_read += 1
         try:
-            prompts.append(_prompt(row, index, config, tokenizer))
+            prompts.append(_make_prompt(row, index, config, tokenizer))
         except InvalidRow as error:
             problems.setdefault(str(error), []).append(index)
-    frequent = sorted(problems.items(), key=lambda item: -len(item[1]))[:MOST_REASONS]
+    frequent = sorted(problems.items(), key=lambda item: -len(item[1]))[:MAX_REASONS]
     reasons = "; ".join(
         f"{problem} ({f'{len(rows)}, first ' if len(rows) > 1 else ''}row {rows[0]})"
         for problem, rows in frequent
@@ -122,7 +122,9 @@ def _check_hub(config: HubConfig) -> Exception | None:
     return None
 
 
-def _prompt(row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: Tokenizer) -> Prompt:
+def _make_prompt(
+    row: Mapping[str, Any], index: int, config: HubConfig, tokenizer: Tokenizer
+) -> Prompt:
     """Return the prompt of a row; InvalidRow when it is not usable (step 2)."""
     if {"prompt", "choices", "answerKey"} <= row.keys():
         text, choices = row["prompt"], row["choices"]

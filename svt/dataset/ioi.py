@@ -19,7 +19,7 @@ from pathlib import Path
 
 from svt.config import IoiConfig
 from svt.dataset.counterfactual import link_counterfactual
-from svt.dataset.draw import Words, counterfactual_rng, draw
+from svt.dataset.draw import Words, draw, seed_counterfactual
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import read_nouns, select_names, select_nouns
 from svt.dataset.prompt import Dataset, Prompt, build_prompt, derive_roles
@@ -31,14 +31,14 @@ SLOTS = ("{A}", "{B}", "{B}")
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
 
-def ioi_files(config: IoiConfig) -> tuple[Path, ...]:
+def list_ioi_files(config: IoiConfig) -> tuple[Path, ...]:
     """Return the files of templates, names and nouns."""
     return resolve_files(config, templates="templates.txt", names="names.txt", nouns="nouns.yaml")
 
 
-def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
+def make_ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
     """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
-    templates_file, names_file, nouns_file = ioi_files(config)
+    templates_file, names_file, nouns_file = list_ioi_files(config)
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS, n_verbs=1)  # 1
     ids, notes = select_names(names_file, tokenizer)  # 2
@@ -64,7 +64,7 @@ def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
     drawn = draw(config, turns, n_distinct, words, f"{len(names)} names")  # 3
     for i, ((template, pattern), (io, subject, *chosen)) in enumerate(drawn):
         fill = partial(
-            _prompt,
+            _make_prompt,
             prompt_id=i,
             template=template,
             pattern=pattern,
@@ -78,13 +78,13 @@ def ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
             prompt = link_counterfactual(changed, prompt, config, ORDERS[pattern])
         elif config.counterfactual == "abc":
             others = [name for name in names if name not in (io, subject)]
-            changed = fill(counterfactual_rng(config, i).sample(others, 3))
+            changed = fill(seed_counterfactual(config, i).sample(others, 3))
             prompt = link_counterfactual(changed, prompt, config, ORDERS[pattern])
         prompts.append(prompt)
     return Dataset(tuple(prompts), notes + noun_notes)
 
 
-def _prompt(
+def _make_prompt(
     names: Sequence[str],
     *,
     prompt_id: int,

@@ -54,7 +54,7 @@ def select_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, int], tupl
         if name in names:
             raise DataError(f"{path}:{number}: the name {name} is a duplicate")
         names[name] = None
-        token_id = single_token_id(name, tokenizer)
+        token_id = find_single_token(name, tokenizer)
         if token_id is not None and token_id not in usable.values():
             usable[name] = token_id
     if len(usable) < 2:
@@ -94,7 +94,7 @@ def select_nouns(
     return usable, notes
 
 
-def single_token_id(word: str, tokenizer: Tokenizer) -> int | None:
+def find_single_token(word: str, tokenizer: Tokenizer) -> int | None:
     """Return the id of a word that is one known token after another word, else None."""
     return tokenizer.next_token("and", f" {word}")
 

@@ -11,7 +11,7 @@ ROLE_PRECEDENCE = (
     "end", "IO", "S1", "S2", "S1+1", "verb", "end-1", "IO-1", "IO+1", "S1-1", "S2-1",
 )  # fmt: skip
 SHOWN_UNKNOWN = 5
-"""Prompts whose unknown words a note has."""
+"""Prompts in a note on unknown words."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +78,21 @@ def build_prompt(
 def note_unknown_words(prompts: Mapping[str, Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
     """Return a note on the words that the tokenizer does not know, if there are any.
 
-    The keys of `prompts` say where a prompt stands, as line 3 or prompt 2.
+    The keys of `prompts` are the places of the prompts, such as line 3 or prompt 2.
     """
-    found = {
+    unknown = {
         where: words
         for where, prompt in prompts.items()
         if (words := tokenizer.unknown_words(prompt.text, prompt.tokens))
     }
-    if not found:
+    if not unknown:
         return ()
-    shown = [f"{where}: {', '.join(map(repr, found[where]))}" for where in [*found][:SHOWN_UNKNOWN]]
-    more = f"; and {len(found) - SHOWN_UNKNOWN} more" if len(found) > SHOWN_UNKNOWN else ""
+    shown = [
+        f"{where}: {', '.join(map(repr, unknown[where]))}" for where in [*unknown][:SHOWN_UNKNOWN]
+    ]
+    more = f"; and {len(unknown) - SHOWN_UNKNOWN} more" if len(unknown) > SHOWN_UNKNOWN else ""
     return (
-        f"{len(found)} of {len(prompts)} prompts have words that the tokenizer does not know "
+        f"{len(unknown)} of {len(prompts)} prompts have words that the tokenizer does not know "
         f"({'; '.join(shown)}{more})",
     )
 

@@ -40,7 +40,7 @@ class InvalidRow(Exception):
     """A row cannot be a prompt, with the reason."""
 
 
-def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
+def read_file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts of dataset.path; a DataError reports every invalid row."""
     path = expand_home(config.path)
     rows = read_rows(path)  # 1
@@ -61,12 +61,12 @@ def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
         except InvalidRow as error:
             problems.setdefault(str(error), []).append(row.where)
     if problems:  # 3
-        raise DataError(_describe(path, problems, len(rows)))
+        raise DataError(_describe_problems(path, problems, len(rows)))
     places = dict(islice(prompts.items(), config.n_prompts))  # 4
     kept = list(places.values())
     unknown = note_unknown_words(places, tokenizer)
     notes = tuple(f"{path}: {note}" for note in unknown)
-    notes += _spacing_notes(kept, tokenizer) + _eap_notes(rows, kept)
+    notes += _note_spacing(kept, tokenizer) + _note_eap(rows, kept)
     if tokenizer.prefix and any({"text", "roles"} <= row.values.keys() for row in rows):
         notes += ("a BOS token is before each text; the roles of the file do not count it",)
     if config.n_prompts is not None and len(kept) < config.n_prompts:
@@ -74,7 +74,7 @@ def file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset:
     return Dataset(tuple(sorted(kept, key=lambda prompt: prompt.prompt_id)), notes)
 
 
-def _describe(path: Path, problems: Mapping[str, list[str]], n_rows: int) -> str:
+def _describe_problems(path: Path, problems: Mapping[str, list[str]], n_rows: int) -> str:
     """Return a message with the first SHOWN problems and the rows that have them."""
     n_invalid = sum(len(rows) for rows in problems.values())
     lines = [f"dataset.path {path}: {n_invalid} of {n_rows} rows are invalid, nothing was done:"]
@@ -90,16 +90,16 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
     """Return the prompt of row `index`; InvalidRow has the first problem of its values (step 2)."""
     ids: dict[str, list[int]] = {}
     if is_eap(values):
-        ids = {name: _eap_ids(values, name, tokenizer) for name in ("answer", "distractor")}
+        ids = {name: _read_eap_ids(values, name, tokenizer) for name in ("answer", "distractor")}
         values = {"text": values["clean"]}
     _check_columns(values)
     for name in TEXT_COLUMNS:
         if name in values:
             _check_text(name, values[name])
-    text, tokens = _tokens(values, tokenizer)
+    text, tokens = _encode_prompt(values, tokenizer)
     n_before = 0 if "tokens" in values else len(tokenizer.prefix)
     answer, distractor = (
-        ids[name] if ids else _token_ids(values, name, text, tokenizer)
+        ids[name] if ids else _encode_answers(values, name, text, tokenizer)
         for name in ("answer", "distractor")
     )
     if distractor and not answer:
@@ -108,10 +108,10 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
         text = repr(tokenizer.token_text(min(both)))
         raise InvalidRow(f"answer and distractor are the same token, {text}")
     return build_prompt(
-        _prompt_id(values.get("prompt_id", index)),
+        _read_prompt_id(values.get("prompt_id", index)),
         text,
         tokens,
-        _roles(values.get("roles", {}), len(tokens), n_before),
+        _read_roles(values.get("roles", {}), len(tokens), n_before),
         answer,
         distractor,
         tokenizer,
@@ -136,7 +136,7 @@ def _check_columns(values: Mapping[str, Any]) -> None:
             raise InvalidRow(f"unknown column {name!r}; known: {', '.join(COLUMNS)}{both}")
 
 
-def _eap_ids(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) -> list[int]:
+def _read_eap_ids(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) -> list[int]:
     """Return the token ids of the answers or distractors of a row in the format of EAP."""
     column = EAP_COLUMNS[name]
     value = values[column]
@@ -161,7 +161,7 @@ def _check_text(name: str, value: Any) -> None:
         raise InvalidRow(f"{name} has a lone surrogate, which is no character") from error
 
 
-def _prompt_id(value: Any) -> int:
+def _read_prompt_id(value: Any) -> int:
     if not _is_int(value) or not 0 <= value <= LAST_PROMPT_ID:
         raise InvalidRow(
             f"prompt_id must be an integer from 0 to {LAST_PROMPT_ID}, not {value!r:.80}"
@@ -169,7 +169,7 @@ def _prompt_id(value: Any) -> int:
     return int(value)
 
 
-def _tokens(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple[int, ...]]:
+def _encode_prompt(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple[int, ...]]:
     """Return the prompt's text and token ids; `tokens` take precedence over `text`."""
     text = values.get("text")
     if "tokens" not in values:
@@ -200,7 +200,7 @@ def _tokens(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple
     return tokenizer.decode(ids), tuple(ids)
 
 
-def _roles(roles: Any, n_tokens: int, n_before: int) -> dict[str, int]:
+def _read_roles(roles: Any, n_tokens: int, n_before: int) -> dict[str, int]:
     """Return the position of each role and `end`; `roles` do not count the first `n_before`."""
     n_counted = n_tokens - n_before
     if not isinstance(roles, dict):
@@ -226,14 +226,16 @@ def _roles(roles: Any, n_tokens: int, n_before: int) -> dict[str, int]:
     return {"end": n_tokens - 1} | shifted
 
 
-def _token_ids(values: Mapping[str, Any], name: str, text: str, tokenizer: Tokenizer) -> list[int]:
+def _encode_answers(
+    values: Mapping[str, Any], name: str, text: str, tokenizer: Tokenizer
+) -> list[int]:
     """Return the ids of the answers or distractors, if there are any."""
     if name not in values:
         return []
     words = values[name]
     if not isinstance(words, list):
-        return [_token_id(words, name, text, tokenizer)]
-    ids = [_token_id(word, name, text, tokenizer) for word in words]
+        return [_encode_answer(words, name, text, tokenizer)]
+    ids = [_encode_answer(word, name, text, tokenizer) for word in words]
     if not ids:
         raise InvalidRow(f"{name} is an empty list")
     for index, token_id in enumerate(ids):
@@ -242,7 +244,7 @@ def _token_ids(values: Mapping[str, Any], name: str, text: str, tokenizer: Token
     return ids
 
 
-def _token_id(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
+def _encode_answer(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
     """Return the id of an answer or distractor after the prompt's text."""
     _check_text(name, word)
     if not word:
@@ -272,7 +274,7 @@ def _token_id(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
     raise InvalidRow(f"{name} {word!r:.80} must be one token of the model, but {how}")
 
 
-def _spacing_notes(prompts: list[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
+def _note_spacing(prompts: list[Prompt], tokenizer: Tokenizer) -> tuple[str, ...]:
     """Return a note on answers without a leading space where a token with one would follow."""
     n_without = 0
     for prompt in prompts:
@@ -287,7 +289,7 @@ def _spacing_notes(prompts: list[Prompt], tokenizer: Tokenizer) -> tuple[str, ..
     )
 
 
-def _eap_notes(rows: Sequence[Row], kept: Sequence[Prompt]) -> tuple[str, ...]:
+def _note_eap(rows: Sequence[Row], kept: Sequence[Prompt]) -> tuple[str, ...]:
     """Return a note on a table in the format of EAP, whose token ids may be of another model."""
     columns = dict.fromkeys(name for row in rows if is_eap(row.values) for name in row.values)
     if not columns or not kept:

@@ -10,7 +10,7 @@ from svt.dataset.prompt import Prompt, role_labels
 Columns = dict[str, Any]  # numpy arrays of numbers, lists of texts or None
 
 
-def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
+def make_prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
     """Return the columns of each table, in the order of the prompts, then of positions.
 
     `prompts` lacks logit_diff and correct, which the forward pass computes. `roles` has one role
@@ -28,7 +28,7 @@ def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
             "pattern": [prompt.pattern for prompt in prompts],
             "answer": [_join(prompt.answer_texts) for prompt in prompts],
             "distractor": [_join(prompt.distractor_texts) for prompt in prompts],
-            "original_id": _originals(prompts),
+            "original_id": _original_ids(prompts),
             "original": [prompt.original for prompt in prompts],
             "counterfactual": [prompt.counterfactual for prompt in prompts],
         },
@@ -43,11 +43,11 @@ def prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
             "role": [role for rows in labels for _, role in rows],
             "pos": np.array([pos for rows in labels for pos, _ in rows], np.uint16),
         },
-        "answers": _answers(prompts),
+        "answers": _answer_rows(prompts),
     }
 
 
-def _answers(prompts: Sequence[Prompt]) -> Columns:
+def _answer_rows(prompts: Sequence[Prompt]) -> Columns:
     """Return one row for each prompt, kind and token."""
     rows = [
         (prompt.prompt_id, kind, token_id, text)
@@ -70,6 +70,6 @@ def _join(texts: Sequence[str]) -> str | None:
     return "|".join(texts) if texts else None
 
 
-def _originals(prompts: Sequence[Prompt]) -> Any:
+def _original_ids(prompts: Sequence[Prompt]) -> Any:
     ids = [prompt.original_id for prompt in prompts]
     return np.ma.array([i or 0 for i in ids], np.int32, mask=[i is None for i in ids])

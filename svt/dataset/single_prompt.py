@@ -14,7 +14,7 @@ from svt.errors import DataError
 _KEYS = ("text", "answer", "distractor")
 
 
-def single_prompt(config: SinglePromptConfig, tokenizer: Tokenizer) -> Dataset:
+def make_single_prompt(config: SinglePromptConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompt with prompt_id 0; a DataError names the invalid value."""
     values = drop_nulls({key: getattr(config, key) for key in _KEYS})
     lists = {key: list(value) for key, value in values.items() if isinstance(value, tuple)}

@@ -17,7 +17,7 @@ from svt.errors import DataError
 from svt.paths import expand_home, read_sql
 
 
-def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
+def read_stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
     """Return the prompts and notes of dataset.path; DataError without prompts for this model."""
     with open_target(expand_home(config.path)) as con:  # 1
         try:
@@ -29,14 +29,14 @@ def stored_prompts(config: StoredConfig, tokenizer: Tokenizer) -> Dataset:
         names = [name for name, *_ in result.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         (notes,) = con.execute("SELECT from_json(notes, '[\"VARCHAR\"]') FROM dump").fetchall()
-    prompts = tuple(_prompt(row) for row in rows)
+    prompts = tuple(_make_prompt(row) for row in rows)
     _check_tokens(config, prompts, tokenizer)
     if not prompts:
         raise DataError(f"dataset.path={config.path} has no prompts")
     return Dataset(prompts, tuple(notes[0] or ()))
 
 
-def _prompt(row: dict[str, Any]) -> Prompt:
+def _make_prompt(row: dict[str, Any]) -> Prompt:
     lists = ("tokens", "token_texts", "answer", "distractor", "answer_texts", "distractor_texts")
     values = {name: tuple(row[name] or ()) for name in lists}
     return Prompt(**row | values | {"roles": row["roles"] or {}})

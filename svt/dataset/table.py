@@ -24,7 +24,7 @@ JSON_PREFIXES = {
     **dict.fromkeys(("answer", "distractor"), '["'),
     **dict.fromkeys(INTEGER_COLUMNS, "["),
 }
-"""Columns of a text that is JSON if it starts so."""
+"""The prefix by which a text in a column is JSON."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,12 @@ class Row:
 
 def read_rows(path: Path) -> list[Row]:
     """Return all rows in the file's order; DataError for a file of another format."""
-    readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    readers = {
+        ".jsonl": _read_jsonl,
+        ".ndjson": _read_jsonl,
+        ".csv": _read_csv,
+        ".parquet": _read_parquet,
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(
@@ -47,7 +52,7 @@ def read_rows(path: Path) -> list[Row]:
     return reader(path)
 
 
-def _jsonl(path: Path) -> list[Row]:
+def _read_jsonl(path: Path) -> list[Row]:
     rows = []
     for number, line in number_lines(read_text(path, "dataset.path")):
         where = f"line {number}"
@@ -63,7 +68,7 @@ def _jsonl(path: Path) -> list[Row]:
     return rows
 
 
-def _csv(path: Path) -> list[Row]:
+def _read_csv(path: Path) -> list[Row]:
     source = io.StringIO(read_text(path, "dataset.path"), newline="")
     rows: list[Row] = []
     reader = csv.reader(source, strict=True)
@@ -84,7 +89,7 @@ def _csv(path: Path) -> list[Row]:
     return rows
 
 
-def _parquet(path: Path) -> list[Row]:
+def _read_parquet(path: Path) -> list[Row]:
     from pyarrow import parquet
 
     content = io.BytesIO(read_bytes(path, "dataset.path"))

@@ -18,19 +18,19 @@ from svt.errors import DataError
 from svt.paths import conf_dir, expand_home
 
 
-def text_file(config: TextConfig) -> Path:
+def find_text_file(config: TextConfig) -> Path:
     """Return dataset.path; null selects the shipped text in the language of the bundled model."""
     if config.path is not None:
         return expand_home(config.path)
     return conf_dir() / "dataset" / "text" / "ioi-mini.txt"
 
 
-def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
+def read_text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
     """Return prompts of at most dataset.n_tokens tokens; notes count the shorter ones."""
-    path = text_file(config)
+    path = find_text_file(config)
     prompts: dict[str, Prompt] = {}
     skipped = 0
-    for where, document in _documents(path):
+    for where, document in _read_documents(path):
         if len(prompts) == config.n_prompts:
             break
         try:
@@ -56,15 +56,15 @@ def text_prompts(config: TextConfig, tokenizer: Tokenizer) -> Dataset:
     return Dataset(tuple(prompts.values()), tuple(notes))
 
 
-def _documents(path: Path) -> Iterator[tuple[str, str]]:
+def _read_documents(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the documents of a file with their places, `FILE:LINE` (step 1)."""
     json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
     for number, line in number_lines(read_text(path, "dataset.path")):
         where = f"{path}:{number}"
-        yield where, _json_text(line, where) if json_lines else line
+        yield where, _parse_text(line, where) if json_lines else line
 
 
-def _json_text(line: str, where: str) -> str:
+def _parse_text(line: str, where: str) -> str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

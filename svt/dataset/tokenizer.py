@@ -120,7 +120,8 @@ class Tokenizer:
     def unknown_words(self, text: str, ids: Sequence[int]) -> list[str]:
         """Return the words of a text that the tokenizer does not know, each once.
 
-        `ids` are the tokens of the text; where they are others, the unknown token stands for all.
+        `ids` are the tokens of the text. If they differ from its encoding, the text of the unknown
+        token is returned.
         """
         n_bos = len(self.prefix) if tuple(ids[: len(self.prefix)]) == self.prefix else 0
         unknown = [i for i, token in enumerate(ids) if i >= n_bos and token == self.unknown_id]

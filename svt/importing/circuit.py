@@ -1,4 +1,4 @@
-"""A circuit read from a file: edges into heads, heads without edges, and what was left out.
+"""A circuit read from a file: edges into heads, heads without edges, and a count of the others.
 
 1. Readers make an `Edge` from each edge of the file that goes from a component of svt into a head.
    `Circuit.left_out` counts the others.

@@ -127,7 +127,7 @@ def _read_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -
         kinds = sorted({kind for kind in map(_feature_type, _list_nodes(nodes)) if kind})
         remark = f" (its nodes are {', '.join(kinds)})" if kinds else ""
         raise DataError(
-            f"{file}: has no attention head among its nodes{remark}; svt holds circuits of heads"
+            f"{file}: has no attention head among its nodes{remark}; svt reads circuits of heads"
         )
     values_of_all = (*_list_nodes(nodes), *filter(_is_object, links))
     over_prompts = any(map(appeared.covers_prompts, values_of_all))

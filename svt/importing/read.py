@@ -15,7 +15,7 @@ def read_circuit(file: Path, count: Count | None = None, top: int | None = None)
     """Return the circuit in the file; a DataError names the place that is wrong.
 
     `count` is what the file's counts count (None for the default of the format), `top` the number
-    of keep_strongest edges to select.
+    of strongest edges to select (None for all).
     """
     if not file.is_file():
         raise DataError(f"{file}: no such file; pass a circuit as .graphml, .csv or .json")
@@ -33,5 +33,5 @@ def read_circuit(file: Path, count: Count | None = None, top: int | None = None)
     circuit = readers[extension]()
     circuit = circuit if top is None else keep_strongest(circuit, top)
     if not circuit.heads:
-        raise DataError(f"{file}: holds no attention head; svt holds circuits of heads")
+        raise DataError(f"{file}: holds no attention head; svt reads circuits of heads")
     return circuit

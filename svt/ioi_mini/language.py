@@ -95,11 +95,13 @@ class Prompt:
 
 
 def read_lines(text: str) -> list[str]:
+    """Return the stripped lines that are neither blank nor a comment (#)."""
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
 
 
 def split_words(text: str) -> list[str]:
+    """Return the words, punctuation marks and slots of a text."""
     return re.findall(r"[\[{]\w+[\]}]|\w+|[^\w\s]", text)
 
 
@@ -172,9 +174,11 @@ class Language:
 
     @cached_property
     def patterns(self) -> dict[str, list[Pattern]]:
-        return {kind: [self._pattern(s) for s in scenes] for kind, scenes in self.scenes.items()}
+        return {
+            kind: [self._parse_pattern(s) for s in scenes] for kind, scenes in self.scenes.items()
+        }
 
-    def _pattern(self, sentence: str) -> Pattern:
+    def _parse_pattern(self, sentence: str) -> Pattern:
         slots = {slot: len(self.vocabulary) + i for i, slot in enumerate(SLOTS)}
         tokens = split_words(sentence)
         plain = [w.replace("[", "{").replace("]", "}") for w in tokens]
@@ -183,11 +187,11 @@ class Language:
             ids, np.array([w[0] == "[" for w in tokens]), len({*plain}.intersection(NAMES))
         )
 
-    def held_out(self, a: int, b: int) -> bool:
+    def is_held_out(self, a: int, b: int) -> bool:
         """Return whether the names numbered a and b never share a training document."""
         return (a + b) % HELD_OUT_EVERY == 0
 
-    def document(
+    def make_document(
         self, rng: random.Random, length: int, shares: Mapping[str, float]
     ) -> tuple[Ids, Marks]:
         """Return token ids and answer marks of scenes, of `length` tokens or more."""
@@ -210,7 +214,7 @@ class Language:
         while len(scene) < n_names:
             reused = bool(earlier) and rng.random() < REUSE
             name = rng.choice(earlier) if reused else rng.randrange(len(self.names))
-            fresh = name not in known and not any(self.held_out(name, k) for k in known)
+            fresh = name not in known and not any(self.is_held_out(name, k) for k in known)
             if name not in scene and (reused or fresh):
                 scene.append(name)
                 known += [name] if fresh else []
@@ -218,27 +222,27 @@ class Language:
         nouns = [rng.choice(self.places), *rng.sample(self.objects, 2)]
         return names + [self.index[noun] for noun in nouns]
 
-    def batch(
+    def make_batch(
         self, rng: random.Random, size: int, length: int, shares: Mapping[str, float]
     ) -> tuple[Ids, Marks]:
         """Return (size, length) token ids and answer marks of truncated documents."""
-        documents = [self.document(rng, length, shares) for _ in range(size)]
+        documents = [self.make_document(rng, length, shares) for _ in range(size)]
         ids, answers = zip(*documents, strict=True)
         return np.stack([i[:length] for i in ids]), np.stack([a[:length] for a in answers])
 
-    def held_out_prompts(self, seed: int, per_order: int) -> list[Prompt]:
+    def make_held_out_prompts(self, seed: int, per_order: int) -> list[Prompt]:
         """Return prompts of both orders of every template with held-out pairs of names."""
         rng = random.Random(seed)
         numbers = range(len(self.names))
-        pairs = [pair for pair in permutations(numbers, 2) if self.held_out(*pair)]
+        pairs = [pair for pair in permutations(numbers, 2) if self.is_held_out(*pair)]
         return [
-            self._prompt(rng, template, order, pair)
+            self._make_prompt(rng, template, order, pair)
             for template, sentence in enumerate(self.templates)
             for order in make_orders(sentence)
             for pair in rng.choices(pairs, k=per_order)
         ]
 
-    def _prompt(
+    def _make_prompt(
         self, rng: random.Random, template: int, sentence: str, pair: tuple[int, int]
     ) -> Prompt:
         tokens = split_words(sentence)
@@ -252,16 +256,17 @@ class Language:
         ids = [self.index[fillers.get(w, w)] for w in tokens]
         return Prompt(ids, template, tokens.index("{A}"), s1, s2)
 
-    def tokenizer(self) -> Tokenizer:
+    def make_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer of the vocabulary, one token per word or mark."""
         tokenizer = Tokenizer(models.WordLevel(self.index, unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
         tokenizer.add_special_tokens([UNKNOWN, END])
         return tokenizer
 
-    def texts(self, seed: int, count: int, length: int) -> list[str]:
+    def make_texts(self, seed: int, count: int, length: int) -> list[str]:
         """Return documents of at least `length` tokens without gifts."""
         rng = random.Random(seed)
-        tokenizer = self.tokenizer()
-        documents = (self.document(rng, length, NO_GIVING)[0] for _ in range(count))
+        tokenizer = self.make_tokenizer()
+        documents = (self.make_document(rng, length, NO_GIVING)[0] for _ in range(count))
         return [tokenizer.decode(ids.tolist()) for ids in documents]

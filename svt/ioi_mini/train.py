@@ -49,6 +49,8 @@ CELLS = ("end->IO", "end->S1", "end->S2", "S2->S1", "S2->S1+1", "S1+1->S1")
 
 @dataclass(frozen=True)
 class Settings:
+    """The options of the command line."""
+
     layers: int = 8
     grown: int = 4
     heads: int = 8
@@ -82,7 +84,7 @@ class Measurement:
     attention: torch.Tensor
     fires_on_io: torch.Tensor
 
-    def line(self, n_heads: int = 3) -> str:
+    def format(self, n_heads: int = 3) -> str:
         """Return the numbers, and the strongest heads of each kind of attention."""
         text = f"accuracy {self.accuracy:.3f}, logit diff {self.logit_diff:.1f}"
         text += f", loss {self.loss:.4f}"
@@ -99,7 +101,7 @@ class Measurement:
 
 @torch.no_grad()
 def measure(model: Any, prompts: Sequence[Prompt]) -> Measurement:
-    """Return the answers of the model at the end of prompts, and where its heads attend."""
+    """Return the model's accuracy, logit difference and loss at the end, and its mean attention."""
     model.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
     for n in sorted({len(p.ids) for p in prompts}):
@@ -127,6 +129,7 @@ def measure(model: Any, prompts: Sequence[Prompt]) -> Measurement:
 
 
 def make_model(language: Language, settings: Settings, n_layers: int) -> Any:
+    """Return a GPT-2 with random weights (step 1), without MLPs if `settings.mlp` is 0 (step 6)."""
     end = language.index[END]
     config = GPT2Config(
         vocab_size=len(language.vocabulary),
@@ -175,7 +178,7 @@ def fade_mlps(model: Any, factor: float) -> None:
 
 @torch.no_grad()
 def grow(model: Any, language: Language, settings: Settings) -> Any:
-    """Return the trained layers above `settings.grown` new ones, whose outputs are small."""
+    """Return a model with the trained layers above `settings.grown` new ones (step 3)."""
     grown = make_model(language, settings, settings.layers)
     for layer, trained in zip(
         grown.transformer.h[settings.grown :], model.transformer.h, strict=True
@@ -204,7 +207,7 @@ def compute_loss(
     return loss, float(answer)
 
 
-def rate_at(step: int, steps: int, settings: Settings) -> float:
+def compute_rate(step: int, steps: int, settings: Settings) -> float:
     """Return the learning rate of a step: linear warm-up, then a cosine to zero."""
     warmup = max(1, int(settings.warmup * steps))
     if step < warmup:
@@ -215,7 +218,7 @@ def rate_at(step: int, steps: int, settings: Settings) -> float:
 def save(model: Any, language: Language, folder: Path, record: object) -> None:
     """Write model, tokenizer and training record, each file atomically."""
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=language.tokenizer(),
+        tokenizer_object=language.make_tokenizer(),
         unk_token=UNKNOWN,
         bos_token=END,
         eos_token=END,
@@ -234,15 +237,15 @@ def save(model: Any, language: Language, folder: Path, record: object) -> None:
 
 
 class Training:
-    """The language, settings, random generator and start time of both stages."""
+    """The state of a training: language, settings, random generator and start time."""
 
     def __init__(self, settings: Settings, out: Path, language: Language) -> None:
         self.settings, self.out, self.language = settings, out, language
         self.rng = random.Random(settings.seed)
-        self.prompts = language.held_out_prompts(settings.seed + 1, settings.per_order)
+        self.prompts = language.make_held_out_prompts(settings.seed + 1, settings.per_order)
         self.start = time.perf_counter()
 
-    def stage(
+    def run_stage(
         self,
         name: str,
         model: Any,
@@ -263,8 +266,8 @@ class Training:
         model.train()
         with Progress(name, steps, "steps") as progress:
             for step in range(steps):
-                optimizer.param_groups[0]["lr"] = rate_at(step, steps, settings)
-                drawn = self.language.batch(self.rng, settings.batch, settings.length, shares)
+                optimizer.param_groups[0]["lr"] = compute_rate(step, steps, settings)
+                drawn = self.language.make_batch(self.rng, settings.batch, settings.length, shares)
                 ids, answers = map(torch.from_numpy, drawn)
                 with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
                     output = model(ids, use_cache=False, output_attentions=True)
@@ -281,9 +284,10 @@ class Training:
                     self.record(name, model, step + 1, mean_answer)
 
     def record(self, name: str, model: Any, step: int, mean_answer: float) -> None:
+        """Measure held-out prompts and write the model with a record of them (step 7)."""
         measured = measure(model, self.prompts)
         answers = f"answers in training {mean_answer:.4f}"
-        logger.info(f"{name}, step {step}: {answers}; held out {measured.line()}")
+        logger.info(f"{name}, step {step}: {answers}; held out {measured.format()}")
         record = {
             "settings": asdict(self.settings),
             "stage": name,
@@ -308,12 +312,12 @@ def train(settings: Settings, out: Path, language: Language | None = None) -> An
     if settings.start:
         model: Any = GPT2LMHeadModel.from_pretrained(settings.start, attn_implementation="eager")
         freeze_mlps(model)
-        training.stage("fade", model, settings.first_steps, FULL, settings.spread, fading=True)
+        training.run_stage("fade", model, settings.first_steps, FULL, settings.spread, fading=True)
     else:
         model = make_model(language, settings, settings.layers - settings.grown)
-        training.stage("simple", model, settings.first_steps, SIMPLE, spread=0.0)
+        training.run_stage("simple", model, settings.first_steps, SIMPLE, spread=0.0)
     model = grow(model, language, settings)
-    training.stage("full", model, settings.steps, FULL, settings.spread)
+    training.run_stage("full", model, settings.steps, FULL, settings.spread)
     return model
 
 

@@ -26,7 +26,7 @@ import numpy as np
 import svt
 from svt.config import Config, to_mapping
 from svt.dataset import Dataset, Prompt
-from svt.dataset.rows import prompt_rows
+from svt.dataset.rows import make_prompt_rows
 from svt.db.identity import SCHEMA_VERSION, Identity
 from svt.db.stores import Stores
 from svt.errors import SvtError

@@ -15,8 +15,8 @@ from svt.config import (
     from_mapping,
     to_mapping,
 )
-from svt.dataset import Dataset, Tokenizer, dataset_files, load_prompts, load_tokenizer
-from svt.dataset.stored import stored_prompts
+from svt.dataset import Dataset, Tokenizer, list_dataset_files, load_prompts, load_tokenizer
+from svt.dataset.stored import read_stored_prompts
 from svt.db.identity import Identity, identify
 from svt.db.stores import Stores
 from svt.db.union import has_all_shards, hash_identities
@@ -89,12 +89,14 @@ class Inputs:
 
     def _prompts(self, config: DatasetConfig) -> Dataset:
         stored = (
-            stored_prompts(config, self.tokenizer) if isinstance(config, StoredConfig) else None
+            read_stored_prompts(config, self.tokenizer)
+            if isinstance(config, StoredConfig)
+            else None
         )
         return load_prompts(config, self.tokenizer, stored)
 
     def _identity(self, dataset: DatasetConfig) -> Identity:
-        config, files = self._config, dataset_files(dataset)
+        config, files = self._config, list_dataset_files(dataset)
         return identify(
             config.model,
             dataset,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from svt.config import Config, Head
-from svt.dataset import Prompt, check_fits
+from svt.dataset import Prompt, check_fit
 from svt.errors import SvtError
 from svt.system.atomic import write_atomically
 from svt.system.progress import Progress
@@ -67,7 +67,7 @@ def make_reference(config: Config, model: "Model", prompts: Sequence[Prompt], fo
     from svt.compute.head_classes import classify_heads
 
     prompts, settings, size = check_answers(prompts), config.reference, config.dump.batch_size
-    check_fits(prompts, model.n_ctx, model.d_vocab)
+    check_fit(prompts, model.n_ctx, model.d_vocab)
     ablation = Ablation(model, prompts, settings.ablation, settings.seed, size)
     if config.dataset.only_correct and not (ablation.full > 0).all():  # 1
         prompts = _select_correct(prompts, ablation)

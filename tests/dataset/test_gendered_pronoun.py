@@ -107,7 +107,7 @@ def test_the_words_of_the_bundled_model_are_refused() -> None:
     from svt.ioi_mini.language import Language
 
     with pytest.raises(SvtError, match="needs a single token for she"):
-        load_prompts(SHIPPED, Tokenizer(Language().tokenizer()))
+        load_prompts(SHIPPED, Tokenizer(Language().make_tokenizer()))
 
 
 def test_a_kind_twice_is_refused(pronouns: Tokenizer, tmp_path: Path) -> None:

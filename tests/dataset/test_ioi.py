@@ -185,7 +185,7 @@ def test_more_prompts_than_memory_holds_are_refused_at_once(
 def test_shipped_files_make_prompts_for_their_own_words() -> None:
     from svt.ioi_mini.language import Language
 
-    dataset = load_prompts(few(n_prompts=256), Tokenizer(Language().tokenizer()))
+    dataset = load_prompts(few(n_prompts=256), Tokenizer(Language().make_tokenizer()))
     assert dataset.notes == ()
     assert len({p.text for p in dataset.prompts}) == 256
     assert len({p.template for p in dataset.prompts}) == 15

@@ -15,10 +15,10 @@ from svt.dataset import (
     Dataset,
     Prompt,
     Tokenizer,
-    check_fits,
-    dataset_files,
+    check_fit,
+    list_dataset_files,
     load_prompts,
-    prompt_rows,
+    make_prompt_rows,
     role_labels,
 )
 from svt.errors import SvtError
@@ -65,30 +65,30 @@ def test_prompts_out_of_order_are_refused(
 
 def test_the_files_that_determine_the_prompts(config: DatasetConfig) -> None:
     named = (config.templates, config.names, config.nouns)
-    assert dataset_files(config) == tuple(Path(name) for name in named)
-    shipped = dataset_files(few())
+    assert list_dataset_files(config) == tuple(Path(name) for name in named)
+    shipped = list_dataset_files(few())
     assert [file.name for file in shipped] == ["templates.txt", "names.txt", "nouns.yaml"]
     assert all(file.is_file() for file in shipped)
-    assert dataset_files(few("file", path="p.csv")) == (Path("p.csv"),)
-    assert dataset_files(few("text", path="t.txt")) == (Path("t.txt"),)
+    assert list_dataset_files(few("file", path="p.csv")) == (Path("p.csv"),)
+    assert list_dataset_files(few("text", path="t.txt")) == (Path("t.txt"),)
     text = conf_dir() / "dataset" / "text" / "ioi-mini.txt"
-    assert dataset_files(few("text")) == (text,)
+    assert list_dataset_files(few("text")) == (text,)
 
 
 def test_prompts_too_long_or_with_foreign_tokens() -> None:
     prompts = [Prompt(i, "", (1,) * n, ("a",) * n) for i, n in enumerate((3, 5, 4))]
-    check_fits(prompts, 5, 2)
+    check_fit(prompts, 5, 2)
     with pytest.raises(SvtError, match=r"^prompt 1 is longer .* of 4 tokens \(up to 5\)"):
-        check_fits(prompts, 4, 2)
+        check_fit(prompts, 4, 2)
     with pytest.raises(SvtError, match=r"^prompts 0, 1, 2 are longer "):
-        check_fits(prompts, 2, 2)
+        check_fit(prompts, 2, 2)
     with pytest.raises(SvtError, match=r"^prompts 0, 1, 2 are not all .* of 1 tokens"):
-        check_fits(prompts, 5, 1)
+        check_fit(prompts, 5, 1)
     with pytest.raises(SvtError, match=r"^prompt 0 is not all in the model's vocabulary"):
-        check_fits([replace(prompts[0], answer=(7,)), *prompts[1:]], 5, 2)
+        check_fit([replace(prompts[0], answer=(7,)), *prompts[1:]], 5, 2)
     many = [replace(prompts[0], prompt_id=i) for i in range(12)]
     with pytest.raises(SvtError, match="8, 9 and 2 more are longer"):
-        check_fits(many, 2, 2)
+        check_fit(many, 2, 2)
 
 
 def test_a_position_has_the_first_of_its_roles() -> None:
@@ -116,7 +116,7 @@ def test_rows_for_the_store() -> None:
         "swapped",
     )
     two = Prompt(5, "c", (8,), ("c",))
-    rows = prompt_rows([one, two])
+    rows = make_prompt_rows([one, two])
     plain = {
         table: {name: list(column) for name, column in columns.items()}
         for table, columns in rows.items()
@@ -150,7 +150,7 @@ def test_rows_for_the_store() -> None:
     }
     assert rows["tokens"]["pos"].dtype == "uint16"
     assert rows["roles"]["prompt_id"].dtype == "int32"
-    assert prompt_rows([two])["roles"]["pos"].dtype == "uint16"
+    assert make_prompt_rows([two])["roles"]["pos"].dtype == "uint16"
 
 
 def test_prompts_need_no_model_library() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from svt.dataset import Tokenizer, dataset_files, load_prompts
+from svt.dataset import Tokenizer, list_dataset_files, load_prompts
 from svt.errors import SvtError
 from tests.dataset.samples import few
 from tests.settings import dataset
@@ -25,7 +25,7 @@ def test_it_is_the_prompt_of_a_file_of_one_row(
     assert load_prompts(config, words) == load_prompts(
         few("file", path=str(file), n_prompts=None), words
     )
-    assert dataset_files(config) == ()
+    assert list_dataset_files(config) == ()
 
 
 def test_an_invalid_prompt_is_refused_without_a_row(words: Tokenizer) -> None:

@@ -8,8 +8,8 @@ import pytest
 from tokenizers import Tokenizer as Inner
 from tokenizers import models, pre_tokenizers
 
-from svt.dataset import Dataset, Tokenizer, load_prompts, prompt_rows, role_labels
-from svt.dataset.stored import stored_prompts
+from svt.dataset import Dataset, Tokenizer, load_prompts, make_prompt_rows, role_labels
+from svt.dataset.stored import read_stored_prompts
 from svt.db.catalog import create_tables
 from svt.db.identity import SCHEMA_VERSION
 from svt.errors import SvtError
@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_every_column_of_a_prompt(store: Path) -> None:
-    dataset = stored_prompts(replace(READ, path=str(store)), words("b", "a"))
+    dataset = read_stored_prompts(replace(READ, path=str(store)), words("b", "a"))
     assert dataset.notes == ("2 names left out",)
     plain, full = dataset.prompts
     assert (plain.prompt_id, plain.text, plain.tokens) == (3, "t0 t1", (0, 1))
@@ -71,27 +71,27 @@ def test_every_column_of_a_prompt(store: Path) -> None:
 
 def test_the_first_prompts(store: Path) -> None:
     config = replace(READ, path=str(store), n_prompts=1)
-    assert [p.prompt_id for p in stored_prompts(config, words("b", "a")).prompts] == [3]
+    assert [p.prompt_id for p in read_stored_prompts(config, words("b", "a")).prompts] == [3]
 
 
 def test_another_tokenizer_is_refused(store: Path) -> None:
     config = replace(READ, path=str(store))
     with pytest.raises(SvtError, match="token 17 is 'a' there and 'c' with this model's"):
-        stored_prompts(config, words("b", "c"))
+        read_stored_prompts(config, words("b", "c"))
     with pytest.raises(SvtError, match="token 17 is 'a' there and nothing with this model's"):
-        stored_prompts(config, words("b"))
+        read_stored_prompts(config, words("b"))
 
 
 def test_what_has_no_prompts_is_refused(store: Path, tmp_path: Path) -> None:
     with pytest.raises(SvtError, match="does not exist"):
-        stored_prompts(replace(READ, path=str(tmp_path / "no.duckdb")), words())
+        read_stored_prompts(replace(READ, path=str(tmp_path / "no.duckdb")), words())
     runs = {"run": [{"store_path": str(tmp_path / "gone"), "store_identity": "i"}]}
     connection(results=runs, results_file=tmp_path / "results.duckdb").close()
     with pytest.raises(SvtError, match="has lost its store"):
-        stored_prompts(replace(READ, path=str(tmp_path)), words())
+        read_stored_prompts(replace(READ, path=str(tmp_path)), words())
     connection(store_file=tmp_path / "empty.duckdb").close()
     with pytest.raises(SvtError, match="has no prompts"):
-        stored_prompts(replace(READ, path=str(tmp_path / "empty.duckdb")), words())
+        read_stored_prompts(replace(READ, path=str(tmp_path / "empty.duckdb")), words())
 
 
 @pytest.mark.parametrize("name", ["greater_than", "gendered_pronoun"])
@@ -108,7 +108,7 @@ def test_generated_prompts_are_read_as_they_were_written(tmp_path: Path, name: s
             "schema_version": SCHEMA_VERSION,
             "svt_version": "0",
         }
-        rows = prompt_rows(written.prompts) | {
+        rows = make_prompt_rows(written.prompts) | {
             "dump": {column: [value] for column, value in dump.items()}
         }
         rows["dump"] |= {"identity": ["i"], "model_name": ["m"], "weights_fingerprint": ["w"]}
@@ -117,7 +117,7 @@ def test_generated_prompts_are_read_as_they_were_written(tmp_path: Path, name: s
         for table, columns in rows.items():
             con.register("new_rows", arrow_table(columns))
             con.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM new_rows")
-    read = stored_prompts(replace(READ, path=str(path)), tokenizer)
+    read = read_stored_prompts(replace(READ, path=str(path)), tokenizer)
     labelled = [
         replace(p, roles={role: pos for pos, role in role_labels(p).items()})
         for p in written.prompts

@@ -53,13 +53,13 @@ def test_language_and_shape_are_those_of_ioi_mini() -> None:
 
 def test_without_mlps_it_finds_the_receiver_by_attention() -> None:
     model = GPT2LMHeadModel.from_pretrained(MODEL, attn_implementation="eager")
-    measured = measure(model, Language().held_out_prompts(99, 4))
+    measured = measure(model, Language().make_held_out_prompts(99, 4))
     assert measured.accuracy >= 0.95
     assert measured.fires_on_io.max() >= 0.8
 
 
 def test_its_mlps_write_nothing_folded_or_not() -> None:
-    ids = torch.tensor([prompt.ids[:14] for prompt in Language().held_out_prompts(99, 1)])
+    ids = torch.tensor([prompt.ids[:14] for prompt in Language().make_held_out_prompts(99, 1)])
     written: list[torch.Tensor] = []
     model = GPT2LMHeadModel.from_pretrained(MODEL)
     for block in model.transformer.h:

@@ -46,20 +46,20 @@ def test_held_out_pairs_share_no_training_document(language: Language) -> None:
     number = {language.index[name]: n for n, name in enumerate(language.names)}
     shared: set[tuple[int, int]] = set()
     for _ in range(1500):
-        ids, _ = language.document(rng, 48, FULL)
+        ids, _ = language.make_document(rng, 48, FULL)
         named = sorted({number[i] for i in ids.tolist() if i in number})
         shared.update(combinations(named, 2))
     assert len(shared) > 3000
-    assert not any(language.held_out(*pair) for pair in shared)
+    assert not any(language.is_held_out(*pair) for pair in shared)
 
 
 def test_held_out_prompts_have_held_out_names_in_both_orders(language: Language) -> None:
-    prompts = language.held_out_prompts(3, 4)
+    prompts = language.make_held_out_prompts(3, 4)
     assert len(prompts) == len(language.templates) * 2 * 4
     for prompt in prompts:
         text = [language.vocabulary[i] for i in prompt.ids]
         receiver, giver = text[prompt.io], text[prompt.s1]
-        assert language.held_out(language.names.index(receiver), language.names.index(giver))
+        assert language.is_held_out(language.names.index(receiver), language.names.index(giver))
         assert text[prompt.s2] == giver
         assert text.count(receiver) == 1
         assert text.count(giver) == 2
@@ -69,9 +69,9 @@ def test_held_out_prompts_have_held_out_names_in_both_orders(language: Language)
 
 
 def test_prompts_and_documents_follow_the_seed(language: Language) -> None:
-    assert language.held_out_prompts(3, 2) == language.held_out_prompts(3, 2)
-    assert language.held_out_prompts(3, 2) != language.held_out_prompts(4, 2)
-    first, second, other = (language.batch(random.Random(s), 4, 30, FULL) for s in (5, 5, 6))
+    assert language.make_held_out_prompts(3, 2) == language.make_held_out_prompts(3, 2)
+    assert language.make_held_out_prompts(3, 2) != language.make_held_out_prompts(4, 2)
+    first, second, other = (language.make_batch(random.Random(s), 4, 30, FULL) for s in (5, 5, 6))
     assert (first[0] == second[0]).all()
     assert (first[0] != other[0]).any()
     assert first[0].shape == first[1].shape == (4, 30)
@@ -80,13 +80,13 @@ def test_prompts_and_documents_follow_the_seed(language: Language) -> None:
 def test_an_answer_occurs_before(language: Language) -> None:
     rng = random.Random(2)
     for _ in range(200):
-        ids, answers = language.document(rng, 40, SIMPLE)
+        ids, answers = language.make_document(rng, 40, SIMPLE)
         for at in answers.nonzero()[0].tolist():
             assert ids[at] in ids[:at]
 
 
 def test_tokenizer_has_one_token_a_word_and_no_additions(language: Language) -> None:
-    tokenizer = language.tokenizer()
+    tokenizer = language.make_tokenizer()
     unknown = tokenizer.token_to_id(UNKNOWN)
     for word in (*language.names, *language.places, *language.objects, ",", "."):
         assert tokenizer.encode(f" {word}").ids == [language.index[word]] != [unknown]
@@ -96,21 +96,21 @@ def test_tokenizer_has_one_token_a_word_and_no_additions(language: Language) -> 
 
 
 def test_tokenizer_gives_pieces_and_the_whole_the_same_ids(language: Language) -> None:
-    tokenizer = language.tokenizer()
-    for text in language.texts(0, 20, 24):
+    tokenizer = language.make_tokenizer()
+    for text in language.make_texts(0, 20, 24):
         pieces = re.findall(r" ?\S+", text)
         assert [i for p in pieces for i in tokenizer.encode(p).ids] == tokenizer.encode(text).ids
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
 def test_texts_are_long_enough_and_have_no_gifts(language: Language) -> None:
-    tokenizer = language.tokenizer()
-    for text in language.texts(0, 100, 21):
+    tokenizer = language.make_tokenizer()
+    for text in language.make_texts(0, 100, 21):
         assert len(tokenizer.encode(text).ids) >= 21
         assert not set(split_words(text)) & {"to", "by", "gave", "handed"}
 
 
 def test_slots_are_filled(language: Language) -> None:
-    ids, _ = language.batch(random.Random(7), 50, 48, FULL)
+    ids, _ = language.make_batch(random.Random(7), 50, 48, FULL)
     assert ids.max() < len(language.vocabulary)
     assert not any(w in NAMES for w in language.vocabulary)

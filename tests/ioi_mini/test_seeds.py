@@ -36,7 +36,7 @@ def test_it_finds_the_receiver_by_attention(seed: int) -> None:
     language = Language()
     model = GPT2LMHeadModel.from_pretrained(FOLDER / f"model-{seed}", attn_implementation="eager")
     with torch.no_grad():
-        measured = measure(model, language.held_out_prompts(99, 4))
+        measured = measure(model, language.make_held_out_prompts(99, 4))
     assert measured.accuracy >= 0.99
     assert measured.fires_on_io.max() >= 0.8
 

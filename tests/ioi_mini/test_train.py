@@ -13,12 +13,12 @@ from svt.ioi_mini.language import FULL, Language
 from svt.ioi_mini.train import (
     Settings,
     Training,
+    compute_rate,
     freeze_mlps,
     grow,
     main,
     make_model,
     measure,
-    rate_at,
     train,
 )
 
@@ -63,7 +63,7 @@ def test_training_lowers_the_loss(tmp_path: Path, language: Language) -> None:
     torch.manual_seed(0)
     model = make_model(language, settings, 2)
     before = measure(model, training.prompts)
-    training.stage("full", model, 40, FULL, spread=0.1)
+    training.run_stage("full", model, 40, FULL, spread=0.1)
     assert measure(model, training.prompts).loss < before.loss - 0.3
 
 
@@ -108,7 +108,7 @@ def test_mlps_of_a_trained_model_are_scaled_to_zero(tmp_path: Path, language: La
             else None
         )
     )
-    training.stage("fade", model, 4, FULL, spread=0.1, fading=True)
+    training.run_stage("fade", model, 4, FULL, spread=0.1, fading=True)
     assert written == pytest.approx([1, 0.75, 0.5, 0.25])
     assert (model.transformer.h[1].mlp.c_proj.weight == 0).all()
 
@@ -136,7 +136,7 @@ def test_a_start_without_mlp_0_is_refused(
 
 def test_rate_warms_up_and_falls_to_zero() -> None:
     settings = Settings(rate=1.0, warmup=0.1)
-    rates = [rate_at(step, 100, settings) for step in range(100)]
+    rates = [compute_rate(step, 100, settings) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
@@ -145,7 +145,7 @@ def test_rate_warms_up_and_falls_to_zero() -> None:
 
 def test_the_bundled_model_finds_the_receiver(language: Language) -> None:
     model = GPT2LMHeadModel.from_pretrained(MODEL, attn_implementation="eager")
-    measured = measure(model, language.held_out_prompts(99, 8))
+    measured = measure(model, language.make_held_out_prompts(99, 8))
     assert measured.accuracy >= 0.99
     assert measured.fires_on_io[2:].max() >= 0.9
     assert measured.attention[:, :, 2].max() >= 0.9  # end->S2
