@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from svt.bench import dumps, larger, products, traces
 from svt.bench.__main__ import format_table
 from svt.bench.rows import Row, divide, format_number
-from svt.bench.setting import EVERYTHING, STRONG, configuration, make_random_prompts
+from svt.bench.setting import EVERYTHING, STRONG, configuration, draw_random
 from svt.compute.decompose import decompose_model
 from svt.compute.model import load_model
 from svt.db.stores import Stores
@@ -60,7 +60,7 @@ def test_the_exponent_is_that_of_the_power_law() -> None:
 
 
 def test_a_dump_is_taken_apart(tiny: Path, tmp_path: Path) -> None:
-    dataset = make_random_prompts(3, 8, 100)
+    dataset = draw_random(3, 8, 100)
     every = dumps.measure_dump(configuration(tiny, *EVERYTHING), dataset, tmp_path / "a.duckdb")
     model = load_model(configuration(tiny).model)
     heads, layers = model.n_heads, model.n_layers
@@ -93,7 +93,7 @@ def test_without_the_package_smollm2_is_left_out(
 
 @pytest.mark.long
 def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path) -> None:
-    config, dataset = configuration(tiny, *STRONG), make_random_prompts(4, 8, 100)
+    config, dataset = configuration(tiny, *STRONG), draw_random(4, 8, 100)
     store = tmp_path / "store.duckdb"
     dumps.measure_dump(config, dataset, store)
     roots = traces.top_firing_heads(store)

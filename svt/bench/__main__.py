@@ -22,7 +22,7 @@ from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, everything_rows, growth
 from svt.bench.larger import larger_rows
 from svt.bench.products import product_rows
 from svt.bench.rows import Row, describe_machine
-from svt.bench.setting import STRONG, configuration, make_checkpoint, make_ioi_prompts
+from svt.bench.setting import STRONG, configuration, draw_ioi, make_checkpoint
 from svt.bench.traces import (
     COVERAGES,
     intervention_rows,
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
     """Return the rows of steps 1 to 4 without SmolLM2."""
-    dataset = make_ioi_prompts(N_PROMPTS)
+    dataset = draw_ioi(N_PROMPTS)
     say("making the checkpoint")
     make_checkpoint(folder / "model", dataset.prompts)  # 1
     checkpoint = folder / "model"

@@ -22,13 +22,7 @@ import torch
 from transformers import GPT2Config
 
 from svt.bench.rows import Limit, Row, divide, time_call
-from svt.bench.setting import (
-    EVERYTHING,
-    STRONG,
-    configuration,
-    make_ioi_prompts,
-    make_random_prompts,
-)
+from svt.bench.setting import EVERYTHING, STRONG, configuration, draw_ioi, draw_random
 from svt.cli.console import say
 from svt.compute.batches import plan_batches
 from svt.compute.forward import pad_prompts, watched_hooks
@@ -136,7 +130,7 @@ def with_effects(config: Config, effects: bool) -> Config:
 def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
     """Return the rows of step 2."""
     say(f"everything stored, {N_EVERYTHING} prompts")
-    config, dataset = configuration(checkpoint, *EVERYTHING), make_ioi_prompts(N_EVERYTHING)
+    config, dataset = configuration(checkpoint, *EVERYTHING), draw_ioi(N_EVERYTHING)
     store = folder / "everything.duckdb"
     runs = [measure_dump(config, dataset, store) for _ in range(repeats)]
     last, name = runs[-1], "everything stored"
@@ -159,12 +153,10 @@ def growth_rows(checkpoint: Path, folder: Path) -> list[Row]:
     by_prompts, by_tokens = [], []
     for n in MORE_PROMPTS:
         say(f"growth: {n} prompts")
-        by_prompts.append(
-            _measure_in_process(config, make_ioi_prompts(n), folder / "growth.duckdb")
-        )
+        by_prompts.append(_measure_in_process(config, draw_ioi(n), folder / "growth.duckdb"))
     for n in MORE_TOKENS:
         say(f"growth: {n} tokens")
-        long = make_random_prompts(N_LONG, n, GPT2Config().vocab_size)
+        long = draw_random(N_LONG, n, GPT2Config().vocab_size)
         by_tokens.append(_measure_in_process(config, long, folder / "growth.duckdb"))
     peaks = dict(zip(MORE_PROMPTS, by_prompts, strict=True))
     rows = [Row(f"{n} prompts: dump", [run.work], "s") for n, run in peaks.items()]

@@ -31,7 +31,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from svt.bench.dumps import N_PROMPTS, run_forward, table_bytes
 from svt.bench.rows import Row
-from svt.bench.setting import STRONG, configuration, make_random_prompts
+from svt.bench.setting import STRONG, configuration, draw_random
 from svt.cli.console import say
 from svt.compute.batches import plan_batches
 from svt.compute.columns import Batch
@@ -214,7 +214,7 @@ def make_layers(folder: Path, kind: str, settings: dict[str, Any]) -> None:
 def measure_layers(checkpoint: Path) -> Measured:
     """Load and dump the checkpoint, in a fresh process (step 2); seconds are of all threads."""
     config = configuration(checkpoint)
-    dataset = make_random_prompts(N_RUN, N_TOKENS, SMALL["vocab_size"])
+    dataset = draw_random(N_RUN, N_TOKENS, SMALL["vocab_size"])
     needs = estimate_needs(checkpoint, json.loads((checkpoint / CONFIG).read_text()), 4)
     start = time.process_time()
     model = load_model(config.model)

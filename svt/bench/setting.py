@@ -38,7 +38,7 @@ def configuration(folder: Path, *overrides: str) -> Config:
     return replace(config, model=replace(config.model, name="bench", path=str(folder)))
 
 
-def make_ioi_prompts(n: int) -> Dataset:
+def draw_ioi(n: int) -> Dataset:
     """Return `n` prompts of the bundled tokenizer, whose ids are used as ids of GPT-2."""
     config = _default_config(f"dataset.n_prompts={n}")
     return load_prompts(config.dataset, load_tokenizer(Path(str(config.model.path))))
@@ -58,7 +58,7 @@ def _default_config(*overrides: str) -> Config:
     return from_mapping(tree)
 
 
-def make_random_prompts(n: int, length: int, d_vocab: int) -> Dataset:
+def draw_random(n: int, length: int, d_vocab: int) -> Dataset:
     """Return `n` prompts of `length` random tokens."""
     tokens = np.random.default_rng(length).integers(d_vocab, size=(n, length)).tolist()
     texts, roles = ("",) * length, {"end": length - 1}

@@ -7,15 +7,13 @@
 3. With dataset.counterfactual, replace the name by one of the other pronoun (counterfactual.py).
 """
 
-import math
-import random
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from svt.config import GenderedPronounConfig
 from svt.dataset.counterfactual import link_counterfactual
-from svt.dataset.draw import Words, draw, seed_counterfactual
+from svt.dataset.draw import draw, seed_counterfactual
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import describe_omitted, find_single_token, read_nouns, select_nouns
 from svt.dataset.prompt import Dataset, Prompt, build_prompt
@@ -24,7 +22,6 @@ from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
 
 SLOTS = ("{name}",)
-Turn = tuple[Template, str]
 
 
 def list_gendered_pronoun_files(config: GenderedPronounConfig) -> tuple[Path, ...]:
@@ -42,21 +39,17 @@ def make_gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Toke
     nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer)
     turns = [(template, pronoun) for template in templates for pronoun in names]
     other = dict(zip(names, reversed(names), strict=True))
-
-    def n_distinct(turn: Turn) -> int:
-        template, pronoun = turn
-        return len(names[pronoun]) * math.prod(len(nouns[kind]) for kind in template.nouns)
-
-    def words(rng: random.Random, turn: Turn) -> Words:
-        template, pronoun = turn
-        return (rng.choice(names[pronoun]), *(rng.choice(nouns[kind]) for kind in template.nouns))
-
+    drawn = draw(
+        config,
+        turns,
+        nouns,
+        lambda pronoun: len(names[pronoun]),
+        lambda rng, pronoun: (rng.choice(names[pronoun]),),
+        " and ".join(f"{len(some)} names of {pronoun}" for pronoun, some in names.items()),
+    )
     prompts = []
-    source = " and ".join(f"{len(some)} names of {pronoun}" for pronoun, some in names.items())
-    drawn = draw(config, turns, n_distinct, words, source)
-    for i, ((template, pronoun), (name, *chosen)) in enumerate(drawn):  # 2
-        chosen_nouns = dict(zip(template.nouns, chosen, strict=True))
-        fill = partial(_make_prompt, i, template, words=chosen_nouns, tokenizer=tokenizer)
+    for i, ((template, pronoun), (name,), chosen) in enumerate(drawn):  # 2
+        fill = partial(_make_prompt, i, template, words=chosen, tokenizer=tokenizer)
         prompt = fill(name, pronoun, other[pronoun])
         if config.counterfactual == "swapped":  # 3
             other_name = seed_counterfactual(config, i).choice(names[other[pronoun]])

@@ -8,15 +8,13 @@
 3. With dataset.counterfactual, replace YY by 01 (counterfactual.py).
 """
 
-import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from svt.config import GreaterThanConfig
 from svt.dataset.counterfactual import link_counterfactual
-from svt.dataset.draw import Words, draw
+from svt.dataset.draw import draw
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import describe_omitted, read_nouns, select_nouns
 from svt.dataset.prompt import Dataset, Prompt, build_prompt
@@ -59,23 +57,19 @@ def make_greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -
             )
     kinds = [kind for template in templates for kind in template.nouns]
     nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer, single=True)
-
-    def n_distinct(template: Template) -> int:
-        return len(years.choices) * math.prod(len(nouns[kind]) for kind in template.nouns)
-
-    def words(rng: random.Random, template: Template) -> Words:
-        return (
-            *rng.choice(years.choices),
-            *(rng.choice(nouns[kind]) for kind in template.nouns),
-        )
-
+    drawn = draw(
+        config,
+        [(template, "") for template in templates],
+        nouns,
+        lambda _: len(years.choices),
+        lambda rng, _: rng.choice(years.choices),
+        f"{len(years.choices)} years",
+    )
     prompts = []
-    drawn = draw(config, templates, n_distinct, words, f"{len(years.choices)} years")
-    for i, (template, (century, digits, *chosen)) in enumerate(drawn):  # 2
-        chosen_nouns = dict(zip(template.nouns, chosen, strict=True))
-        prompt = _make_prompt(i, template, century, digits, chosen_nouns, years, tokenizer)
+    for i, ((template, _), (century, digits), chosen) in enumerate(drawn):  # 2
+        prompt = _make_prompt(i, template, century, digits, chosen, years, tokenizer)
         if config.counterfactual == "year01":  # 3
-            early = _make_prompt(i, template, century, EARLY, chosen_nouns, years, tokenizer)
+            early = _make_prompt(i, template, century, EARLY, chosen, years, tokenizer)
             prompt = link_counterfactual(early, prompt, config, ["YY"])
         prompts.append(prompt)
     return Dataset(tuple(prompts), notes + noun_notes)

@@ -11,15 +11,13 @@
 5. With dataset.counterfactual, replace the names (counterfactual.py).
 """
 
-import math
-import random
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from svt.config import IoiConfig
 from svt.dataset.counterfactual import link_counterfactual
-from svt.dataset.draw import Words, draw, seed_counterfactual
+from svt.dataset.draw import draw, seed_counterfactual
 from svt.dataset.files import resolve_files
 from svt.dataset.lexicon import read_nouns, select_names, select_nouns
 from svt.dataset.prompt import Dataset, Prompt, build_prompt, derive_roles
@@ -52,23 +50,22 @@ def make_ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
     patterns = tuple(ORDERS) if config.pattern == "mixed" else (config.pattern,)
     turns = [(template, pattern) for template in templates for pattern in patterns]
     names = list(ids)
-
-    def n_distinct(turn: tuple[Template, str]) -> int:
-        choices = [len(names), len(names) - 1, *(len(nouns[kind]) for kind in turn[0].nouns)]
-        return math.prod(choices)
-
-    def words(rng: random.Random, turn: tuple[Template, str]) -> Words:
-        return (*rng.sample(names, 2), *(rng.choice(nouns[kind]) for kind in turn[0].nouns))
-
+    drawn = draw(  # 3
+        config,
+        turns,
+        nouns,
+        lambda _: len(names) * (len(names) - 1),
+        lambda rng, _: tuple(rng.sample(names, 2)),
+        f"{len(names)} names",
+    )
     prompts = []
-    drawn = draw(config, turns, n_distinct, words, f"{len(names)} names")  # 3
-    for i, ((template, pattern), (io, subject, *chosen)) in enumerate(drawn):
+    for i, ((template, pattern), (io, subject), chosen) in enumerate(drawn):
         fill = partial(
             _make_prompt,
             prompt_id=i,
             template=template,
             pattern=pattern,
-            words=dict(zip(template.nouns, chosen, strict=True)),
+            words=chosen,
             name_ids=ids,
             tokenizer=tokenizer,
         )

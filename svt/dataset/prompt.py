@@ -10,7 +10,7 @@ from svt.dataset.tokenizer import Tokenizer
 ROLE_PRECEDENCE = (
     "end", "IO", "S1", "S2", "S1+1", "verb", "end-1", "IO-1", "IO+1", "S1-1", "S2-1",
 )  # fmt: skip
-SHOWN_UNKNOWN = 5
+SHOWN = 5
 """Prompts in a note on unknown words."""
 
 
@@ -87,10 +87,8 @@ def note_unknown_words(prompts: Mapping[str, Prompt], tokenizer: Tokenizer) -> t
     }
     if not unknown:
         return ()
-    shown = [
-        f"{where}: {', '.join(map(repr, unknown[where]))}" for where in [*unknown][:SHOWN_UNKNOWN]
-    ]
-    more = f"; and {len(unknown) - SHOWN_UNKNOWN} more" if len(unknown) > SHOWN_UNKNOWN else ""
+    shown = [f"{where}: {', '.join(map(repr, unknown[where]))}" for where in [*unknown][:SHOWN]]
+    more = f"; and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
     return (
         f"{len(unknown)} of {len(prompts)} prompts have words that the tokenizer does not know "
         f"({'; '.join(shown)}{more})",

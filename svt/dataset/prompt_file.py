@@ -99,7 +99,7 @@ def make_prompt(values: Mapping[str, Any], index: int, tokenizer: Tokenizer) -> 
     text, tokens = _encode_prompt(values, tokenizer)
     n_before = 0 if "tokens" in values else len(tokenizer.prefix)
     answer, distractor = (
-        ids[name] if ids else _encode_answers(values, name, text, tokenizer)
+        ids[name] if ids else _answer_ids(values, name, text, tokenizer)
         for name in ("answer", "distractor")
     )
     if distractor and not answer:
@@ -226,16 +226,14 @@ def _read_roles(roles: Any, n_tokens: int, n_before: int) -> dict[str, int]:
     return {"end": n_tokens - 1} | shifted
 
 
-def _encode_answers(
-    values: Mapping[str, Any], name: str, text: str, tokenizer: Tokenizer
-) -> list[int]:
+def _answer_ids(values: Mapping[str, Any], name: str, text: str, tokenizer: Tokenizer) -> list[int]:
     """Return the ids of the answers or distractors, if there are any."""
     if name not in values:
         return []
     words = values[name]
     if not isinstance(words, list):
-        return [_encode_answer(words, name, text, tokenizer)]
-    ids = [_encode_answer(word, name, text, tokenizer) for word in words]
+        return [_answer_id(words, name, text, tokenizer)]
+    ids = [_answer_id(word, name, text, tokenizer) for word in words]
     if not ids:
         raise InvalidRow(f"{name} is an empty list")
     for index, token_id in enumerate(ids):
@@ -244,7 +242,7 @@ def _encode_answers(
     return ids
 
 
-def _encode_answer(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
+def _answer_id(word: Any, name: str, text: str, tokenizer: Tokenizer) -> int:
     """Return the id of an answer or distractor after the prompt's text."""
     _check_text(name, word)
     if not word:

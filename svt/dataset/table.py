@@ -38,12 +38,8 @@ class Row:
 
 def read_rows(path: Path) -> list[Row]:
     """Return all rows in the file's order; DataError for a file of another format."""
-    readers = {
-        ".jsonl": _read_jsonl,
-        ".ndjson": _read_jsonl,
-        ".csv": _read_csv,
-        ".parquet": _read_parquet,
-    }
+    readers = {".csv": _read_csv, ".parquet": _read_parquet}
+    readers |= dict.fromkeys((".jsonl", ".ndjson"), _read_jsonl)
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(

@@ -17,10 +17,7 @@ from pathlib import Path
 import duckdb
 
 from svt.db.attach import attach_file, attach_stores
-from svt.db.catalog import (
-    has_table,
-    list_catalogs,
-)
+from svt.db.catalog import has_table, list_catalogs
 from svt.db.files import disable_external_access, open_database
 from svt.db.stores import Stores
 from svt.paths import conf_dir, sql_dir

@@ -35,19 +35,13 @@ def open_database(
 
 
 def disable_external_access(con: duckdb.DuckDBPyConnection) -> None:
-    """Disable access to other files and addresses (step 4).
-
-    Locked settings include logging and profiling, which write files.
-    """
+    """Disable access to other files, and settings such as logging, which writes files (step 4)."""
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
 
 
 def check_file(path: Path, kind: str) -> None:
-    """Raise StoreError for a path that is no DuckDB file (steps 2 and 3).
-
-    `kind` is what the file should be, for the message.
-    """
+    """Raise StoreError for a path that is no DuckDB file of the expected `kind` (steps 2, 3)."""
     if not path.is_file():
         raise StoreError(f"{path}: no such {kind} file; give an existing run folder or store")
     check_name(path)
@@ -56,9 +50,7 @@ def check_file(path: Path, kind: str) -> None:
         with path.open("rb") as file:
             header = file.read(place.stop)
     except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read ({error.strerror}); check its permissions"
-        ) from error
+        raise StoreError(f"{path} cannot be read: {error.strerror}; see its permissions") from error
     if header[place] != magic:
         raise StoreError(
             f"{path} is not a {kind} that svt can read (it is no DuckDB file); "
@@ -85,9 +77,7 @@ def explain_unreadable(path: object, kind: str, error: duckdb.Error) -> StoreErr
     if isinstance(error, duckdb.OutOfMemoryException):
         return StoreError(f"{path}: out of memory while it was read ({first}); read less at once")
     if "Could not set lock" in first or "already open" in first:
-        return StoreError(
-            f"{path} is locked: another process is writing it; wait until it has finished"
-        )
+        return StoreError(f"{path} is locked: another process is writing it; wait until it ends")
     return StoreError(
         f"{path} is not a {kind} that svt can read ({first}); move it away and make a new one"
     )

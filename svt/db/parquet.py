@@ -15,8 +15,9 @@ from pathlib import Path
 
 import duckdb
 
-from svt.db.catalog import create_tables, create_views, quote_path, view_names
+from svt.db.catalog import create_views, quote_path
 from svt.db.identity import check_schema
+from svt.db.trusted import expected_columns
 from svt.errors import StoreError
 from svt.system.text import first_line
 
@@ -35,7 +36,7 @@ def attach_folder(con: duckdb.DuckDBPyConnection, catalog: str, folder: Path) ->
     _check_schema(con, folder)
     counts = _read_counts(folder)
     con.execute(f"ATTACH ':memory:' AS {catalog}")
-    for table, columns in _schema(con).items():
+    for table, columns in expected_columns("store").items():
         typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in columns.items())  # 2
         files, options = _files(folder, table)
         try:
@@ -90,19 +91,3 @@ def _files(folder: Path, table: str) -> tuple[Path, str]:
         raise StoreError(f"{folder} lacks {file.name}; export the store again")
     by_layer = ", hive_partitioning = true, hive_types = {'layer': UTINYINT}"
     return folder / table / "*" / "*.parquet", by_layer
-
-
-def _schema(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """Return the type of each column of each table of a store."""
-    con.execute("ATTACH ':memory:' AS schema_of_store")
-    create_tables(con, "schema_of_store", "store")
-    rows = con.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = 'schema_of_store' ORDER BY table_name, column_index"
-    ).fetchall()
-    con.execute("DETACH schema_of_store")
-    schema: dict[str, dict[str, str]] = {}
-    for table, column, kind in rows:
-        if table not in view_names():
-            schema.setdefault(table, {})[column] = kind
-    return schema

@@ -53,16 +53,14 @@ def _check_code(
 ) -> None:
     views = _views(con, catalog)
     allowed = _shape("store")[1] if kind == "store" else {}
-    unexpected = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
-    unexpected += [f"the macro {name}" for (name,) in con.execute(_MACROS, [catalog]).fetchall()]
+    extra = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
+    extra += [f"the macro {name}" for (name,) in con.execute(_MACROS, [catalog]).fetchall()]
     if kind == "results":
         own = expected_columns("store").keys() - expected_columns("results").keys()
-        unexpected += [
-            f"the table {name}" for name in sorted(own & columns_of(con, catalog).keys())
-        ]
-    if unexpected:
+        extra += [f"the table {name}" for name in sorted(own & columns_of(con, catalog).keys())]
+    if extra:
         raise StoreError(
-            f"{path} holds {unexpected[0]}, which svt does not write into {kind}; svt reads only "
+            f"{path} holds {extra[0]}, which svt does not write into {kind}; svt reads only "
             "files with its own tables: remove it, or make a new file"
         )
 

@@ -174,11 +174,9 @@ class Language:
 
     @cached_property
     def patterns(self) -> dict[str, list[Pattern]]:
-        return {
-            kind: [self._parse_pattern(s) for s in scenes] for kind, scenes in self.scenes.items()
-        }
+        return {kind: [self._parse(s) for s in scenes] for kind, scenes in self.scenes.items()}
 
-    def _parse_pattern(self, sentence: str) -> Pattern:
+    def _parse(self, sentence: str) -> Pattern:
         slots = {slot: len(self.vocabulary) + i for i, slot in enumerate(SLOTS)}
         tokens = split_words(sentence)
         plain = [w.replace("[", "{").replace("]", "}") for w in tokens]

@@ -77,10 +77,7 @@ def _write(stores: Stores | None, results: Path | None, folder: Path) -> dict[st
 def _copy_by_layer(
     con: duckdb.DuckDBPyConnection, table: str, n_rows: int, folder: Path
 ) -> Iterator[int]:
-    """Write a table split by layer and yield the number of rows of each batch of prompts.
-
-    The layer and the prompt of a table without these columns are computed from its pair_id.
-    """
+    """Write a table split by layer, computed from pair_id if needed; yield the rows per batch."""
     ((n_layers, n_heads, n_ctx),) = con.execute(
         "SELECT n_layers, n_heads, n_ctx FROM store.dump"
     ).fetchall()
@@ -114,10 +111,7 @@ def _copy(con: duckdb.DuckDBPyConnection, select: str, to: Path, options: str = 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder; rename it to `folder` on success, remove it after an error (3).
-
-    StoreError when `folder` is not empty, is being written by another process, or the disk fails.
-    """
+    """Yield a temporary folder; rename it to `folder` on success, remove it after an error (3)."""
     folder = folder.resolve()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise StoreError(f"{folder} exists already; name a new or an empty folder")

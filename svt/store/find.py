@@ -42,10 +42,7 @@ def holds_store(path: Path, identity: Identity) -> bool:
 
 
 def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -> bool:
-    """Make the store with `make(path)` unless it exists; return whether it existed.
-
-    StoreError when `path` is another store, or its folder cannot be written.
-    """
+    """Make the store with `make(path)` unless it exists; return whether it existed (step 3)."""
     if holds_store(path, identity):  # first without a lock: the folder may be read-only
         return True
     try:

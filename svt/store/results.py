@@ -30,10 +30,9 @@ NAME = "results.duckdb"
 
 @contextmanager
 def create_results(folder: Path, stores: Stores, keep: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection with the catalogs `results`, to be filled, and `store`.
+    """Yield a connection with the catalogs `results`, to be filled, and `store` (steps 1 to 3).
 
-    With `keep`, `results` starts as a copy of the results in `folder`. StoreError when the disk is
-    full or fails; the file in `folder` is then unchanged.
+    StoreError when the disk is full or fails; the results in `folder` are then unchanged.
     """
     path = folder / NAME
     try:
@@ -64,10 +63,7 @@ def load_config(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def open_results(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection whose bare names are the tables of a results file.
-
-    StoreError when the file is missing, damaged or no results of svt.
-    """
+    """Yield a connection whose bare names are the tables of a results file, or StoreError."""
     with open_database() as con:
         attach_file(con, "results", path)
         con.execute("SET search_path = 'results'")

@@ -49,10 +49,7 @@ class Units:
 
 @contextmanager
 def open_units(path: Path, request: str, table: str) -> Iterator[Units]:
-    """Yield the units of a results table at `path`, without those of another request (step 1).
-
-    StoreError when the disk is full or fails.
-    """
+    """Yield the units of a table at `path` (step 1); StoreError when the disk is full or fails."""
     try:
         if not _has_request(path, request, table):
             remove_units(path)

@@ -22,10 +22,7 @@ class Limits:
     free: int
 
     def check(self, least: int, use: str, advice: str) -> None:
-        """Raise SvtError when a use needs more bytes than the total.
-
-        The message begins with `use`, such as `the prompts take`, and ends with `advice`.
-        """
+        """Raise SvtError, with the use and the advice, when `least` exceeds the total."""
         if least > self.total:
             raise SvtError(
                 f"{use} at least {gigabytes(least)}; memory and swap are "
