@@ -63,7 +63,7 @@ def load_config(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def open_results(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection whose bare names are the tables of a results file, or StoreError."""
+    """Yield a connection with a results file as default catalog; StoreError for another file."""
     with open_database() as con:
         attach_file(con, "results", path)
         con.execute("SET search_path = 'results'")
