@@ -71,8 +71,8 @@ def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) ->
     for table, columns in expected_columns("store").items():
         if present.get(table) != columns:
             raise StoreError(
-                f"{path} is not a store that svt can read (its table {table} differs from that of "
-                "a store); move it away and dump again"
+                f"{path} is not a store that svt can read (its table {table} is not that of a "
+                "store); move it away and dump again"
             )
 
 
