@@ -196,5 +196,7 @@ def test_check_fires(made: duckdb.DuckDBPyConnection, check: str, change: str) -
 def test_the_error_names_the_check_and_its_rows() -> None:
     con = sound()
     con.execute("UPDATE store.pairs SET omega_score = 7 WHERE layer = 2")
-    with pytest.raises(SvtError, match=r"check slices_sum_to_score returns pair_id=.*omega_score=7"):
+    with pytest.raises(
+        SvtError, match=r"check slices_sum_to_score returns pair_id=.*omega_score=7"
+    ):
         run_checks(con)
