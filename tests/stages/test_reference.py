@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from svt.compute import head_classes
 from svt.compute.ablate import Ablation
 from svt.compute.head_classes import classify_heads
 from svt.compute.model import Model
