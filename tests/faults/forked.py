@@ -112,6 +112,7 @@ def _child(cwd: str, config: DictConfig, log: str, limits: Limits, go: Event) ->
     os.chdir(cwd)
     warm.lend()
     for name, value in limits.values.items():
+        pkgutil.resolve_name(name)  # an error for a name that is no more
         owner, _, attribute = name.rpartition(".")
         setattr(pkgutil.resolve_name(owner), attribute, value)
     if limits.user is not None:

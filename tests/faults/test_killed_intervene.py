@@ -50,7 +50,7 @@ STEPS = {  # a function of the child, and what stands for it
     "before a unit is kept": (ADD, add_until_the_third),
     "behind a unit that is kept": (ADD, add_the_third_and_die),
     "before the results are replaced": ("os.replace", die),
-    "behind the results, units still there": ("svt.stages.intervene.remove", die),
+    "behind the results, units still there": ("svt.stages.intervene.remove_units", die),
 }
 
 ASKED = (
