@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
 
-from svt.query.families import compute_silhouettes, find_families
+from svt.query.families import compute_silhouettes, cut_tree, find_families
 from svt.query.named import run
 from svt.query.trace import trace
 from tests.settings import TRACE
@@ -33,6 +34,21 @@ def test_random_traces_are_one_family(seed: int) -> None:
     assert set(found.family) == {1}
     assert found.silhouette is None
     assert sorted(found.place) == list(range(30))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cuts_are_those_of_scipy(seed: int) -> None:
+    """With prompts that are equal, too, where a join is as high as the one below it."""
+    random = np.random.default_rng(seed)
+    points = random.random((30, 3))[random.integers(0, 30, 30) if seed % 2 else slice(None)]
+    tree = linkage(points, method="average")
+    ours = {_pairs_within(cut) for cut in cut_tree(tree, 12)}
+    scipys = {_pairs_within(fcluster(tree, n, criterion="maxclust")) for n in range(2, 13)}
+    assert ours == scipys
+
+
+def _pairs_within(cut: np.ndarray) -> bytes:
+    return np.equal.outer(cut, cut).tobytes()
 
 
 def test_silhouettes_by_hand() -> None:
