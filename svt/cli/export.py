@@ -81,8 +81,8 @@ def export_graphs(target: Path, folder: Path, prompt_ids: Sequence[int | None]) 
         graphs.append(circuit_document(source))
     files = {f"{graph['metadata']['slug']}.json": graph for graph in graphs}
     with new_folder(folder) as temporary:
-        listed = {"graphs": [graph["metadata"] for graph in files.values()]}
-        for name, content in (*files.items(), ("graph-metadata.json", listed)):
+        index = {"graphs": [graph["metadata"] for graph in files.values()]}
+        for name, content in (*files.items(), ("graph-metadata.json", index)):
             text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
             (temporary / name).write_text(text + "\n", encoding="utf-8")
         readme = _VIEWER_README.format(

@@ -110,8 +110,8 @@ def _facts(ask: Ask, context: Context, summary: Mapping[str, Any]) -> list[Fact]
 def _headline(con: duckdb.DuckDBPyConnection, ask: Ask, context: Context) -> list[str]:
     rows = ask("precision_recall", count=context.trace.count, min_count=context.min_count)
     n_known = con.execute("SELECT reference, count(*) FROM reference_heads GROUP BY 1").fetchall()
-    told = precision_sentences(rows, dict(n_known), ask("random_baseline"))
-    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in told]
+    sentences = precision_sentences(rows, dict(n_known), ask("random_baseline"))
+    return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
 
 
 def precision_facts(rows: pl.DataFrame) -> list[Fact]:

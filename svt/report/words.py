@@ -18,7 +18,7 @@ def precision_sentences(
     sentences = []
     for row in evaluated.to_dicts():
         name = row["reference"]
-        told = (
+        sentence = (
             f"{row['tp']} of the graph's {plural(row['n_heads'], 'head')} are among the "
             f"{n_known[name]} of {name}"
         )
@@ -27,12 +27,12 @@ def precision_sentences(
         }
         if {"precision", "recall"} <= of_metric.keys():
             precision, recall = of_metric["precision"], of_metric["recall"]
-            told += (
+            sentence += (
                 f"; random sets of as many heads reach precision {ratio(precision['mean'])} and "
                 f"recall {ratio(recall['mean'])} on average, and "
                 f"{precision['share_as_good']:.1%} of them do as well"
             )
-        sentences.append(told)
+        sentences.append(sentence)
     return sentences
 
 
