@@ -7,7 +7,6 @@
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -122,8 +121,8 @@ def _settings_of(file: str) -> str:
     return f"{heading}\n| key | default | meaning |\n|---|---|---|\n" + "".join(rows)
 
 
-def _keys(text: str, prefix: str) -> Iterator[list[str]]:
-    """Yield key, default and meaning of every setting; a comment may go on in the next lines."""
+def _keys(text: str, prefix: str) -> list[list[str]]:
+    """Return key, default and meaning of every setting; a comment may go on in the next lines."""
     rows: list[list[str]] = []
     above = ""
     for line in text.splitlines():
@@ -135,7 +134,7 @@ def _keys(text: str, prefix: str) -> Iterator[list[str]]:
                 rows.append([f"{prefix}{above if indent else ''}{key}", default, meaning or ""])
         elif rows and (more := re.match(r" +# (.*)", line)):
             rows[-1][2] += f" {more[1]}"
-    yield from rows
+    return rows
 
 
 if __name__ == "__main__":

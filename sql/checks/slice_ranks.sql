@@ -1,7 +1,7 @@
 -- the signal set of every pair is n_slices different slices of its head, the first in the order of the signal rule; the
--- order is checked in all pairs or, of very many, in two to four thousand
+-- order is checked in all pairs or, of very many, in ten to twenty thousand
 WITH chosen AS (
-    FROM pair_slices WHERE hash(pair_id) % greatest(1, (SELECT count(*) // 2000 FROM pairs)) = 0
+    FROM pair_slices WHERE hash(pair_id) % greatest(1, (SELECT count(*) // 10000 FROM pairs)) = 0
 ),
 entries AS (
     SELECT

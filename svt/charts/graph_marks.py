@@ -82,12 +82,12 @@ def draw_marks(
     (left, right), above = layout.sides, ABOVE + HEIGHT if answer else ABOVE
     axes = Axes(left - MARGIN, right, -BELOW, layout.height + above)
     bands, *names = _draw_columns(layout, axes, root_dest if answer else None)
-    of_node = {
+    visibility = {
         point["label"]: {"most": point["most"], "kind": point["kind"]}
         for point in points
         if point["role"] == root_dest
     }
-    to_answer = [line | of_node[line["from"]] for line in answer]
+    to_answer = [line | visibility[line["from"]] for line in answer]
     layers = [bands, *names]
     if lines:
         layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
