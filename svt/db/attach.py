@@ -26,17 +26,21 @@ from svt.errors import StoreError
 _MODEL_TABLES = ("singular_values", "writers")
 
 
-def attach_stores(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:
-    """Attach stores as one read-only catalog; StoreError when one is invalid or two differ."""
+def attach_stores(
+    con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]
+) -> dict[str, Any]:
+    """Attach stores as one read-only catalog; return the row `dump`, empty without a store.
+
+    StoreError when a store is invalid or two differ.
+    """
     if len(paths) == 1:
         attach_store(con, catalog, paths[0])  # 1
-        read_dump_row(con, catalog, paths[0])
-        return
+        return _read_dump_row(con, catalog, paths[0])
     con.execute(f"ATTACH ':memory:' AS {catalog}")
     if paths:
-        _attach_union(con, catalog, paths)
-    else:
-        create_tables(con, catalog, "store")  # 2
+        return _attach_union(con, catalog, paths)
+    create_tables(con, catalog, "store")  # 2
+    return {}
 
 
 def attach_store(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
@@ -64,7 +68,7 @@ def attach_file(
     check_code(con, catalog, path, kind)
 
 
-def read_dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> dict[str, Any]:
+def _read_dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> dict[str, Any]:
     """Return the row of the table dump; StoreError for an incomplete store or another schema."""
     try:
         rows = con.sql(f"SELECT * FROM {catalog}.dump").pl().to_dicts()
@@ -78,24 +82,20 @@ def read_dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: object) ->
     row: dict[str, Any] = rows[0]
     if {"svt_version", "schema_version"} <= row.keys():
         check_schema(path, row["svt_version"], row["schema_version"])
-    if _is_file(con, catalog):
+    if path.is_file():
         check_columns(con, catalog, path)
     return row
 
 
-def _is_file(con: duckdb.DuckDBPyConnection, catalog: str) -> bool:
-    """Return whether a catalog is a file, not a catalog of views over files."""
-    text = "SELECT path IS NOT NULL FROM duckdb_databases() WHERE database_name = ?"
-    return con.execute(text, [catalog]).fetchall() == [(True,)]
-
-
-def _attach_union(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]) -> None:
+def _attach_union(
+    con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]
+) -> dict[str, Any]:
     attached = {}
     for number, path in enumerate(paths, 1):  # 3
         name = f"{catalog}_{number}"
         attach_store(con, name, path)
         attached[name] = path
-    rows = {name: read_dump_row(con, name, path) for name, path in attached.items()}
+    rows = {name: _read_dump_row(con, name, path) for name, path in attached.items()}
     first, *others = attached
     for name in others:
         check_compatible(attached[first], rows[first], attached[name], rows[name])
@@ -108,3 +108,4 @@ def _attach_union(con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[
     with register_tables(con, row=pa.Table.from_pylist([row])):
         con.execute(f"CREATE TABLE {catalog}.dump AS FROM {names[0]}.dump LIMIT 0")
         con.execute(f"INSERT INTO {catalog}.dump BY NAME SELECT * FROM row")
+    return row

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from svt.db.attach import attach_stores, read_dump_row
+from svt.db.attach import attach_stores
 from svt.db.damage import check_damage
 from svt.db.files import explain_unreadable, open_database
 from svt.db.parquet import is_export
@@ -79,8 +79,7 @@ class Stores:
     def dump(self) -> dict[str, Any]:
         """The row `dump`; StoreError for a store of another schema and for incompatible stores."""
         with open_database() as con:
-            attach_stores(con, "store", self.paths)
-            return read_dump_row(con, "store", self)
+            return attach_stores(con, "store", self.paths)
 
     @cached_property
     def prompt_ids(self) -> frozenset[int]:

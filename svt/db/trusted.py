@@ -7,6 +7,7 @@
 3. Results must have no table of a store, as bare names refer to results first.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ from svt.system.digests import file_state
 Columns = dict[str, dict[str, str]]
 
 _PASSED: set[tuple[str, str]] = set()
-"""The kinds and states of files that passed."""
+"""The checks that files passed, with the states of these files."""
 
 _COLUMNS = (
     "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
@@ -38,14 +39,8 @@ _MACROS = (
 def check_code(
     con: duckdb.DuckDBPyConnection, catalog: str, path: Path, kind: Literal["store", "results"]
 ) -> None:
-    """Raise StoreError for a view, macro or table that a file may not have (steps 1 and 3).
-
-    An unchanged file is checked once, as DuckDB takes 0.1 s to list its functions.
-    """
-    state = kind, file_state(path)
-    if state not in _PASSED:
-        _check_code(con, catalog, path, kind)
-        _PASSED.add(state)
+    """Raise StoreError for a view, macro or table that a file may not have (steps 1 and 3)."""
+    _check_once(f"code of {kind}", path, lambda: _check_code(con, catalog, path, kind))
 
 
 def _check_code(
@@ -65,8 +60,20 @@ def _check_code(
         )
 
 
-def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: object) -> None:
+def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
     """Raise StoreError when a store lacks a table, or one has other columns or types (2)."""
+    _check_once("columns", path, lambda: _check_columns(con, catalog, path))
+
+
+def _check_once(what: str, path: Path, check: Callable[[], None]) -> None:
+    """Check an unchanged file once, as DuckDB takes up to 0.1 s to list functions or columns."""
+    state = what, file_state(path)
+    if state not in _PASSED:
+        check()
+        _PASSED.add(state)
+
+
+def _check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
     present = columns_of(con, catalog)
     for table, columns in expected_columns("store").items():
         if present.get(table) != columns:

@@ -19,13 +19,12 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 
 from svt.config import Head, TraceConfig
+from svt.db.scripts import list_scripts, run_script
 from svt.errors import ConfigError
-from svt.paths import sql_dir
 from svt.query.families import write_families
 from svt.query.named import run
 from svt.query.refusals import check_heads, check_role, check_trace
@@ -51,9 +50,9 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     roots = tuple(dict.fromkeys(roots))
     for table in _TABLES:
         con.execute(f"DELETE FROM results.{table}")
-    for file in sorted((sql_dir() / "trace").glob("*.sql")):  # 1 to 6
-        text = file.read_text(encoding="utf-8")
-        con.execute(text, _select_settings(config, roots, text))
+    settings = {**vars(config), "roots": [list(root) for root in roots]}
+    for file in list_scripts("trace"):  # 1 to 6
+        run_script(con, file, settings)
     fired = set(con.execute("SELECT DISTINCT root_layer, root_head FROM traced").fetchall())
     con.execute("DROP TABLE traced")
     write_families(con)  # 7
@@ -73,25 +72,6 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
             for layer, head in silent
         ),
     )
-
-
-def _select_settings(config: TraceConfig, roots: tuple[Head, ...], text: str) -> dict[str, Any]:
-    """Return the settings that a statement refers to, by parameter name."""
-    settings = {
-        "roots": [list(root) for root in roots],
-        "root_dest": config.root_dest,
-        "root_src": config.root_src,
-        "firing_weight": config.firing_weight,
-        "coverage": config.coverage,
-        "slices": config.slices,
-        "nonpositive": config.nonpositive,
-        "components": config.components,
-        "offset": config.offset,
-        "rule": config.rule,
-        "min_effect": config.min_effect,
-        "unlabelled": config.unlabelled,
-    }
-    return {name: value for name, value in settings.items() if f"${name}" in text}
 
 
 def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:

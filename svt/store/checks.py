@@ -4,8 +4,8 @@ import duckdb
 
 from svt.db.catalog import use_catalog
 from svt.db.connect import load_macros
+from svt.db.scripts import list_scripts, run_script
 from svt.errors import StoreError
-from svt.paths import sql_dir
 
 _ROWS_SHOWN = 3
 
@@ -14,8 +14,8 @@ def run_checks(con: duckdb.DuckDBPyConnection) -> None:
     """Run every check on the catalog `store`; StoreError shows rows of the first that fails."""
     with use_catalog(con, "store"):
         load_macros(con)
-        for file in sorted((sql_dir() / "checks").glob("*.sql")):
-            result = con.execute(file.read_text(encoding="utf-8"))
+        for file in list_scripts("checks"):
+            result = run_script(con, file)
             rows = result.fetchall()[:_ROWS_SHOWN]
             if rows:
                 names = [column[0] for column in result.description]

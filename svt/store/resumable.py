@@ -15,6 +15,7 @@ import duckdb
 
 from svt.db.catalog import register_tables
 from svt.db.files import open_database
+from svt.db.scripts import run_script
 from svt.errors import StoreError
 from svt.paths import sql_dir
 from svt.store.writer import DISK_ERRORS, MEMORY, arrow_table
@@ -86,8 +87,7 @@ def _create(path: Path, request: str, table: str) -> None:
     with _open(path) as con:
         con.begin()
         for name in ("_types", table):
-            file = sql_dir() / "schema" / "results" / f"{name}.sql"
-            con.execute(file.read_text(encoding="utf-8"))
+            run_script(con, sql_dir() / "schema" / "results" / f"{name}.sql")
         con.execute("CREATE TABLE done (unit INTEGER PRIMARY KEY)")
         con.execute("CREATE TABLE asked_for AS SELECT ?::VARCHAR AS what", [request])
         con.commit()
