@@ -68,7 +68,7 @@ def find_families(has_edge: Array) -> Families:
     place = np.empty(len(has_edge), np.int64)
     place[leaves_list(tree)] = np.arange(len(has_edge))
     random = np.random.default_rng(SEED)
-    shuffled = (_shuffle(has_edge, random) for _ in range(SHUFFLES))
+    shuffled = (shuffle(has_edge, random) for _ in range(SHUFFLES))
     chance = max(_find_best_cut(table)[2].mean() for table in shuffled)
     if fit.mean() <= chance:
         return Families(np.ones(len(has_edge), np.int64), place, None)
@@ -79,16 +79,23 @@ def find_families(has_edge: Array) -> Families:
     return Families(np.array([new[number] for number in best]), place, fit)
 
 
-def _shuffle(has_edge: Array, random: np.random.Generator) -> Array:
+def shuffle(has_edge: Array, random: np.random.Generator) -> Array:
     """Return a [prompt, edge] table with every edge in as many prompts as before (step 4).
 
-    They are those of its smallest draws. A sort takes half as long as `random.permuted`.
+    Prompts are drawn until they differ; for an edge in most prompts, those without it are drawn.
     """
-    draws = random.random(has_edge.T.shape)
-    n_prompts = has_edge.sum(axis=0).astype(np.int64)
-    largest = np.take_along_axis(np.sort(draws, axis=1), n_prompts[:, None] - 1, axis=1)
-    table: Array = (draws <= largest).astype(has_edge.dtype)
-    return table.T
+    n_prompts, n_edges = has_edge.shape
+    n_with = has_edge.sum(axis=0).astype(np.int64)
+    common = 2 * n_with > n_prompts
+    target = np.where(common, n_prompts - n_with, n_with)
+    drawn = np.zeros((n_edges, n_prompts), bool)
+    edges, lacking = np.arange(n_edges), target
+    while len(edges):
+        rows = np.repeat(edges, lacking)
+        drawn[rows, random.integers(n_prompts, size=len(rows))] = True
+        lacking = target[edges] - np.count_nonzero(drawn[edges], axis=1)
+        edges, lacking = edges[lacking > 0], lacking[lacking > 0]
+    return (drawn ^ common[:, None]).T.astype(has_edge.dtype)
 
 
 def _find_best_cut(has_edge: Array) -> tuple[Array, Array, Array]:
