@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svt.errors import ConfigError, DataError, ModelError, QueryError, StoreError, SvtError
+from svt.version import VERSION
 
 if TYPE_CHECKING:
     from svt.api import Run
@@ -40,7 +41,8 @@ __all__ = [
     "open",
     "run",
 ]
-__version__ = "0.1.0"
+
+__version__ = VERSION
 
 # Read when torch is first imported. On a busy machine, threads that wait in a loop instead of
 # sleeping make many small operations ten times slower.

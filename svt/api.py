@@ -162,7 +162,8 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     SvtError when the run fails.
     """
     from svt.cli.compose import compose_config, compose_overrides
-    from svt.cli.main import RunLock, explain_error
+    from svt.cli.explain import explain_error
+    from svt.cli.main import RunLock
     from svt.cli.own_files import check_run_folder, remove_temporary_files
     from svt.stages.run import run_stages
 

@@ -60,15 +60,16 @@ Svt = Callable[..., Finished]
 def load_bundled_models_once() -> None:
     """From now on in this process; how a model is loaded is tested in tests/compute."""
     import svt
-    from svt.compute import model
+    from svt.compute import load as module
+    from svt.compute.model import Model
 
-    bundled, load, once = Path(svt.__file__).parent, model.load_model, cache(model.load_model)
+    bundled, load, once = Path(svt.__file__).parent, module.load_model, cache(module.load_model)
 
-    def lent(config: ModelConfig) -> model.Model:
+    def lent(config: ModelConfig) -> Model:
         shipped = Path(config.path or "").is_relative_to(bundled)
         return once(config) if shipped else load(config)
 
-    model.load_model = lent
+    module.load_model = lent
     # Hydra composes a configuration once more to learn hydra.mode, which is set by no test.
     Hydra.get_mode = lambda *_, **__: None
 

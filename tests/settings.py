@@ -7,7 +7,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from svt.cli.main import register_resolvers
+from svt.cli.resolvers import register_resolvers
 from svt.config import from_mapping
 from svt.paths import conf_dir
 

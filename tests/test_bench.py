@@ -13,7 +13,7 @@ from svt.bench.__main__ import format_table
 from svt.bench.rows import Row, divide, format_number
 from svt.bench.setting import EVERYTHING, STRONG, configuration, draw_random
 from svt.compute.decompose import decompose_model
-from svt.compute.model import load_model
+from svt.compute.load import load_model
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.model.memory import estimate_needs

@@ -102,7 +102,7 @@ def test_grouped_keys_and_rotation_are_the_model_s(run: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     from svt.cli.sql import answer as ask
-    from svt.compute.model import load_model
+    from svt.compute.load import load_model
     from svt.config import from_mapping
     from svt.model.files import localise
     from tests.settings import composed

@@ -32,7 +32,7 @@ from svt.bench.traces import (
 )
 from svt.cli.console import say, show_messages
 from svt.compute.decompose import decompose_model
-from svt.compute.model import load_model
+from svt.compute.load import load_model
 from svt.system.atomic import write_atomically
 
 _OUT = Path("outputs") / "bench.json"

@@ -26,7 +26,8 @@ from svt.bench.setting import EVERYTHING, STRONG, configuration, draw_ioi, draw_
 from svt.cli.console import say
 from svt.compute.batches import plan_batches
 from svt.compute.forward import pad_prompts, watched_hooks
-from svt.compute.model import Model, load_model
+from svt.compute.load import load_model
+from svt.compute.model import Model
 from svt.config import Config
 from svt.dataset import Dataset
 from svt.db.identity import Identity

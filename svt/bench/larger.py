@@ -37,7 +37,7 @@ from svt.compute.batches import plan_batches
 from svt.compute.columns import Batch
 from svt.compute.decompose import decompose_model
 from svt.compute.dump import dump_batches
-from svt.compute.model import load_model
+from svt.compute.load import load_model
 from svt.db.catalog import create_tables
 from svt.model.files import CONFIG, WHOLE
 from svt.model.memory import MemoryNeeds, estimate_needs

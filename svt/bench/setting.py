@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from svt.cli.main import register_resolvers
+from svt.cli.resolvers import register_resolvers
 from svt.config import Config, from_mapping
 from svt.dataset import Dataset, Prompt, load_prompts, load_tokenizer
 from svt.model.files import localise

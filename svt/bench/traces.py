@@ -20,7 +20,8 @@ from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, measure_dump, run_forwa
 from svt.bench.rows import Row, divide, time_call
 from svt.bench.setting import load_smollm2
 from svt.cli.console import say
-from svt.compute.model import Model, load_model
+from svt.compute.load import load_model
+from svt.compute.model import Model
 from svt.config import Config, Head
 from svt.dataset import Dataset
 from svt.db.connect import connect

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from svt.cli.explain import to_one_line
 from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, select_content_settings
 from svt.db.stores import Stores
@@ -69,8 +70,6 @@ def compose_overrides(overrides: Sequence[str]) -> tuple[DictConfig, Path]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
-
-    from svt.cli.main import to_one_line
 
     earlier = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()

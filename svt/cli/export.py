@@ -5,12 +5,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import svt
 from svt.cli.console import console, write
 from svt.db.target import open_target
 from svt.query.viewer_graphs import circuit_document, prompt_document, source_of
 from svt.store.export import README, export, new_folder
 from svt.system.memory import size
+from svt.version import VERSION
 
 _EPILOG = """examples:
   svt-export RUN DIR                                 tables as Parquet
@@ -87,7 +87,7 @@ def export_graphs(target: Path, folder: Path, prompt_ids: Sequence[int | None]) 
             (temporary / name).write_text(text + "\n", encoding="utf-8")
         readme = _VIEWER_README.format(
             target=target.name,
-            version=svt.__version__,
+            version=VERSION,
             names=", ".join(f"`{name}`" for name in files),
             folder=folder,
             lost=_LOST,

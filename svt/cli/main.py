@@ -14,34 +14,30 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import duckdb
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from svt.cli import compare, inventory, summary, sweep
 from svt.cli.compose import compose_config
 from svt.cli.console import STOPPED, flush, say, show_messages, write
-from svt.cli.own_files import KEYS, LOCK, check_run_folder, remove_temporary_files
+from svt.cli.explain import explain_error, explain_refusal, is_interruption
+from svt.cli.own_files import LOCK, check_run_folder, remove_temporary_files
+from svt.cli.resolvers import register_resolvers
 from svt.config import Config
-from svt.errors import ConfigError, SvtError, suggestion
-from svt.paths import PACKAGE, conf_dir
+from svt.errors import ConfigError, SvtError
+from svt.paths import conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import preview, run_stages
-from svt.store.results import NAME as RESULTS
 from svt.system.shell import find_command, format_override
-from svt.system.text import first_line
 
 DRY_RUN = "--dry-run"
-_LAUNCHERS = ("joblib.", "submitit.", "ray.")  # they raise errors about processes that died
 _WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # makes Hydra's parser fail
-_HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 
 
 def main() -> None:
@@ -71,7 +67,7 @@ def main() -> None:
             say(STOPPED)
             sys.exit(130)
         except Exception as error:
-            failure = _explain_refusal(error)
+            failure = explain_refusal(error)
             if failure is None:
                 raise
         finally:
@@ -82,17 +78,6 @@ def main() -> None:
                 whole = sweep.collect(folder)  # 4
     if failure is not None or not whole:
         sys.exit(1)
-
-
-def _explain_refusal(error: Exception) -> str | None:
-    """Return the message for an error of Hydra or a launcher, None for a defect of svt."""
-    if isinstance(error, HydraException | OmegaConfBaseException | OSError):
-        return to_one_line(error)
-    if isinstance(error, ValueError | TypeError) and _is_hydra_error(error):
-        return f"{to_one_line(error)}; a group is chosen by a name (model=ioi-mini); see svt --help"
-    if type(error).__module__.startswith(_LAUNCHERS):
-        return f"the process of a job died ({first_line(error)}); what was finished is kept"
-    return None
 
 
 def preview_task(composed: DictConfig) -> None:
@@ -136,7 +121,7 @@ def task(composed: DictConfig, dry: bool = False) -> None:
             try:
                 stores = run_stages(config, folder)  # 3
             except (KeyboardInterrupt, duckdb.InterruptException, RuntimeError) as error:
-                if not _is_interruption(error):
+                if not is_interruption(error):
                     raise
                 _say_how_to_resume(config, folder)
                 raise KeyboardInterrupt from error
@@ -181,58 +166,6 @@ def _fail(message: str, job: "sweep.Job | None" = None) -> None:
     job.failed(message)
 
 
-def explain_error(error: Exception) -> str | None:
-    """Return the message for an error that stopped the stages, None for a defect of svt."""
-    if isinstance(error, SvtError):
-        return str(error)
-    if isinstance(error, duckdb.Error | OSError):
-        return f"{to_one_line(error)} ({type(error).__name__}); what was finished is kept"
-    if isinstance(error, MemoryError | RuntimeError) and _is_memory_error(error):
-        return (
-            f"out of memory ({shorten(to_one_line(error), 200)}); lower dump.batch_size or "
-            "dump.memory_gb, for interventions intervene.batch_size; what was finished is kept"
-        )
-    return None
-
-
-def _is_hydra_error(error: BaseException) -> bool:
-    """Return whether Hydra itself raised the error."""
-    at, names = error.__traceback__, [""]
-    while at is not None:
-        names.append(str(at.tb_frame.f_globals.get("__name__")))
-        at = at.tb_next
-    return names[-1].startswith(("hydra", "omegaconf"))
-
-
-def _is_interruption(error: BaseException) -> bool:
-    """Return whether Ctrl-C caused the error, also inside a statement of DuckDB."""
-    if isinstance(error, KeyboardInterrupt | duckdb.InterruptException):
-        return True
-    return "Query interrupted" in str(error)
-
-
-def _is_memory_error(error: Exception) -> bool:
-    """Return whether memory ran out; torch's errors are recognised by words, without its import."""
-    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
-
-
-def to_one_line(error: BaseException) -> str:
-    """Return a library's message on one line, without Hydra's advice, which does not apply here."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
-    if isinstance(error, OverrideParseException):
-        text = f"{error.override}: {text}"
-    unknown = error.__cause__
-    if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
-        known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
-        near = suggestion(str(unknown.key), unknown.parent_node or ())
-        text = f"unknown key {unknown.full_key}; known here: {known}{near}"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
-        text += suggestion(Path(error.missing_cfg_file).name, error.options or ())
-    return text or type(error).__name__
-
-
 class RunLock:
     """Lock a run folder for this process; SvtError when another run holds it."""
 
@@ -256,25 +189,6 @@ class RunLock:
     def __exit__(self, *_: object) -> None:
         Path(self._lock.lock_file).unlink(missing_ok=True)  # before another run can acquire it
         self._lock.release()
-
-
-def register_resolvers() -> None:
-    OmegaConf.register_new_resolver("svt.bundled", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver("svt.run_dir", choose_run_dir, replace=True)
-
-
-def choose_run_dir(path: object, overwrite: object, stages: object, fresh: str) -> str:
-    """Return the folder that a run works in: `fresh`, or `path` for a stage on an existing run.
-
-    A new trace of an existing run goes into a new folder beside it, unless `overwrite`; for a job
-    of a sweep, beside which no run may be, into `fresh`.
-    """
-    if not isinstance(path, str) or not (Path(path) / RESULTS).is_file():
-        return fresh
-    if overwrite is True or not isinstance(stages, Sequence) or "trace" not in stages:
-        return path
-    beside = Path(path).absolute().parent
-    return fresh if (beside / KEYS).is_file() else str(beside / Path(fresh).name)
 
 
 def _quiet() -> None:

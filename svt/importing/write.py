@@ -16,7 +16,6 @@ from typing import Any
 import duckdb
 import polars as pl
 
-import svt
 from svt.db.catalog import register_tables
 from svt.db.stores import Stores
 from svt.errors import DataError, SvtError
@@ -24,6 +23,7 @@ from svt.importing.circuit import Circuit, Edge, merge_edges
 from svt.query.evaluate import evaluate, find_reference, read_model_shape
 from svt.query.refusals import check_heads
 from svt.store.results import NAME, create_results, open_results
+from svt.version import VERSION
 from svt.words import NO_ROLE
 
 
@@ -72,7 +72,7 @@ def write_circuit(
         }
         warnings = [*(f"left out: {text}" for text in circuit.left_out), *circuit.notes]
         run = {
-            "svt_version": svt.__version__,
+            "svt_version": VERSION,
             "config": json.dumps(config),
             "roots": json.dumps(roots),
             "warnings": json.dumps(warnings),

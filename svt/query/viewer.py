@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-import svt
+from svt.version import VERSION
 
 Document = dict[str, Any]
 Node = dict[str, Any]
@@ -141,7 +141,7 @@ def to_document(
             "schema_version": 1,
             "info": {
                 "description": description,
-                "generator": {"name": "svt", "version": svt.__version__},
+                "generator": {"name": "svt", "version": VERSION},
             },
             "generation_settings": dict(settings),
         },

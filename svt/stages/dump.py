@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import svt
 from svt.config import Config, to_mapping
 from svt.dataset import Dataset, Prompt
 from svt.dataset.rows import make_prompt_rows
@@ -33,6 +32,7 @@ from svt.errors import SvtError
 from svt.store.writer import StoreWriter, finish_renaming, open_writer, unfinished_bytes
 from svt.system.memory import size as file_size
 from svt.system.progress import Progress
+from svt.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
     """
     from svt.compute.batches import plan_batches
     from svt.compute.decompose import decompose_model
-    from svt.compute.model import load_model
+    from svt.compute.load import load_model
     from svt.compute.pairs import check_pair_ids
     from svt.compute.tables import writer_columns
     from svt.compute.writers import list_writers
@@ -85,7 +85,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
             store.append_row(
                 "dump",
                 {
-                    "svt_version": svt.__version__,
+                    "svt_version": VERSION,
                     "schema_version": SCHEMA_VERSION,
                     "identity": identity.key,
                     "model_name": config.model.name,

@@ -72,7 +72,7 @@ class Inputs:
 
     @cached_property
     def model(self) -> "Model":
-        from svt.compute.model import load_model
+        from svt.compute.load import load_model
 
         return load_model(self.model_config)
 

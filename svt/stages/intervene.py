@@ -23,7 +23,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-import svt
 from svt.config import Config, InterveneConfig
 from svt.dataset.prompt import Prompt
 from svt.db.catalog import register_tables
@@ -36,6 +35,7 @@ from svt.query.edges import Edge, choose_edges, choose_sets, load_signal_slices,
 from svt.store.results import NAME
 from svt.store.resumable import Units, open_units, remove_units
 from svt.system.progress import Progress
+from svt.version import VERSION
 from svt.words import Kind, Scope
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def _hash_request(con: duckdb.DuckDBPyConnection, config: InterveneConfig, plan:
     """Return a hash of the store, settings, pairs, changes and version, which determine units."""
     ((identity,),) = con.execute("SELECT identity FROM store.dump").fetchall()
     deciding = replace(config, batch_size=1, faithfulness="none")
-    units = repr((svt.__version__, MEMORY, UNIT_RUNS))
+    units = repr((VERSION, MEMORY, UNIT_RUNS))
     content = [units, identity, repr(deciding), repr(plan.changes), plan.pairs.write_csv()]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 

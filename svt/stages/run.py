@@ -21,7 +21,6 @@ from pathlib import Path
 
 import duckdb
 
-import svt
 from svt.config import Config, to_mapping
 from svt.dataset import Prompt
 from svt.db.damage import check_damage
@@ -38,6 +37,7 @@ from svt.stages.preflight import check_inputs, check_requests, check_stores
 from svt.stages.reference import make_reference
 from svt.store.find import choose_store_path, find_or_make, holds_store
 from svt.store.results import NAME, create_results, has_interventions, load_stores
+from svt.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class Work:
             "store_identity, nullif((SELECT count(*) FROM store.prompts), 0) AS n_prompts, "
             "$roots AS roots, $warnings AS warnings, $seconds AS seconds, 'done' AS status",
             {
-                "svt_version": svt.__version__,
+                "svt_version": VERSION,
                 "config": json.dumps(to_mapping(self.config)),
                 "store_path": self.stores.to_text(),
                 "roots": json.dumps([list(root) for root in roots]),

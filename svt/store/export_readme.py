@@ -7,9 +7,9 @@ makes the long views `slices` and `upstream` from them.
 import shlex
 from pathlib import Path
 
-import svt
 from svt.db.parquet import is_export
 from svt.system.shell import format_override
+from svt.version import VERSION
 
 _TABLES = """# {what}
 
@@ -119,9 +119,7 @@ def format_readme(what: str, written: Path, folder: Path) -> str:
     is_store = is_export(written)
     name = "pairs" if is_store else min(file.stem for file in written.glob("*.parquet"))
     table = _table(written, name)
-    text = _TABLES.format(
-        what=what, version=svt.__version__, table=table, files=_files(written, table)
-    )
+    text = _TABLES.format(what=what, version=VERSION, table=table, files=_files(written, table))
     if not is_store:
         return text
     slices, upstream = (_table(written, name) for name in ("pair_slices", "pair_upstream"))

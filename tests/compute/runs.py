@@ -13,7 +13,8 @@ from svt.compute.batches import plan_batches
 from svt.compute.columns import Batch, Columns
 from svt.compute.decompose import HeadSVD, decompose_model
 from svt.compute.dump import dump_batches
-from svt.compute.model import Model, load_model
+from svt.compute.load import load_model
+from svt.compute.model import Model
 from svt.compute.tables import writer_columns
 from svt.compute.writers import list_writers
 from svt.config import DumpConfig, ModelConfig

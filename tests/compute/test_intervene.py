@@ -328,7 +328,7 @@ def test_variants_come_in_their_order(model: Model, prompts: tuple) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_another_device_has_the_same_effects(tmp_path: Path, prompts: tuple) -> None:
-    from svt.compute.model import load_model
+    from svt.compute.load import load_model
     from svt.config import ModelConfig
 
     folder = tiny_gpt2(tmp_path, **SHAPE)

@@ -11,8 +11,9 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2LMHeadModel
 
-from svt.compute import model as module
-from svt.compute.model import load_model
+from svt.compute import load
+from svt.compute.load import load_model
+from svt.compute.model import Model
 from svt.compute.refuse import refuse_undecomposable
 from svt.compute.scoring import Scoring
 from svt.config import ModelConfig
@@ -143,13 +144,13 @@ def test_a_model_whose_scores_are_not_its_weights_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the names in config.json do not tell, the self-check does."""
-    described = module._scoring
+    described = load._scoring
 
     def wrongly_scaled(bridge: object, layer: int) -> Scoring:
         scoring = described(bridge, layer)
         return replace(scoring, scale=scoring.scale * (1.01 if layer == 1 else 1))
 
-    monkeypatch.setattr(module, "_scoring", wrongly_scaled)
+    monkeypatch.setattr(load, "_scoring", wrongly_scaled)
     with pytest.raises(SvtError, match=r"scores of head 1\.\d are not those"):
         loaded(tiny_gpt2(tmp_path))
 
@@ -159,7 +160,7 @@ def test_a_model_that_folding_changes_is_refused(
 ) -> None:
     folder = tiny_gpt2(tmp_path)
     _change_config(folder, scale_attn_weights=False)  # which TransformerLens does not heed
-    monkeypatch.setattr(module, "refuse_undecomposable", lambda *_: None)
+    monkeypatch.setattr(load, "refuse_undecomposable", lambda *_: None)
     with pytest.raises(SvtError, match="logits of the folded model are not the model's own"):
         loaded(folder)
 
@@ -168,9 +169,9 @@ def test_a_writer_that_is_not_known_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parts that do not sum to the residual stream: here, of every head a hundredth too much."""
-    weight = module.Model.weight
+    weight = Model.weight
     monkeypatch.setattr(
-        module.Model,
+        Model,
         "weight",
         lambda self, name: weight(self, name) * (1.01 if name == "W_O" else 1),
     )
@@ -182,7 +183,7 @@ def test_a_type_that_was_not_verified_is_traced_with_a_note(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "svt")
-    monkeypatch.setattr(module, "VERIFIED", ("llama",))
+    monkeypatch.setattr(load, "VERIFIED", ("llama",))
     assert loaded(tiny_gpt2(tmp_path)).n_layers == 3
     assert "type gpt2 were not verified" in caplog.text
 

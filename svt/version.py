@@ -1,0 +1,3 @@
+"""The version of svt, which stores, results and exports carry."""
+
+VERSION = "0.1.0"
