@@ -28,7 +28,7 @@ SVD = decompose.decompose_model(MODEL)
 
 
 def lend() -> None:
-    """From now on this process finds the model loaded and decomposed; it writes no scripts and no summary."""
+    """From now on this process finds the model loaded; it writes neither scripts nor a summary."""
     page._load_bundle = lambda: ""
     summary.summarise = lambda *_: ""
     model.load_model = lambda _: MODEL
