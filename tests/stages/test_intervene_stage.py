@@ -17,7 +17,7 @@ from svt.store.results import NAME
 from svt.store.resumable import Units
 from tests.conftest import Svt, svt_in
 
-SMALL = ("dataset.n_prompts=4", "dump.sample=0", "stages=[dump,trace]")
+SMALL = ("dataset.n_prompts=6", "dump.sample=0", "stages=[dump,trace]")
 TOP = "intervene.edges='select * from graph_edges order by total desc limit 2'"
 FEW = (TOP, "intervene.repeats=2", "intervene.faithfulness=none")
 LESS = (TOP, "intervene.sets=null", "intervene.repeats=1", "intervene.faithfulness=none")
@@ -39,7 +39,7 @@ def asked(run: Path, sql: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of four prompts, traced; tests leave it as it is."""
+    """A run of six prompts, traced; tests leave it as it is."""
     return svt_in(tmp_path_factory.mktemp("traced"), *SMALL).runs[0]
 
 
