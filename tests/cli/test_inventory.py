@@ -141,11 +141,11 @@ def test_the_command_prints_both(
 def test_a_dry_run_says_what_it_would_take(
     finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ("--dry-run", "dataset.n_prompts=40", "dump.batch_size=4")
+    few = ("--dry-run", "dataset.n_prompts=4", "dump.batch_size=2")
     assert svt_in(tmp_path, *few).code == 0
     out = capsys.readouterr().out
     assert "stages: dump, trace, evaluate, chart, report" in out
-    assert "to be made\ndump: about " in out and " for 40 prompts" in out
+    assert "to be made\ndump: about " in out and " for 4 prompts" in out
     assert not list((tmp_path / "outputs").rglob("*.duckdb"))
     assert not list((tmp_path / "outputs").glob("runs/*"))
     again = ("--dry-run", "dataset.n_prompts=16", f"store.dir={finished.stores[0].parent}")

@@ -7,6 +7,7 @@ import pytest
 
 from svt.cli.sql import answer
 from tests.conftest import Finished, Svt
+from tests.marks import first
 
 
 def launcher(name: str) -> str:
@@ -17,6 +18,7 @@ def launcher(name: str) -> str:
     return f"hydra/launcher={name}"
 
 
+@pytest.mark.long
 def test_joblib_dumps_shards_and_tells_of_the_one_that_fails(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,8 +39,7 @@ def test_joblib_dumps_shards_and_tells_of_the_one_that_fails(
     assert answer(done.runs[0], "select n_prompts from run", []).item() == 8
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", ["submitit_local", "ray"])
+@pytest.mark.parametrize("name", first(1, ["joblib", "submitit_local", "ray"]))
 def test_jobs_in_other_processes_stand_together(svt: Svt, finished: Finished, name: str) -> None:
     store = finished.stores[0].resolve()
     wanted = (f"store.path=['{store}']", "stages=[trace,evaluate]", "chart.format=[json]")

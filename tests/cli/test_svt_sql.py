@@ -1,11 +1,9 @@
 """`svt-sql`: what it prints, and the one line it says when it cannot."""
 
-import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import AnyStr
 
 import duckdb
 import polars as pl
@@ -15,7 +13,7 @@ from svt.cli.sql import main
 from tests.conftest import Finished
 
 
-def ran(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[str, str, int]:
+def ran(capsys: pytest.CaptureFixture[AnyStr], *args: str) -> tuple[AnyStr, AnyStr, int]:
     try:
         main(list(args))
         code = 0
@@ -32,18 +30,15 @@ def test_a_named_query_as_a_table(finished: Finished, capsys: pytest.CaptureFixt
     assert "1 rows" in out
 
 
-def test_the_formats_agree(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_formats_agree(finished: Finished, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     query = "select prompt_id, text from prompts order by prompt_id limit 3"
-    run = str(finished.runs[0])
-    csv = pl.read_csv(io.StringIO(ran(capsys, run, query, "--format", "csv")[0]))
-    rows = json.loads(ran(capsys, run, query, "--format", "json")[0])
-    raw = subprocess.run(
-        [sys.executable, "-m", "svt.cli.sql", run, query, "--format", "parquet"],
-        capture_output=True,
-        check=True,
+    csv, rows, parquet = (
+        ran(capsysbinary, str(finished.runs[0]), query, "--format", form)[0]
+        for form in ("csv", "json", "parquet")
     )
-    assert csv.to_dicts() == rows == pl.read_parquet(io.BytesIO(raw.stdout)).to_dicts()
-    assert len(rows) == 3
+    whole = json.loads(rows)
+    assert pl.read_csv(csv).to_dicts() == whole == pl.read_parquet(parquet).to_dicts()
+    assert len(whole) == 3
 
 
 def test_parameters_are_bound(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,81 +1,76 @@
 """Sweeps: one store, the jobs' results together, also when a job failed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from svt.cli.sql import answer
-from tests.conftest import Finished, Svt
+from svt.cli.sweep import collect
+from tests.conftest import Finished, Svt, svt_in
 
-FEW = ("dataset.n_prompts=6", "chart.format=[json]")
+FEW = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0", "chart.format=[json]")
 FAST = (*FEW, "stages=[dump,trace,evaluate]")
 
 
-def test_a_sweep_dumps_once_and_stands_together(svt: Svt) -> None:
-    done = svt("-m", *FAST, "trace.coverage=0.4,0.8", "trace=paper,released")
-    assert done.code == 0
-    assert len(done.stores) == 1
-    (at,) = done.sweeps
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Four jobs, of which the first two fail; for tests to read."""
+    at = tmp_path_factory.mktemp("swept")
+    return svt_in(at, "-m", *FAST, "trace.coverage=1.5,0.6", "trace=paper,released")
+
+
+def test_a_sweep_dumps_once_and_stands_together(swept: Finished) -> None:
+    assert len(swept.stores) == 1
+    (at,) = swept.sweeps
     rows = answer(at, "select job, status, trace_coverage, trace from run order by job", []).rows()
-    assert rows == [
-        (0, "done", 0.4, "paper"),
-        (1, "done", 0.4, "released"),
-        (2, "done", 0.8, "paper"),
-        (3, "done", 0.8, "released"),
-    ]
+    assert rows[2:] == [(2, "done", 0.6, "paper"), (3, "done", 0.6, "released")]
     edges = dict(answer(at, "select job, count(*) from trace_edges group by job", []).iter_rows())
-    assert edges[0] < edges[2]
-    assert edges[1] < edges[3]
+    assert len({0, *edges.values()}) == 3
     for job, n in edges.items():
         alone = answer(at / str(job), "select count(*) as n from trace_edges", [])
         assert alone["n"][0] == n
     assert (at / "sweep.json").exists()
     assert not list(at.glob("sweep_roles*"))  # which are of several models
-    assert answer(at, "sweep", [])["trace_coverage"].to_list() == [0.4, 0.4, 0.8, 0.8]
+    assert answer(at, "sweep", [])["trace_coverage"].to_list() == [1.5, 1.5, 0.6, 0.6]
     assert answer(at, "select count(*) as n from pairs", [])["n"][0] > 0  # the store beside it
 
 
 def test_jobs_are_drawn_only_where_the_command_says(
-    svt: Svt, capfd: pytest.CaptureFixture[str]
+    svt: Svt, finished: Finished, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The sweep's own picture is there in any case, in the look that the settings say."""
-    few = (*FEW, "trace.coverage=0.5,0.7", "chart.figures=[slice_counts]")
+    few = (f"store.path=['{finished.stores[0]}']", "chart.figures=[slice_counts]")
     look = ("chart.format=[json,svg]", "chart.width=321", "chart.font=Georgia", "chart.title=Mine")
-    (at,) = svt("-m", *few, *look).sweeps
+    (at,) = svt("-m", *few, *look, "trace.coverage=0.5,1.5").sweeps
     spec = json.loads((at / "sweep.json").read_text())
     assert spec["title"]["text"] == "Mine"
     assert spec["config"]["font"].startswith("Georgia, ")
     svg = (at / "sweep.svg").read_text()
     assert 'width="321.00"' in svg and "Georgia" in svg
-    assert not [
-        name for job in "01" for name in ("charts", "report.html") if (at / job / name).exists()
-    ]
+    assert (at / "0" / "results.duckdb").exists()
+    assert not [name for name in ("charts", "report.html") if (at / "0" / name).exists()]
     assert f'run.path=outputs/sweeps/{at.name}/0 "stages=[chart,report]"' in capfd.readouterr().err
-    _, drawn = svt("-m", *few, "stages=[dump,trace,evaluate,chart]").sweeps
-    assert (drawn / "1" / "charts" / "slice_counts.json").exists()
+    _, drawn = svt("-m", *few, "chart.format=[json]", "stages=[trace,chart]").sweeps
+    assert (drawn / "0" / "charts" / "slice_counts.json").exists()
 
 
 def test_a_failed_job_is_named_and_the_others_are_kept(
-    svt: Svt, capfd: pytest.CaptureFixture[str]
+    swept: Finished, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = svt("-m", *FAST, "trace.coverage=0.5,1.5,0.7")
-    assert done.code == 1
-    (at,) = done.sweeps
+    assert swept.code == 1
+    (at,) = swept.sweeps
     rows = answer(at, "select job, status, trace_coverage from run order by job", []).rows()
-    assert rows == [
-        (0, "done", 0.5),
-        (1, "trace.coverage=1.5: must lie in [0, 1]", 1.5),
-        (2, "done", 0.7),
-    ]
-    assert answer(at, "select distinct job from graph_edges order by 1", [])["job"].to_list() == [
-        0,
-        2,
-    ]
+    told = "trace.coverage=1.5: must lie in [0, 1]"
+    assert rows == [(0, told, 1.5), (1, told, 1.5), (2, "done", 0.6), (3, "done", 0.6)]
+    jobs = answer(at, "select distinct job from graph_edges order by 1", [])
+    assert jobs["job"].to_list() == [2, 3]
+    assert not collect(at)
     err = capfd.readouterr().err
-    assert "2 of 3 jobs done" in err
-    assert "failed jobs: 1" in err
+    assert "2 of 4 jobs done" in err
+    assert "failed jobs: 0, 1" in err
 
 
 def test_a_job_that_crashes_does_not_take_the_sweep_along(
@@ -83,13 +78,12 @@ def test_a_job_that_crashes_does_not_take_the_sweep_along(
 ) -> None:
     from svt.cli import main
 
-    real, calls = main.run_stages, []
+    calls = []
 
-    def second_crashes(config, folder):  # type: ignore[no-untyped-def]
+    def second_crashes(_: object, folder: Path) -> None:
         calls.append(folder)
         if len(calls) == 2:
             raise RuntimeError("a fault of svt")
-        return real(config, folder)
 
     monkeypatch.setattr(main, "run_stages", second_crashes)
     with pytest.raises(RuntimeError, match="a fault of svt"):
@@ -102,13 +96,11 @@ def test_a_job_that_crashes_does_not_take_the_sweep_along(
 
 
 def test_a_sweep_of_dumps_stands_in_run_alone(svt: Svt) -> None:
-    done = svt("-m", *FEW, "stages=[dump]", "dump.sample=0,0.5")
+    done = svt("-m", *FEW, "stages=[dump]", "dump.seed=0,1")
     assert done.code == 0
     assert len(done.stores) == 2
-    rows = answer(
-        done.sweeps[0], "select job, status, dump_sample from run order by job", []
-    ).rows()
-    assert rows == [(0, "done", 0.0), (1, "done", 0.5)]
+    rows = answer(done.sweeps[0], "select job, status, dump_seed from run order by job", []).rows()
+    assert rows == [(0, "done", 0), (1, "done", 1)]
 
 
 def test_a_sweep_that_cannot_start_is_one_message(
@@ -132,7 +124,8 @@ def test_a_refused_sweep_leaves_what_was_in_its_folder(svt: Svt, tmp_path: Path)
 
 
 def test_a_sweep_in_another_ones_folder_is_alone_in_its_tables(svt: Svt, tmp_path: Path) -> None:
-    assert svt("-m", "hydra.sweep.dir=here", "trace.coverage=1.4,1.5,1.6").code == 1
+    assert svt("-m", "hydra.sweep.dir=here", "trace.coverage=1.5,1.6").code == 1
+    shutil.copytree(tmp_path / "here" / "1", tmp_path / "here" / "2")
     (tmp_path / "here" / "1a").mkdir()
     (tmp_path / "here" / "1a" / "job.json").write_text("no job's")
     assert svt("-m", "hydra.sweep.dir=here", "trace.coverage=1.7,1.8").code == 1

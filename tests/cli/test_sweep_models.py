@@ -8,7 +8,12 @@ from tests.conftest import Svt
 
 
 def test_a_sweep_over_models_sets_their_circuits_side_by_side(svt: Svt, tmp_path: Path) -> None:
-    few = ("dataset.n_prompts=6", "chart.format=[json]", "stages=[dump,trace,evaluate]")
+    few = (
+        "dataset.n_prompts=4",
+        "dump.sample=0",
+        "chart.format=[json]",
+        "stages=[dump,trace,evaluate]",
+    )
     done = svt("-m", *few, "model=ioi-mini,ioi-mini-1")
     assert done.code == 0
     assert len(done.stores) == 2  # so that there is none beside the sweep

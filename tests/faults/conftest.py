@@ -1,4 +1,4 @@
-"""A planted circuit as files that `svt` takes, whose model children hold loaded; a sweep."""
+"""A planted circuit as files that `svt` takes, whose model children hold loaded; a run of it."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Finished
+from tests.conftest import made_once
 from tests.faults import forked
 from tests.planted_answers import planted_with_answers
 
@@ -26,19 +26,8 @@ class Job:
 
 @pytest.fixture(scope="session")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    at = tmp_path_factory.mktemp("planted")
-    circuit = planted_with_answers(at / "model", seed=0, n_prompts=12)
-    rows = [
-        {
-            "tokens": list(prompt.tokens),
-            "roles": dict(prompt.roles),
-            "answer": prompt.answer_texts[0],
-            "distractor": prompt.distractor_texts[0],
-        }
-        for prompt in circuit.prompts
-    ]
-    (at / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    layer, head = circuit.root
+    at = made_once(tmp_path_factory, "planted", _write_planted)
+    layer, head = json.loads((at / "root.json").read_text())
     os.environ[forked.MODEL_FOLDER] = str(at / "model")
     yield Job(
         (
@@ -59,12 +48,38 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
     del os.environ[forked.MODEL_FOLDER]
 
 
+def _write_planted(at: Path) -> None:
+    circuit = planted_with_answers(at / "model", seed=0, n_prompts=12)
+    rows = [
+        {
+            "tokens": list(prompt.tokens),
+            "roles": dict(prompt.roles),
+            "answer": prompt.answer_texts[0],
+            "distractor": prompt.distractor_texts[0],
+        }
+        for prompt in circuit.prompts
+    ]
+    (at / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (at / "root.json").write_text(json.dumps(circuit.root))
+
+
+@pytest.fixture(scope="session")
+def made(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, its store, charts and report, for tests to read."""
+
+    def make(at: Path) -> None:
+        ended = forked.ran(at, *job("dump,trace,evaluate,chart,report"))
+        assert ended.code == 0, ended.told
+
+    return made_once(tmp_path_factory, "faults", make)
+
+
 @pytest.fixture
-def swept(finished: Finished, tmp_path: Path) -> Path:
+def swept(made: Path, tmp_path: Path) -> Path:
     """The folder of a sweep of two jobs, before they are put together."""
     at = tmp_path / "sweep"
     for number in (0, 1):
-        shutil.copytree(finished.runs[0], at / str(number))
+        shutil.copytree(made / "run", at / str(number))
         values = {"status": "done", "stores": [], "values": {"trace.coverage": number / 2}}
         (at / str(number) / "job.json").write_text(json.dumps(values))
     (at / "keys.json").write_text(json.dumps({"keys": ["trace.coverage"]}))

@@ -4,12 +4,13 @@ What is drawn belongs to the results beside it.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Job
 from tests.faults.forked import KILLED, Child, Limits, die, ran
 from tests.faults.kills import killed, kills
 from tests.faults.states import Content, content, leftovers, pictures
@@ -35,8 +36,8 @@ class Before:
 
     run: Path
     state: State
-    after: dict[str, State]
-    seconds: dict[str, float]
+    after: State
+    seconds: float
 
 
 def again(last: str, run: str = "run") -> tuple[str, ...]:
@@ -46,22 +47,28 @@ def again(last: str, run: str = "run") -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def before(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Before:
+def before_all(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Before]:
+    """`before_all(last)`: with the states before and after all stages up to the last."""
     cwd = tmp_path_factory.mktemp("before")
-    made = ran(cwd, *job("dump,trace,evaluate,chart,report"))
-    assert made.code == 0, made.told
-    after, seconds = {}, {}
-    for last in N:
-        shutil.copytree(cwd / "run", cwd / last)
+
+    @cache
+    def before(last: str) -> Before:
+        shutil.copytree(made / "run", cwd / last)
         ended = ran(cwd, *again(last, last), folder=last)
         assert ended.code == 0, ended.told
-        after[last], seconds[last] = State.of(cwd / last), ended.seconds
-    return Before(cwd / "run", State.of(cwd / "run"), after, seconds)
+        return Before(made / "run", State.of(made / "run"), State.of(cwd / last), ended.seconds)
+
+    return before
 
 
-def check(run: Path, before: Before, last: str) -> None:
+@pytest.fixture
+def before(before_all: Callable[[str], Before], last: str) -> Before:
+    return before_all(last)
+
+
+def check(run: Path, before: Before) -> None:
     found = State.of(run)
-    state = before.state if found.results == before.state.results else before.after[last]
+    state = before.state if found.results == before.state.results else before.after
     assert found.results == state.results
     for name, written in found.pictures.items():
         same = name == "report.html" or written == state.pictures[name]  # a report has its hour
@@ -72,13 +79,13 @@ def check(run: Path, before: Before, last: str) -> None:
 def goes_on(cwd: Path, before: Before, last: str) -> None:
     """What the kill left is one state; the same command then makes the whole of the new one."""
     run = cwd / "run"
-    check(run, before, last)
+    check(run, before)
     ended = ran(cwd, *again(last))
     assert ended.code == 0, ended.told
     found = State.of(run)
-    assert found.results == before.after[last].results
-    assert found.pictures.keys() == before.after[last].pictures.keys()
-    check(run, before, last)
+    assert found.results == before.after.results
+    assert found.pictures.keys() == before.after.pictures.keys()
+    check(run, before)
     assert leftovers(run) == []
 
 
@@ -92,7 +99,7 @@ def test_a_killed_trace(before: Before, tmp_path: Path, last: str, k: int) -> No
         shutil.copytree(before.run, run)
         return Child(tmp_path, *again(last))
 
-    killed(begin, before.seconds[last], k, N[last])
+    killed(begin, before.seconds, k, N[last])
     goes_on(tmp_path, before, last)
 
 

@@ -1,5 +1,6 @@
 """Several processes at once, and folders in which nothing can be written."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -44,9 +45,8 @@ def test_who_waits_for_one_that_is_killed_makes_the_store(job: Job, tmp_path: Pa
 
 
 @pytest.mark.parametrize("n", first(1, [2, 3, 4]))
-def test_processes_that_want_the_same_run_folder(job: Job, tmp_path: Path, n: int) -> None:
-    assert ran(tmp_path, *job("dump,trace")).code == 0
-    run = tmp_path / "run"
+def test_processes_that_want_the_same_run_folder(made: Path, tmp_path: Path, n: int) -> None:
+    run = shutil.copytree(made / "run", tmp_path / "run")
     stages = "stages=[trace,evaluate,chart]"
     asked = (f"run.path={run}", "run.overwrite=true", stages, "chart.figures=[graph]")
     ended = [child.end() for child in [Child(tmp_path, *asked) for _ in range(n)]]
@@ -58,9 +58,8 @@ def test_processes_that_want_the_same_run_folder(job: Job, tmp_path: Path, n: in
     assert not (run / LOCK).exists()
 
 
-def test_a_store_in_a_folder_that_cannot_be_written(job: Job, tmp_path: Path) -> None:
-    assert ran(tmp_path, *job("dump")).code == 0
-    folder = tmp_path / "outputs/stores"
+def test_a_store_in_a_folder_that_cannot_be_written(job: Job, made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made / "outputs/stores", tmp_path / "outputs/stores")
     with unwritable(folder):
         ended = ran(tmp_path, *job("dump,trace"))
         assert ended.code == 0, ended.told
@@ -80,9 +79,8 @@ def test_a_file_where_the_folder_of_stores_should_be(job: Job, tmp_path: Path) -
     assert "Traceback" not in ended.told
 
 
-def test_a_run_folder_that_cannot_be_written(job: Job, tmp_path: Path) -> None:
-    assert ran(tmp_path, *job("dump,trace")).code == 0
-    run = tmp_path / "run"
+def test_a_run_folder_that_cannot_be_written(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made / "run", tmp_path / "run")
     before = content(run / "results.duckdb")
     with unwritable(run):
         again = (f"run.path={run}", "run.overwrite=true", "stages=[trace]", "trace.coverage=0.3")

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from svt.cli.import_circuit import main
-from svt.cli.sql import answer
+from svt.cli.sql import _run_query, answer
+from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.system.shell import find_command
 from tests.importing.samples import published
@@ -36,7 +37,13 @@ def file(tmp_path: Path) -> Path:
 
 
 def rows(folder: Path, query: str, *params: str) -> list[dict[str, Any]]:
-    return answer(folder, query, list(params)).to_dicts()
+    return many_rows(folder, (query, *params))[0]
+
+
+def many_rows(folder: Path, *asked: tuple[str, ...]) -> list[list[dict[str, Any]]]:
+    """The rows of queries, each with its parameters, over a folder that is opened once."""
+    with open_target(folder) as con:
+        return [_run_query(con, query, params, False).to_dicts() for query, *params in asked]
 
 
 def test_the_published_graph_at_170(
@@ -55,17 +62,22 @@ def test_the_published_graph_at_170(
     assert code == 0
     assert "published: 25 heads, 33 edges, read as graphml; shown: 23 and 31" in output
     assert "11 of 23 heads, precision 0.48, recall 0.42, of the reachable 0.69" in output
-    assert len(rows(out, "shown_edges")) == 31
-    heads = {(row["layer"], row["head"]): row["is_root"] for row in rows(out, "graph_nodes")}
+    edges, nodes, (at,), (all_edges,), by_prompts = many_rows(
+        out,
+        ("shown_edges",),
+        ("graph_nodes",),
+        *(("precision_recall", f"min_count={n}") for n in (170, 24)),
+        ("precision_recall", "count=prompts"),
+    )
+    assert len(edges) == 31
+    heads = {(row["layer"], row["head"]): row["is_root"] for row in nodes}
     assert len(heads) == 23
     assert sorted(head for head, is_root in heads.items() if is_root) == [(9, 6), (9, 9), (10, 0)]
-    (at,) = rows(out, "precision_recall", "min_count=170")
     assert (at["n_heads"], at["tp"]) == (23, 11)
     assert (at["precision"], at["recall"]) == (11 / 23, 11 / 26)
     assert at["recall_reachable"] == 11 / 16
-    (all_edges,) = rows(out, "precision_recall", "min_count=24")
     assert (all_edges["n_heads"], all_edges["tp"]) == (25, 11)
-    assert rows(out, "precision_recall", "count=prompts") == []
+    assert by_prompts == []
 
     _, _, code = imported(
         capsys, file, "--reference", "wang2023", "--min-count", "170", "--out", out
@@ -80,17 +92,21 @@ def test_what_the_tables_hold(
 ) -> None:
     out = tmp_path / "theirs"
     imported(capsys, file, "--out", out, "--name", "their circuit", "--roots", "9.6")
-    (run,) = rows(out, "select * from run")
+    (run,), named, first, (edge,), shown = many_rows(
+        out,
+        ("select * from run",),
+        ("select name, format from imported",),
+        ("select * from imported_edges where up_layer = 0 and up_head = 1",),
+        ("select * from graph_edges where up_layer = 0 and up_head = 1",),
+        ("graph_links",),
+    )
     assert (run["store_path"], run["n_prompts"], run["status"]) == (None, None, "done")
     assert json.loads(run["roots"]) == [[9, 6]]
     config = json.loads(run["config"])
     assert config["trace"] == {
         "roots": [[9, 6]], "root_dest": "end", "count": "visits", "min_count": 1,
     }  # fmt: skip
-    assert rows(out, "select name, format from imported") == [
-        {"name": "their circuit", "format": "graphml"}
-    ]
-    first = rows(out, "select * from imported_edges where up_layer = 0 and up_head = 1")
+    assert named == [{"name": "their circuit", "format": "graphml"}]
     assert first == [
         {
             "place": first[0]["place"], "up_layer": 0, "up_head": 1, "component": "head",
@@ -99,10 +115,9 @@ def test_what_the_tables_hold(
         }
     ]  # fmt: skip
     assert first[0]["place"].startswith("line ")
-    (edge,) = rows(out, "select * from graph_edges where up_layer = 0 and up_head = 1")
     assert (edge["n_visits"], edge["n_prompts"], edge["n_firings"]) == (237, None, None)
     assert (edge["total"], edge["mean"]) == (118.5, 0.5)
-    links = {(r["up_layer"], r["up_head"], r["role"]): r for r in rows(out, "graph_links")}
+    links = {(r["up_layer"], r["up_head"], r["role"]): r for r in shown}
     assert (links[0, 1, "S1"]["dest_role"], links[0, 1, "S1"]["src_role"]) == ("end", "S1")
     assert links[8, 3, "end"]["dest_role"] == "end"
 
@@ -114,14 +129,22 @@ def test_a_circuit_of_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     out = tmp_path / "out"
     output, _, _ = imported(capsys, file, "--out", out, "--reference", "wang2023")
     assert "2 of 3 heads, precision 0.67, recall 0.08, of the reachable 0.08" in output
-    for count in ("prompts", "visits"):
-        for least in (1, 100):
-            (row,) = rows(out, "precision_recall", f"count={count}", f"min_count={least}")
-            assert (row["n_heads"], row["tp"], row["precision"]) == (3, 2, 2 / 3)
-    assert [(r["layer"], r["head"], r["is_root"]) for r in rows(out, "graph_nodes")] == [
+    nodes, edges, *evaluated = many_rows(
+        out,
+        ("graph_nodes",),
+        ("shown_edges",),
+        *(
+            ("precision_recall", f"count={count}", f"min_count={least}")
+            for count in ("prompts", "visits")
+            for least in (1, 100)
+        ),
+    )
+    for (row,) in evaluated:
+        assert (row["n_heads"], row["tp"], row["precision"]) == (3, 2, 2 / 3)
+    assert [(r["layer"], r["head"], r["is_root"]) for r in nodes] == [
         (0, 0, False), (0, 1, False), (9, 6, False),
     ]  # fmt: skip
-    assert rows(out, "shown_edges") == []
+    assert edges == []
 
     # 9.6 as a root: what lies above layer 9, or beside it, cannot be reached
     imported(capsys, file, "--out", out, "--reference", "wang2023", "--roots", "9.6")
@@ -237,8 +260,8 @@ def test_queries_over_the_store_have_no_rows(
 ) -> None:
     out = tmp_path / "out"
     imported(capsys, file, "--out", out, "--reference", "wang2023")
-    for query in ("summary", "firings", "random_band", "trace_summary", "random_baseline"):
-        assert rows(out, query) == []
-    assert rows(out, "select count(*) n from store.pairs") == [{"n": 0}]
+    empty = ("summary", "firings", "random_band", "trace_summary", "random_baseline")
+    *found, pairs = many_rows(out, *zip(empty), ("select count(*) n from store.pairs",))
+    assert found == [[]] * 5 and pairs == [{"n": 0}]
     with pytest.raises(SvtError, match="no_such_table"):
         rows(out, "select * from no_such_table")

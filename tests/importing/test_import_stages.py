@@ -59,12 +59,12 @@ def test_evaluate_chart_and_report(
 def test_figures_that_need_a_store_are_left_out(
     theirs: Path, svt: Svt, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = "chart.figures=[slice_usage,graph]"
+    chosen = "chart.figures=[slice_usage,precision_recall]"
     done = svt(f"run.path={theirs}", "stages=[chart]", chosen, "chart.format=[json]")
     assert done.code == 0
     assert "figure slice_usage is left out: an imported circuit does not" in capsys.readouterr().err
     names = sorted(path.name for path in (theirs / "charts").iterdir())
-    assert names == ["graph.graphml", "graph.json"]
+    assert names == ["graph.graphml", "precision_recall.json"]
 
 
 def test_heads_alone_have_no_graph(tmp_path: Path, svt: Svt) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from svt.charts import Figure
 from svt.cli.compose import load_run_config
 from svt.cli.sql import answer
 from svt.db.target import open_target
 from svt.report.comparison import make_comparison
+from svt.stages import compare
 from svt.stages.chart import make_ask
 from svt.stages.compare import open_run
 from tests.conftest import Finished, Svt, svt_in
@@ -39,7 +41,10 @@ def test_the_page_says_what_the_queries_say(finished: Finished, narrower: Path, 
     assert 'class="beside"' in page
 
 
-def test_two_models_are_compared_by_role_alone(finished: Finished, narrower: Path) -> None:
+def test_two_models_are_compared_by_role_alone(
+    finished: Finished, narrower: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "draw", lambda *_: Figure("graph", "graph", "", {}))
     with (
         open_run(finished.runs[0], load_run_config(finished.runs[0])) as one,
         open_run(narrower, load_run_config(narrower)) as other,

@@ -29,7 +29,7 @@ def config() -> Config:
     bundled = configuration(ROOT / "svt/ioi_mini/model")
     return replace(
         bundled,
-        dataset=replace(bundled.dataset, n_prompts=16),
+        dataset=replace(bundled.dataset, n_prompts=12),
         dump=replace(
             bundled.dump, min_weight=0.3, sample=0.05, batch_size=4, coordinates=((5, 4),)
         ),
@@ -73,18 +73,19 @@ def test_a_stopped_dump_goes_on_and_gives_the_same_store(
 ) -> None:
     path = tmp_path / "store.duckdb"
     caplog.set_level(logging.INFO, "svt")
-    for n in (1, 2):
+    for n in (1, 1):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             stop_after(patch, n)
             dump(config, dataset, IDENTITY, path)
         assert not path.exists()
-        kept = re.findall(r"(\d+) of 16 prompts are kept; the same", caplog.text)
+        kept = re.findall(r"(\d+) of 12 prompts are kept; the same", caplog.text)
+        assert "dump: about" not in caplog.text  # which a long one says
         caplog.clear()
-        assert len(kept) == 1 and 0 < int(kept[0]) < 16
+        assert len(kept) == 1 and 0 < int(kept[0]) < 12
     with monkeypatch.context() as patch:
         run = stop_after(patch, 100)
         dump(config, dataset, IDENTITY, path)
-    assert run == [4]  # of four batches one and two were there
+    assert run == [4]  # of three batches one and one were there
     with duckdb.connect() as con:
         con.execute(f"ATTACH '{whole}' AS whole (READ_ONLY)")
         con.execute(f"ATTACH '{path}' AS gone_on (READ_ONLY)")
@@ -111,8 +112,8 @@ def test_other_batches_are_not_gone_on_with(
         stop_after(patch, 2)
         dump(config, dataset, IDENTITY, path)
     run = stop_after(monkeypatch, 100)
-    dump(replace(config, dump=replace(config.dump, batch_size=8)), dataset, IDENTITY, path)
-    assert run == [8, 8]
+    dump(replace(config, dump=replace(config.dump, batch_size=6)), dataset, IDENTITY, path)
+    assert run == [6, 6]
 
 
 def only_correct(config: Config) -> Config:
@@ -145,7 +146,7 @@ def test_wrong_answers_are_left_out(
         con.execute(f"ATTACH '{whole}' AS whole (READ_ONLY)")
         con.execute(f"ATTACH '{path}' AS store (READ_ONLY)")
         ((note,),) = con.execute("SELECT notes->>'$[#-1]' FROM store.dump").fetchall()
-        assert note.startswith("6 of 16 prompts are left out")
+        assert note.startswith("4 of 12 prompts are left out")
         for table in ("prompts", "tokens", "roles", "answers", "head_effects", "coordinates"):
             wanted = f"FROM whole.{table} WHERE prompt_id % 3 <> 0 ORDER BY ALL"
             got = con.execute(f"FROM store.{table} ORDER BY ALL").fetchall()
@@ -161,7 +162,7 @@ def test_wrong_answers_are_left_out(
 
 
 def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(SvtError, match="answers none of the 16 prompts correctly"):
+    with pytest.raises(SvtError, match="answers none of the 12 prompts correctly"):
         dump(only_correct(config), swapped(dataset, 1), IDENTITY, tmp_path / "store.duckdb")
     assert not (tmp_path / "store.duckdb").exists()
 
@@ -173,13 +174,11 @@ def test_a_long_dump_says_what_it_will_take(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """After the first of its batches; a short one does not."""
+    """After the first of its batches."""
     caplog.set_level(logging.INFO, "svt")
-    dump(config, dataset, IDENTITY, tmp_path / "short.duckdb")
-    assert "dump: about" not in caplog.text
     monkeypatch.setattr(stage, "LONG", 0.0)
     dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
     told = caplog.text
-    assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 16 prompts; what is fini", told)
+    assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 12 prompts; what is fini", told)
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert "; only 0.0 MB are free in" in stage._format_estimate(1.0, 1e6, 16, tmp_path)

@@ -17,13 +17,10 @@ from svt.store.results import NAME
 from svt.store.resumable import Units
 from tests.conftest import Svt, svt_in
 
-SMALL = ("dataset.n_prompts=6", "stages=[dump,trace]")
-TOP = "intervene.edges='select * from graph_edges order by total desc limit 4'"
+SMALL = ("dataset.n_prompts=6", "dump.sample=0", "stages=[dump,trace]")
+TOP = "intervene.edges='select * from graph_edges order by total desc limit 2'"
 FEW = (TOP, "intervene.repeats=2", "intervene.faithfulness=none")
-LESS = (
-    "intervene.edges='select * from graph_edges order by total desc limit 2'",
-    *("intervene.sets=null", "intervene.repeats=1", "intervene.faithfulness=none"),
-)
+LESS = (TOP, "intervene.sets=null", "intervene.repeats=1", "intervene.faithfulness=none")
 TABLES = ("interventions", "intervention_edges", "intervention_effects")
 
 
@@ -61,7 +58,7 @@ def intervened(small: Path, copy: Path, overrides: Sequence[str]) -> Path:
 
 @pytest.fixture(scope="module")
 def run(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It with interventions on its four strongest edges and on sets."""
+    """It with interventions on its two strongest edges and on sets."""
     return intervened(small, tmp_path_factory.mktemp("intervened") / "run", FEW)
 
 
@@ -117,9 +114,9 @@ def test_taking_a_signal_away_lowers_the_score_it_made(run: Path) -> None:
         run,
         "SELECT i.label, i.kind, avg(e.score_after - e.score) FROM intervention_effects AS e "
         "JOIN interventions AS i USING (intervention_id) WHERE i.scope = 'local_qk' "
-        "AND i.control = 'signal' AND i.intervention_id < 4 * 3 * 2 * 3 GROUP BY ALL",
+        "AND i.control = 'signal' AND i.intervention_id < 2 * 3 * 2 * 3 GROUP BY ALL",
     )
-    assert len(rows) == 4 * 2  # the four edges that were named
+    assert len(rows) == 2 * 2  # the two edges that were named
     assert all(change < 0 if kind == "ablate" else change > 0 for _, kind, change in rows)
 
 
@@ -264,7 +261,7 @@ def test_changed_prompts_are_not_run_again(
 ) -> None:
     names = tmp_path / "names.txt"
     names.write_text((conf_dir() / "dataset" / "ioi" / "names.txt").read_text())
-    run = svt(*SMALL, f"dataset.names={names}", "dump.min_weight=0.5").runs[0]
+    run = svt(*SMALL, "dump.min_weight=0.5", f"dataset.names={names}").runs[0]
     names.write_text("\n".join(reversed(names.read_text().splitlines())) + "\n")
     assert svt(f"run.path={run}", "stages=[intervene]").code == 1
     assert "the model's files or the prompts have changed" in capfd.readouterr().err

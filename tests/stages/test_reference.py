@@ -20,6 +20,7 @@ from svt.query.evaluate import load_reference
 from svt.stages.reference import ALL_HEADS, check_answers, make_reference
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded, prompts_of
+from tests.marks import first
 from tests.planted import PLAN
 from tests.planted_answers import planted_with_answers
 from tests.stages.test_faithfulness import config_of
@@ -39,9 +40,13 @@ def preferred(model: Model, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     )
 
 
-@pytest.mark.parametrize("kind", ["mean", "zero", "resample"])
-def test_heads_above_the_threshold_and_no_others(tmp_path: Path, kind: str) -> None:
-    model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return loaded(tiny_gpt2(tmp_path_factory.mktemp("model"), sharp=4.0))
+
+
+@pytest.mark.parametrize("kind", first(1, ["resample", "mean", "zero"]))
+def test_heads_above_the_threshold_and_no_others(model: Model, tmp_path: Path, kind: str) -> None:
     prompts = preferred(model, prompts_of(2, 12, (5, 7)))
     config = config_of(f"reference.ablation={kind}", "reference.threshold=0.1", "reference.seed=4")
     path = make_reference(config, model, prompts, tmp_path / "run")
@@ -130,8 +135,7 @@ def test_prompts_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
         make_reference(config_of(), model, prompts_of(1, 3, (7, 7)), tmp_path)
 
 
-def test_a_model_that_prefers_the_distractors_is_refused(tmp_path: Path) -> None:
-    model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
+def test_a_model_that_prefers_the_distractors_is_refused(model: Model, tmp_path: Path) -> None:
     prompts = tuple(
         replace(p, answer=p.distractor, distractor=p.answer)
         for p in preferred(model, prompts_of(1, 12, (5, 7)))
@@ -141,9 +145,8 @@ def test_a_model_that_prefers_the_distractors_is_refused(tmp_path: Path) -> None
     assert not (tmp_path / "run").exists()
 
 
-def test_only_correct_counts_rightly_answered_prompts_alone(tmp_path: Path) -> None:
+def test_only_correct_counts_rightly_answered_prompts_alone(model: Model, tmp_path: Path) -> None:
     """Of 12 prompts two are answered wrongly: the reference is that of the other ten."""
-    model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
     right = preferred(model, prompts_of(2, 12, (5, 7)))
     mixed = tuple(
         replace(p, answer=p.distractor, distractor=p.answer) if p.prompt_id % 6 == 0 else p
@@ -166,8 +169,7 @@ def test_only_correct_counts_rightly_answered_prompts_alone(tmp_path: Path) -> N
     assert "answers correctly" not in tables["ten"].read_text()
 
 
-def test_no_rightly_answered_prompt_at_all_is_refused(tmp_path: Path) -> None:
-    model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
+def test_no_rightly_answered_prompt_at_all_is_refused(model: Model, tmp_path: Path) -> None:
     wrong = tuple(
         replace(p, answer=p.distractor, distractor=p.answer)
         for p in preferred(model, prompts_of(1, 12, (5, 7)))
@@ -176,8 +178,7 @@ def test_no_rightly_answered_prompt_at_all_is_refused(tmp_path: Path) -> None:
         make_reference(config_of("dataset.only_correct=true"), model, wrong, tmp_path / "run")
 
 
-def test_when_no_head_reaches_the_threshold_all_are_named(tmp_path: Path) -> None:
-    model = loaded(tiny_gpt2(tmp_path, sharp=4.0))
+def test_when_no_head_reaches_the_threshold_all_are_named(model: Model, tmp_path: Path) -> None:
     prompts = preferred(model, prompts_of(1, 12, (5, 7)))
     scaled = config_of("reference.threshold=1.0")
     with pytest.raises(SvtError, match=r"by at least 1 of it; .* Lower reference\.threshold"):

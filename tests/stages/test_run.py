@@ -78,9 +78,8 @@ def beside(finished: Finished) -> str:
     return f"store.dir={finished.stores[0].parent}"
 
 
-def test_an_existing_run_is_worked_on(svt: Svt, finished: Finished) -> None:
-    run = svt(*SMALL, beside(finished), "stages=[dump,trace]").runs[0]
-    before = _edges(run)
+def test_an_existing_run_is_worked_on(svt: Svt, traced: Path) -> None:
+    run, before = traced, _edges(traced)
     again = (f"run.path={run}", "run.overwrite=true")
     assert svt(*again, "stages=[trace,evaluate]", "trace.coverage=0.3").code == 0
     after = _edges(run)
@@ -88,11 +87,12 @@ def test_an_existing_run_is_worked_on(svt: Svt, finished: Finished) -> None:
     config = json.loads(answer(run, "from run", [])["config"][0])
     assert config["trace"]["coverage"] == 0.3
     assert config["dataset"]["n_prompts"] == 16
-    assert svt(f"run.path={run}", "stages=[chart]", "chart.figures=[graph]").code == 0
-    assert {path.name for path in (run / "charts").iterdir()} == {"graph.json", "graph.graphml"}
+    assert svt(f"run.path={run}", "stages=[chart]", "chart.figures=[slice_counts]").code == 0
+    drawn = {path.name for path in (run / "charts").iterdir()}
+    assert drawn == {"slice_counts.json", "graph.graphml"}
     assert svt(*again, "stages=[trace]", "trace.coverage=0.5").code == 0
     assert not (run / "charts").exists()  # it showed the trace before
-    assert len(list(run.parent.iterdir())) == 1
+    assert list(run.parent.iterdir()) == [run]
 
 
 def _edges(run: Path) -> int:
@@ -219,7 +219,7 @@ def test_a_silent_root_is_a_warning_and_only_silent_an_error(
 
 
 def test_all_components_close(svt: Svt) -> None:
-    done = svt("dataset.n_prompts=4", "stages=[dump]", ALL)
+    done = svt("dataset.n_prompts=1", "stages=[dump]", ALL)
     with duckdb.connect(str(done.stores[0]), read_only=True) as con:
         worst, largest = con.execute(
             "SELECT (SELECT worst_closure FROM dump), max(abs(total)) FROM sides"
@@ -228,7 +228,7 @@ def test_all_components_close(svt: Svt) -> None:
 
 
 def test_min_weight_zero_stores_every_causal_pair(svt: Svt) -> None:
-    done = svt("dataset.n_prompts=2", "stages=[dump]", "dump.min_weight=0")
+    done = svt("dataset.n_prompts=1", "stages=[dump]", "dump.min_weight=0")
     with duckdb.connect(str(done.stores[0]), read_only=True) as con:
         stored, wanted = con.execute(
             "SELECT (SELECT count(*) FROM pairs), "
