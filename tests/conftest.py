@@ -148,7 +148,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="session")
 def all_slices(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A finished run of experiment=all_slices on 16 prompts, for tests to read."""
-    args = (*SMALL, "experiment=all_slices", "chart.figures=[graph_all_slices]")
+    more = ("experiment=all_slices", "dump.effects=false", "chart.figures=[graph_all_slices]")
+    args = (*SMALL, *more, "stages=[dump,trace,evaluate,report]")
     return Finished(0, made_once(tmp_path_factory, "all_slices", lambda at: finish(at, *args)))
 
 

@@ -17,8 +17,9 @@ from tests.planted_ioi import planted_ioi
 from tests.settings import composed
 
 N_PROMPTS = 2  # one of each order of the names
-DUMPED = (f"dataset.n_prompts={N_PROMPTS}", "dump.min_weight=0.5", "dump.sample=0")  # firings alone
-DRAWN = ("graph", "graph_top", "graph_all_slices", "signal_by_token", "set_effects")
+FIRINGS = ("dump.min_weight=0.5", "dump.sample=0", "dump.effects=false")
+DUMPED = (f"dataset.n_prompts={N_PROMPTS}", *FIRINGS)
+DRAWN = ("signal_by_token", "set_effects")
 PLANTED = {  # upstream head, downstream head, side, role
     ("0.9", "9.6", "src", "IO"), ("0.9", "9.9", "src", "IO"), ("0.9", "10.0", "src", "IO"),
     ("8.6", "9.6", "dest", "end"), ("8.6", "9.9", "dest", "end"), ("8.6", "10.0", "dest", "end"),

@@ -73,7 +73,7 @@ def targets(
     circuit.write_text(published([((4, 1), (5, 4), "end", "dest", 200)]), encoding="utf-8")
     svt_import([str(circuit), "--out", str(folder / "import")])
     svt_export([str(store), str(folder / "exported")])
-    few = ("dataset.n_prompts=16", "dump.min_weight=0.5", "dump.sample=0")
+    few = ("dataset.n_prompts=4", "dump.min_weight=0.5", "dump.sample=0", "dump.effects=false")
     other = svt_in(folder, *few, "stages=[dump]", "dataset.counterfactual=abc")
     assert other.code == 0
     return {
@@ -135,7 +135,10 @@ def test_every_svt_export_command_runs(
 
 
 @pytest.mark.parametrize("code", dict.fromkeys(blocks("python")))
-def test_every_python_block_gives_rows(targets: dict[str, str], code: str) -> None:
+def test_every_python_block_gives_rows(
+    targets: dict[str, str], monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr("altair.Chart.from_dict", dict)  # slow; tests/test_api.py shows a chart
     names: dict[str, Any] = {}
     exec(code.replace('"RUN"', repr(targets["RUN"])), names)
     frames = [value for value in names.values() if isinstance(value, pl.DataFrame)]

@@ -23,6 +23,7 @@ ARGS = (
     "dump.min_weight=0.5",
     "dump.sample=0",
     "dump.components=[head,mlp,embed]",
+    "dump.effects=false",
 )
 # head, from which role it attends to which, at least in this share of the prompts
 PATTERNS = [
