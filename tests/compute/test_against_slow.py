@@ -35,7 +35,7 @@ def test_the_dump_is_what_the_definitions_say(tmp_path: Path, name: str, seed: i
     dump = SETTINGS[name]
     shape = {"n_layers": 3, "n_heads": 2 + seed, "d_model": 12 * (2 + seed) // 2}
     folder = tiny_gpt2(tmp_path, **shape, seed=seed, sharp=3.0, n_ctx=16)
-    prompts = prompts_of(seed, n_prompts=3, lengths=(3, 7))
+    prompts = prompts_of(seed, n_prompts=2, lengths=(3, 7))
     slow = slow_dump(folder, prompts, dump)
     fast = dumped(folder, prompts, dump, dtype="float64")
     assert slow["pairs"] and slow["upstream"]

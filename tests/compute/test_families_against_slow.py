@@ -56,7 +56,7 @@ def test_every_family_s_dump_is_what_the_definitions_say(
     checkpoint: Callable[[str], Path], family: Callable[..., Model], case: str, setting: str
 ) -> None:
     dump = SETTINGS[setting]
-    prompts = prompts_of(3, n_prompts=3, lengths=(8, 12))
+    prompts = prompts_of(3, n_prompts=2, lengths=(7, 10))
     slow = slow_dump(checkpoint(case), prompts, dump)
     fast = dumped(family(case, "float64"), prompts, dump)
     assert len(slow["pairs"]) > 50 and slow["upstream"]
@@ -90,10 +90,10 @@ def test_logits_of_the_folded_model_are_those_of_transformers(
     np.testing.assert_allclose(own, theirs, atol=ROUNDING * np.abs(theirs).max())
 
 
-@pytest.mark.parametrize("case", families(CASES))
+@pytest.mark.parametrize("case", first(1, list(CASES)))
 def test_a_batch_gives_what_single_prompts_give(family: Callable[..., Model], case: str) -> None:
     model = family(case, "float64")
-    prompts = prompts_of(8, n_prompts=4, lengths=(3, 14))
+    prompts = prompts_of(8, n_prompts=4, lengths=(3, 10))
     assert len({len(prompt.tokens) for prompt in prompts}) > 2
     dump = replace(DUMP, min_weight=0.3, sample=0.0, components=COMPONENTS)
     one, all_ = (dumped(model, prompts, replace(dump, batch_size=n)) for n in (1, 4))

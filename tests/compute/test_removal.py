@@ -32,14 +32,14 @@ HALF = 0.51 / STEPS  # rounding of a stored weight
 NUMERICAL = 3e-5  # of models that compute softmaxes and rotations in float32
 
 
-@pytest.mark.parametrize("case", families(CASES))
+@pytest.mark.parametrize("case", first(1, list(CASES)))
 def test_the_intervention_engine_agrees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     """Local to query or key, what a head reads without the whole output of another."""
     family, changes = CASES[case]
     model = loaded(tiny_model(family, tmp_path, **changes), "float64")
-    prompts = prompts_of(4, n_prompts=3, lengths=(8, 12))
+    prompts = prompts_of(4, n_prompts=2, lengths=(7, 9))
     stored = _by_writer(dumped(model, prompts, EVERYTHING)["upstream"])
     edits = random_edits(model, prompts, seed=1, n_runs=60)
     edits = select(edits, np.array([key in stored for key in _keys(edits)]))
@@ -114,7 +114,7 @@ def test_a_token_that_attends_to_itself_alone_goes_on_doing_so(tmp_path: Path) -
 def test_without_effects_all_else_is_the_same(tmp_path: Path) -> None:
     model = _gpt2(tmp_path)
     tables = [
-        dumped(model, prompts_of(6, 3, (4, 9)), replace(EVERYTHING, effects=on))
+        dumped(model, prompts_of(6, 2, (4, 7)), replace(EVERYTHING, effects=on))
         for on in (True, False)
     ]
     assert np.isnan(tables[1]["upstream"].pop("weight_without")).all()
@@ -124,12 +124,12 @@ def test_without_effects_all_else_is_the_same(tmp_path: Path) -> None:
             np.testing.assert_array_equal(tables[1][table][column], values, f"{table}.{column}")
 
 
-@pytest.mark.parametrize("family", first(2, ["mistral", "gemma2", "gpt2", "gpt_neox"]))
+@pytest.mark.parametrize("family", first(1, ["gemma2", "mistral", "gpt2", "gpt_neox"]))
 def test_probes_and_images_give_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str
 ) -> None:
     """Every query of a row longer than three tokens through images, one reader a piece."""
-    model, prompts = loaded(tiny_model(family, tmp_path), "float64"), prompts_of(7, 3, (4, 12))
+    model, prompts = loaded(tiny_model(family, tmp_path), "float64"), prompts_of(7, 2, (6, 10))
     some = replace(EVERYTHING, min_weight=0.1)
     one = dumped(model, prompts, some)["upstream"]["weight_without"]
     monkeypatch.setattr(Removal, "through_images", lambda self, n: n > 3)
@@ -147,7 +147,7 @@ def test_every_layer_has_its_own_soft_cap(tmp_path: Path) -> None:
     uncapped = replace(model.scoring[0], cap=None)
     other = replace(model, scoring=(uncapped, *model.scoring[1:]))
     heads = replace(EVERYTHING, components=("head",))
-    one, two = (dumped(m, prompts_of(7, 3, (4, 12)), heads)["upstream"] for m in (model, other))
+    one, two = (dumped(m, prompts_of(7, 1, (10, 10)), heads)["upstream"] for m in (model, other))
     assert model.scoring[1].cap is not None and len(one["weight_without"]) > 1000
     np.testing.assert_array_equal(one["weight_without"], two["weight_without"])
 
@@ -155,7 +155,7 @@ def test_every_layer_has_its_own_soft_cap(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", families(["gemma3_text", "gemma2", "olmo2", "llama"]))
 def test_float32_is_enough_where_almost_nothing_is_left(tmp_path: Path, family: str) -> None:
     """Before layer 0 the embedding is all that a head reads, so nothing is left without it."""
-    folder, prompts = tiny_model(family, tmp_path), prompts_of(8, 3, (4, 12))
+    folder, prompts = tiny_model(family, tmp_path), prompts_of(8, 2, (4, 9))
     one, other = (
         dumped(folder, prompts, EVERYTHING, dtype=dtype) for dtype in ("float32", "float64")
     )
@@ -171,7 +171,7 @@ def _gpt2(folder: Path) -> Model:
 
 def _weights(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64], Columns]:
     """Each writer's weight_without, the weight, and upstream with its pair's columns."""
-    tables = dumped(model, prompts_of(5, 3, (4, 9)), EVERYTHING)
+    tables = dumped(model, prompts_of(5, 2, (4, 9)), EVERYTHING)
     upstream, pairs = dict(tables["upstream"]), tables["pairs"]
     at = np.searchsorted(pairs["pair_id"], upstream["pair_id"])
     upstream |= {name: pairs[name][at] for name in ("layer", "head", "dest", "src")}

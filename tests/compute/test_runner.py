@@ -17,7 +17,7 @@ from svt.errors import SvtError
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded
 from tests.families import CASES
-from tests.marks import families
+from tests.marks import first
 from tests.prompts import prompts_of
 
 SHAPE = {"n_layers": 3, "n_heads": 3, "d_model": 24, "sharp": 3.0, "n_ctx": 24}
@@ -61,7 +61,7 @@ def own_logits(
         return model.bridge.run_with_hooks(tokens, fwd_hooks=hooks)[0, -1]
 
 
-@pytest.mark.parametrize("case", families(CASES))
+@pytest.mark.parametrize("case", first(1, list(CASES)))
 def test_from_every_layer_and_token_it_is_the_model(
     family: Callable[..., Model], case: str
 ) -> None:
@@ -70,7 +70,7 @@ def test_from_every_layer_and_token_it_is_the_model(
     Of most families transformers computes softmaxes and rotations in float32.
     """
     model = family(case, "float64")
-    prompts = prompts_of(0, n_prompts=4, lengths=(3, 12))
+    prompts = prompts_of(0, n_prompts=3, lengths=(3, 12))
     generator = torch.Generator().manual_seed(1)
     added = 3 * torch.randn(model.d_model, generator=generator, dtype=torch.float64)
     if model.centres:
@@ -79,7 +79,7 @@ def test_from_every_layer_and_token_it_is_the_model(
     untouched = [own_logits(model, prompt, 0, 0, None) for prompt in prompts]
     every, close = range(len(prompts)), 1e-9 if case == "gpt2" else 2e-6
     for layer in range(model.n_layers):
-        for width in (1, 2, 5, max(len(p.tokens) for p in prompts)):
+        for width in (1, 5, max(len(p.tokens) for p in prompts)):
             for change in (None, added):
                 found = from_layer(runner, layer, every, width, change)
                 for prompt, wanted, logits in zip(prompts, untouched, found, strict=True):
