@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -12,6 +13,7 @@ AVOIDED = re.compile(
 )
 
 
+@cache
 def names() -> list[str]:
     """Return the name of every test function, file by file."""
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in TESTS.rglob("test_*.py")]

@@ -24,7 +24,7 @@ from tests.settings import DUMP as SHIPPED
 from tests.settings import TRACE
 from tests.store_rows import connection
 
-DUMP = replace(SHIPPED, sample=0.0, min_weight=0.5, batch_size=8)
+DUMP = replace(SHIPPED, sample=0.0, min_weight=0.5, batch_size=8, effects=False)
 ALL_SLICES = replace(DUMP, all_slices=True)
 
 
@@ -62,7 +62,7 @@ def precision_recall(found: set[Edge], wanted: frozenset[Edge]) -> tuple[float, 
     return hits / len(found), hits / len(wanted)
 
 
-@pytest.mark.parametrize("seed", first(2, range(20)))
+@pytest.mark.parametrize("seed", first(1, range(20)))
 def test_the_planted_circuit_comes_out_whole_and_alone(tmp_path: Path, seed: int) -> None:
     circuit = planted(tmp_path, seed)
     con = store_of(circuit, ALL_SLICES)
@@ -105,6 +105,7 @@ def test_signal_sets_are_the_planted_slices(tmp_path: Path, seed: int) -> None:
 
 def test_the_dump_of_a_planted_circuit_is_sound(tmp_path: Path) -> None:
     circuit = planted(tmp_path, seed=1)
-    con = store_of(circuit, replace(DUMP, min_weight=0.2, sample=0.1, components=COMPONENTS))
+    dump = replace(DUMP, min_weight=0.2, sample=0.1, components=COMPONENTS, effects=True)
+    con = store_of(circuit, dump)
     run_checks(con)
     assert con.execute("SELECT max(abs(closure)) < 1e-4 FROM store.sides").fetchone() == (True,)

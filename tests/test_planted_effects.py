@@ -27,7 +27,13 @@ def stores(
 ) -> Iterator[Stores]:
     circuit = planted_writers(tmp_path_factory.mktemp("planted"), request.param)
     scores = ("raw", "contrast")
-    yield circuit, {score: store_of(circuit, replace(DUMP, score=score)) for score in scores}  # type: ignore[arg-type]
+    yield (
+        circuit,
+        {
+            score: store_of(circuit, replace(DUMP, score=score, effects=True))  # type: ignore[arg-type]
+            for score in scores
+        },
+    )
 
 
 def kept(stores: Stores, score: str, reader: str, **rule: object) -> set[tuple[str, str]]:

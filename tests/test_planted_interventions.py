@@ -101,9 +101,8 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))]
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     circuit = planted(tmp_path_factory.mktemp("planted"), seed=request.param)
     model = loaded(circuit.path)
-    tables = dumped(
-        model, circuit.prompts, replace(DUMP, min_weight=0.5, sample=0.0, batch_size=100)
-    )
+    dump = replace(DUMP, min_weight=0.5, sample=0.0, batch_size=100, effects=False)
+    tables = dumped(model, circuit.prompts, dump)
     pair_ids = tables["pairs"]["pair_id"].tolist()
     in_signal = tables["slices"]["in_signal"].reshape(len(pair_ids), -1)
     return Bench(
@@ -177,7 +176,7 @@ def must_stop(link: Link, scope: Scope) -> set[str]:
 def test_an_ablated_edge_stops_what_hangs_on_it_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, link: Link, scope: Scope
 ) -> None:
-    for prompt in range(0, 12, 3):
+    for prompt in (0, 6):
         before, after = firing(bench, monkeypatch, link, scope, prompt)
         assert before == set(PLAN)
         if link[0] in HALVES:  # half of a signal is left, which may do or not

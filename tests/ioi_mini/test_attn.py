@@ -24,11 +24,12 @@ WITHOUT_MLPS = "dump.components=[head,embed,pos_embed,bias]"
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Return a run over 8 prompts, traced down to every component."""
+    """Return a run over 4 prompts, traced down to every component."""
     done = svt_in(
         tmp_path_factory.mktemp("attn"),
         f"model={NAME}",
-        "dataset.n_prompts=8",
+        "dataset.n_prompts=4",
+        "dump.effects=false",
         WITHOUT_MLPS,
         "trace.components=all",
         "stages=[dump,trace]",

@@ -5,6 +5,7 @@ from __future__ import annotations  # DuckDB complains of types that pytest keep
 import ast
 import re
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -28,8 +29,13 @@ FIRST_VALUES: dict[str, Any] = {
 QUERIES = list_queries()
 
 
+@cache
+def parser() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
 def statement(query: Query) -> duckdb.Statement:
-    (only,) = duckdb.connect().extract_statements(query.text)
+    (only,) = parser().extract_statements(query.text)
     return only
 
 
