@@ -8,8 +8,8 @@ import pytest
 
 
 def examples(n: int) -> int:
-    """Return how many examples hypothesis draws: n in `make check-long`, else a fifth of them."""
-    return n if os.environ.get("SVT_LONG") else max(10, n // 5)
+    """Return how many examples hypothesis draws: n in `make check-long`, else a tenth of them."""
+    return n if os.environ.get("SVT_LONG") else max(10, n // 10)
 
 
 TYPICAL = ("gpt2", "gpt_neox", "mistral", "qwen3", "gemma2")

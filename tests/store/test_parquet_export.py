@@ -1,5 +1,6 @@
 """`svt-export`: Parquet that other programs read, and that opens as the store it was."""
 
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def exported(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("exported") / "it's a store"
     export(finished.stores[0], folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def two_prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    export(make(folder / "store.duckdb", 0, 1), folder / "out")
+    return folder / "out"
 
 
 def test_it_opens_with_every_row_and_type(finished: Finished, exported: Path) -> None:
@@ -109,8 +117,8 @@ def test_the_readme_makes_the_long_views(
         assert one.cast(dict(other.schema)).equals(other), name
 
 
-def test_a_folder_of_an_older_svt_is_refused(tmp_path: Path) -> None:
-    export(make(tmp_path / "store.duckdb", 0), tmp_path / "out")
+def test_a_folder_of_an_older_svt_is_refused(tmp_path: Path, two_prompts: Path) -> None:
+    shutil.copytree(two_prompts, tmp_path / "out")
     dump = pl.read_parquet(tmp_path / "out" / "dump.parquet")
     dump.with_columns(schema_version=2).write_parquet(tmp_path / "out" / "dump.parquet")
     (tmp_path / "out" / "writers.parquet").unlink()
@@ -196,9 +204,9 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("counts.json", r"out/counts.json cannot be read \(.*\)"),
     ],
 )
-def test_what_is_gone_is_named(tmp_path: Path, name: str, told: str) -> None:
+def test_what_is_gone_is_named(tmp_path: Path, two_prompts: Path, name: str, told: str) -> None:
     """A prompt has lists of two sides of a pair of layer 2, and of one of layer 1."""
-    export(make(tmp_path / "store.duckdb", 0, 1), tmp_path / "out")
+    shutil.copytree(two_prompts, tmp_path / "out")
     (tmp_path / "out" / name).rename(tmp_path / "gone")
     with pytest.raises(SvtError, match=rf"{told}; export the store again"):
         connect(Stores.of(tmp_path / "out"))
@@ -208,9 +216,11 @@ def test_what_is_gone_is_named(tmp_path: Path, name: str, told: str) -> None:
     ("name", "content"),
     [("roles", b"garbage"), ("roles", None), ("counts.json", b"[1]"), ("counts.json", b"\xff")],
 )
-def test_a_file_that_is_another_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_file_that_is_another_is_named(
+    tmp_path: Path, two_prompts: Path, name: str, content: bytes | None
+) -> None:
     out = tmp_path / "out"
-    export(make(tmp_path / "store.duckdb", 0), out)
+    shutil.copytree(two_prompts, out)
     file = out / (name if "." in name else f"{name}.parquet")
     if content is None:
         content = (out / "prompts.parquet").read_bytes()
@@ -238,6 +248,7 @@ def test_a_damaged_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("kind", [duckdb.IOException, duckdb.InternalException])
 def test_any_error_of_the_database_is_one_line(
     tmp_path: Path,
+    two_prompts: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     kind: type[duckdb.Error],
@@ -245,7 +256,7 @@ def test_any_error_of_the_database_is_one_line(
     def broken(*_: object) -> None:
         raise kind("Corrupt database file\nat length")
 
-    export(make(tmp_path / "store.duckdb", 0), tmp_path / "out")
+    shutil.copytree(two_prompts, tmp_path / "out")
     monkeypatch.setattr(exporting, "_write", broken)
     with pytest.raises(SystemExit):  # the folder of an exported store is no file to look into
         main([str(tmp_path / "out"), str(tmp_path / "again")])
