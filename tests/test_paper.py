@@ -1,4 +1,8 @@
-"""The paper's experiment, whole, on a checkpoint of GPT-2 small's shape with a planted circuit."""
+"""The paper's experiment, whole, on a checkpoint of GPT-2 small's shape with a planted circuit.
+
+`make check-long` runs it. In every run are its settings here, a planted circuit in
+tests/test_planted.py, and the paper's numbers of literal rows in tests/sql/test_paper_queries.py.
+"""
 
 import json
 import re
@@ -17,8 +21,7 @@ from tests.planted_ioi import planted_ioi
 from tests.settings import composed
 
 N_PROMPTS = 2  # one of each order of the names
-FIRINGS = ("dump.min_weight=0.5", "dump.sample=0", "dump.effects=false")
-DUMPED = (f"dataset.n_prompts={N_PROMPTS}", *FIRINGS)
+DUMPED = (f"dataset.n_prompts={N_PROMPTS}", "dump.min_weight=0.5", "dump.sample=0")  # firings alone
 DRAWN = ("signal_by_token", "set_effects")
 PLANTED = {  # upstream head, downstream head, side, role
     ("0.9", "9.6", "src", "IO"), ("0.9", "9.9", "src", "IO"), ("0.9", "10.0", "src", "IO"),
@@ -50,8 +53,8 @@ def numbers(done: Finished) -> dict[str, float]:
     return dict(found.select("quantity", "measured").rows())
 
 
-def test_the_settings_are_the_papers(done: Finished) -> None:
-    config = json.loads(ask(done, "select config from run")[0][0])
+def test_the_settings_are_the_papers() -> None:
+    config = composed("experiment=paper")
     assert config["model"]["name"] == "openai-community/gpt2"
     trace = config["trace"]
     assert trace["roots"] == [[9, 6], [9, 9], [10, 0]]
@@ -59,10 +62,11 @@ def test_the_settings_are_the_papers(done: Finished) -> None:
     assert (trace["firing_weight"], trace["coverage"], trace["slices"]) == (0.5, 0.7, "signal")
     assert trace["min_share"] * 256 == 65
     assert config["intervene"]["scopes"] == ["global", "local_qkv"]
-    assert ask(done, "select n_layers, n_heads, d_model, d_head from dump") == [(12, 12, 768, 64)]
 
 
+@pytest.mark.long
 def test_the_roots_fire_and_the_planted_circuit_comes_out(done: Finished) -> None:
+    assert ask(done, "select n_layers, n_heads, d_model, d_head from dump") == [(12, 12, 768, 64)]
     roots = ask(
         done,
         "select p.layer, p.head, count(*), min(p.weight) > 0.5 from trace_pairs t "
@@ -79,6 +83,7 @@ def test_the_roots_fire_and_the_planted_circuit_comes_out(done: Finished) -> Non
     assert ask(done, "select bool_and(correct) from prompts") == [(True,)]
 
 
+@pytest.mark.long
 def test_the_papers_edges_and_sets_are_changed(done: Finished) -> None:
     changed = {label for (label,) in ask(done, "select distinct label from interventions")}
     assert {"8.6 -> 9.6 dest end", "0.9 -> 9.9 src IO", "7.9 -> 8.6 dest end"} <= changed  # into
@@ -96,6 +101,7 @@ def test_the_papers_edges_and_sets_are_changed(done: Finished) -> None:
     assert lost["8.6 -> 9.9 dest end"] < -10  # what shuns the subject is gone for every name mover
 
 
+@pytest.mark.long
 def test_every_number_is_measured(done: Finished) -> None:
     """4.11 fires somewhere by chance or not at all; all others are there, and known."""
     found = numbers(done)
@@ -113,6 +119,7 @@ def test_every_number_is_measured(done: Finished) -> None:
     assert found[lowered] == 1
 
 
+@pytest.mark.long
 def test_the_report_sets_the_papers_numbers_beside_them(done: Finished) -> None:
     page = (done.runs[0] / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<h2 id="the-paper">') : page.index('<h2 id="numbers">')]
@@ -131,6 +138,7 @@ def test_the_report_sets_the_papers_numbers_beside_them(done: Finished) -> None:
     assert thresholds == [["signal", "1"], ["all", "1"], ["signal", "2"], ["all", "2"]]
 
 
+@pytest.mark.long
 def test_every_figure_has_something_to_show(done: Finished) -> None:
     """The experiment asks for all; here some are drawn."""
     assert composed("experiment=paper")["chart"]["figures"] == "all"
@@ -144,6 +152,7 @@ def test_other_runs_have_no_such_section(finished: Finished) -> None:
     assert 'id="the-paper"' not in (finished.runs[0] / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_the_released_code_is_one_setting_away(done: Finished, tmp_path: Path) -> None:
     """From the same store: visits are counted, of which there are more than prompts."""
     store = done.stores[0]

@@ -8,7 +8,7 @@ import pytest
 from svt.cli.sql import answer
 from svt.paths import conf_dir
 from tests.checkpoints import tiny_gpt2
-from tests.conftest import Finished, Svt
+from tests.conftest import SMALL, Finished, Svt
 from tests.marks import first
 from tests.settings import composed
 
@@ -30,6 +30,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two layers of two heads in GPT-2's own format."""
     folder = tmp_path_factory.mktemp("checkpoint")
     return tiny_gpt2(folder, n_layers=2, n_heads=2, d_model=48, words=words())
+
+
+def test_every_trace_runs(svt: Svt, finished: Finished) -> None:
+    """The other one is that of the finished run."""
+    stored = f"store.dir={finished.stores[0].parent}"
+    done = svt(*SMALL, stored, "stages=[trace]", "trace=released")
+    assert done.code == 0
+    assert answer(done.runs[0], "select count(*) as n from graph_edges", [])["n"][0] > 0
 
 
 def test_the_baseline_runs(all_slices: Finished) -> None:
