@@ -15,7 +15,7 @@ from svt.compute import (
     decompose,
     dump,  # noqa: F401
     intervene,  # noqa: F401
-    model,
+    load,
     runner,  # noqa: F401
 )
 from svt.config import ModelConfig
@@ -23,7 +23,7 @@ from tests.faults.forked import MODEL_FOLDER
 
 torch.set_num_threads(1)
 cli.register_resolvers()
-MODEL = model.load_model(ModelConfig("planted", os.environ[MODEL_FOLDER], None, "cpu", "float32"))
+MODEL = load.load_model(ModelConfig("planted", os.environ[MODEL_FOLDER], None, "cpu", "float32"))
 SVD = decompose.decompose_model(MODEL)
 
 
@@ -31,5 +31,5 @@ def lend() -> None:
     """From now on this process finds the model loaded; it writes neither scripts nor a summary."""
     page._load_bundle = lambda: ""
     summary.summarise = lambda *_: ""
-    model.load_model = lambda _: MODEL
+    load.load_model = lambda _: MODEL
     decompose.decompose_model = lambda _: SVD
