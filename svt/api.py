@@ -65,10 +65,8 @@ class Run:
         `settings` are those of `chart.*`: heads, dest_role, src_role, prompt_id, min_firings,
         compare_store. SvtError for an unknown figure or setting, and for a sweep or a store.
         """
-        import altair as alt
-
         from svt.charts import draw
-        from svt.charts.style import specification
+        from svt.charts.style import for_notebook
         from svt.cli.compose import compose_config, compose_overrides
         from svt.stages.chart import make_ask, make_context
 
@@ -86,8 +84,7 @@ class Run:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None
             figure = draw(name, make_ask(self._con), make_context(self._con, chosen, compare))
-        spec = specification(figure.chart)  # from_dict sets no limit of rows
-        return alt.Chart.from_dict(spec)
+        return for_notebook(figure.chart)
 
     def queries(self) -> pl.DataFrame:
         """Return the named queries: query, parameters (with their types and defaults), purpose."""

@@ -46,10 +46,7 @@ def test_importing_svt_loads_nothing_heavy_and_is_quick() -> None:
     assert float(done.stdout) < 0.5
 
 
-def test_the_example_of_the_help_runs(
-    beside_the_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("altair.Chart.from_dict", dict)  # slow; the test of a chart has it
+def test_the_example_of_the_help_runs(beside_the_store: Path) -> None:
     (example,) = re.findall(r"\n\n((?:    .*\n|\n)+)\n\S", str(api.__doc__))
     names: dict[str, object] = {}
     exec(dedent(example), names)

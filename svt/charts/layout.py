@@ -21,6 +21,7 @@ head that reads it there. So a column is the residual stream of a token, and hea
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -84,7 +85,7 @@ class Layout:
     curves: dict[Edge, Curve]
     """The curves of all edges, and of weaker edges whose nodes have a place."""
 
-    @property
+    @cached_property
     def over(self) -> set[Edge]:
         """The edges that pass a node other than their ends (step 3)."""
         return {

@@ -34,6 +34,7 @@ from svt.charts.style import (
     side_colour,
     title,
 )
+from svt.system.text import make_drawable
 
 HEADING = "The trace through one prompt"
 MAX_NODES, MAX_EDGES = 100, 120
@@ -196,7 +197,10 @@ def _draw(traces: Sequence[Trace]) -> Chart:
 
 def _make_menu(traces: Sequence[Trace]) -> alt.Parameter:
     """Return the menu of step 6."""
-    labels = [f"{trace.prompt_id}: {''.join(t['token'] for t in trace.tokens)}" for trace in traces]
+    labels = [
+        make_drawable(f"{trace.prompt_id}: {''.join(t['token'] for t in trace.tokens)}")
+        for trace in traces
+    ]
     options = alt.binding_select(
         options=[trace.prompt_id for trace in traces], labels=labels, name="Prompt "
     )

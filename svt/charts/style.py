@@ -124,9 +124,17 @@ def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, An
     return spec if palette is None else spec | {"config": config(palette)}
 
 
+def for_notebook(chart: Chart) -> Chart:
+    """Return the chart in the colours of LIGHT, for a notebook to display or Altair to save."""
+    chart = chart.copy(deep=False)
+    chart.config = alt.Config(**config(LIGHT))
+    return chart
+
+
 def title(text: str, *subtitle: str) -> alt.TitleParams:
     """Return a title with the non-empty lines of `subtitle` below it."""
-    return alt.TitleParams(text, subtitle=[line for line in subtitle if line])
+    lines = [make_drawable(line) for line in subtitle if line]
+    return alt.TitleParams(make_drawable(text), subtitle=lines)
 
 
 def panel_title(text: str, subtitle: str | list[str]) -> alt.TitleParams:
@@ -161,7 +169,7 @@ class _Rows(alt.Data):
 
 def inline(rows: list[dict[str, Any]]) -> alt.Data:
     """Return `rows` as the inline data of a chart."""
-    return _Rows(values=rows)
+    return _Rows(values=make_drawable(rows))
 
 
 def pick_evenly(n: int, most: int) -> list[int]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from svt.cli.explain import to_one_line
+from svt.cli.resolvers import register_resolvers
 from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, select_content_settings
 from svt.db.stores import Stores
@@ -30,6 +31,8 @@ Tree = dict[str, Any]
 _STAGE_GROUPS = ("trace", "intervene", "reference", "evaluate")  # read by their own stage only
 _STORE_GROUPS = ("model", "dataset", "dump")
 _MODEL_STAGES = ("intervene", "reference")  # stages that run the model
+
+register_resolvers()  # at import, for every process that a launcher starts
 
 
 def compose_config(composed: DictConfig, overrides: Sequence[str]) -> Config:

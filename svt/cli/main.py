@@ -28,7 +28,6 @@ from svt.cli.compose import compose_config
 from svt.cli.console import STOPPED, flush, say, show_messages, write
 from svt.cli.explain import explain_error, explain_refusal, is_interruption
 from svt.cli.own_files import LOCK, check_run_folder, remove_temporary_files
-from svt.cli.resolvers import register_resolvers
 from svt.config import Config
 from svt.errors import ConfigError, SvtError
 from svt.paths import conf_dir
@@ -196,8 +195,6 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore")
     show_messages()
 
-
-register_resolvers()  # at import, for every process that a launcher starts
 
 if __name__ == "__main__":
     main()

@@ -97,7 +97,6 @@ def die(*_: object, **__: object) -> None:
 
 @cache
 def _composed(args: tuple[str, ...]) -> DictConfig:
-    cli.register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("config", overrides=list(args), return_hydra_config=True)

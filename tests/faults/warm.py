@@ -8,7 +8,6 @@ import os
 import torch
 
 from svt.charts import page
-from svt.cli import main as cli
 from svt.cli import summary
 from svt.compute import (
     ablate,  # noqa: F401
@@ -22,7 +21,6 @@ from svt.config import ModelConfig
 from tests.faults.forked import MODEL_FOLDER
 
 torch.set_num_threads(1)
-cli.register_resolvers()
 MODEL = load.load_model(ModelConfig("planted", os.environ[MODEL_FOLDER], None, "cpu", "float32"))
 SVD = decompose.decompose_model(MODEL)
 
