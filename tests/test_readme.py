@@ -4,6 +4,9 @@ import re
 import runpy
 import shlex
 import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from svt.cli.export import main as svt_export
 from svt.cli.import_circuit import main as svt_import
 from svt.cli.sql import main as svt_sql
 from svt.compute.refuse import VERIFIED
+from svt.db.target import open_target
 from svt.paths import conf_dir
 from svt.query.named import query_names
 from tests.conftest import Finished, svt_in
@@ -91,10 +95,23 @@ def test_every_line_is_a_command_that_is_tested() -> None:
     assert {line.split(" ")[0] for line in command_lines()} <= set(PROGRAMS)
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Callable[..., Any]]:
+    """`open_target` that opens a target once for all commands."""
+    with ExitStack() as stack:
+        lent = cache(lambda *target: nullcontext(stack.enter_context(open_target(*target))))
+        yield lent
+
+
 @pytest.mark.parametrize("command", [c for c in commands("svt-sql") if "--list" not in c])
 def test_every_svt_sql_command_runs(
-    targets: dict[str, str], capsys: pytest.CaptureFixture[str], command: str
+    targets: dict[str, str],
+    opened: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
 ) -> None:
+    monkeypatch.setattr("svt.cli.sql.open_target", opened)
     svt_sql([targets.get(word, word) for word in shlex.split(command)[1:]])
     assert "|" in capsys.readouterr().out
 

@@ -129,6 +129,7 @@ def test_members_of_sets_are_measured_alone_too(run: Path) -> None:
     assert alone == members
 
 
+@pytest.mark.long
 def test_strength_0_changes_nothing_to_the_last_bit(
     svt: Svt, traced: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,6 +197,7 @@ def test_a_killed_stage_goes_on_where_it_was(
     )
 
 
+@pytest.mark.long
 def test_another_question_does_not_go_on_with_the_old_rows(
     traced: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +217,7 @@ def test_another_question_does_not_go_on_with_the_old_rows(
     assert small_units.count(0) == 2
 
 
+@pytest.mark.long
 def test_prompts_are_taken_in_groups_that_fit_the_memory(
     less: Path, traced: Path, svt: Svt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

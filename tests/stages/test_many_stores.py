@@ -137,6 +137,7 @@ def test_shards_hold_what_the_whole_holds(finished: Finished, shards: Finished) 
             assert (a - b).abs().max() <= 1e-4 * (1 + a.abs().max())
 
 
+@pytest.mark.long
 def test_a_run_over_shards_goes_on_with_the_model(svt: Svt, shards: Finished) -> None:
     pattern = f"store.path='{shards.cwd}/outputs/stores/*-of-2-*.duckdb'"
     done = svt(pattern, "stages=[trace]")

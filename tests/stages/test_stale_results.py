@@ -39,6 +39,7 @@ def test_an_evaluation_goes_with_interventions_behind_it(svt: Svt, traced: Path)
     assert count(traced, "evaluation") == 0
 
 
+@pytest.mark.long
 def test_an_evaluation_over_all_edges_stays(svt: Svt, traced: Path) -> None:
     before = count(traced, "evaluation")
     one = (*FEW, "intervene.scopes=[local_qk]")
