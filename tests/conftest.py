@@ -65,11 +65,11 @@ def load_bundled_models_once() -> None:
 
     bundled, load, once = Path(svt.__file__).parent, module.load_model, cache(module.load_model)
 
-    def lent(config: ModelConfig) -> Model:
+    def load_once(config: ModelConfig) -> Model:
         shipped = Path(config.path or "").is_relative_to(bundled)
         return once(config) if shipped else load(config)
 
-    module.load_model = lent
+    module.load_model = load_once
     # Hydra composes a configuration once more to learn hydra.mode, which is set by no test.
     Hydra.get_mode = lambda *_, **__: None
 

@@ -6,8 +6,8 @@ Shares no code with svt and none with sql; the forward pass is that of tests/slo
 2. An upstream head contributes what its output with a 1 appended gives along the signal, divided by
    the LayerNorm's scale; all heads below take part.
 3. Kept is every head that contributes at least as much as the one with which the falling
-   contributions first exceed the share of their sum, whatever the sum's sign.
-4. Every path from the root appends its edges anew. An edge of the graph is its two heads and the
+   contributions first exceed the share of their sum, for a sum of either sign.
+4. Every path from the root appends its edges again. An edge of the graph is its two heads and the
    role of the token written into; it counts each time it is appended, but in the first prompt
    that has it once.
 """

@@ -82,15 +82,15 @@ def test_queries_and_tables_are_described(run: Run) -> None:
 
 def test_a_chart_displays_itself_and_takes_settings(run: Run) -> None:
     chart = run.chart("slice_contributions", heads=[[5, 4]])
-    told = chart.to_dict()
-    assert told["vconcat" if "vconcat" in told else "concat"]
-    assert "5.4 firing" in str(told)
-    assert told["config"]["style"]["quiet"]  # the styles that marks name
+    message = chart.to_dict()
+    assert message["vconcat" if "vconcat" in message else "concat"]
+    assert "5.4 firing" in str(message)
+    assert message["config"]["style"]["quiet"]  # the styles that marks name
     assert "text/html" in chart._repr_mimebundle_()  # what notebooks ask of it
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "told"),
+    ("name", "settings", "message"),
     [
         ("nothing", {}, "no figure 'nothing'; known: graph, "),
         ("graph", {"colour": "red"}, r"chart\.colour: no such setting; known: figures, edges, "),
@@ -98,9 +98,9 @@ def test_a_chart_displays_itself_and_takes_settings(run: Run) -> None:
     ],
 )
 def test_what_cannot_be_drawn_is_refused(
-    run: Run, name: str, settings: dict[str, object], told: str
+    run: Run, name: str, settings: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(api.SvtError, match=told):
+    with pytest.raises(api.SvtError, match=message):
         run.chart(name, **settings)
 
 
@@ -139,7 +139,7 @@ def test_a_target_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["trace.coverage=2"], r"trace\.coverage=2"),
         (["nothing=1"], "nothing"),
@@ -149,9 +149,9 @@ def test_a_target_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_overrides_that_are_wrong_are_refused_and_leave_nothing(
-    beside_the_store: Path, overrides: list[str], told: str
+    beside_the_store: Path, overrides: list[str], message: str
 ) -> None:
-    with pytest.raises(api.SvtError, match=told):
+    with pytest.raises(api.SvtError, match=message):
         api.run(*overrides)
     assert not list((beside_the_store / "outputs").glob("runs/*"))
 

@@ -33,7 +33,7 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("trace.coverage", 1.5, "trace.coverage=1.5: must lie in [0, 1]"),
         ("trace.coverage", float("nan"), "trace.coverage=nan: must lie in [0, 1]"),
@@ -67,7 +67,7 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_name(
-    default: dict[str, Any], key: str, value: Any, told: str
+    default: dict[str, Any], key: str, value: Any, message: str
 ) -> None:
     tree = copy.deepcopy(default)
     *groups, last = key.split(".")
@@ -77,7 +77,7 @@ def test_a_wrong_value_is_refused_by_name(
     at[last] = value
     with pytest.raises(SvtError) as error:
         from_mapping(tree)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_an_unknown_key_is_refused_and_the_known_are_named(default: dict[str, Any]) -> None:

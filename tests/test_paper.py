@@ -93,9 +93,9 @@ def test_the_papers_edges_and_sets_are_changed(done: Finished) -> None:
     assert {"parallel: out of 0.9 and 0.11", "serial: 7.9 -> 8.6 -> 10.0"} <= sets
     assert "serial: 2.8 -> 4.11 -> 5.5" not in sets  # 4.11 is not planted here
     ((warnings,),) = ask(done, "select warnings from run")
-    (told,) = (line for line in json.loads(warnings) if line.startswith(NOT_CHANGED))
-    assert "“serial: 2.8 -> 4.11 -> 5.5”" in told
-    assert not any(name in told for name in sets)
+    (message,) = (line for line in json.loads(warnings) if line.startswith(NOT_CHANGED))
+    assert "“serial: 2.8 -> 4.11 -> 5.5”" in message
+    assert not any(name in message for name in sets)
     effects = answer(done.runs[0], "edge_effects", ["scope=global", "kind=ablate"])
     lost = dict(effects.select("label", "effect").rows())
     assert lost["8.6 -> 9.9 dest end"] < -10  # what shuns the subject is gone for every name mover
@@ -125,11 +125,11 @@ def test_the_report_sets_the_papers_numbers_beside_them(done: Finished) -> None:
     section = page[page.index('<h2 id="the-paper">') : page.index('<h2 id="numbers">')]
     rows = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
-    told = {row[1]: row[2:] for row in cells if len(row) == 4}
-    assert len(told) == len(numbers(done))
-    assert told["heads at 170"] == ["21", "10"]
-    assert told["precision at 170"] == ["0.52", "0.7"]
-    assert told["prompts"] == ["256", str(N_PROMPTS)]
+    message = {row[1]: row[2:] for row in cells if len(row) == 4}
+    assert len(message) == len(numbers(done))
+    assert message["heads at 170"] == ["21", "10"]
+    assert message["precision at 170"] == ["0.52", "0.7"]
+    assert message["prompts"] == ["256", str(N_PROMPTS)]
     assert "65 (1 of 2) and 170 (2 of 2)" in section
     assert f"with the weights of {done.cwd / 'model'};" in section
     assert "scaled to the 2 of this run" in section

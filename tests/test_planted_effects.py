@@ -69,7 +69,7 @@ def written(stores: Stores, score: str, reader: str) -> dict[tuple[str, str], tu
     }
 
 
-def test_the_raw_rule_blames_who_raises_every_score_alike(stores: Stores) -> None:
+def test_the_raw_rule_blames_a_writer_that_raises_every_score(stores: Stores) -> None:
     """`alike` at dest, `same` at every source: each gives as much as a writer of the signal."""
     found = kept(stores, "raw", "even")
     assert {("alike", "dest"), ("same", "src"), ("P", "src")} <= found
@@ -96,7 +96,7 @@ def test_without_one_source_of_the_same_attention_moves(stores: Stores, score: s
     assert kept(stores, score, "even", rule="effect") == shown
 
 
-def test_writers_that_stand_in_for_one_another_have_no_effect(stores: Stores) -> None:
+def test_redundant_writers_have_no_effect(stores: Stores) -> None:
     """E1 and E2 contribute, and coverage keeps both; alone neither matters. Without both the
     weight is gone, as the intervention engine shows.
     """

@@ -155,7 +155,7 @@ def firing(
         for name, (layer, head) in bench.heads.items():
             dest, src = (roles[role] for role in PAIRS[name])
             first, weight = weights.get(layer, (dest + 1, None))
-            if dest < first or weight[head, dest - first, src] >= 0.5:  # not computed anew: fires
+            if dest < first or weight[head, dest - first, src] >= 0.5:  # as it was: fires
                 fires.add(name)
         yield fires
 

@@ -3,7 +3,7 @@
 1. A block ```console holds one command after `$ ` (a backslash continues the line) and its output.
 2. The first command makes the run; `RUN` in the others is its folder. Another run is named by
    `hydra.run.dir`, from the folder in which all commands are called.
-3. Paths of the run and of stores are told as RUN and STORE.
+3. Paths of the run and of stores are written RUN and STORE.
 """
 
 import contextlib

@@ -35,7 +35,7 @@ def test_a_panel_a_side_with_lines_over_coverage() -> None:
     assert drawn(spec, panels[0], rule) == [{"coverage": 0.7}]
 
 
-def test_the_run_s_coverage_stands_in_words() -> None:
+def test_the_coverage_of_the_run_is_in_words() -> None:
     spec = specification(contribution_vs_effect(frame("dest"), coverage=0.7))
     assert "1,200 firing pairs" in subtitle(spec)
     assert "At dest, coverage 0.7 keeps 70% of the heads with an effect of 0.1" in subtitle(spec)

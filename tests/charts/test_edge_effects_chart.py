@@ -32,7 +32,7 @@ def test_a_block_a_measure_and_a_panel_a_scope(effects):
     assert first["height"] == spec["hconcat"][1]["hconcat"][1]["height"]
 
 
-def test_edges_stand_by_weight_and_are_named_once(effects):
+def test_edges_are_ordered_by_weight_and_named_once(effects):
     spec = specification(edge_effects(effects))
     (global_, local) = spec["hconcat"][0]["hconcat"]
     for panel in (global_, local):

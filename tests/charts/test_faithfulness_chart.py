@@ -62,17 +62,17 @@ def test_the_whole_is_a_rule_at_one(curve):
 
 
 @pytest.mark.parametrize(
-    ("min_count", "told"),
+    ("min_count", "message"),
     [
         (21, "From count 21: 5 heads keep 75% of the logit difference, as many at random 25%. "),
         (41, "From count 41: 2 heads keep 25% of the logit difference. "),
         (61, ""),
     ],
 )
-def test_the_runs_own_circuit_is_named(curve, min_count, told):
+def test_the_runs_own_circuit_is_named(curve, min_count, message):
     spec = specification(faithfulness(curve, min_count=min_count))
     assert subtitle(spec) == (
-        f"{told}All other heads' outputs are replaced by their mean over prompts."
+        f"{message}All other heads' outputs are replaced by their mean over prompts."
     )
 
 

@@ -1,4 +1,4 @@
-"""The traced graph by effect: what an edge's strength is, what is drawn, and what is told."""
+"""The traced graph by effect: what an edge's strength is, what is drawn, and its texts."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ def test_threshold_and_widths_are_effects(edges: pl.DataFrame) -> None:
 
 def test_what_is_narrowed_hangs_together() -> None:
     """Each of 60 chains of two has the strength of its weaker, upper edge: all are equally strong,
-    and whatever is left out, no lower edge stays without its upper one.
+    and no lower edge is shown without its upper one.
     """
     rows = [
         row
@@ -131,17 +131,17 @@ def test_what_is_narrowed_hangs_together() -> None:
 
 
 @pytest.mark.parametrize("by_effect", [False, True])
-def test_every_edge_tells_contribution_and_effect(edges: pl.DataFrame, by_effect: bool) -> None:
+def test_every_edge_shows_contribution_and_effect(edges: pl.DataFrame, by_effect: bool) -> None:
     frame = with_effects(edges, ROOTS, 10)[0] if by_effect else edges
     chart = graph(frame, NODES, by_effect=by_effect, min_count=0.01)
     edge = shown(chart)["8.0 9.0"]
     assert (edge["total"], edge["effect"]) == (1.0, 0.2)
-    (told,) = [
+    (message,) = [
         [tooltip["field"] for tooltip in layer["encoding"]["tooltip"]]
         for layer in specification(chart)["layer"]
         if layer["data"].get("name") == "edges" and "tooltip" in layer["encoding"]
     ]
-    assert {"total", "mean", "effect"} <= set(told)
+    assert {"total", "mean", "effect"} <= set(message)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The traced graph: which edges and nodes it holds, where they stand, and what is told."""
+"""The traced graph: which edges and nodes it holds, where they are, and its texts."""
 
 import polars as pl
 import pytest
@@ -46,7 +46,7 @@ def place(chart: Chart, label: str, role: str) -> tuple[float, float]:
     return node["x"], node["y"]
 
 
-def told(chart: Chart) -> str:
+def message(chart: Chart) -> str:
     return subtitle(spec(chart))
 
 
@@ -68,14 +68,14 @@ def test_edges_from_the_threshold_on_are_seen(edges, nodes):
     assert (first["prompts"], first["firings"], first["visits"]) == (90, 95, 200)
     assert first["total"] == 40 and first["mean"] == pytest.approx(40 / 95, abs=1e-4)
     assert (first["dest_role"], first["src_role"]) == ("end", "IO")
-    assert told(chart).startswith("3 edges in at least 60 prompts; 1 weaker not shown.")
+    assert message(chart).startswith("3 edges in at least 60 prompts; 1 weaker not shown.")
 
 
-def test_the_threshold_is_held_against_the_chosen_count(edges, nodes):
+def test_the_threshold_is_compared_with_the_chosen_count(edges, nodes):
     chart = graph(edges, nodes, count="visits", min_count=75)
     assert {(e["from"], e["role"]) for e in shown(chart)} == {("1.1", "end"), ("1.2", "IO")}
     assert slider(chart)["value"] == 75
-    assert "3 edges in at least 61 firings; 1 weaker" in told(
+    assert "3 edges in at least 61 firings; 1 weaker" in message(
         graph(edges, nodes, count="firings", min_count=61)
     )
 
@@ -99,7 +99,7 @@ def test_a_node_is_a_head_at_the_role_it_writes_to(edges, nodes):
 
 
 def test_a_source_edge_ends_where_its_firings_attend_from(edges, nodes):
-    """1.1 stands at end and at S2; it reads what 0.3 writes from end, or from where it is told."""
+    """1.1 stands at end and at S2; it reads what 0.3 writes from end, or from any other place."""
 
     def ends(frame: pl.DataFrame) -> tuple[str, str]:
         chart = graph(frame, nodes)
@@ -122,9 +122,9 @@ def test_roots_and_reference_heads_look_different(edges, nodes):
     assert kinds["2.0", "end"] == ("root", False)
     assert kinds["1.1", "S2"] == kinds["1.1", "end"] == ("head", True)
     assert kinds["1.2", "IO"] == ("head", False)
-    assert "Ringed: in the reference." in told(chart)
+    assert "Ringed: in the reference." in message(chart)
     nobody = nodes.with_columns(in_reference=pl.lit(False))
-    assert "Ringed" not in told(graph(edges, nobody))
+    assert "Ringed" not in message(graph(edges, nobody))
 
 
 def test_a_root_is_one_only_where_it_is_traced_from(nodes):
@@ -201,7 +201,7 @@ def test_a_weaker_edge_without_room_is_not_drawn_but_counted(nodes):
     }
     assert slider(chart)["bind"]["min"] == 10
     assert "'4 of 5 edges, 5 heads'" in str(specification(chart))
-    assert told(chart).startswith("3 edges in at least 50 prompts; 2 weaker not shown.")
+    assert message(chart).startswith("3 edges in at least 50 prompts; 2 weaker not shown.")
 
 
 def test_weaker_edges_move_nothing(edges, nodes):
@@ -218,10 +218,10 @@ def test_a_root_without_edges_is_one_node(nodes):
     chart = graph(edges_frame([]), nodes.head(1))
     assert [n["label"] for n in points(chart)] == ["2.0"]
     assert lines(chart) == []
-    assert told(chart).startswith("No edges")
+    assert message(chart).startswith("No edges")
 
 
-def test_roots_alone_stand_beside_one_another():
+def test_roots_alone_are_next_to_one_another():
     both = nodes_frame([(20, h, True, 200, 200, False, None) for h in (0, 1)])
     chart = graph(edges_frame([]), both)
     (x0, y0), (x1, y1) = place(chart, "20.0", "end"), place(chart, "20.1", "end")
@@ -236,7 +236,7 @@ def test_an_empty_trace_is_a_message():
 
 def test_a_threshold_above_every_edge_leaves_the_roots(edges, nodes):
     chart = graph(edges, nodes, min_count=1000)
-    assert told(chart).startswith("0 edges in at least 1,000 prompts; 4 weaker not shown.")
+    assert message(chart).startswith("0 edges in at least 1,000 prompts; 4 weaker not shown.")
     assert [n["label"] for n in points(chart)] == ["2.0"]
 
 
@@ -246,20 +246,20 @@ def test_a_large_graph_narrows_to_the_strongest_and_says_so():
     assert len(shown(chart)) == 99
     assert {e["prompts"] for e in shown(chart)} == set(range(52, 151))
     assert slider(chart)["value"] == 52
-    assert told(chart).startswith(
+    assert message(chart).startswith(
         "Narrowed to the strongest 99 edges, for at most 100 nodes and 250 edges: "
         "51 more in at least 1 prompt and 0 weaker not shown."
     )
 
 
-def test_edges_as_strong_as_the_weakest_shown_do_not_come_forth():
+def test_ties_with_the_weakest_shown_edge_stay_hidden():
     """150 edges in 7 prompts each: 99 are shown, and the slider cannot tell them from the rest."""
     chart = graph(fan(150, count=7), ROOT)
     assert len(lines(chart)) == 99
     assert slider(chart)["value"] == 7
 
 
-def test_no_more_edges_than_the_picture_can_bear():
+def test_no_more_edges_than_a_reader_can_follow():
     """20 heads with 20 edges each to heads above: 400 edges between 40 nodes."""
     rows = [
         (0, a, "head", 1, b, "dest", "end", *[1 + 20 * a + b] * 3, 1.0, "end", None)
@@ -291,7 +291,7 @@ def test_the_top_layers_are_the_upper_third_of_what_is_shown(edges, nodes):
     assert least == 4
     assert top.select("up_layer", "up_head").rows() == [(4, 0), (4, 1)]
     assert left_out == "Layers 4 to 6; 6 edges from below not shown."
-    assert left_out in told(graph(top, nodes, min_count=5, left_out=left_out))
+    assert left_out in message(graph(top, nodes, min_count=5, left_out=left_out))
     assert select_top_layers(edges, "n_prompts", 1000)[0].is_empty()
 
 
@@ -325,6 +325,6 @@ def test_a_node_names_what_its_head_mostly_attends_to():
         schema_overrides={"layer": pl.UInt8, "head": pl.UInt8},
     )
     spec = specification(graph(edges, with_roles(nodes, roles)))
-    told = {row["label"]: row["does"] for row in spec["datasets"]["nodes"]}
-    assert told == {"1.0": "S2 -> S1+1 (induction), 75% of the prompts", "20.0": None}
+    message = {row["label"]: row["does"] for row in spec["datasets"]["nodes"]}
+    assert message == {"1.0": "S2 -> S1+1 (induction), 75% of the prompts", "20.0": None}
     assert "does" in str(spec["layer"][-1]["encoding"]["tooltip"])

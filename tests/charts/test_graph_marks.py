@@ -175,13 +175,13 @@ def test_a_line_to_the_answer_needs_its_head(edges, nodes, least, n_lines):
     assert len(drawn) == 1 + n_lines
 
 
-@pytest.mark.parametrize(("least", "told"), [(1, "1 prompt<"), (2, "2 prompts<")])
-def test_a_line_says_what_the_slider_shows(edges, nodes, least, told):
+@pytest.mark.parametrize(("least", "message"), [(1, "1 prompt<"), (2, "2 prompts<")])
+def test_a_line_says_what_the_slider_shows(edges, nodes, least, message):
     once = edges.with_columns(n_prompts=pl.col("n_prompts").replace(5, 1))
     spec = specification(graph(once, nodes, min_count=60))
     (slider,) = [param for param in spec["params"] if param["name"] == "least"]
     slider["value"] = least
-    assert f", in at least {told}" in vl_convert().vegalite_to_svg(spec)
+    assert f", in at least {message}" in vl_convert().vegalite_to_svg(spec)
 
 
 def test_a_large_graph_stays_small(nodes):

@@ -31,11 +31,11 @@ INTO_IO = (2, 0, "src", None, "IO", 1, 2)
 
 
 def verdicts(edges: pl.DataFrame, found: pl.DataFrame) -> dict[tuple, str]:
-    told = with_verdicts(edges, found)
-    assert told.drop("causal").equals(edges)
+    message = with_verdicts(edges, found)
+    assert message.drop("causal").equals(edges)
     return {
         (row["up_layer"], row["up_head"], row["side"], row["role"]): row["causal"]
-        for row in told.to_dicts()
+        for row in message.to_dicts()
     }
 
 
@@ -53,15 +53,15 @@ def test_one_of_many_changes_of_an_edge_is_enough(edges):
 
 
 def test_without_a_control_nothing_is_said(edges, nodes):
-    told = with_verdicts(edges, validated((*INTO_END, None, False)))
-    assert told.equals(edges)
-    spec = specification(graph(told, nodes))
+    message = with_verdicts(edges, validated((*INTO_END, None, False)))
+    assert message.equals(edges)
+    spec = specification(graph(message, nodes))
     assert "ablation" not in subtitle(spec) and "causal" not in str(spec)
 
 
 def test_the_picture_says_what_validated_its_edges(edges, nodes):
-    told = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
-    spec = specification(graph(told, nodes, min_count=60))
+    message = with_verdicts(edges, validated((*INTO_END, 0.0, True), (*INTO_IO, 0.0, False)))
+    spec = specification(graph(message, nodes, min_count=60))
     words = "Tested by ablation: 1 of 2 edges causal, 1 for the answer and 0 against it (dotted)"
     assert words in subtitle(spec)
     seen, felt = [layer for layer in spec["layer"] if layer.get("data", {}).get("name") == "edges"]
@@ -73,15 +73,15 @@ def test_the_picture_says_what_validated_its_edges(edges, nodes):
     causal = {(e["from"], e["role"]): e["causal"] for e in spec["datasets"]["edges"]}
     assert (causal["1.1", "end"], causal["1.2", "IO"]) == ("helps", "no")
     # 1.1 into end alone reaches 85: the other tested edge is not shown, and not counted.
-    few = subtitle(specification(graph(told, nodes, min_count=85)))
+    few = subtitle(specification(graph(message, nodes, min_count=85)))
     assert "Tested by ablation: 1 of 1 edge causal" in few
 
 
 def test_edges_against_the_answer_and_of_too_few_prompts(edges, nodes):
     rows = ((*INTO_END, 0.0, True, False), (*INTO_IO, 0.0, None, None))
-    told = with_verdicts(edges, validated(*rows))
-    causal = {(row["up_head"], row["role"]): row["causal"] for row in told.to_dicts()}
+    message = with_verdicts(edges, validated(*rows))
+    causal = {(row["up_head"], row["role"]): row["causal"] for row in message.to_dicts()}
     assert (causal[1, "end"], causal[2, "IO"]) == ("hinders", "too few prompts")
-    words = subtitle(specification(graph(told, nodes, min_count=60)))
+    words = subtitle(specification(graph(message, nodes, min_count=60)))
     assert "1 of 1 edge causal, 0 for the answer and 1 against it (dotted)" in words
     assert "1 in too few prompts (dash-dotted)." in words

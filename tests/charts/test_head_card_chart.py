@@ -72,10 +72,12 @@ def test_the_name_says_what_the_head_does() -> None:
     assert other == ["It is not in the trace."]
 
 
-def test_the_two_tokens_of_a_firing_are_marked_where_they_stand() -> None:
+def test_the_two_tokens_of_a_firing_are_marked() -> None:
     """A letter wide each: 0.75 and two spaces, then the text; spaces stay out of the words."""
-    told = [(word["word"], word["x"], word["end"], word["mark"]) for word in words(drawn(card()))]
-    assert told == [
+    message = [
+        (word["word"], word["x"], word["end"], word["mark"]) for word in words(drawn(card()))
+    ]
+    assert message == [
         ("0.75", 0, 4, None),
         ("When", 6, 10, None),
         ("Mary", 11, 15, "is attended to"),
@@ -88,9 +90,9 @@ def test_of_a_long_prompt_what_is_near_is_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "LETTERS", 60)
     tokens = [f" w{i}" for i in range(50)]
     far = FIRINGS.with_columns(tokens=pl.Series([tokens]), dest=pl.lit(45), src=pl.lit(10))
-    told = [word["word"] for word in words(drawn(card(firings={"it": far})))][1:]
+    message = [word["word"] for word in words(drawn(card(firings={"it": far})))][1:]
     near = [*(f"w{i}" for i in range(5, 13)), "…", *(f"w{i}" for i in range(40, 48)), "…"]
-    assert told == ["…", *near]
+    assert message == ["…", *near]
 
 
 def test_writers_are_the_strongest_and_the_suppressors() -> None:
@@ -104,7 +106,7 @@ def test_writers_are_the_strongest_and_the_suppressors() -> None:
     assert [panel["encoding"]["x"]["field"] for panel in panels] == ["contribution"]
 
 
-def test_a_second_dataset_stands_beside_the_first() -> None:
+def test_a_second_dataset_is_drawn_beside_the_first() -> None:
     other = {"the run's prompts": FIRINGS, "texts": FIRINGS.clear()}
     spec = drawn(card(firings=other, weights={"the run's prompts": WEIGHTS, "texts": WEIGHTS}))
     assert "It does not fire there." in str(spec["vconcat"][1])

@@ -21,7 +21,7 @@ def context(**chart: Any) -> Context:
 
 
 class Store:
-    """Answers queries with nothing but the rows given, whatever the parameters."""
+    """Answers queries with nothing but these rows, for any parameters."""
 
     def __init__(self, **frames: pl.DataFrame) -> None:
         self.frames = frames

@@ -36,13 +36,13 @@ def test_what_the_import_lacks_is_drawn_all_the_same(spec):
     ]  # fmt: skip
     assert drawn["mlp 0", "1.1"]["size"] is drawn["mlp 0", "1.1"]["mean"] is None
     assert {node["role"] for node in spec["datasets"]["nodes"]} == {NO_ROLE}
-    told = subtitle(spec)
-    assert "Grey: side unknown." in told
-    assert "Filled: root" not in told
+    message = subtitle(spec)
+    assert "Grey: side unknown." in message
+    assert "Filled: root" not in message
 
 
 def test_an_edge_without_a_weight_is_drawn(spec):
-    """As a line of the least width: the renderer drops what has no width unless it is told to."""
+    """As a line of the least width: the renderer drops what has no width by default."""
     import vl_convert
 
     svg = vl_convert.vegalite_to_svg(spec)

@@ -40,7 +40,7 @@ def test_no_two_nodes_come_closer_than_their_size(seed):
         assert abs(a[0] - b[0]) >= 0.99 or abs(a[1] - b[1]) >= 0.99
 
 
-def test_every_node_stands_in_its_column_and_row():
+def test_every_node_is_in_its_column_and_row():
     layout = laid_out(0)
     columns = {role: (left, right) for role, left, right in layout.columns}
     rows = {layer: (bottom, top) for layer, bottom, top in layout.rows}
@@ -103,7 +103,7 @@ def test_curves_rise():
         assert all(a[1] < b[1] for a, b in pairwise(points(layout, each)))
 
 
-def test_a_cell_stands_in_one_line_where_the_width_allows():
+def test_a_cell_is_one_line_where_the_width_allows():
     nodes = [Node(0, head, "end") for head in range(9)]
     alone = lay_out(nodes, [])
     assert len({y for _, y in alone.position.values()}) == 1
@@ -159,7 +159,7 @@ def test_a_weaker_node_without_column_or_row_stays_out():
     assert lay_out([], edges, [weaker]).curves.keys() == set(edges)
 
 
-def test_weaker_nodes_do_not_stand_on_others():
+def test_weaker_nodes_do_not_cover_others():
     edges = random_graph(2, 150)
     layout = lay_out([], edges[::2], edges[1::2])
     assert set(edges[::2]) < layout.curves.keys() < set(edges)
@@ -168,7 +168,7 @@ def test_weaker_nodes_do_not_stand_on_others():
         assert abs(a[0] - b[0]) >= 0.99 or abs(a[1] - b[1]) >= 0.99
 
 
-def test_roles_stand_as_in_the_prompt():
+def test_roles_are_in_the_order_of_the_prompt():
     assert sort_roles(["end", "zeta", "S2", "IO", "alpha", "IO"]) == [
         "IO",
         "S2",
@@ -178,7 +178,7 @@ def test_roles_stand_as_in_the_prompt():
     ]
 
 
-def test_columns_stand_as_their_tokens_do() -> None:
+def test_columns_are_in_the_order_of_tokens() -> None:
     """An order counts where some role is none of the indirect-object prompts."""
     order = ["end-12", "S1", "IO", "end-9", "end"]
     assert sort_roles(["end-9", "end", "end-12", "IO"], order) == ["end-12", "IO", "end-9", "end"]

@@ -45,7 +45,7 @@ def distance(one: str, other: str, seen: str) -> float:
     return float(np.linalg.norm(lab(one, seen) - lab(other, seen)))
 
 
-def test_simulated_red_and_green_grow_alike() -> None:
+def test_simulated_red_and_green_become_similar() -> None:
     for seen in ("protan", "deutan"):
         assert distance("#ff0000", "#6f6f00", seen) < distance("#ff0000", "#6f6f00", "normal") / 2
     assert distance("#ffffff", "#000000", "tritan") == pytest.approx(100, abs=0.5)
@@ -71,7 +71,7 @@ def test_colours_used_together_stay_apart(
 
 @pytest.mark.parametrize("seen", SEEN)
 @pytest.mark.parametrize("paper", [LIGHT.paper, DARK_PAPER])
-def test_colours_stand_out_on_paper(paper: str, seen: str) -> None:
+def test_colours_contrast_with_paper(paper: str, seen: str) -> None:
     assert min(distance(colour, paper, seen) for colour in CATEGORY) >= 25
 
 

@@ -47,7 +47,7 @@ def line_of(panel: dict) -> dict:
     return layers_of(panel, "line")[-1]
 
 
-def test_a_panel_for_each_ratio_that_tells_something(evaluation):
+def test_a_panel_for_each_ratio_that_varies(evaluation):
     assert list(panels(precision_recall(evaluation))) == ["precision, ioi-mini", "recall, ioi-mini"]
     same = evaluation.with_columns(recall_reachable="recall")
     assert len(panels(precision_recall(same))) == 2
@@ -96,9 +96,9 @@ def test_the_runs_own_threshold_is_marked_with_its_ratio(evaluation):
     assert rows_of(panel, point) == [{"min_count": 61, "value": 0.75}]
     (label,) = layers_of(panel, "text")
     assert label["encoding"]["text"]["field"] == "value"
-    told = subtitle(specification(chart))
-    assert "from 61 prompts on: 4 heads, precision 0.75, recall 0.30" in told
-    assert "reachable recall undefined" in told
+    message = subtitle(specification(chart))
+    assert "from 61 prompts on: 4 heads, precision 0.75, recall 0.30" in message
+    assert "reachable recall undefined" in message
 
 
 def test_random_sets_are_a_band_behind_the_line(evaluation):
@@ -134,7 +134,7 @@ def test_no_evaluation_is_a_message():
     assert row["message"].startswith("No evaluation")
 
 
-def test_the_value_stands_clear_of_a_rising_line(evaluation):
+def test_the_value_is_clear_of_a_rising_line(evaluation):
     """Precision rises from 0.5 to 0.75 just behind the threshold of 60, recall falls."""
     shown = panels(precision_recall(evaluation, min_count=70))
     falling = panels(precision_recall(evaluation, min_count=60))

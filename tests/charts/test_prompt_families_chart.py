@@ -57,7 +57,7 @@ def test_the_title_says_what_families_go_by() -> None:
     assert one.startswith("2 prompts: their traces form no families")
 
 
-def test_prompts_stand_in_order_coloured_by_group() -> None:
+def test_prompts_are_in_order_coloured_by_group() -> None:
     spec = drawn(families(), MEMBERS, heads())
     rows = spec["datasets"][spec["vconcat"][0]["data"]["name"]]
     strip = {kind: [r["colour"] for r in rows if r["kind"] == kind] for kind in ("family", "order")}
@@ -65,7 +65,7 @@ def test_prompts_stand_in_order_coloured_by_group() -> None:
     assert [r["prompt"] for r in rows if r["kind"] == "family"] == [4, 9, 2]
 
 
-def test_heads_that_tell_families_apart_have_a_column() -> None:
+def test_heads_that_distinguish_families_have_a_column() -> None:
     spec = drawn(families(), MEMBERS, heads())
     rows = spec["datasets"][spec["vconcat"][1]["data"]["name"]]
     assert [(r["name"], r["firing"], r["share"]) for r in rows] == [

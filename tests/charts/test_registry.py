@@ -76,9 +76,10 @@ def test_a_figure_knows_its_context_and_its_queries(monkeypatch, con):
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [("prompts", "in 30% or"), ("visits", "in 60% or"), ("firings", "in 60% or")]
+    ("count", "message"),
+    [("prompts", "in 30% or"), ("visits", "in 60% or"), ("firings", "in 60% or")],
 )
-def test_only_a_count_of_prompts_is_a_share_of_them(count, told, monkeypatch, con):
+def test_only_a_count_of_prompts_is_a_share_of_them(count, message, monkeypatch, con):
     """30 of 100 prompts; 30 visits are no share, so min_share 0.6 is."""
     seen = []
     monkeypatch.setattr(trace_figures, "firing_rates", lambda *_, **given: seen.append(given))
@@ -87,7 +88,7 @@ def test_only_a_count_of_prompts_is_a_share_of_them(count, told, monkeypatch, co
         Recorder(partial(run, con)), Context(trace, [], 100, settings.CHART)
     )
     assert seen[0]["min_rate"] == (0.3 if count == "prompts" else 0.6)
-    assert told in seen[0]["notes"][0]
+    assert message in seen[0]["notes"][0]
 
 
 @pytest.mark.parametrize(

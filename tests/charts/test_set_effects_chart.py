@@ -55,7 +55,7 @@ def test_a_column_a_kind_and_a_panel_an_arrangement(sets):
     assert heights[0] == heights[1]
 
 
-def test_sets_stand_by_size_and_are_named_once(sets):
+def test_sets_are_ordered_by_size_and_named_once(sets):
     ablate, boost = specification(set_effects(sets))["hconcat"]
     point = marks(ablate["vconcat"][0], "point")[0]
     assert point["encoding"]["y"]["sort"] == ["into 4.4 dest S2 (3)", "into 4.1 dest S2 (3)"]

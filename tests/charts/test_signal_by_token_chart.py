@@ -80,10 +80,10 @@ def test_names_and_other_tokens_are_bounded_apart():
 def test_heads_without_coordinates_say_how_to_get_them():
     lacking = [(5, 4), (6, 1)]
     spec = specification(signal_by_token({(9, 9): TOKENS}, min_firings=1, missing=lacking))
-    told = "Not stored: the coordinates of 5.4, 6.1. "
-    assert subtitle(spec) == told + '"dump.coordinates=[[5,4],[6,1],[9,9]]" stores all.'
+    message = "Not stored: the coordinates of 5.4, 6.1. "
+    assert subtitle(spec) == message + '"dump.coordinates=[[5,4],[6,1],[9,9]]" stores all.'
     (row,) = rows_of(specification(signal_by_token({}, min_firings=1, missing=lacking)))
-    assert row["message"] == told + '"dump.coordinates=[[5,4],[6,1]]" stores all.'
+    assert row["message"] == message + '"dump.coordinates=[[5,4],[6,1]]" stores all.'
 
 
 def test_heads_without_a_consensus_are_said():
@@ -95,5 +95,5 @@ def test_heads_without_a_consensus_are_said():
     assert row["message"] == "The firings of 9.6 share no slice."
 
 
-def test_labels_tell_alike_tokens_apart():
+def test_labels_distinguish_equal_tokens():
     assert label_tokens([" a", "a", "b", "\n", " c"]) == ["“ a”", "“a”", "b", "“⏎”", "c"]

@@ -57,7 +57,7 @@ def test_a_row_for_each_head_and_a_panel_for_each_pair(spec):
     assert [row["resolve"]["scale"]["y"] for row in spec["concat"]] == ["shared", "shared"]
 
 
-def test_slices_stand_in_order_with_the_signal_set_coloured(spec):
+def test_slices_are_in_order_with_the_signal_set_coloured(spec):
     firing, other = spec["concat"][0]["hconcat"]
     assert [(r["k"], r["contribution"], r["rank"], r["set"]) for r in rows_of(spec, firing)] == [
         (0, 3.0, 1, IN_SIGNAL),

@@ -20,7 +20,7 @@ OWN = counts({1: 1, 2: 1, 4: 2}, "ioi")
 OTHER = counts({3: 3, 9: 1}, None)
 
 
-def test_two_stores_stand_side_by_side_on_the_same_scales():
+def test_two_stores_are_side_by_side_on_the_same_scales():
     spec = specification(slice_counts([OWN, OTHER], notes=["Firings of all heads."]))
     assert subtitle(spec) == "Firings of all heads."
     assert spec["resolve"]["scale"] == {"x": "shared", "y": "shared"}
@@ -42,7 +42,7 @@ def test_two_stores_stand_side_by_side_on_the_same_scales():
         assert rows_of(spec, rule) == [{"median": 3.0}]
 
 
-def test_bars_stand_about_their_number_of_slices():
+def test_bars_are_centred_on_their_number_of_slices():
     spec = specification(slice_counts([OWN]))
     (own,) = spec["hconcat"]
     (bars,) = layers_of(own, "rect")

@@ -157,7 +157,7 @@ def test_a_sweep_over_two_numbers_is_heat(grid):
     assert (square["mark"]["color"], heads["layer"][0]["mark"]["color"]) == (BLUE, GREY)
 
 
-def test_values_stand_in_squares_that_have_room(grid):
+def test_values_are_written_in_squares_with_room(grid):
     spec = specification(sweep(grid, keys=["trace_coverage", "trace_min_count"]))
     precision, _, _, heads = spec["concat"][0]["hconcat"]
     assert [p["layer"][-1]["encoding"]["text"] for p in (precision, heads)] == [
@@ -184,9 +184,9 @@ def test_the_best_square_is_outlined_and_an_empty_graph_is_none(grid):
         how="vertical_relaxed",
     )  # fmt: skip
     spec = specification(sweep(jobs, keys=["trace_coverage", "trace_min_count"]))
-    told = subtitle(spec)
-    assert "0.60 at trace.coverage=0.7, trace.min_count=16 (outlined)." in told
-    assert "a value without colour: a graph without edges." in told
+    message = subtitle(spec)
+    assert "0.60 at trace.coverage=0.7, trace.min_count=16 (outlined)." in message
+    assert "a value without colour: a graph without edges." in message
     precision, recall, f1, _ = spec["concat"][0]["hconcat"]
     square, outline, _ = f1["layer"]
     assert square["transform"] == [{"filter": "datum.n_edges > 0"}]
@@ -224,7 +224,7 @@ def test_a_number_that_never_changes_is_no_side_of_a_grid(grid):
 
 
 def test_the_two_keys_with_most_values_span_the_grid(grid):
-    """Of three numbers the one with a single and the one with fewer values stand aside."""
+    """Of three numbers the one with a single and the one with fewer values are left out."""
     three = grid.with_columns(evaluate_seed=pl.Series([1, 1, 1, 1, 2, 2]))
     keys = ["evaluate_seed", "trace_min_count", "trace_coverage"]
     more = pl.concat([three, three.with_columns(pl.col("trace_min_count") * 8)])

@@ -40,10 +40,10 @@ def spec() -> dict[str, Any]:
     return specification(sweep_roles(roles, overlap_frame([(0, 1, 0.4)]), NAMES))
 
 
-def test_heads_stand_by_role_and_job(spec: dict[str, Any]) -> None:
+def test_heads_are_ordered_by_role_and_job(spec: dict[str, Any]) -> None:
     squares, heads, labels, columns = spec["concat"][0]["layer"]
-    told = {(r["role"], r["name"]): r["text"] for r in rows_of(spec, heads)}
-    assert told == {
+    message = {(r["role"], r["name"]): r["text"] for r in rows_of(spec, heads)}
+    assert message == {
         ("end -> IO", "mini-0"): "5.0  5.1  5.2  5.3  5.4  5.5  5.6\n5.7",
         ("end -> IO", "mini-1"): "6.1",
         ("at S2", "mini-1"): "0.1  0.2",
@@ -68,7 +68,7 @@ def test_rows_are_as_high_as_their_longest_list(spec: dict[str, Any]) -> None:
     assert places["at S2", "mini-1"]["x"] == COLUMN
 
 
-def test_each_pair_of_jobs_stands_beside_chance(spec: dict[str, Any]) -> None:
+def test_each_pair_of_jobs_is_compared_with_chance(spec: dict[str, Any]) -> None:
     chance, points, said = spec["concat"][1]["layer"]
     (row,) = rows_of(spec, spec["concat"][1])
     assert (row["pair"], row["jaccard"], row["counts"]) == (

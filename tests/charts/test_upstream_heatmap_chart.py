@@ -16,7 +16,7 @@ NAMES = [
 
 
 def upstream(signal: float, every: float, n_heads: int = 2) -> pl.DataFrame:
-    """Into dest as told, into src a tenth of it."""
+    """Into dest as in the argument, into src a tenth of it."""
     into_dest = pl.DataFrame(
         {
             "side": "dest",

@@ -68,12 +68,12 @@ def test_a_store_elsewhere_stays_while_a_run_needs_it(moved: Finished) -> None:
         clean([store], moved.cwd / "outputs")
     assert store.exists()
     unused = Path(shutil.copy(store, store.with_name("other.duckdb")))
-    (told,) = clean([unused], moved.cwd / "outputs")
+    (message,) = clean([unused], moved.cwd / "outputs")
     assert not unused.exists()
-    assert told.endswith("outputs were not looked for")
+    assert message.endswith("outputs were not looked for")
 
 
-def test_a_store_by_its_path_stands_for_itself(moved: Finished, tmp_path: Path) -> None:
+def test_a_store_by_its_path_is_one_target(moved: Finished, tmp_path: Path) -> None:
     """Other files of a folder that only store.path names are not looked at."""
     (store,) = (moved.cwd / "disk" / "kept").glob("*.duckdb")
     (tmp_path / "mine").mkdir()
@@ -83,10 +83,10 @@ def test_a_store_by_its_path_stands_for_itself(moved: Finished, tmp_path: Path) 
     assert done.code == 0
     run, listed = list_entries(tmp_path / "outputs").to_dicts()
     assert (listed["path"], run["store"]) == (str(named), "named.duckdb")
-    aside = named.rename(tmp_path / "aside.duckdb")
+    moved = named.rename(tmp_path / "moved.duckdb")
     (alone,) = list_entries(tmp_path / "outputs").to_dicts()
     assert alone["store"] == f"{named} (gone)"
-    aside.rename(named)
+    moved.rename(named)
     clean([Path(run["path"]), named], tmp_path / "outputs")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["my own.duckdb"]
     assert not Path(run["path"]).exists()
@@ -94,8 +94,8 @@ def test_a_store_by_its_path_stands_for_itself(moved: Finished, tmp_path: Path) 
 
 def test_only_what_is_named_goes(outputs: Path) -> None:
     (run,), stores = (outputs / "runs").iterdir(), set((outputs / "stores").iterdir())
-    (told,) = clean([run], outputs)
-    assert told.startswith(f"removed {run}, ")
+    (message,) = clean([run], outputs)
+    assert message.startswith(f"removed {run}, ")
     assert not run.exists()
     assert set((outputs / "stores").iterdir()) == stores
     clean([outputs / "stores" / ".x.duckdb.partial"], outputs)
@@ -105,8 +105,8 @@ def test_only_what_is_named_goes(outputs: Path) -> None:
 def test_files_of_ones_own_stay_in_a_removed_run(outputs: Path) -> None:
     (run,) = (outputs / "runs").iterdir()
     (run / "charts" / "mine.svg").write_text("mine")
-    (told,) = clean([run], outputs)
-    assert "1 files that are not svt's stay there" in told
+    (message,) = clean([run], outputs)
+    assert "1 files that are not svt's stay there" in message
     assert [path for path in run.rglob("*") if path.is_file()] == [run / "charts" / "mine.svg"]
 
 

@@ -19,7 +19,7 @@ def launcher(name: str) -> str:
 
 
 @pytest.mark.long
-def test_joblib_dumps_shards_and_tells_of_the_one_that_fails(
+def test_joblib_dumps_shards_and_names_the_one_that_fails(
     svt: Svt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shards = ("dataset.n_prompts=8", "dataset.n_shards=2", "dataset.shard=0,1,2")
@@ -29,8 +29,8 @@ def test_joblib_dumps_shards_and_tells_of_the_one_that_fails(
     assert done.code == 1
     (at,) = done.sweeps
     rows = answer(at, "select job, status, dataset_shard from run order by job", []).rows()
-    told = "dataset.shard=2: shards count from 0, so the last of dataset.n_shards=2 is 1"
-    assert rows == [(0, "done", 0), (1, "done", 1), (2, told, 2)]
+    message = "dataset.shard=2: shards count from 0, so the last of dataset.n_shards=2 is 1"
+    assert rows == [(0, "done", 0), (1, "done", 1), (2, message, 2)]
     assert "2 of 3 jobs done" in err
     pattern = "outputs/stores/ioi-mini-ioi-shard-*-of-2-*.duckdb"
     assert f"svt \"store.path='{pattern}'\"\n" in err.split("next: ")[1]
@@ -40,7 +40,7 @@ def test_joblib_dumps_shards_and_tells_of_the_one_that_fails(
 
 
 @pytest.mark.parametrize("name", first(1, ["joblib", "submitit_local", "ray"]))
-def test_jobs_in_other_processes_stand_together(svt: Svt, finished: Finished, name: str) -> None:
+def test_jobs_in_other_processes_are_collected(svt: Svt, finished: Finished, name: str) -> None:
     store = finished.stores[0].resolve()
     wanted = (f"store.path=['{store}']", "stages=[trace,evaluate]", "chart.format=[json]")
     done = svt("-m", *wanted, "trace.coverage=0.5,0.7", launcher(name))

@@ -10,7 +10,7 @@ from svt.cli import main as cli
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["experiment=null"], "must be a string or a list"),
         (["dataset=null"], "must be a string or a list"),
@@ -32,7 +32,7 @@ def test_one_line_and_nothing_left(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     args: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["svt", *args])
@@ -43,5 +43,5 @@ def test_one_line_and_nothing_left(
     err = capfd.readouterr().err
     assert stop.value.code == 1
     assert err.startswith("svt: ") and err.count("\n") == 1
-    assert told in err
+    assert message in err
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "mine.tmp"]

@@ -36,10 +36,10 @@ def test_a_long_table_stops_on_a_terminal_alone(
     assert capsys.readouterr().out.count("\n") == LONG.height + 1
 
 
-def test_expanded_rows_stand_in_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_expanded_rows_are_in_blocks(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(pl.DataFrame({"a": [1, None], "longer": ["x", "y"]}), "table", expand=True)
-    told = "-- row 1\na      | 1\nlonger | x\n-- row 2\na      | null\nlonger | y\n2 rows\n"
-    assert capsys.readouterr().out == told
+    message = "-- row 1\na      | 1\nlonger | x\n-- row 2\na      | null\nlonger | y\n2 rows\n"
+    assert capsys.readouterr().out == message
 
 
 def test_a_target_alone_opens_a_prompt(

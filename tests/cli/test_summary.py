@@ -12,11 +12,11 @@ def test_the_strongest_chain_from_each_root_is_a_line(finished: Finished) -> Non
     """Of roots that have one: a root alone is no chain."""
     (run,) = finished.runs[:1]
     chains = answer(run, "head_chains", [])
-    told = summarise(
+    message = summarise(
         from_mapping(load_config(run)), run, Stores.of(finished.stores[0])
     ).splitlines()
-    at = told.index("strongest chains, upwards to a root:")
+    at = message.index("strongest chains, upwards to a root:")
     expected = [row["chain"] for row in chains.to_dicts() if row["n_heads"] > 1]
     assert expected
-    assert told[at + 1 :] == [f"  {chain}" for chain in expected]
+    assert message[at + 1 :] == [f"  {chain}" for chain in expected]
     assert all(" > " in chain and "(end -> " in chain for chain in expected)

@@ -69,15 +69,15 @@ def test_a_store_alone_answers_queries(
     assert "end" in out
 
 
-def test_list_tells_every_query_and_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_every_query_and_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
     out, _, code = ran(capsys, "--list")
     assert code == 0
-    for told in ("summary: ", "upstream_of: ", "    layer INTEGER: ", "    coverage DOUBLE: "):
-        assert told in out
+    for message in ("summary: ", "upstream_of: ", "    layer INTEGER: ", "    coverage DOUBLE: "):
+        assert message in out
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (["summmary"], "no query summmary; there are: additivity, "),
         (["summmary"], "; did you mean summary?"),
@@ -105,7 +105,7 @@ def test_an_error_is_one_line_and_code_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     args: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = [
@@ -113,7 +113,7 @@ def test_an_error_is_one_line_and_code_2(
     ]
     out, err, code = ran(capsys, str(finished.runs[0].resolve()), *args)
     assert (code, out) == (2, "")
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
     after = [path.read_bytes() for path in (finished.stores[0], *finished.runs[0].glob("*.duckdb"))]

@@ -22,7 +22,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return svt_in(at, "-m", *FAST, "trace.coverage=1.5,0.6", "trace=paper,released")
 
 
-def test_a_sweep_dumps_once_and_stands_together(swept: Finished) -> None:
+def test_a_sweep_dumps_once_and_collects_its_jobs(swept: Finished) -> None:
     assert len(swept.stores) == 1
     (at,) = swept.sweeps
     rows = answer(at, "select job, status, trace_coverage, trace from run order by job", []).rows()
@@ -63,8 +63,8 @@ def test_a_failed_job_is_named_and_the_others_are_kept(
     assert swept.code == 1
     (at,) = swept.sweeps
     rows = answer(at, "select job, status, trace_coverage from run order by job", []).rows()
-    told = "trace.coverage=1.5: must lie in [0, 1]"
-    assert rows == [(0, told, 1.5), (1, told, 1.5), (2, "done", 0.6), (3, "done", 0.6)]
+    message = "trace.coverage=1.5: must lie in [0, 1]"
+    assert rows == [(0, message, 1.5), (1, message, 1.5), (2, "done", 0.6), (3, "done", 0.6)]
     jobs = answer(at, "select distinct job from graph_edges order by 1", [])
     assert jobs["job"].to_list() == [2, 3]
     assert not collect(at)
@@ -95,7 +95,7 @@ def test_a_job_that_crashes_does_not_take_the_sweep_along(
     assert "end" in status[1]
 
 
-def test_a_sweep_of_dumps_stands_in_run_alone(svt: Svt) -> None:
+def test_a_sweep_of_dumps_has_rows_in_run_only(svt: Svt) -> None:
     done = svt("-m", *FEW, "stages=[dump]", "dump.seed=0,1")
     assert done.code == 0
     assert len(done.stores) == 2

@@ -99,7 +99,7 @@ def test_full_is_what_the_model_says(model: Model) -> None:
     np.testing.assert_allclose(Ablation(model, prompts, "zero", 0, 4).full, own, atol=1e-4)
 
 
-def test_mean_is_that_of_the_other_prompts_alike(model: Model) -> None:
+def test_mean_is_that_of_the_other_equal_prompts(model: Model) -> None:
     """Three prompts of one length: each gets the mean of the other two, position by position."""
     prompts = prompts_of(3, 3, (6, 6))
     z = [z_of(model, prompt) for prompt in prompts]
@@ -142,7 +142,7 @@ def test_no_head_ablated_changes_no_bit(model: Model, kind: Replacement) -> None
     assert (nothing == ablation.full).all()
 
 
-def test_equal_prompts_stand_in_for_themselves_bit_by_bit(model: Model) -> None:
+def test_equal_prompts_replace_themselves_bit_by_bit(model: Model) -> None:
     first, *_ = prompts_of(9, 1, (7, 7))
     kinds: tuple[Replacement, ...] = ("mean", "resample")
     for kind in kinds:
@@ -159,9 +159,9 @@ def test_batches_change_nothing(model: Model, kind: Replacement) -> None:
 
 def test_sets_sharing_lower_layers_are_those_alone_bit_by_bit(model: Model) -> None:
     ablation = Ablation(model, prompts_of(11, 6, (4, 9)), "mean", 0, 4)
-    told: list[int] = []
-    together = ablation.logit_diffs(SETS, told.append)
-    assert sum(told) == len(SETS) * 6
+    message: list[int] = []
+    together = ablation.logit_diffs(SETS, message.append)
+    assert sum(message) == len(SETS) * 6
     for heads, diffs in zip(SETS, together, strict=True):
         assert (ablation.logit_diffs([heads])[0] == diffs).all()
     assert len({row.tobytes() for row in together}) == len(SETS)

@@ -243,7 +243,7 @@ def test_little_memory_changes_nothing(model: Model) -> None:
     assert_same(dumped(model, prompts, little), dumped(model, prompts, ALL))
 
 
-def test_batches_hold_like_lengths_and_fit_the_memory(model: Model) -> None:
+def test_batches_have_like_lengths_and_fit_the_memory(model: Model) -> None:
     prompts = prompts_of(1, n_prompts=40, lengths=(2, 14))
     batches = plan_batches(model, prompts, replace(ALL, batch_size=7))
     assert sorted(p.prompt_id for batch in batches for p in batch) == list(range(40))

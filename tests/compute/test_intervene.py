@@ -301,18 +301,18 @@ def test_pairs_without_a_slice_leave_no_row(model: Model, prompts: tuple) -> Non
 def test_what_nobody_asks_for_is_missing(model: Model, prompts: tuple) -> None:
     edits = random_edits(model, prompts, 6, n_runs=8)
     variant = EditMode("global", -1.0, pair_slices(edits, model.d_head, 6, empty=0))
-    (asked,) = effects(model, prompts, edits, [variant])
+    (answered,) = effects(model, prompts, edits, [variant])
     silent = tuple(replace(p, answer=(), distractor=()) for p in prompts)
     (mute,) = effects(model, silent, edits, [variant])
     half = tuple(replace(p, distractor=()) for p in prompts)
     (ranked,) = effects(model, half, edits, [variant])
     for end in ("", "_after"):
-        assert np.isfinite(asked["logit_diff" + end]).all()
+        assert np.isfinite(answered["logit_diff" + end]).all()
         assert np.isnan(mute["logit_diff" + end]).all()
         assert np.isnan(ranked["logit_diff" + end]).all()
         assert mute["answer_rank" + end].mask.all()
-        assert ranked["answer_rank" + end].tolist() == asked["answer_rank" + end].tolist()
-    assert mute["score_after"].tolist() == asked["score_after"].tolist()
+        assert ranked["answer_rank" + end].tolist() == answered["answer_rank" + end].tolist()
+    assert mute["score_after"].tolist() == answered["score_after"].tolist()
 
 
 def test_variants_come_in_their_order(model: Model, prompts: tuple) -> None:
@@ -360,7 +360,7 @@ def test_random_slices(data: st.DataObject) -> None:
 
 
 def test_random_slices_are_drawn_evenly() -> None:
-    """Of 9 slices outside the signal each of 3 comes up a third of the time, anew by seed."""
+    """Of 9 slices outside the signal each of 3 is drawn a third of the time, by the seed."""
     n = 3000
     in_signal = np.zeros((n, 12), bool)
     in_signal[:, [0, 5, 11]] = True

@@ -30,7 +30,7 @@ def assert_rising(*columns: np.ndarray) -> None:
     assert rows == sorted(set(rows))
 
 
-def test_rows_of_a_part_stand_in_order(model: Model) -> None:
+def test_rows_of_a_part_are_in_order(model: Model) -> None:
     """Those of pair_upstream layer by layer, heads before the other writers."""
     for part in parts(model, decompose_model(model), PROMPTS, ALL):
         pairs, upstream = part["pairs"], part["pair_upstream"]

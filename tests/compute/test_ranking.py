@@ -7,7 +7,7 @@ from svt.compute.ranking import sort_descending
 
 
 @pytest.mark.parametrize("shape", [(50, 12), (50, 2, 144), (3, 2, 1), (3, 2, 0), (0, 5)])
-def test_equals_stand_by_their_place(shape: tuple[int, ...]) -> None:
+def test_ties_are_ordered_by_place(shape: tuple[int, ...]) -> None:
     """Rows of few distinct values, beside one without equals: np.argsort alone shuffles them."""
     numbers = np.random.default_rng(0)
     values = numbers.integers(-2, 3, shape).astype(np.float32)

@@ -95,7 +95,7 @@ def test_a_head_that_writes_nothing_has_no_effect(tmp_path: Path) -> None:
     np.testing.assert_allclose(own[silent], weight[silent], rtol=0, atol=HALF + 1e-6)
 
 
-def test_what_raises_all_scores_of_a_row_alike_has_no_effect(tmp_path: Path) -> None:
+def test_what_raises_all_scores_of_a_row_equally_has_no_effect(tmp_path: Path) -> None:
     """Where all keys are one, every query makes scores that are equal."""
     model = _gpt2(tmp_path)
     model.bridge.blocks[2].attn.W_K.data[0] = 0

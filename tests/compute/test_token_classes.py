@@ -25,7 +25,7 @@ def groups(classes: TokenClasses) -> set[tuple[int, ...]]:
     return {tuple(np.flatnonzero(chosen == number).tolist()) for number in np.unique(chosen)}
 
 
-def test_a_template_makes_prompts_alike_in_any_order_of_names() -> None:
+def test_a_template_makes_the_same_prompts_for_any_order() -> None:
     like = of((4, "a", ROLES), (4, "b", ROLES), (4, "a", SWAPPED), (4, "b", ROLES))
     assert groups(like) == {(i, i + 8) for i in range(8)}
 
@@ -54,7 +54,7 @@ def test_a_prompt_like_no_other_goes_by_roles_then_tokens() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_others_are_those_of_one_other_prompt_alike(seed: int) -> None:
+def test_replacements_are_those_of_one_other_equal_prompt(seed: int) -> None:
     like = of(*[(4, "ab"[i % 2], ROLES) for i in range(12)])
     prompt = np.repeat(np.arange(12), 4)
     others = like.draw_others(prompt, seed).reshape(12, 4)

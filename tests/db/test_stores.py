@@ -110,8 +110,8 @@ def test_of_many_missing_shards_the_first_are_named(tmp_path: Path) -> None:
     ]
     with connect(Stores.of(made)) as con:
         ((notes,),) = con.execute("SELECT notes FROM store.dump").fetchall()
-    told = "dataset.shard=1,3,4,5,6,7,8,9,10,11 and 2147483636 more is not"
-    assert json.loads(notes) == [f"2 of {n_shards} shards are here, {told}"]
+    message = "dataset.shard=1,3,4,5,6,7,8,9,10,11 and 2147483636 more is not"
+    assert json.loads(notes) == [f"2 of {n_shards} shards are here, {message}"]
 
 
 def test_an_exported_union_and_a_store_are_one_union(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_without_a_store_every_query_runs_and_finds_nothing(tmp_path: Path) -> N
 def test_stores_that_do_not_go_together_are_named(tmp_path: Path) -> None:
     first = make(tmp_path / "first.duckdb", 0)
     other = tmp_path / "other.duckdb"
-    for change, told in (
+    for change, message in (
         ({"weights_fingerprint": "v"}, r"weights is w in the one, v in the other"),
         ({"n_ctx": 31}, r"n_ctx is 32 in the one, 31 in"),
         ({"settings": {"dump": {"min_weight": 0.2}}}, r"dump.min_weight is 0.1 in the one, 0.2 in"),
@@ -150,7 +150,9 @@ def test_stores_that_do_not_go_together_are_named(tmp_path: Path) -> None:
     ):
         other.unlink(missing_ok=True)
         make(other, 1, **change)
-        with pytest.raises(SvtError, match=rf"first.duckdb and .*other.duckdb do not go .* {told}"):
+        with pytest.raises(
+            SvtError, match=rf"first.duckdb and .*other.duckdb do not go .* {message}"
+        ):
             connect(Stores.of([first, other]))
 
 

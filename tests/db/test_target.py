@@ -74,8 +74,10 @@ def test_a_sweep_answers_as_one_only_to_its_own_query(tmp_path: Path) -> None:
     job = {"store_path": str(store), "store_identity": "i", "n_prompts": 1}
     at = make_results(tmp_path / "sweep", job, job, sweep=True)
     for query in ("shown_edges", "summary"):
-        told = f"query {query}: this is a sweep of 2 jobs; give one job's folder, SWEEP/0, or use"
-        with pytest.raises(SvtError, match=told):
+        message = (
+            f"query {query}: this is a sweep of 2 jobs; give one job's folder, SWEEP/0, or use"
+        )
+        with pytest.raises(SvtError, match=message):
             answer(at, query, [])
     assert answer(at, "sweep", [])["job"].to_list() == [0, 1]
     assert answer(at, "select count(*) from graph_edges, prompts", []).item() == 1

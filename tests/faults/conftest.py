@@ -69,7 +69,7 @@ def made(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(at: Path) -> None:
         ended = forked.ran(at, *job("dump,trace,evaluate,chart,report"))
-        assert ended.code == 0, ended.told
+        assert ended.code == 0, ended.message
 
     return made_once(tmp_path_factory, "faults", make)
 

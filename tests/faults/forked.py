@@ -45,10 +45,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended; `told` is all it wrote, `seconds` from its start to its end."""
+    """How a child ended; `message` is all it wrote, `seconds` from its start to its end."""
 
     code: int
-    told: str
+    message: str
     seconds: float
 
 
@@ -80,9 +80,9 @@ class Child:
         self.process.join(120)
         assert self.process.exitcode is not None, self._log.read_text()
         seconds = time.monotonic() - self._start
-        told = self._log.read_text()
+        message = self._log.read_text()
         self._log.unlink()
-        return Ended(self.process.exitcode, told, seconds)
+        return Ended(self.process.exitcode, message, seconds)
 
 
 def ran(cwd: Path, *args: str, folder: str = "run", limits: Limits | None = None) -> Ended:

@@ -2,7 +2,7 @@
 
 1. Undisturbed, the command takes so long. The k-th of n kills falls at random into the k-th n-th
    of that time.
-2. A command that ends before its kill gives a shorter time, and is begun anew.
+2. A command that ends before its kill gives a shorter time, and is repeated.
 """
 
 import os
@@ -28,4 +28,4 @@ def killed(begin: Callable[[], Child], seconds: float, k: int, n: int) -> Ended:
         if ended.code == KILLED:
             return ended
         seconds = 0.97 * min(seconds, ended.seconds)
-    raise AssertionError(f"it always ended before: {ended.told}")
+    raise AssertionError(f"it always ended before: {ended.message}")

@@ -99,8 +99,8 @@ def test_an_interruption_of_svt_is_one_line(
     finally:
         signal.signal(signal.SIGINT, before)
     assert done.code == 130
-    told = capfd.readouterr().err
-    assert told.endswith(f"{STOPPED}\n")
-    assert "Traceback" not in told
+    message = capfd.readouterr().err
+    assert message.endswith(f"{STOPPED}\n")
+    assert "Traceback" not in message
     assert not list((tmp_path / "outputs").rglob("[!.]*.duckdb"))
     assert not list((tmp_path / "outputs").glob("runs/*"))

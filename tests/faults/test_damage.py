@@ -56,13 +56,13 @@ def test_a_damaged_store_is_named(made: Path, job: Job, tmp_path: Path, k: int) 
     if again.code == 0:
         assert content(tmp_path / "another/results.duckdb") == content(run / "results.duckdb")
     else:
-        assert "Traceback" not in again.told
-        assert str(store.relative_to(tmp_path)) in again.told
+        assert "Traceback" not in again.message
+        assert str(store.relative_to(tmp_path)) in again.message
         assert not (tmp_path / "another").exists()
     assert k != 4 or again.code == 1
     shutil.move(store, tmp_path)
     repaired = ran(tmp_path, *job("dump,trace"), folder="another")
-    assert repaired.code == 0, repaired.told
+    assert repaired.code == 0, repaired.message
     assert content(tmp_path / "another/results.duckdb") == content(run / "results.duckdb")
 
 
@@ -70,7 +70,7 @@ def test_a_damaged_store_is_named(made: Path, job: Job, tmp_path: Path, k: int) 
 @pytest.mark.parametrize("query", first(1, ["select sum(weight) from pairs", "firings", "summary"]))
 def test_svt_sql_names_a_damaged_store(made: Path, tmp_path: Path, query: str, ks: range) -> None:
     (store,) = stores(made / "outputs/stores")
-    whole, told, right = store.read_bytes(), 0, answer(store, query, [])
+    whole, message, right = store.read_bytes(), 0, answer(store, query, [])
     hurt = tmp_path / "store.duckdb"
     for k in ks:
         hurt.write_bytes(damaged(whole, k))
@@ -79,8 +79,8 @@ def test_svt_sql_names_a_damaged_store(made: Path, tmp_path: Path, query: str, k
         except SvtError as error:
             assert str(hurt) in str(error)
             assert "\n" not in str(error)
-            told += 1
-    assert told > len(ks) // 6
+            message += 1
+    assert message > len(ks) // 6
 
 
 @pytest.mark.parametrize("stages", first(1, ["trace", "chart", "evaluate"]))
@@ -95,11 +95,11 @@ def test_damaged_results(made: Path, tmp_path: Path, stages: str) -> None:
         shutil.copytree(made / "run", run)
         (run / "results.duckdb").write_bytes(damaged(whole, k))
         ended = ran(tmp_path, f"run.path={run}", *asked)
-        assert "Traceback" not in ended.told
+        assert "Traceback" not in ended.message
         if ended.code == 0:
             assert content(run / "results.duckdb") == content(after / "results.duckdb")
         else:
-            assert "results.duckdb" in ended.told
+            assert "results.duckdb" in ended.message
 
 
 def test_a_damaged_file_of_finished_units_gives_no_other_rows(tmp_path: Path) -> None:

@@ -20,17 +20,17 @@ from tests.marks import first
 INTERVENE = ("intervene.repeats=1", "intervene.scopes=[global]", "intervene.kinds=[ablate]")
 
 
-def is_one_message(ended: Ended, told: str) -> None:
-    assert ended.code == 1, ended.told
-    assert "Traceback" not in ended.told
-    assert told in ended.told
+def is_one_message(ended: Ended, message: str) -> None:
+    assert ended.code == 1, ended.message
+    assert "Traceback" not in ended.message
+    assert message in ended.message
 
 
 @pytest.mark.parametrize("n_bytes", first(1, [300_000, 3_000, 2_000_000]))
 def test_a_dump(job: Job, tmp_path: Path, n_bytes: int) -> None:
     ended = ran(tmp_path, *job("dump"), limits=Limits(n_bytes))
     is_one_message(ended, "could not write the store")
-    assert "File too large" in ended.told
+    assert "File too large" in ended.message
     assert stores(tmp_path / "outputs/stores") == []
     assert not (tmp_path / "run").exists()
     assert ran(tmp_path, *job("dump")).code == 0
@@ -54,8 +54,8 @@ def test_a_store_that_lacks_its_name_alone(job: Job, tmp_path: Path) -> None:
         path.write_bytes(written)
     is_one_message(ran(tmp_path, *job("dump"), limits=Limits(3_000)), "could not write the store")
     again = ran(tmp_path, *job("dump"))
-    assert again.code == 0, again.told
-    assert "was complete when a run was stopped" in again.told
+    assert again.code == 0, again.message
+    assert "was complete when a run was stopped" in again.message
     check_store(*stores(folder))
 
 
@@ -69,7 +69,7 @@ def test_a_dump_on_a_small_disk(job: Job, tmp_path: Path, size: str) -> None:
         assert stores(disk) == []
         give_space(disk)
         again = ran(tmp_path, *asked)
-        assert again.code == 0, again.told
+        assert again.code == 0, again.message
         check_store(*stores(disk))
         assert leftovers(disk) == []
 
@@ -85,21 +85,21 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize(("stages", "others", "n_bytes", "told"), first(2, STEPS))
+@pytest.mark.parametrize(("stages", "others", "n_bytes", "message"), first(2, STEPS))
 def test_a_run(
-    made: Path, tmp_path: Path, stages: str, others: tuple[str, ...], n_bytes: int, told: str
+    made: Path, tmp_path: Path, stages: str, others: tuple[str, ...], n_bytes: int, message: str
 ) -> None:
     run = shutil.copytree(made / "run", tmp_path / "run")
     before = content(run / "results.duckdb"), pictures(run)
     asked = ("run.path=run", "run.overwrite=true", f"stages=[{stages}]", *others)
-    is_one_message(ran(tmp_path, *asked, limits=Limits(n_bytes)), told)
+    is_one_message(ran(tmp_path, *asked, limits=Limits(n_bytes)), message)
     assert content(run / "results.duckdb") == before[0]
     found = pictures(run)
     if "chart" not in stages:
         assert found == before[1]
     assert leftovers(run) == []
     again = ran(tmp_path, *asked)
-    assert again.code == 0, again.told
+    assert again.code == 0, again.message
     assert leftovers(run) == []
     assert not (run / FINISHED).exists()
 
@@ -113,7 +113,7 @@ def test_a_run_on_a_small_disk(job: Job, made: Path, tmp_path: Path, size: str) 
         assert [path.name for path in disk.rglob("*") if path.is_file()] == []
         give_space(disk)
         again = ran(tmp_path, *asked, folder="disk/run")
-        assert again.code == 0, again.told
+        assert again.code == 0, again.message
 
 
 def test_a_sweep_put_together(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:

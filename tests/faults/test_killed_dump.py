@@ -59,7 +59,7 @@ def undisturbed(
     """What the store holds, and the seconds it took; the first child, which waits, made `made`."""
     cwd = tmp_path_factory.mktemp("undisturbed")
     ended = ran(cwd, *job("dump"))
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.message
     (store,) = stores(cwd / "outputs/stores")
     return content(store), ended.seconds
 
@@ -105,11 +105,11 @@ def goes_on(cwd: Path, job: Job, wanted: Content) -> None:
     measured, found = noted(cwd), set() if whole else kept(cwd)
     assert whole or measured <= found
     again = ran(cwd, *job("dump"), limits=Limits(values=NOTING))
-    assert again.code == 0, again.told
+    assert again.code == 0, again.message
     assert not noted(cwd) & found
-    if found and "was complete when a run was stopped" not in again.told:
+    if found and "was complete when a run was stopped" not in again.message:
         n = len(found) * PER_BATCH
-        assert f"{n} of {PROMPTS} prompts were finished by a run that was stopped" in again.told
+        assert f"{n} of {PROMPTS} prompts were finished by a run that was stopped" in again.message
     (store,) = stores(folder)
     assert content(store) == wanted
     assert list(folder.glob(".*.partial*")) == []
@@ -160,8 +160,8 @@ def test_a_damaged_unfinished_store(
         hurt.write_bytes(damaged(left[hurt], k))
         first = ran(tmp_path, *job("dump"))
         if first.code:
-            assert "was deleted; repeat the command" in first.told
+            assert "was deleted; repeat the command" in first.message
             second = ran(tmp_path, *job("dump"))
-            assert second.code == 0, second.told
+            assert second.code == 0, second.message
         (store,) = stores(folder)
         assert content(store) == undisturbed[0]

@@ -69,7 +69,7 @@ def before(
     cwd, template = tmp_path_factory.mktemp("before"), made / "run"
     shutil.copytree(template, cwd / "run")
     ended = ran(cwd, *ASKED, limits=SMALL_UNITS)
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.message
     states = [content(folder / "results.duckdb") for folder in (template, cwd / "run")]
     return template, states, ended.seconds
 
@@ -125,9 +125,9 @@ def goes_on(tmp_path: Path, states: list[Content]) -> None:
     else:  # before the first, or after all was taken over
         assert content(run / "results.duckdb") == states[bool(measured)]
     again = ran(tmp_path, *ASKED, limits=SMALL_UNITS)
-    assert again.code == 0, again.told
+    assert again.code == 0, again.message
     if kept:
-        assert f"interventions: {len(kept)} of " in again.told
+        assert f"interventions: {len(kept)} of " in again.message
     assert content(run / "results.duckdb") == states[1]
     assert leftovers(run) == []
     assert not list(run.glob(f"{FINISHED}*"))

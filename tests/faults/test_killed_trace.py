@@ -32,7 +32,7 @@ class State:
 
 @dataclass(frozen=True)
 class Before:
-    """A run before it is traced anew, its states before and after, and the seconds that takes."""
+    """A run, its states before and after a new trace, and the seconds that takes."""
 
     run: Path
     state: State
@@ -55,7 +55,7 @@ def before_all(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     def before(last: str) -> Before:
         shutil.copytree(made / "run", cwd / last)
         ended = ran(cwd, *again(last, last), folder=last)
-        assert ended.code == 0, ended.told
+        assert ended.code == 0, ended.message
         return Before(made / "run", State.of(made / "run"), State.of(cwd / last), ended.seconds)
 
     return before
@@ -81,7 +81,7 @@ def goes_on(cwd: Path, before: Before, last: str) -> None:
     run = cwd / "run"
     check(run, before)
     ended = ran(cwd, *again(last))
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.message
     found = State.of(run)
     assert found.results == before.after.results
     assert found.pictures.keys() == before.after.pictures.keys()

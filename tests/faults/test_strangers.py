@@ -50,7 +50,7 @@ def changed(path: Path, *statements: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "message"),
     [
         ("ALTER TABLE dump RENAME TO d; CREATE VIEW dump AS FROM d", "holds the view dump"),
         ("CREATE OR REPLACE VIEW slices AS SELECT 1 AS k", "holds the view slices"),
@@ -62,32 +62,32 @@ def changed(path: Path, *statements: str) -> Path:
     ],
 )
 def test_a_store_holds_tables_alone(
-    store: Path, secret: Path, tmp_path: Path, statement: str, told: str
+    store: Path, secret: Path, tmp_path: Path, statement: str, message: str
 ) -> None:
     changed(store, *statement.replace("FILE", str(secret)).split("; "))
     for target in (store, make_results(tmp_path / "run", {"store_path": str(store)})):
-        with pytest.raises(SvtError, match=told) as error:
+        with pytest.raises(SvtError, match=message) as error:
             answer(target, "select * from store.prompts", [])
         assert "\n" not in str(error.value) and SECRET not in str(error.value)
-    with pytest.raises(SvtError, match=told):
+    with pytest.raises(SvtError, match=message):
         Stores.of(store).dump  # noqa: B018
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "message"),
     [
         ("ALTER TABLE run RENAME TO r; CREATE VIEW run AS FROM r", "holds the view run"),
         ("CREATE TABLE pairs AS SELECT 1 AS a", "holds the table pairs"),
         ("CREATE MACRO count_of(a, b, c, d) AS 99", "holds the macro count_of"),
     ],
 )
-def test_results_hold_no_code_and_stand_for_no_store(
-    store: Path, tmp_path: Path, statement: str, told: str
+def test_results_have_no_code_and_are_no_store(
+    store: Path, tmp_path: Path, statement: str, message: str
 ) -> None:
     run = make_results(tmp_path / "run", {"store_path": str(store), "store_identity": "i"})
     changed(run / "results.duckdb", *statement.split("; "))
     for read in (lambda: answer(run, "shown_edges", []), lambda: load_config(run)):
-        with pytest.raises(SvtError, match=told):
+        with pytest.raises(SvtError, match=message):
             read()
 
 
@@ -157,7 +157,7 @@ def test_names_that_duckdb_cannot_read_are_one_line(store: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("column", "form", "told"),
+    ("column", "form", "message"),
     [
         ("340282366920938463463374607431768211455::UHUGEINT", "table", "more than 127 bits"),
         ("'0101'::BIT", "table", "is of type BIT"),
@@ -176,13 +176,13 @@ def test_names_that_duckdb_cannot_read_are_one_line(store: Path, name: str) -> N
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_before_any_row(
-    kept: Path, capsys: pytest.CaptureFixture[str], column: str, form: str, told: str
+    kept: Path, capsys: pytest.CaptureFixture[str], column: str, form: str, message: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         sql.main([str(kept), f"select {column} as x", "--format", form])
     out, err = capsys.readouterr()
     assert (out, stop.value.code, err.count("\n")) == ("", 2, 1)
-    assert told in err and "column x " in err and "; cast it, " in err
+    assert message in err and "column x " in err and "; cast it, " in err
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ def test_processes_that_want_the_same_store(job: Job, tmp_path: Path, n: int) ->
         child.end()
         for child in [Child(tmp_path, *job("dump,trace"), folder=folder) for folder in folders]
     ]
-    assert [run.code for run in ended] == [0] * n, [run.told for run in ended]
-    assert sum(DUMPED in run.told for run in ended) == 1
+    assert [run.code for run in ended] == [0] * n, [run.message for run in ended]
+    assert sum(DUMPED in run.message for run in ended) == 1
     (store,) = stores(tmp_path / "outputs/stores")
     check_store(store)
     first, *others = (content(tmp_path / folder / "results.duckdb") for folder in folders)
@@ -40,7 +40,7 @@ def test_who_waits_for_one_that_is_killed_makes_the_store(job: Job, tmp_path: Pa
     second = Child(tmp_path, *job("dump"), folder="run1")
     assert first.kill_after(0.05).code == KILLED
     ended = second.end()
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.message
     check_store(*stores(folder))
 
 
@@ -52,7 +52,7 @@ def test_processes_that_want_the_same_run_folder(made: Path, tmp_path: Path, n: 
     ended = [child.end() for child in [Child(tmp_path, *asked) for _ in range(n)]]
     assert 0 in [one.code for one in ended]
     for one in ended:
-        assert one.code == 0 or f"another run is writing in {run}" in one.told
+        assert one.code == 0 or f"another run is writing in {run}" in one.message
     assert answer(run, "select count(*) from run", []).item() == 1
     assert leftovers(run) == []
     assert not (run / LOCK).exists()
@@ -62,21 +62,21 @@ def test_a_store_in_a_folder_that_cannot_be_written(job: Job, made: Path, tmp_pa
     folder = shutil.copytree(made / "outputs/stores", tmp_path / "outputs/stores")
     with unwritable(folder):
         ended = ran(tmp_path, *job("dump,trace"))
-        assert ended.code == 0, ended.told
-        assert DUMPED not in ended.told
+        assert ended.code == 0, ended.message
+        assert DUMPED not in ended.message
         assert answer(tmp_path / "run", "summary", []).height == 1
         other = ran(tmp_path, *job("dump", "dump.seed=1"), folder="other")
         assert other.code == 1
-        assert "svt: store.dir: cannot write in outputs/stores" in other.told
-        assert "Traceback" not in other.told
+        assert "svt: store.dir: cannot write in outputs/stores" in other.message
+        assert "Traceback" not in other.message
 
 
 def test_a_file_where_the_folder_of_stores_should_be(job: Job, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     ended = ran(tmp_path, *job("dump", "store.dir=file"))
     assert ended.code == 1
-    assert "svt: store.dir: cannot write in file" in ended.told
-    assert "Traceback" not in ended.told
+    assert "svt: store.dir: cannot write in file" in ended.message
+    assert "Traceback" not in ended.message
 
 
 def test_a_run_folder_that_cannot_be_written(made: Path, tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_a_run_folder_that_cannot_be_written(made: Path, tmp_path: Path) -> None
         again = (f"run.path={run}", "run.overwrite=true", "stages=[trace]", "trace.coverage=0.3")
         ended = ran(tmp_path, *again)
         assert ended.code == 1
-        assert f"svt: cannot write in {run} (Read-only file system)" in ended.told.replace(
+        assert f"svt: cannot write in {run} (Read-only file system)" in ended.message.replace(
             "Permission denied", "Read-only file system"
         )
-        assert "Traceback" not in ended.told
+        assert "Traceback" not in ended.message
         assert answer(run, "shown_edges", []).height > 0
     assert content(run / "results.duckdb") == before

@@ -155,9 +155,9 @@ def damaged(file: Path) -> Iterator[tuple[bytes, str]]:
 
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, cache: Path) -> None:
     file = tiny_gguf(tmp_path / "tiny.gguf")
-    for content, told in damaged(file):
+    for content, message in damaged(file):
         file.write_bytes(content)
-        with pytest.raises(SvtError, match=told) as error:
+        with pytest.raises(SvtError, match=message) as error:
             localise(at(file))
         assert f"model.path={file}" in str(error.value)
         assert "\n" not in str(error.value)
@@ -165,7 +165,7 @@ def test_a_damaged_file_is_one_clear_line(tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ({"arch": "rwkv7"}, "rwkv7"),
         ({"without": "blk.1.attn_k.weight"}, r"missing .*: model\.layers\.1\.self_attn\.k_proj"),
@@ -176,9 +176,9 @@ def test_a_damaged_file_is_one_clear_line(tmp_path: Path, cache: Path) -> None:
     ids=str,
 )
 def test_what_transformers_cannot_do_is_refused(
-    tmp_path: Path, how: dict[str, Any], told: str
+    tmp_path: Path, how: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(SvtError, match=told) as error:
+    with pytest.raises(SvtError, match=message) as error:
         convert(tiny_gguf(tmp_path / "tiny.gguf", **how))
     assert "Hugging Face format instead" in str(error.value)
 

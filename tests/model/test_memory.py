@@ -47,7 +47,7 @@ def test_an_unembedding_of_its_own_is_no_copy(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["attn.c_attn", "attention.query_key_value", "attn.qkv_proj"])
-def test_what_stands_side_by_side_is_held_once_more(folder: Path, name: str) -> None:
+def test_fused_weights_are_counted_twice(folder: Path, name: str) -> None:
     fused = {f"h.0.{name}.weight": torch.zeros(10, 30), f"h.0.{name}.bias": torch.zeros(30)}
     save_file(fused | {"h.0.attn.c_proj.weight": torch.zeros(5)}, folder / "model.safetensors")
     assert estimate_needs(folder, CONFIG, 4).stays == 4 * (2 * 330 + 5 + 70)
@@ -87,7 +87,7 @@ def test_a_broken_file_is_left_to_its_reader(folder: Path, content: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    ("has", "refused", "told"),
+    ("has", "refused", "message"),
     [
         (Limits(total=1359, free=1359), "at least 0.0 GB", ""),  # 2 * 4 * 170 = 1360
         (Limits(total=1360, free=1360), "", "warning: loading is expected to need 0.5 GB"),
@@ -101,7 +101,7 @@ def test_only_the_impossible_is_refused(
     caplog: pytest.LogCaptureFixture,
     has: Limits | None,
     refused: str,
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(memory, "read_limits", lambda: has)
     if refused:
@@ -109,7 +109,7 @@ def test_only_the_impossible_is_refused(
             check_memory(folder, CONFIG, 4)
     else:
         check_memory(folder, CONFIG, 4)
-    assert told in caplog.text if told else not caplog.messages
+    assert message in caplog.text if message else not caplog.messages
 
 
 def test_a_model_too_large_is_refused_before_it_is_read(

@@ -33,19 +33,19 @@ def test_a_folder_is_taken_as_it_is(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "message"),
     [("config.json", "has no config.json"), ("model.safetensors", "never unpickles")],
 )
-def test_what_a_folder_lacks_is_named(folder: Path, missing: str, told: str) -> None:
+def test_what_a_folder_lacks_is_named(folder: Path, missing: str, message: str) -> None:
     (folder / missing).unlink()
-    with pytest.raises(SvtError, match=told):
+    with pytest.raises(SvtError, match=message):
         localise(replace(HUB, path=str(folder)))
 
 
 def test_pickled_weights_are_named_with_advice(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    told = r"no model\.safetensors, only pytorch_model\.bin; .*AutoModel.*save_pretrained.*=NEW"
-    with pytest.raises(SvtError, match=told):
+    message = r"no model\.safetensors, only pytorch_model\.bin; .*AutoModel.*save_pretrained.*=NEW"
+    with pytest.raises(SvtError, match=message):
         localise(replace(HUB, path=str(folder)))
 
 
@@ -131,8 +131,8 @@ def test_weights_that_nothing_names_are_refused(folder: Path, with_index: bool) 
     if with_index:
         indexed(folder, "a.safetensors", there=("a.safetensors",))
     (folder / "consolidated.safetensors").write_text("{}")
-    told = r"does not name \(consolidated\.safetensors\); remove them"
-    with pytest.raises(SvtError, match=told):
+    message = r"does not name \(consolidated\.safetensors\); remove them"
+    with pytest.raises(SvtError, match=message):
         localise(replace(HUB, path=str(folder)))
 
 
@@ -179,7 +179,7 @@ def refusal(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPE
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (refusal(errors.GatedRepoError, 403), "hf auth login"),
         (refusal(errors.HfHubHTTPError, 401), "hf auth login"),
@@ -189,7 +189,7 @@ def refusal(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPE
     ],
 )
 def test_a_licence_to_be_accepted_is_said(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     def refuses(*_: Any, **__: Any) -> None:
         raise error
@@ -198,12 +198,12 @@ def test_a_licence_to_be_accepted_is_said(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuses)
     with pytest.raises(SvtError) as said:
         localise(HUB)
-    assert told in str(said.value)
-    assert ("hf auth login" in str(said.value)) == ("check the name" not in told)
+    assert message in str(said.value)
+    assert ("hf auth login" in str(said.value)) == ("check the name" not in message)
 
 
 @pytest.mark.parametrize(("online", "cached"), [(True, False), (False, True)])
-def test_the_hub_answers_and_its_cache_stands_in(
+def test_the_hub_answers_or_its_cache_does(
     folder: Path, monkeypatch: pytest.MonkeyPatch, online: bool, cached: bool
 ) -> None:
     def metadata(url: str) -> None:
@@ -231,5 +231,5 @@ def test_no_network_and_no_copy_names_both_ways(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", nothing)
     with pytest.raises(SvtError) as error:
         localise(HUB)
-    for told in ("model.name=some/model at revision v1", "no network", "model.path=DIR"):
-        assert told in str(error.value)
+    for message in ("model.name=some/model at revision v1", "no network", "model.path=DIR"):
+        assert message in str(error.value)

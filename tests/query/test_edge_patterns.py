@@ -63,7 +63,7 @@ def table(tmp_path: Path, *lines: str) -> str:
         ("1,1,*,*,*,*", set()),
     ],
 )
-def test_a_star_stands_for_every_shown_edge(
+def test_a_star_selects_every_shown_edge(
     con: duckdb.DuckDBPyConnection, tmp_path: Path, row: str, expected: set[Edge]
 ) -> None:
     file = table(tmp_path, f"{HEADER},role", row)
@@ -97,15 +97,15 @@ def test_a_set_that_misses_a_part_is_left_out_and_named(
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ("x,6,*,*,*", "row 2: layer must be a count from 0, not x"),
         ("9,6,up,*,*", "row 2: side must be dest or src, not up"),
         ("9,,*,*,*", "row 2: head must be a count from 0, not null"),
     ],
 )
-def test_what_no_edge_could_have_is_refused(tmp_path: Path, row: str, told: str) -> None:
-    with pytest.raises(SvtError, match=told):
+def test_what_no_edge_could_have_is_refused(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(SvtError, match=message):
         check_edges(table(tmp_path, HEADER, row), EDGES)
 
 

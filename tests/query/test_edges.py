@@ -168,7 +168,7 @@ def test_the_sets_of_the_graph(con: duckdb.DuckDBPyConnection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ("3,1,dest,1", "row 3: has 4 fields, the header 5"),
         ("x,1,dest,1,0", "row 3: layer must be a count from 0, not x"),
@@ -179,14 +179,14 @@ def test_the_sets_of_the_graph(con: duckdb.DuckDBPyConnection) -> None:
         ("3,1,dest,3,0", r"row 3: up_layer 3 must lie below layer 3; head 3\.0 cannot write"),
     ],
 )
-def test_a_wrong_row_is_named(tmp_path: Path, row: str, told: str) -> None:
+def test_a_wrong_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     file = table(tmp_path, HEADER, "3,1,dest,1,0", row)
-    with pytest.raises(SvtError, match=rf"edges\.csv, {told}"):
+    with pytest.raises(SvtError, match=rf"edges\.csv, {message}"):
         check_edges(file, EDGES)
 
 
 @pytest.mark.parametrize(
-    ("lines", "key", "told"),
+    ("lines", "key", "message"),
     [
         ((f"{HEADER},x",), EDGES, "has no row below its header"),
         ((HEADER, "3,1,dest,1,"), EDGES, "no row is an edge from a head"),
@@ -200,13 +200,15 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: str, told: str) -> None:
         ),
     ],
 )
-def test_a_wrong_file_is_named(tmp_path: Path, lines: tuple[str, ...], key: str, told: str) -> None:
-    with pytest.raises(SvtError, match=rf"edges\.csv.*{told}"):
+def test_a_wrong_file_is_named(
+    tmp_path: Path, lines: tuple[str, ...], key: str, message: str
+) -> None:
+    with pytest.raises(SvtError, match=rf"edges\.csv.*{message}"):
         check_edges(table(tmp_path, *lines), key)
 
 
 @pytest.mark.parametrize(
-    ("given", "key", "told"),
+    ("given", "key", "message"),
     [
         ("nothing.csv", EDGES, r"=nothing\.csv: no such query or file; .* edge_effects, .*a CSV"),
         ("graph_nodes", EDGES, "this query gives no side, up_layer, up_head; those that do: "),
@@ -217,13 +219,15 @@ def test_a_wrong_file_is_named(tmp_path: Path, lines: tuple[str, ...], key: str,
         ("from x; drop table x", EDGES, "the SQL must be one select"),
     ],
 )
-def test_what_cannot_be_edges_is_refused_before_any_work(given: str, key: str, told: str) -> None:
-    with pytest.raises(SvtError, match=told):
+def test_what_cannot_be_edges_is_refused_before_any_work(
+    given: str, key: str, message: str
+) -> None:
+    with pytest.raises(SvtError, match=message):
         check_edges(given, key)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("FROM nothing_here", "nothing_here does not exist.*correct the SQL"),
         ("SELECT layer, head FROM graph_edges", "columns layer, head; it lacks side, up_layer, up"),
@@ -241,8 +245,8 @@ def test_what_cannot_be_edges_is_refused_before_any_work(given: str, key: str, t
         ),
     ],
 )
-def test_wrong_sql_is_refused(con: duckdb.DuckDBPyConnection, text: str, told: str) -> None:
-    with pytest.raises(SvtError, match=rf"(?s)intervene\.edges.*{told}"):
+def test_wrong_sql_is_refused(con: duckdb.DuckDBPyConnection, text: str, message: str) -> None:
+    with pytest.raises(SvtError, match=rf"(?s)intervene\.edges.*{message}"):
         choose_edges(con, text)
     assert len(choose_edges(con, "FROM graph_edges")) == 3  # nothing is gone, and it can go on
 
@@ -271,8 +275,8 @@ def test_pairs_of_an_edge() -> None:
 
 def test_edges_without_a_pair_are_refused(con: duckdb.DuckDBPyConnection) -> None:
     without = [Edge(3, 1, "dest", 1, 0, dest_role="S2"), Edge(4, 1, "dest", 1, 0)]
-    told = r"for: 1\.0 -> 3\.1 dest S2; 1\.0 -> 4\.1 dest\. Choose edges of the graph"
-    with pytest.raises(SvtError, match=told):
+    message = r"for: 1\.0 -> 3\.1 dest S2; 1\.0 -> 4\.1 dest\. Choose edges of the graph"
+    with pytest.raises(SvtError, match=message):
         select_pairs(con, [A_B, *without])
     many = [Edge(3, 0, "dest", up, 0) for up in range(3)] * 3
     with pytest.raises(SvtError, match=r"for: (\d\.0 -> 3\.0 dest; ){5}and 4 more\. Choose"):

@@ -341,7 +341,7 @@ def test_a_file_may_hold_remarks_and_more_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("# only\n", "is empty"),
@@ -359,9 +359,9 @@ def test_a_file_may_hold_remarks_and_more_columns(tmp_path: Path) -> None:
         ("layer,head\n1,2\n12,0\n", r"row 3: there is no head 12\.0; .* layers 0 to 11"),
     ],
 )
-def test_a_wrong_reference_names_its_row(tmp_path: Path, text: str, told: str) -> None:
+def test_a_wrong_reference_names_its_row(tmp_path: Path, text: str, message: str) -> None:
     con = graph([], [(3, 0)])
-    with pytest.raises(SvtError, match=told):
+    with pytest.raises(SvtError, match=message):
         evaluate(con, reference(tmp_path, text), [(3, 0)])
 
 

@@ -48,7 +48,7 @@ def test_a_header_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("SELECT 1", "its header lacks purpose, params, grain, columns"),
         (TEXT.replace("-- grain: [pair]\n", ""), "its header lacks grain"),
@@ -59,8 +59,8 @@ def test_a_header_is_read() -> None:
         (TEXT.replace("-- A rem", "-- needs: dump.luck\n-- A rem"), "its header needs dump.luck"),
     ],
 )
-def test_a_header_that_says_too_little(text: str, told: str) -> None:
-    with pytest.raises(SvtError, match=f"query example: .*{told}"):
+def test_a_header_that_says_too_little(text: str, message: str) -> None:
+    with pytest.raises(SvtError, match=f"query example: .*{message}"):
         parse_query("example", text)
 
 
@@ -79,7 +79,7 @@ def test_values_are_typed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         (
             {},
@@ -107,8 +107,8 @@ def test_values_are_typed() -> None:
         ({"layer": 1, "draws": -1}, "draws=-1 must lie in"),
     ],
 )
-def test_values_that_do_not_fit(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(SvtError, match=told):
+def test_values_that_do_not_fit(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SvtError, match=message):
         bind(connection(), QUERY, values)
 
 

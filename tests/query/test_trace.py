@@ -451,7 +451,7 @@ def test_a_silent_root_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"roots": ((0, 1), (1, 0))}, r"no root fires: 0\.1, 1\.0 never attends from end to any"),
         ({"roots": ((4, 0),)}, r"no head 4\.0; the model has layers 0 to 3 and heads 0 to 1"),
@@ -469,8 +469,8 @@ def test_a_silent_root_is_a_warning() -> None:
         ),
     ],
 )
-def test_refused(change: dict[str, Any], told: str) -> None:
-    with pytest.raises(SvtError, match=told):
+def test_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SvtError, match=message):
         trace(auto_store().connect(), replace(PAPER, **change))
 
 
@@ -491,8 +491,8 @@ def test_a_store_without_heads_upstream_has_no_trace_of_heads() -> None:
     con.execute(
         """UPDATE store.dump SET config = '{"dump": {"min_weight": 0.1, "components": ["mlp"]}}'"""
     )
-    told = r"dump.components=\[mlp\] stores no heads; make a new dump"
-    with pytest.raises(SvtError, match=told):
+    message = r"dump.components=\[mlp\] stores no heads; make a new dump"
+    with pytest.raises(SvtError, match=message):
         trace(con, PAPER)
     assert trace(con, replace(PAPER, components="all")).roots == ((3, 0),)
 

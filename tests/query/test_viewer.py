@@ -95,7 +95,7 @@ def firing(row: Mapping[str, Any]) -> str:
     return f"{row['layer']}_{row['head']}_{row['dest']}"
 
 
-def test_heads_stand_where_the_trace_has_them(source: Source, prompt: Document) -> None:
+def test_heads_are_where_the_trace_has_them(source: Source, prompt: Document) -> None:
     rows = source.rows("prompt_graph", prompt_id=0)
     nodes = {node["node_id"]: node for node in prompt["nodes"]}
     heads = {name: node for name, node in nodes.items() if node.get("pairs")}
@@ -136,12 +136,12 @@ def test_links_weigh_what_the_query_says(source: Source, weight: str) -> None:
 
 def test_the_answer_has_the_direct_effects(source: Source, prompt: Document) -> None:
     (answer,) = [node for node in prompt["nodes"] if node["feature_type"] == "logit"]
-    (told,) = source.select("FROM prompts WHERE prompt_id = 0")
+    (message,) = source.select("FROM prompts WHERE prompt_id = 0")
     (token,) = source.select("FROM answers WHERE prompt_id = 0 AND kind = 'answer'")
     assert answer["node_id"].split("_")[1] == str(token["token_id"])
-    assert answer["clerp"].startswith(f'Output "{told["answer"]}" (p=')
-    assert answer["token_prob"] == pytest.approx(1 / (1 + exp(-told["logit_diff"])))
-    assert answer["ctx_idx"] == told["n_tokens"] - 1
+    assert answer["clerp"].startswith(f'Output "{message["answer"]}" (p=')
+    assert answer["token_prob"] == pytest.approx(1 / (1 + exp(-message["logit_diff"])))
+    assert answer["ctx_idx"] == message["n_tokens"] - 1
     effects = {
         (str(row["layer"]), row["head"]): row["logit_diff_effect"]
         for row in source.select("FROM head_effects WHERE prompt_id = 0")
@@ -263,7 +263,7 @@ def test_the_command_takes_the_fullest_prompt(finished: Finished, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "message"),
     [
         ("run", "prompt 99: there is no such prompt; traced are "),
         ("store", "this is a store alone, without results"),
@@ -275,7 +275,7 @@ def test_what_has_no_graph_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     target: str,
-    told: str,
+    message: str,
 ) -> None:
     if target == "import":
         circuit = tmp_path / "circuit.graphml"
@@ -285,7 +285,7 @@ def test_what_has_no_graph_is_refused(
     at = str(targets.get(target, tmp_path / "import"))
     with pytest.raises(SystemExit):
         main([at, str(tmp_path / "graphs"), "--format", "viewer", "--prompt", "99"])
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "graphs").exists()
 
 

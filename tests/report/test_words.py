@@ -16,8 +16,8 @@ def test_a_precision_is_a_sentence() -> None:
             "share_as_good": [0.186, 0.186],
         }
     )
-    (told,) = precision_sentences(EVALUATED, {"r": 4}, random)
-    assert told == (
+    (message,) = precision_sentences(EVALUATED, {"r": 4}, random)
+    assert message == (
         "3 of the graph's 26 heads are among the 4 of r; random sets of as many heads reach "
         "precision 0.06 and recall 0.41 on average, and 18.6% of them do as well"
     )

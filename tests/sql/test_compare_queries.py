@@ -127,7 +127,7 @@ def test_compare_edges_from_other_thresholds(con: duckdb.DuckDBPyConnection) -> 
     assert found(con, "compare_edges", "rank_correlation", other_count="prompts")[0] == (None,)
 
 
-def test_compare_edges_that_do_not_tell_everything() -> None:
+def test_compare_edges_that_lack_columns() -> None:
     """The other has no roles, then no side either: the finest that both tell is side, then heads.
 
     Here 1.0 writes twice into the destination of 2.0, 2 + 3 = 5 in 8 prompts at most, and once into
@@ -138,10 +138,10 @@ def test_compare_edges_that_do_not_tell_everything() -> None:
         edge((1, 0), (2, 0), 8, 3.0, role="S2"),
         edge((1, 0), (2, 0), 5, 7.0, side="src", role="IO"),
     ]
-    told = {"run": [a_run(10, [])], "graph_edges": this}
+    message = {"run": [a_run(10, [])], "graph_edges": this}
 
     def beside(*edges: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-        return side_by_side(told, {"run": [a_run(10, [])], "graph_edges": edges})
+        return side_by_side(message, {"run": [a_run(10, [])], "graph_edges": edges})
 
     columns = ("found", "matched_by", "side", "role", "count", "weight", "other_weight")
     no_role = beside(edge((1, 0), (2, 0), 9, 1.0, role=None))

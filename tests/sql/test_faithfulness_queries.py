@@ -14,7 +14,7 @@ COMMON = {"ablation": "mean", "logit_diff_full": 8.0, "logit_diff_none": 2.0}
 
 
 def kept(min_count: int, n_heads: int, diff: float, **more: Any) -> dict[str, Any]:
-    """A row of results.faithfulness, of a traced circuit unless told otherwise."""
+    """A row of results.faithfulness, of a traced circuit by default."""
     row = {"min_count": min_count, "n_heads": n_heads, "control": "traced", "logit_diff": diff}
     return {**COMMON, **row, "accuracy": diff / 10, **more}
 

@@ -124,7 +124,7 @@ def test_answer_edges(card: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_prompt_answer(card: duckdb.DuckDBPyConnection) -> None:
-    """In prompt 1 0.1 writes 2 and 0.0 takes 0.5 away; the root stays, whatever its share."""
+    """In prompt 1 0.1 writes 2 and 0.0 takes 0.5 away; the root is kept at any share."""
     card.execute(
         "INSERT INTO results.run BY NAME SELECT '0' svt_version, '{}' config, 'x' "
         "store_path, '[[0,0]]' roots, 2 n_prompts, 'done' status"

@@ -133,7 +133,7 @@ def test_graph_links_all_slices() -> None:
 
 
 def test_known_heads() -> None:
-    """Root 3.0 is in no reference; 2.1 in two, whose first class by name is told; 0.0 has none."""
+    """Root 3.0 is in no reference; 2.1 in two, whose first class by name is shown; 0.0 has none."""
     con = an_untraced_run()
     assert rows(con, "known_heads") == [(3, 0, True, False, None)]
     named = [("one", 2, 1, "mover"), ("two", 2, 1, "copier"), ("one", 0, 0, None)]

@@ -86,7 +86,7 @@ def test_edges_by_group(con: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_edges_by_group_tells_sides_and_firings_apart(con: duckdb.DuckDBPyConnection) -> None:
+def test_edges_by_group_separates_sides_and_firings(con: duckdb.DuckDBPyConnection) -> None:
     """In prompt 3 the root attends from end to itself, too: FIRST twice, once into the source."""
     store, into_src = StoreRows(n_layers=4, n_heads=2), (*FIRST[:5], "src", "end")
     for edge in (FIRST, into_src):

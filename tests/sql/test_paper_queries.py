@@ -143,7 +143,7 @@ EXPECTED = {
     # weights 3, 1, 3 have the ranks 2, 1, 2; sizes 3, 1, 0.5 the ranks 3, 2, 1: with the means
     # 5/3 and 2 the products of deviations add up to 1/3 + 0 - 1/3
     "rank correlation of weight and size of the effect, global ablation": 0,
-    # three ablations at 0.9995 and 1.005, three boostings at 0.99 and 1.02, controls aside
+    # three ablations at 0.9995 and 1.005, three boostings at 0.99 and 1.02, without controls
     "share of local changes with a cosine similarity above 0.999": 1 / 2,
     "share of local changes that change the norm by less than 1%": 1 / 2,
     "effect of all edges out of 0.9 and 0.11 over the sum of both, global": -2 / (-1 - 3),
@@ -155,7 +155,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def told(con: duckdb.DuckDBPyConnection, **params: Any) -> dict[str, float | None]:
+def message(con: duckdb.DuckDBPyConnection, **params: Any) -> dict[str, float | None]:
     found = run(con, "paper_numbers", **params)
     return dict(found.select("quantity", "measured").rows())
 
@@ -163,12 +163,12 @@ def told(con: duckdb.DuckDBPyConnection, **params: Any) -> dict[str, float | Non
 def test_paper_numbers() -> None:
     rows, pairs = store()
     con = connection(rows.tables(), results(pairs) | intervened(pairs).tables)
-    found = told(con)
+    found = message(con)
     assert list(found) == list(EXPECTED)
     for quantity, expected in EXPECTED.items():
         assert found[quantity] == pytest.approx(expected, abs=1e-6), quantity
-    assert told(con, count="visits")["heads at 170"] == 5
-    assert told(con, firing_weight=0.8)[
+    assert message(con, count="visits")["heads at 170"] == 5
+    assert message(con, firing_weight=0.8)[
         "attention weight of a firing of 8.6 (mean; the paper: one)"
     ] == (pytest.approx(0.9))
 
@@ -176,7 +176,7 @@ def test_paper_numbers() -> None:
 def test_paper_numbers_of_stages_that_did_not_run() -> None:
     """Without trace, reference and interventions only what the store holds is measured."""
     rows, _ = store()
-    found = told(rows.connect())
+    found = message(rows.connect())
     of_the_store = list(EXPECTED)[:20]
     assert {quantity for quantity, value in found.items() if value is not None} == {
         quantity for quantity in of_the_store if EXPECTED[quantity] is not None

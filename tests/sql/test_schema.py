@@ -129,14 +129,14 @@ def test_upstream_names_the_writers_of_its_lists() -> None:
     store.pair((0, 1, 0, 5, 2), dest={(0, 0): 9.0, (0, 1): 8.0})
     con = store.connect()
     what = "component::VARCHAR, up_layer, up_head, contribution, contribution_all, weight_without"
-    asked = f"FROM upstream WHERE pair_id = {pair}"
-    assert con.execute(f"SELECT {what} {asked} ORDER BY ALL").fetchall() == [
+    source = f"FROM upstream WHERE pair_id = {pair}"
+    assert con.execute(f"SELECT {what} {source} ORDER BY ALL").fetchall() == [
         ("embed", None, None, 7.0, 7.0, None),
         ("head", 0, 0, 1.0, 4.0, None), ("head", 0, 1, 2.0, 2.0, None),
         ("head", 1, 0, 3.0, 3.0, None), ("head", 1, 1, 0.0, 0.0, None),
         ("mlp", 0, None, 5.0, 5.0, None), ("mlp", 1, None, 6.0, 6.0, None),
     ]  # fmt: skip
-    ((_, plan),) = con.execute(f"EXPLAIN SELECT contribution {asked}").fetchall()
+    ((_, plan),) = con.execute(f"EXPLAIN SELECT contribution {source}").fetchall()
     scan = plan[plan.index("pair_upstream") :]
     assert "Filters" in scan and str(pair) in scan
 

@@ -165,7 +165,7 @@ def test_significant() -> None:
 
 
 def test_significant_by_effect() -> None:
-    """Of 0.9 the removals leave 0.3, 0.85 and 0.2: 0.6 and 0.7 go, whatever is contributed."""
+    """Of 0.9 the removals leave 0.3, 0.85 and 0.2: 0.6 and 0.7 are lost, for any contribution."""
     store = StoreRows(n_layers=4, n_heads=3, effects=True)
     store.prompt(0, {"end": 5})
     ups = {(0, 0): (-2.0, 0.0, 0.3), (0, 1): (4.0, 0.0, 0.85), (1, 0): (2.0, 0.0, 0.2)}

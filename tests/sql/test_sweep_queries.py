@@ -148,7 +148,7 @@ def test_sweep_overlap() -> None:
     assert row[:11] == (0, 1, 5, 4, 4, 3, 4, 3, 0, 1, 0.75)
 
 
-def test_sweep_overlap_tells_sides_and_tokens_apart() -> None:
+def test_sweep_overlap_separates_sides_and_tokens() -> None:
     """One edge into the other side, one at another token: of 3 and 4 edges one is shared, of 6."""
     edges = dict(OTHER["edges"])
     edges[(0, 1), (1, 1), "dest", "S2"] = edges.pop(((0, 1), (1, 1), "src", "S2"))

@@ -63,7 +63,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, n: int) -> list[int]:
     return run
 
 
-def test_a_stopped_dump_goes_on_and_gives_the_same_store(
+def test_a_stopped_dump_resumes_to_the_same_store(
     config: Config,
     dataset: Dataset,
     whole: Path,
@@ -104,7 +104,7 @@ def test_a_stopped_dump_goes_on_and_gives_the_same_store(
             assert one == other, table
 
 
-def test_other_batches_are_not_gone_on_with(
+def test_other_batches_are_not_resumed(
     config: Config, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "store.duckdb"
@@ -178,7 +178,7 @@ def test_a_long_dump_says_what_it_will_take(
     caplog.set_level(logging.INFO, "svt")
     monkeypatch.setattr(stage, "LONG", 0.0)
     dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
-    told = caplog.text
-    assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 12 prompts; what is fini", told)
+    message = caplog.text
+    assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 12 prompts; what is fini", message)
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert "; only 0.0 MB are free in" in stage._format_estimate(1.0, 1e6, 16, tmp_path)

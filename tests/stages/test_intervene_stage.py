@@ -29,7 +29,7 @@ def tables(run: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {table: con.sql(f"FROM {table} ORDER BY ALL").fetchall() for table in TABLES}
 
 
-def asked(run: Path, sql: str) -> list[tuple[Any, ...]]:
+def fetch(run: Path, sql: str) -> list[tuple[Any, ...]]:
     """Rows over a run's results and its store."""
     with duckdb.connect(str(run / NAME), read_only=True) as con:
         ((store,),) = con.execute("SELECT store_path FROM run").fetchall()
@@ -69,19 +69,19 @@ def less(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_edge_has_every_scope_kind_and_control(run: Path) -> None:
-    rows = asked(run, "SELECT scope, kind, control, seed, count(*) FROM interventions GROUP BY ALL")
+    rows = fetch(run, "SELECT scope, kind, control, seed, count(*) FROM interventions GROUP BY ALL")
     assert len(rows) == 3 * 2 * (1 + 2)
     n_changes = rows[0][-1]
     assert {row[-1] for row in rows} == {n_changes}
     assert {(row[2], row[3]) for row in rows} == {("signal", None), ("random", 0), ("random", 1)}
-    named = asked(run, "SELECT count(DISTINCT intervention_id) FROM intervention_edges")
+    named = fetch(run, "SELECT count(DISTINCT intervention_id) FROM intervention_edges")
     assert named == [(n_changes * len(rows),)]
-    sets = asked(run, "SELECT count(*) FROM interventions WHERE layer IS NULL")[0][0]
+    sets = fetch(run, "SELECT count(*) FROM interventions WHERE layer IS NULL")[0][0]
     assert 0 < sets < n_changes * len(rows)
 
 
 def test_before_is_what_the_store_says(run: Path) -> None:
-    worst = asked(
+    worst = fetch(
         run,
         "SELECT max(abs(e.logit_diff - q.logit_diff)), max(abs(e.score - p.score)), "
         "max(abs(e.weight - p.weight)), bool_and(e.prompt_id = p.prompt_id) "
@@ -93,7 +93,7 @@ def test_before_is_what_the_store_says(run: Path) -> None:
 
 
 def test_a_change_spans_the_signal_or_as_many_slices_outside(run: Path) -> None:
-    wrong = asked(
+    wrong = fetch(
         run,
         "SELECT count(*) FROM intervention_effects AS e JOIN pairs AS p USING (pair_id) "
         "JOIN interventions AS i USING (intervention_id) WHERE e.n_slices <> CASE i.control "
@@ -101,7 +101,7 @@ def test_a_change_spans_the_signal_or_as_many_slices_outside(run: Path) -> None:
         "p.n_slices) END",
     )
     assert wrong == [(0,)]
-    counted = asked(
+    counted = fetch(
         run,
         "SELECT count(*) FROM interventions AS i WHERE n_pairs <> (SELECT count(*) FROM "
         "intervention_effects AS e WHERE e.intervention_id = i.intervention_id)",
@@ -110,7 +110,7 @@ def test_a_change_spans_the_signal_or_as_many_slices_outside(run: Path) -> None:
 
 
 def test_taking_a_signal_away_lowers_the_score_it_made(run: Path) -> None:
-    rows = asked(
+    rows = fetch(
         run,
         "SELECT i.label, i.kind, avg(e.score_after - e.score) FROM intervention_effects AS e "
         "JOIN interventions AS i USING (intervention_id) WHERE i.scope = 'local_qk' "
@@ -122,10 +122,10 @@ def test_taking_a_signal_away_lowers_the_score_it_made(run: Path) -> None:
 
 def test_members_of_sets_are_measured_alone_too(run: Path) -> None:
     edge = "layer, head, side, dest_role, src_role, up_layer, up_head"
-    alone = asked(
+    alone = fetch(
         run, f"SELECT DISTINCT {edge} FROM interventions WHERE layer IS NOT NULL ORDER BY ALL"
     )
-    members = asked(run, f"SELECT DISTINCT {edge} FROM intervention_edges ORDER BY ALL")
+    members = fetch(run, f"SELECT DISTINCT {edge} FROM intervention_edges ORDER BY ALL")
     assert alone == members
 
 
@@ -136,7 +136,7 @@ def test_strength_0_changes_nothing_to_the_last_bit(
     again = (f"run.path={traced}", "stages=[intervene]", *LESS)
     assert svt(*again, "intervene.strength=0").code == 0
     assert "causal edges: 0 of " in capsys.readouterr().out
-    changed = asked(
+    changed = fetch(
         traced,
         "SELECT count(*), count(*) FILTER (WHERE logit_diff <> logit_diff_after OR score <> "
         "score_after OR weight <> weight_after OR cosine < 1 - 1e-6 OR answer_rank <> "
@@ -165,7 +165,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return added
 
 
-def test_a_killed_stage_goes_on_where_it_was(
+def test_a_killed_stage_resumes(
     less: Path, traced: Path, svt: Svt, small_units: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = (f"run.path={traced}", "stages=[intervene]", *LESS)
@@ -228,13 +228,13 @@ def test_prompts_are_taken_in_groups_that_fit_the_memory(
         "SELECT intervention_id, sum(logit_diff_after), count(*) FROM intervention_effects "
         "GROUP BY ALL ORDER BY 1"
     )
-    for one, other in zip(asked(traced, sql), asked(less, sql), strict=True):
+    for one, other in zip(fetch(traced, sql), fetch(less, sql), strict=True):
         assert one[0] == other[0] and one[2] == other[2]
         assert abs(one[1] - other[1]) < 1e-2
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("intervene.edges=no_such", "intervene.edges=no_such: no such query or file"),
         ("intervene.edges='select 1 as layer'", "it lacks head, side, up_layer, up_head"),
@@ -250,12 +250,12 @@ def test_prompts_are_taken_in_groups_that_fit_the_memory(
     ],
 )
 def test_what_cannot_be_changed_is_refused(
-    traced: Path, svt: Svt, capfd: pytest.CaptureFixture[str], override: str, told: str
+    traced: Path, svt: Svt, capfd: pytest.CaptureFixture[str], override: str, message: str
 ) -> None:
     done = svt(f"run.path={traced}", "stages=[intervene]", "intervene.sets=null", override)
     err = capfd.readouterr().err
     assert done.code == 1
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 

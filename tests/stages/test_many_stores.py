@@ -138,7 +138,7 @@ def test_shards_hold_what_the_whole_holds(finished: Finished, shards: Finished) 
 
 
 @pytest.mark.long
-def test_a_run_over_shards_goes_on_with_the_model(svt: Svt, shards: Finished) -> None:
+def test_a_run_over_shards_runs_the_model_again(svt: Svt, shards: Finished) -> None:
     pattern = f"store.path='{shards.cwd}/outputs/stores/*-of-2-*.duckdb'"
     done = svt(pattern, "stages=[trace]")
     assert done.code == 0
@@ -159,13 +159,13 @@ def test_a_shard_that_is_missing_is_a_warning(
     some = [parts[0], parts[1], parts[3]]
     done = svt(f"store.path=[{','.join(map(str, some))}]", "stages=[trace,report]", QUICK)
     assert done.code == 0
-    told = "3 of 4 shards are here, dataset.shard=2 is not"
-    assert told in capfd.readouterr().err
-    assert told in (done.runs[0] / "report.html").read_text()
+    message = "3 of 4 shards are here, dataset.shard=2 is not"
+    assert message in capfd.readouterr().err
+    assert message in (done.runs[0] / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("dump.min_weight=0.2", "dump.min_weight=0.2: store.path names stores with dump.min_weig"),
         ("model=gpt2-small", "store.path names stores with model.name=ioi-mini"),
@@ -175,11 +175,11 @@ def test_a_shard_that_is_missing_is_a_warning(
     ],
 )
 def test_what_the_stores_have_decided_is_not_overridden(
-    svt: Svt, parts: list[Path], capfd: pytest.CaptureFixture[str], override: str, told: str
+    svt: Svt, parts: list[Path], capfd: pytest.CaptureFixture[str], override: str, message: str
 ) -> None:
     done = svt(f"store.path='{parts[0].parent}/*.duckdb'", override)
     assert done.code == 1
-    assert told in capfd.readouterr().err
+    assert message in capfd.readouterr().err
     assert done.runs == []
 
 
@@ -190,7 +190,7 @@ def test_what_the_stores_have_decided_may_be_repeated(svt: Svt, parts: list[Path
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("'nothing*.duckdb'", "nothing*.duckdb: no store matches this pattern"),
         ("[]", "store.path=[]: must not be empty"),
@@ -199,12 +199,12 @@ def test_what_the_stores_have_decided_may_be_repeated(svt: Svt, parts: list[Path
     ],
 )
 def test_stores_that_are_not_there_are_one_message(
-    svt: Svt, capfd: pytest.CaptureFixture[str], path: str, told: str
+    svt: Svt, capfd: pytest.CaptureFixture[str], path: str, message: str
 ) -> None:
     done = svt(f"store.path={path}")
     err = capfd.readouterr().err
     assert done.code == 1
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
     assert done.runs == []
 
@@ -226,7 +226,7 @@ def test_results_of_an_earlier_svt_say_what_they_lack(
         con.execute("ALTER TABLE evaluation DROP COLUMN recall_reachable")
         con.execute("DROP TABLE faithfulness")
     assert svt(f"run.path={traced}", "stages=[chart]").code == 1
-    told = "it has no evaluation.recall_reachable, faithfulness; add trace to the stages"
-    assert told in capfd.readouterr().err
+    message = "it has no evaluation.recall_reachable, faithfulness; add trace to the stages"
+    assert message in capfd.readouterr().err
     shutil.rmtree(traced / "charts")
     assert svt(f"run.path={traced}", "run.overwrite=true", "stages=[trace,chart]", QUICK).code == 0

@@ -64,10 +64,10 @@ def test_what_is_printed_to_try_next_works(
     svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every command as it is printed: on this run's model and prompts; its trace stays."""
-    asked = []
+    calls = []
 
     def noted(config: Config, folder: Path) -> None:
-        asked.append((config.stages, config.model.name, config.dataset.n_prompts, folder))
+        calls.append((config.stages, config.model.name, config.dataset.n_prompts, folder))
 
     monkeypatch.chdir(traced.parent)
     assert svt(f"run.path={traced}", "stages=[evaluate]").code == 0
@@ -79,16 +79,16 @@ def test_what_is_printed_to_try_next_works(
         else:
             assert words[0] == find_command("svt")
             assert svt(*words[1:]).code in (0, 1)  # a sweep misses its jobs' results
-    assert len(asked) == 1 + 1 + 4
-    assert {(model, n) for _, model, n, _ in asked} == {("ioi-mini", 16)}
-    assert all("trace" not in stages for stages, *_, folder in asked if folder == traced)
+    assert len(calls) == 1 + 1 + 4
+    assert {(model, n) for _, model, n, _ in calls} == {("ioi-mini", 16)}
+    assert all("trace" not in stages for stages, *_, folder in calls if folder == traced)
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_report_and_pictures_of_ones_own_stay(
     svt: Svt, traced: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A page of svt is replaced, another file of its name is not, whatever the stages are."""
+    """A page of svt is replaced, another file of its name is not, for any stages."""
     again = (f"run.path={traced}", "chart.figures=[slice_counts]")
     assert svt(*again, "stages=[report]").code == 0
     assert "What the words mean" in (traced / "report.html").read_text()

@@ -87,9 +87,9 @@ def test_classes_are_the_roles_of_most_firings(tmp_path: Path) -> None:
     """P fires from P onto Q, and so on; E1 and E2 do the same. Without R the root never fires."""
     circuit = planted_with_answers(tmp_path, seed=1)
     classes = classify_heads(loaded(circuit.path), circuit.prompts, 0.5, 5)
-    told = {classes.get(head) for head in circuit.heads}
-    assert told == {"P->Q", "R->Q", "end->Q", "R->P", "end->R", "end->P"}
-    assert len(PLAN) == len(told) + 1
+    message = {classes.get(head) for head in circuit.heads}
+    assert message == {"P->Q", "R->Q", "end->Q", "R->P", "end->R", "end->P"}
+    assert len(PLAN) == len(message) + 1
     rare = classify_heads(loaded(circuit.path), circuit.prompts[1::2], 0.5, 5)
     assert rare.get(circuit.root) is None
 
@@ -122,9 +122,9 @@ def test_prompts_without_roles_have_no_classes(tmp_path: Path) -> None:
 
 
 def test_prompts_without_answers_are_refused() -> None:
-    asked, *others = prompts_of(1, 3, (5, 5))
+    answered, *others = prompts_of(1, 3, (5, 5))
     blank = [replace(others[0], answer=()), replace(others[1], distractor=())]
-    assert check_answers([*blank, asked]) == (asked,)
+    assert check_answers([*blank, answered]) == (answered,)
     with pytest.raises(SvtError, match="no prompt has both; use dataset=ioi"):
         check_answers(blank)
 

@@ -100,7 +100,7 @@ def _edges(run: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["trace.firing_weight=0.05"], "lies below dump.min_weight=0.1"),
         (["trace.roots=[[99,0]]"], "there is no head 99.0; the model has layers 0 to 7"),
@@ -125,20 +125,20 @@ def _edges(run: Path) -> int:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_done_is_one_message(
-    svt: Svt, capfd: pytest.CaptureFixture[str], overrides: list[str], told: str
+    svt: Svt, capfd: pytest.CaptureFixture[str], overrides: list[str], message: str
 ) -> None:
     small = [o for o in SMALL if not o.startswith("dataset") or "dataset=file" not in overrides]
     done = svt(*small, *overrides)
     err = capfd.readouterr().err
     assert done.code == 1
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
     assert done.runs == []
     assert done.stores == []
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         (
             "trace.coverrage=0.5",
@@ -160,12 +160,12 @@ def test_what_cannot_be_done_is_one_message(
     ],
 )
 def test_what_hydra_cannot_compose_is_one_line(
-    svt: Svt, capfd: pytest.CaptureFixture[str], override: str, told: str
+    svt: Svt, capfd: pytest.CaptureFixture[str], override: str, message: str
 ) -> None:
     done = svt(override)
     err = capfd.readouterr().err
     assert done.code == 1
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert "HYDRA_FULL_ERROR" not in err
     assert done.runs == []
@@ -270,7 +270,7 @@ def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (
             ["trace.slices=all"],
@@ -295,11 +295,11 @@ def test_graphs_of_signal_and_of_all_slices_differ(all_slices: Finished) -> None
     ],
 )
 def test_what_the_dump_will_not_store_is_refused_before_work(
-    svt: Svt, capfd: pytest.CaptureFixture[str], more: list[str], told: str
+    svt: Svt, capfd: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     done = svt(*SMALL, *more)
     assert (done.code, done.stores) == (1, [])
-    assert told in capfd.readouterr().err
+    assert message in capfd.readouterr().err
 
 
 def test_a_store_without_all_slices_has_no_such_trace(
@@ -307,7 +307,7 @@ def test_a_store_without_all_slices_has_no_such_trace(
 ) -> None:
     assert svt(f"run.path={traced}", "stages=[trace]", "trace.slices=all").code == 1
     assert "dump.all_slices=true" in capfd.readouterr().err
-    told = "query {} needs contributions through all slices, which dump.all_slices=false"
+    message = "query {} needs contributions through all slices, which dump.all_slices=false"
     for query, *params in (
         ("baseline_without_svd",),
         ("graph_links_all_slices",),
@@ -315,7 +315,7 @@ def test_a_store_without_all_slices_has_no_such_trace(
         ("offset_size", "slices=all"),
         ("edges_by_mode", "slices=all"),
     ):
-        with pytest.raises(SvtError, match=told.format(query)):
+        with pytest.raises(SvtError, match=message.format(query)):
             answer(finished.runs[0], query, params)
     heads = answer(finished.runs[0], "upstream_heatmap", ["layer=6", "head=2"])
     assert heads.height > 0 and heads["contribution_all"].is_null().all()

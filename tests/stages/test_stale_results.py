@@ -30,7 +30,7 @@ def count(run: Path, table: str) -> int:
     return int(n)
 
 
-def test_an_evaluation_goes_with_interventions_behind_it(svt: Svt, traced: Path) -> None:
+def test_a_new_evaluation_removes_its_interventions(svt: Svt, traced: Path) -> None:
     again = (f"run.path={traced}", *FEW, "intervene.scopes=[global,global]")
     assert svt(*again, "stages=[intervene,evaluate]", "evaluate.edges=validated").code == 0
     assert count(traced, "evaluation") > 0
@@ -74,13 +74,13 @@ def test_stopped_interventions_say_how_to_go_on(
     run = svt(*small, *FEW, "stages=[dump,trace,intervene,evaluate]")
     assert run.code == 130
     monkeypatch.chdir(run.cwd)  # from where the script is named
-    told = f'{find_command("svt")} run.path={run.runs[0]} "stages=[intervene,evaluate]"'
-    assert f"go on: {told}" in capfd.readouterr().err
-    again = [word.strip('"') for word in told.split()[1:]]
+    message = f'{find_command("svt")} run.path={run.runs[0]} "stages=[intervene,evaluate]"'
+    assert f"go on: {message}" in capfd.readouterr().err
+    again = [word.strip('"') for word in message.split()[1:]]
     assert svt(*again).code == 130
-    told = capfd.readouterr().err
-    assert re.search(r"interventions: 0 of [1-9]\d* parts are kept\n", told)
-    assert "the same command goes on" in told
+    message = capfd.readouterr().err
+    assert re.search(r"interventions: 0 of [1-9]\d* parts are kept\n", message)
+    assert "the same command goes on" in message
     monkeypatch.setattr(Units, "add", add)
     assert svt(*again).code == 0
     assert count(run.runs[0], "interventions") == 2
@@ -97,7 +97,7 @@ def test_a_new_trace_cannot_be_validated_without_interventions(
 
 
 @pytest.mark.parametrize("name", ["UNIT_RUNS", "MEMORY", "VERSION"])
-def test_units_that_were_cut_otherwise_are_not_taken_up(
+def test_units_of_another_size_are_not_resumed(
     traced: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     settings = from_mapping(load_config(traced)).intervene

@@ -42,8 +42,8 @@ def test_another_content_is_refused_and_kept(tmp_path: Path) -> None:
 def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     make(path, schema=SCHEMA_VERSION + 1)
-    told = r"written by svt 0\.0\.1 in schema .*move it away and dump again"
-    with pytest.raises(SvtError, match=told):
+    message = r"written by svt 0\.0\.1 in schema .*move it away and dump again"
+    with pytest.raises(SvtError, match=message):
         holds_store(path, WANTED)
 
 

@@ -196,7 +196,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("roles.parquet", "out lacks roles.parquet"),
         ("pair_upstream", "out lacks pair_upstream.parquet"),
@@ -204,11 +204,11 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("counts.json", r"out/counts.json cannot be read \(.*\)"),
     ],
 )
-def test_what_is_gone_is_named(tmp_path: Path, two_prompts: Path, name: str, told: str) -> None:
+def test_what_is_gone_is_named(tmp_path: Path, two_prompts: Path, name: str, message: str) -> None:
     """A prompt has lists of two sides of a pair of layer 2, and of one of layer 1."""
     shutil.copytree(two_prompts, tmp_path / "out")
     (tmp_path / "out" / name).rename(tmp_path / "gone")
-    with pytest.raises(SvtError, match=rf"{told}; export the store again"):
+    with pytest.raises(SvtError, match=rf"{message}; export the store again"):
         connect(Stores.of(tmp_path / "out"))
 
 
@@ -240,8 +240,8 @@ def test_a_damaged_store_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     store.write_bytes(hurt)
     with pytest.raises(SystemExit):
         main([str(store), str(tmp_path / "out")])
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"svt-export: {store} is damaged (")
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"svt-export: {store} is damaged (")
     assert [path.name for path in tmp_path.iterdir()] == ["store.duckdb"]
 
 
@@ -260,9 +260,9 @@ def test_any_error_of_the_database_is_one_line(
     monkeypatch.setattr(exporting, "_write", broken)
     with pytest.raises(SystemExit):  # the folder of an exported store is no file to look into
         main([str(tmp_path / "out"), str(tmp_path / "again")])
-    told = capsys.readouterr().err
-    assert "Corrupt database file" in told and "is damaged" not in told
-    assert told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "Corrupt database file" in message and "is damaged" not in message
+    assert message.count("\n") == 1
 
 
 def test_the_working_folder(

@@ -91,8 +91,8 @@ def test_a_failed_check_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_store_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    told = r"could not write the store .*store\.dir"
-    with pytest.raises(SvtError, match=told), open_writer(blocked / "store.duckdb", "this"):
+    message = r"could not write the store .*store\.dir"
+    with pytest.raises(SvtError, match=message), open_writer(blocked / "store.duckdb", "this"):
         pass
 
 

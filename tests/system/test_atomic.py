@@ -29,7 +29,7 @@ def test_a_failure_leaves_what_stood_and_nothing_else(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_nothing_stands_under_the_name_while_it_is_written(tmp_path: Path) -> None:
+def test_no_file_has_the_name_while_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with temporary_path(path) as temporary:
         temporary.write_text("half")

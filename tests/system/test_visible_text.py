@@ -14,7 +14,7 @@ def test_no_control_character_acts() -> None:
 
 
 @given(st.text(st.characters()))
-def test_any_text_may_stand_in_xml(text: str) -> None:
+def test_any_text_becomes_valid_xml(text: str) -> None:
     root = ElementTree.Element("a")
     root.text = make_drawable(text)
     ElementTree.fromstring(ElementTree.tostring(root, encoding="utf-8"))
