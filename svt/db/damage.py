@@ -22,12 +22,7 @@ def check_damage(error: duckdb.Error, files: Iterable[Path]) -> None:
     if not any(message in str(error) for message in _MESSAGES):
         return
     for file in filter(Path.is_file, files):  # others are folders of Parquet
-        try:
-            _read(file)
-        except duckdb.Error as damage:
-            raise StoreError(
-                f"{file} is damaged ({first_line(damage)[:80]}); move it away and make a new one"
-            ) from error
+        check_whole(file)
 
 
 def list_attached_files(con: duckdb.DuckDBPyConnection) -> list[Path]:
@@ -36,10 +31,17 @@ def list_attached_files(con: duckdb.DuckDBPyConnection) -> list[Path]:
     return [Path(path) for (path,) in rows]
 
 
-def _read(file: Path) -> None:
-    """Read every row of a database file; duckdb.Error when it is damaged."""
+def check_whole(file: Path) -> None:
+    """Read every row of a database file; StoreError when it is damaged."""
     with open_database() as con:
-        con.execute(f"ATTACH '{quote_path(file)}' AS file (READ_ONLY)")
-        names = con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'file'")
-        for (name,) in names.fetchall():
-            con.execute(f'SELECT count(hash(t)) FROM file."{name}" AS t').fetchall()
+        try:
+            con.execute(f"ATTACH '{quote_path(file)}' AS file (READ_ONLY)")
+            names = con.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE database_name = 'file'"
+            )
+            for (name,) in names.fetchall():
+                con.execute(f'SELECT count(hash(t)) FROM file."{name}" AS t').fetchall()
+        except duckdb.Error as damage:
+            raise StoreError(
+                f"{file} is damaged ({first_line(damage)[:80]}); move it away and make a new one"
+            ) from damage

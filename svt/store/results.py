@@ -17,6 +17,7 @@ import duckdb
 from svt.db.attach import attach_file
 from svt.db.catalog import create_tables
 from svt.db.connect import connect
+from svt.db.damage import check_whole
 from svt.db.files import disable_external_access, explain_unreadable, open_database
 from svt.db.stores import Stores, parse_json
 from svt.db.trusted import columns_of, expected_columns
@@ -38,6 +39,7 @@ def create_results(folder: Path, stores: Stores, keep: bool) -> Iterator[duckdb.
     try:
         with temporary_path(path) as temporary:
             if keep:  # 1
+                check_whole(path)  # also tables that no stage reads
                 shutil.copyfile(path, temporary)
             con = connect(stores, temporary, results_writable=True)  # 2
             try:
