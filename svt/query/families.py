@@ -12,6 +12,7 @@
 5. Number the families from 1, the largest first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,13 +118,22 @@ def cut_tree(tree: Array, most: int) -> list[Array]:
     Joins of equal height are not cut apart, as by scipy's fcluster, which takes ten times as long.
     """
     n_prompts = len(tree) + 1
-    family, cuts, below = np.arange(n_prompts), [], 0.0
-    for i, (left, right, height, _) in enumerate(tree):
+    families = {prompt: [prompt] for prompt in range(n_prompts)}
+    cuts, below = [], 0.0
+    for i, (left, right, height, _) in enumerate(tree.tolist()):
         if n_prompts - i <= most and height > below:
-            cuts.append(family.copy())
-        family[(family == left) | (family == right)] = n_prompts + i
+            cuts.append(_number_prompts(families, n_prompts))
+        families[n_prompts + i] = families.pop(int(left)) + families.pop(int(right))
         below = height
-    return cuts[::-1] or [family]
+    return cuts[::-1] or [_number_prompts(families, n_prompts)]
+
+
+def _number_prompts(families: Mapping[int, list[int]], n_prompts: int) -> Array:
+    """Return the [prompt] number of its family."""
+    family = np.empty(n_prompts, np.int64)
+    for number, prompts in families.items():
+        family[prompts] = number
+    return family
 
 
 def _measure_distances(has_edge: Array) -> Array:
