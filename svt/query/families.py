@@ -70,8 +70,7 @@ def find_families(has_edge: Array) -> Families:
     place[leaves_list(tree)] = np.arange(len(has_edge))
     random = np.random.default_rng(SEED)
     shuffled = (shuffle(has_edge, random) for _ in range(SHUFFLES))
-    chance = max(_find_best_cut(table)[2].mean() for table in shuffled)
-    if fit.mean() <= chance:
+    if any(fit.mean() <= _find_best_cut(table)[2].mean() for table in shuffled):
         return Families(np.ones(len(has_edge), np.int64), place, None)
     numbers, sizes = np.unique(best, return_counts=True)
     first = [place[best == number].min() for number in numbers]
