@@ -82,10 +82,10 @@ def test_queries_and_tables_are_described(run: Run) -> None:
 
 def test_a_chart_displays_itself_and_takes_settings(run: Run) -> None:
     chart = run.chart("slice_contributions", heads=[[5, 4]])
-    message = chart.to_dict()
-    assert message["vconcat" if "vconcat" in message else "concat"]
-    assert "5.4 firing" in str(message)
-    assert message["config"]["style"]["quiet"]  # the styles that marks name
+    spec = chart.to_dict()
+    assert spec["vconcat" if "vconcat" in spec else "concat"]
+    assert "5.4 firing" in str(spec)
+    assert spec["config"]["style"]["quiet"]  # the styles that marks name
     assert "text/html" in chart._repr_mimebundle_()  # what notebooks ask of it
 
 

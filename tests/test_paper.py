@@ -125,11 +125,11 @@ def test_the_report_sets_the_papers_numbers_beside_them(done: Finished) -> None:
     section = page[page.index('<h2 id="the-paper">') : page.index('<h2 id="numbers">')]
     rows = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)
     cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
-    message = {row[1]: row[2:] for row in cells if len(row) == 4}
-    assert len(message) == len(numbers(done))
-    assert message["heads at 170"] == ["21", "10"]
-    assert message["precision at 170"] == ["0.52", "0.7"]
-    assert message["prompts"] == ["256", str(N_PROMPTS)]
+    measured = {row[1]: row[2:] for row in cells if len(row) == 4}
+    assert len(measured) == len(numbers(done))
+    assert measured["heads at 170"] == ["21", "10"]
+    assert measured["precision at 170"] == ["0.52", "0.7"]
+    assert measured["prompts"] == ["256", str(N_PROMPTS)]
     assert "65 (1 of 2) and 170 (2 of 2)" in section
     assert f"with the weights of {done.cwd / 'model'};" in section
     assert "scaled to the 2 of this run" in section

@@ -50,13 +50,12 @@ def main() -> None:
         away = Path(folder) / "away"
         away.mkdir()
         env = {**os.environ, "PYTHONPATH": str(site)}
-        code = (  # 3
-            "import svt, svt.cli.main as main; "
-            f"assert svt.__file__.startswith({str(site)!r}), svt.__file__; "
-            "main.main()"
-        )
+        where = call([sys.executable, "-c", "import svt; print(svt.__file__)"], away, env)  # 3
+        assert where.stdout.startswith(str(site)), where.stdout
         quick = ("dataset.n_prompts=8", "chart.figures=[graph]", "chart.format=[json]")
-        call([sys.executable, "-c", code, *quick], away, env)
+        script = "from svt.cli.main import main; main()"
+        ended = call([sys.executable, "-c", script, *quick], away, env)
+        assert "leaked" not in ended.stderr, ended.stderr  # by DuckDB, of what outlives it
         run = next((away / "outputs" / "runs").iterdir())
         call([sys.executable, "-m", "svt.cli.sql", str(run), "summary"], away, env)
     print("the wheel installs elsewhere and runs")
@@ -72,10 +71,13 @@ def build(out: Path) -> Path:
     return wheel
 
 
-def call(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+def call(
+    command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(command, cwd=cwd, env=env, text=True, capture_output=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done
 
 
 if __name__ == "__main__":

@@ -325,6 +325,6 @@ def test_a_node_names_what_its_head_mostly_attends_to():
         schema_overrides={"layer": pl.UInt8, "head": pl.UInt8},
     )
     spec = specification(graph(edges, with_roles(nodes, roles)))
-    message = {row["label"]: row["does"] for row in spec["datasets"]["nodes"]}
-    assert message == {"1.0": "S2 -> S1+1 (induction), 75% of the prompts", "20.0": None}
+    does = {row["label"]: row["does"] for row in spec["datasets"]["nodes"]}
+    assert does == {"1.0": "S2 -> S1+1 (induction), 75% of the prompts", "20.0": None}
     assert "does" in str(spec["layer"][-1]["encoding"]["tooltip"])

@@ -74,10 +74,8 @@ def test_the_name_says_what_the_head_does() -> None:
 
 def test_the_two_tokens_of_a_firing_are_marked() -> None:
     """A letter wide each: 0.75 and two spaces, then the text; spaces stay out of the words."""
-    message = [
-        (word["word"], word["x"], word["end"], word["mark"]) for word in words(drawn(card()))
-    ]
-    assert message == [
+    texts = [(word["word"], word["x"], word["end"], word["mark"]) for word in words(drawn(card()))]
+    assert texts == [
         ("0.75", 0, 4, None),
         ("When", 6, 10, None),
         ("Mary", 11, 15, "is attended to"),
@@ -90,9 +88,9 @@ def test_of_a_long_prompt_what_is_near_is_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "LETTERS", 60)
     tokens = [f" w{i}" for i in range(50)]
     far = FIRINGS.with_columns(tokens=pl.Series([tokens]), dest=pl.lit(45), src=pl.lit(10))
-    message = [word["word"] for word in words(drawn(card(firings={"it": far})))][1:]
+    texts = [word["word"] for word in words(drawn(card(firings={"it": far})))][1:]
     near = [*(f"w{i}" for i in range(5, 13)), "…", *(f"w{i}" for i in range(40, 48)), "…"]
-    assert message == ["…", *near]
+    assert texts == ["…", *near]
 
 
 def test_writers_are_the_strongest_and_the_suppressors() -> None:

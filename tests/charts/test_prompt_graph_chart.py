@@ -129,8 +129,8 @@ def test_by_coverage_contributions_make_the_width() -> None:
 
 def test_every_token_has_a_column_with_its_text_and_role() -> None:
     names = with_field(drawn(ROWS), "token")
-    message = [(name["token"], name["role"]) for name in names if "x" in name and "role" in name]
-    assert message == [("When", ""), ("Mary", "IO"), ("gave", ""), ("to", "end")]
+    tokens = [(name["token"], name["role"]) for name in names if "x" in name and "role" in name]
+    assert tokens == [("When", ""), ("Mary", "IO"), ("gave", ""), ("to", "end")]
     assert [name["x"] for name in names] == sorted({name["x"] for name in names})
 
 

@@ -42,8 +42,8 @@ def spec() -> dict[str, Any]:
 
 def test_heads_are_ordered_by_role_and_job(spec: dict[str, Any]) -> None:
     squares, heads, labels, columns = spec["concat"][0]["layer"]
-    message = {(r["role"], r["name"]): r["text"] for r in rows_of(spec, heads)}
-    assert message == {
+    texts = {(r["role"], r["name"]): r["text"] for r in rows_of(spec, heads)}
+    assert texts == {
         ("end -> IO", "mini-0"): "5.0  5.1  5.2  5.3  5.4  5.5  5.6\n5.7",
         ("end -> IO", "mini-1"): "6.1",
         ("at S2", "mini-1"): "0.1  0.2",

@@ -37,7 +37,7 @@ overrides = st.builds("{}={}".format, keys, values) | st.builds(
 @example("dataset.n_shards=2147483648")  # as many shards were counted, and are not there
 @example("dump.sample=" + "9" * 400)
 @example("dump.seed=${no}")
-@given(override=overrides.filter(lambda message: message[:1] != "-"))
+@given(override=overrides.filter(lambda text: text[:1] != "-"))
 def test_any_override_is_taken_or_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], override: str
 ) -> None:

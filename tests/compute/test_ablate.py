@@ -159,9 +159,9 @@ def test_batches_change_nothing(model: Model, kind: Replacement) -> None:
 
 def test_sets_sharing_lower_layers_are_those_alone_bit_by_bit(model: Model) -> None:
     ablation = Ablation(model, prompts_of(11, 6, (4, 9)), "mean", 0, 4)
-    message: list[int] = []
-    together = ablation.logit_diffs(SETS, message.append)
-    assert sum(message) == len(SETS) * 6
+    steps: list[int] = []
+    together = ablation.logit_diffs(SETS, steps.append)
+    assert sum(steps) == len(SETS) * 6
     for heads, diffs in zip(SETS, together, strict=True):
         assert (ablation.logit_diffs([heads])[0] == diffs).all()
     assert len({row.tobytes() for row in together}) == len(SETS)

@@ -115,7 +115,7 @@ def test_a_text_gives_what_the_value_gives(
     text = data.draw(st.sampled_from(param.choices) if param.choices else right[param.type])
     assume(len(text) < 4 or param.name != "draws")  # a hundred thousand take their time
     got = ask(con, name, **{param.name: text})
-    read = {"DOUBLE": float, "BOOLEAN": lambda message: message.lower() == "true", "VARCHAR": str}
+    read = {"DOUBLE": float, "BOOLEAN": lambda text: text.lower() == "true", "VARCHAR": str}
     value = eval(text) if "INT" in param.type else read[param.type](text)
     other = ask(con, name, **{param.name: value})
     if isinstance(got, SvtError):

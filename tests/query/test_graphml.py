@@ -114,8 +114,10 @@ def test_parsed_back(tmp_path: Path) -> None:
         ("(8, 6, 'S2 <&>')", "(8, 6)"): {"type": "attention"},
     }  # fmt: skip
     (graph,) = root.findall("g:graph", SPACE)
-    message = [data for data in graph if data.tag.endswith("data")]
-    assert [(data.attrib["key"], data.text) for data in message] == [("graph_count_kind", "visits")]
+    of_graph = [data for data in graph if data.tag.endswith("data")]
+    assert [(data.attrib["key"], data.text) for data in of_graph] == [
+        ("graph_count_kind", "visits")
+    ]
 
 
 def test_an_empty_graph_is_a_graph(tmp_path: Path) -> None:

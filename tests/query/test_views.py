@@ -23,8 +23,8 @@ def con() -> duckdb.DuckDBPyConnection:
 
 def test_a_query_is_a_view_with_its_defaults(con: duckdb.DuckDBPyConnection) -> None:
     assert run_sql(con, "from firings", {}).rows() == run(con, "firings").rows()
-    message = run_sql(con, "select sum(n_firings) as n from firings where dest_role = 'end'", {})
-    assert message["n"].to_list() == [2]
+    rows = run_sql(con, "select sum(n_firings) as n from firings where dest_role = 'end'", {})
+    assert rows["n"].to_list() == [2]
 
 
 def test_a_view_has_the_settings_of_the_run() -> None:

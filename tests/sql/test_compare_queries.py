@@ -138,10 +138,10 @@ def test_compare_edges_that_lack_columns() -> None:
         edge((1, 0), (2, 0), 8, 3.0, role="S2"),
         edge((1, 0), (2, 0), 5, 7.0, side="src", role="IO"),
     ]
-    message = {"run": [a_run(10, [])], "graph_edges": this}
+    rows = {"run": [a_run(10, [])], "graph_edges": this}
 
     def beside(*edges: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-        return side_by_side(message, {"run": [a_run(10, [])], "graph_edges": edges})
+        return side_by_side(rows, {"run": [a_run(10, [])], "graph_edges": edges})
 
     columns = ("found", "matched_by", "side", "role", "count", "weight", "other_weight")
     no_role = beside(edge((1, 0), (2, 0), 9, 1.0, role=None))

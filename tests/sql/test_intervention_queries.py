@@ -44,7 +44,7 @@ def test_edge_effects() -> None:
     pairs += [store.pair((0, 3, 1, 5, 3), dest={(1, 0): 2.0})]
     pairs += [store.pair((1, 3, 1, 5, 2), dest={(1, 0): 6.0})]
     rows = InterventionRows()
-    message = [(4, -1, -0.5, -0.1, 2), (4, -3, -1.5, -0.3, 4), (2, -4, -2, 0, 1)]
+    expected = [(4, -1, -0.5, -0.1, 2), (4, -3, -1.5, -0.3, 4), (2, -4, -2, 0, 1)]
     rows.add(
         A_B,
         effects={
@@ -53,7 +53,7 @@ def test_edge_effects() -> None:
                 "weight_after": 0.5 + weight, "answer_rank": 1, "answer_rank_after": 1 + rank,
             }
             for prompt, pair, (full, effect, score, weight, rank) in zip(
-                (0, 0, 1), pairs, message, strict=True
+                (0, 0, 1), pairs, expected, strict=True
             )
         },
     )  # fmt: skip

@@ -87,9 +87,9 @@ def test_classes_are_the_roles_of_most_firings(tmp_path: Path) -> None:
     """P fires from P onto Q, and so on; E1 and E2 do the same. Without R the root never fires."""
     circuit = planted_with_answers(tmp_path, seed=1)
     classes = classify_heads(loaded(circuit.path), circuit.prompts, 0.5, 5)
-    message = {classes.get(head) for head in circuit.heads}
-    assert message == {"P->Q", "R->Q", "end->Q", "R->P", "end->R", "end->P"}
-    assert len(PLAN) == len(message) + 1
+    classes_of_heads = {classes.get(head) for head in circuit.heads}
+    assert classes_of_heads == {"P->Q", "R->Q", "end->Q", "R->P", "end->R", "end->P"}
+    assert len(PLAN) == len(classes_of_heads) + 1
     rare = classify_heads(loaded(circuit.path), circuit.prompts[1::2], 0.5, 5)
     assert rare.get(circuit.root) is None
 
