@@ -1,12 +1,13 @@
 """Families of prompts: planted ones come back, random traces are one family."""
 
 from dataclasses import replace
+from math import comb
 
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from svt.query.families import compute_silhouettes, cut_tree, find_families
+from svt.query.families import compute_silhouettes, cut_tree, find_families, shuffle
 from svt.query.named import run
 from svt.query.trace import trace
 from tests.settings import TRACE
@@ -34,6 +35,19 @@ def test_random_traces_are_one_family(seed: int) -> None:
     assert set(found.family) == {1}
     assert found.silhouette is None
     assert sorted(found.place) == list(range(30))
+
+
+@pytest.mark.parametrize("n_with", range(6))
+def test_a_shuffled_edge_is_in_as_many_prompts(n_with: int) -> None:
+    """In any of them with the same chance: of 5 prompts, each choice of n."""
+    has_edge = np.zeros((5, 6000), np.float32)
+    has_edge[:n_with] = 1
+    shuffled = shuffle(has_edge, np.random.default_rng(0))
+    assert shuffled.shape == has_edge.shape
+    assert set(shuffled.sum(axis=0)) == {n_with}
+    choices, counts = np.unique(shuffled, axis=1, return_counts=True)
+    assert choices.shape[1] == comb(5, n_with)
+    assert abs(counts - counts.mean()).max() < 5 * counts.mean() ** 0.5
 
 
 @pytest.mark.parametrize("seed", range(6))
