@@ -136,12 +136,12 @@ def test_links_weigh_what_the_query_says(source: Source, weight: str) -> None:
 
 def test_the_answer_has_the_direct_effects(source: Source, prompt: Document) -> None:
     (answer,) = [node for node in prompt["nodes"] if node["feature_type"] == "logit"]
-    (prompt,) = source.select("FROM prompts WHERE prompt_id = 0")
+    (stored,) = source.select("FROM prompts WHERE prompt_id = 0")
     (token,) = source.select("FROM answers WHERE prompt_id = 0 AND kind = 'answer'")
     assert answer["node_id"].split("_")[1] == str(token["token_id"])
-    assert answer["clerp"].startswith(f'Output "{prompt["answer"]}" (p=')
-    assert answer["token_prob"] == pytest.approx(1 / (1 + exp(-prompt["logit_diff"])))
-    assert answer["ctx_idx"] == prompt["n_tokens"] - 1
+    assert answer["clerp"].startswith(f'Output "{stored["answer"]}" (p=')
+    assert answer["token_prob"] == pytest.approx(1 / (1 + exp(-stored["logit_diff"])))
+    assert answer["ctx_idx"] == stored["n_tokens"] - 1
     effects = {
         (str(row["layer"]), row["head"]): row["logit_diff_effect"]
         for row in source.select("FROM head_effects WHERE prompt_id = 0")
