@@ -19,9 +19,10 @@ from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from jaxtyping import install_import_hook
 
+import svt as package
 from svt.config import ModelConfig
 
-_COMPUTE = Path(__file__).parent.parent / "svt" / "compute"
+_COMPUTE = Path(package.__file__).parent / "compute"
 install_import_hook(
     [f"svt.compute.{file.stem}" for file in _COMPUTE.glob("*.py") if file.stem != "removal"],
     "beartype.beartype",
@@ -59,11 +60,10 @@ Svt = Callable[..., Finished]
 @cache
 def load_bundled_models_once() -> None:
     """From now on in this process; how a model is loaded is tested in tests/compute."""
-    import svt
     from svt.compute import load as module
     from svt.compute.model import Model
 
-    bundled, load, once = Path(svt.__file__).parent, module.load_model, cache(module.load_model)
+    bundled, load, once = Path(package.__file__).parent, module.load_model, cache(module.load_model)
 
     def load_once(config: ModelConfig) -> Model:
         shipped = Path(config.path or "").is_relative_to(bundled)
