@@ -34,7 +34,6 @@ from svt.charts.style import (
     side_colour,
     title,
 )
-from svt.system.text import make_drawable
 
 HEADING = "The trace through one prompt"
 MAX_NODES, MAX_EDGES = 100, 120
@@ -197,10 +196,7 @@ def _draw(traces: Sequence[Trace]) -> Chart:
 
 def _make_menu(traces: Sequence[Trace]) -> alt.Parameter:
     """Return the menu of step 6."""
-    labels = [
-        make_drawable(f"{trace.prompt_id}: {''.join(t['token'] for t in trace.tokens)}")
-        for trace in traces
-    ]
+    labels = [f"{trace.prompt_id}: {''.join(t['token'] for t in trace.tokens)}" for trace in traces]
     options = alt.binding_select(
         options=[trace.prompt_id for trace in traces], labels=labels, name="Prompt "
     )

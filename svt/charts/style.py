@@ -118,23 +118,32 @@ def specification(chart: Chart, palette: Palette | None = LIGHT) -> dict[str, An
     Characters that XML does not allow are replaced, because they crash the renderer. The chart is
     not validated against the schema of Vega-Lite, which takes longer than drawing; tests do that.
     """
-    with alt.data_transformers.enable("default", max_rows=None):
-        spec: dict[str, Any] = make_drawable(chart.to_dict(validate=False))
+    spec: dict[str, Any] = make_drawable(_to_dict(chart))
     spec.pop("config", None)
     return spec if palette is None else spec | {"config": config(palette)}
 
 
-def for_notebook(chart: Chart) -> Chart:
-    """Return the chart in the colours of LIGHT, for a notebook to display or Altair to save."""
+def for_notebook(chart: Chart) -> alt.TopLevelMixin:
+    """Return the chart in the colours of LIGHT, for a notebook to display or Altair to save.
+
+    One with characters that XML does not allow is read back from its specification, slowly.
+    """
+    if make_drawable(spec := _to_dict(chart)) != spec:
+        return alt.Chart.from_dict(specification(chart))
     chart = chart.copy(deep=False)
     chart.config = alt.Config(**config(LIGHT))
     return chart
 
 
+def _to_dict(chart: Chart) -> dict[str, Any]:
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec: dict[str, Any] = chart.to_dict(validate=False)
+    return spec
+
+
 def title(text: str, *subtitle: str) -> alt.TitleParams:
     """Return a title with the non-empty lines of `subtitle` below it."""
-    lines = [make_drawable(line) for line in subtitle if line]
-    return alt.TitleParams(make_drawable(text), subtitle=lines)
+    return alt.TitleParams(text, subtitle=[line for line in subtitle if line])
 
 
 def panel_title(text: str, subtitle: str | list[str]) -> alt.TitleParams:
@@ -169,7 +178,7 @@ class _Rows(alt.Data):
 
 def inline(rows: list[dict[str, Any]]) -> alt.Data:
     """Return `rows` as the inline data of a chart."""
-    return _Rows(values=make_drawable(rows))
+    return _Rows(values=rows)
 
 
 def pick_evenly(n: int, most: int) -> list[int]:

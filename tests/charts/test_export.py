@@ -11,7 +11,7 @@ import pytest
 from svt.charts.export import Look, _flatten, export
 from svt.charts.graph import graph
 from svt.charts.page import vl_convert
-from svt.charts.style import LIGHT, config, inline, specification
+from svt.charts.style import LIGHT, config, for_notebook, inline, specification
 from svt.errors import SvtError
 from tests.charts.frames import loads_nothing
 
@@ -105,6 +105,17 @@ def test_any_token_can_be_drawn(tmp_path, text):
     svg, png = export(bare(chart), tmp_path, "x", ("svg", "png"))
     ElementTree.parse(svg)
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_notebook_has_altairs_own_chart(edges, nodes):
+    """With the colours of a file; characters that crash the renderer are replaced."""
+    chart = for_notebook(graph(edges, nodes))
+    assert isinstance(chart.layer[0], alt.Chart)
+    assert chart.to_dict()["config"] == config(LIGHT)
+    rows = inline([{"token": "\x1b[31m", "n": 1}])
+    odd = for_notebook(alt.Chart(rows, title="\x07").mark_bar().encode(x="n:Q", y="token:N"))
+    assert odd.to_dict()["config"] == config(LIGHT)
+    assert not {"\x1b", "\x07"} & set(str(odd.to_json()).encode().decode("unicode_escape"))
 
 
 def test_a_renderer_that_fails_is_one_line(tmp_path):
