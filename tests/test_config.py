@@ -117,12 +117,12 @@ def test_a_single_prompt_must_have_a_text() -> None:
 )
 def test_a_dataset_has_counterfactuals_of_its_own(name: str, kinds: set[str]) -> None:
     for kind in ("swapped", "abc", "year01"):
-        asked = composed(f"dataset={name}", f"dataset.counterfactual={kind}")
+        composed_tree = composed(f"dataset={name}", f"dataset.counterfactual={kind}")
         if kind in kinds:
-            assert from_mapping(asked).dataset.counterfactual == kind
+            assert from_mapping(composed_tree).dataset.counterfactual == kind
         else:
             with pytest.raises(SvtError, match=f"counterfactual={kind}: must be none or "):
-                from_mapping(asked)
+                from_mapping(composed_tree)
 
 
 def test_a_stored_dataset_gets_the_keys_of_its_name(default: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ class Seen:
 
     dom: str
     console: list[str]
-    asked: list[str]
+    requested: list[str]
 
 
 def find_browser() -> str | None:

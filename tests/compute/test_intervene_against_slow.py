@@ -91,11 +91,11 @@ def _slow_rows(
     for run in np.unique(edits.run):
         mine = np.flatnonzero(edits.run == run)
         prompt = int(edits.prompt[mine[0]])
-        asked = [
+        slow_edits = [
             {name: int(getattr(edits, name)[i]) for name in ROW}
             | {"slices": np.flatnonzero(slices[i]).tolist()}
             for i in mine
         ]
-        for row in slow.effects(prompts[prompt], asked):
+        for row in slow.effects(prompts[prompt], slow_edits):
             rows.append(row | {"run": int(run), "prompt": prompt})
     return rows

@@ -16,7 +16,7 @@ from tests.planted_answers import planted_with_answers
 
 @dataclass(frozen=True)
 class Job:
-    """What `svt` is asked in these tests, as overrides: a model, prompts, a root, quick figures."""
+    """The overrides of `svt` in these tests: a model, prompts, a root, quick figures."""
 
     overrides: tuple[str, ...]
 

@@ -86,15 +86,15 @@ def test_svt_sql_names_a_damaged_store(made: Path, tmp_path: Path, query: str, k
 @pytest.mark.parametrize("stages", first(1, ["evaluate", "trace", "chart"]))
 def test_damaged_results(made: Path, tmp_path: Path, stages: str) -> None:
     run, after = tmp_path / "run", tmp_path / "after"
-    asked = ("run.overwrite=true", f"stages=[{stages}]", "chart.figures=[graph]")
+    overrides = ("run.overwrite=true", f"stages=[{stages}]", "chart.figures=[graph]")
     shutil.copytree(made / "run", after)
-    assert ran(tmp_path, f"run.path={after}", *asked, folder="after").code == 0
+    assert ran(tmp_path, f"run.path={after}", *overrides, folder="after").code == 0
     whole = (made / "run/results.duckdb").read_bytes()
     for k in (0, 2, 4):  # cut, in the headers, behind them
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(made / "run", run)
         (run / "results.duckdb").write_bytes(damaged(whole, k))
-        ended = ran(tmp_path, f"run.path={run}", *asked)
+        ended = ran(tmp_path, f"run.path={run}", *overrides)
         assert "Traceback" not in ended.message
         if ended.code == 0:
             assert content(run / "results.duckdb") == content(after / "results.duckdb")

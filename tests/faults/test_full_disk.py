@@ -64,11 +64,11 @@ def test_a_store_that_lacks_its_name_alone(job: Job, tmp_path: Path) -> None:
 def test_a_dump_on_a_small_disk(job: Job, tmp_path: Path, size: str) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk, size):
-        asked = job("dump", f"store.dir={disk}")
-        is_one_message(ran(tmp_path, *asked), f"could not write the store {disk}")
+        overrides = job("dump", f"store.dir={disk}")
+        is_one_message(ran(tmp_path, *overrides), f"could not write the store {disk}")
         assert stores(disk) == []
         give_space(disk)
-        again = ran(tmp_path, *asked)
+        again = ran(tmp_path, *overrides)
         assert again.code == 0, again.message
         check_store(*stores(disk))
         assert leftovers(disk) == []
@@ -91,14 +91,14 @@ def test_a_run(
 ) -> None:
     run = shutil.copytree(made / "run", tmp_path / "run")
     before = content(run / "results.duckdb"), pictures(run)
-    asked = ("run.path=run", "run.overwrite=true", f"stages=[{stages}]", *others)
-    is_one_message(ran(tmp_path, *asked, limits=Limits(n_bytes)), message)
+    overrides = ("run.path=run", "run.overwrite=true", f"stages=[{stages}]", *others)
+    is_one_message(ran(tmp_path, *overrides, limits=Limits(n_bytes)), message)
     assert content(run / "results.duckdb") == before[0]
     found = pictures(run)
     if "chart" not in stages:
         assert found == before[1]
     assert leftovers(run) == []
-    again = ran(tmp_path, *asked)
+    again = ran(tmp_path, *overrides)
     assert again.code == 0, again.message
     assert leftovers(run) == []
     assert not (run / FINISHED).exists()
@@ -108,11 +108,11 @@ def test_a_run(
 def test_a_run_on_a_small_disk(job: Job, made: Path, tmp_path: Path, size: str) -> None:
     disk = tmp_path / "disk"
     with small_disk(disk, size):
-        asked = job("trace", f"store.dir={made / 'outputs/stores'}")
-        is_one_message(ran(tmp_path, *asked, folder="disk/run"), "could not write")
+        overrides = job("trace", f"store.dir={made / 'outputs/stores'}")
+        is_one_message(ran(tmp_path, *overrides, folder="disk/run"), "could not write")
         assert [path.name for path in disk.rglob("*") if path.is_file()] == []
         give_space(disk)
-        again = ran(tmp_path, *asked, folder="disk/run")
+        again = ran(tmp_path, *overrides, folder="disk/run")
         assert again.code == 0, again.message
 
 

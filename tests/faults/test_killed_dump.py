@@ -65,7 +65,7 @@ def undisturbed(
 
 
 def noted(cwd: Path) -> set[int]:
-    """The batches that were finished since this was asked last."""
+    """The batches that were finished since the last call."""
     log = cwd / NOTED
     found = {int(number) for number in log.read_text().split()} if log.exists() else set()
     log.unlink(missing_ok=True)

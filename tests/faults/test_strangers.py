@@ -121,10 +121,10 @@ def test_sql_of_a_configuration_reaches_no_file(
 ) -> None:
     run = make_results(tmp_path / "run", {"store_path": str(kept), "store_identity": "i"})
     before = sorted(path.name for path in tmp_path.iterdir())
-    asked = text.replace("FILE", str(secret)).replace("FOLDER", str(tmp_path))
+    reading = text.replace("FILE", str(secret)).replace("FOLDER", str(tmp_path))
     with connect(Stores.of(kept), run / "results.duckdb") as con:
         with pytest.raises(SvtError, match=r"intervene\.edges: .*correct the SQL") as error:
-            choose_edges(con, asked)
+            choose_edges(con, reading)
         assert SECRET not in str(error.value)
         for setting in ("enable_external_access = true", "autoload_known_extensions = true"):
             with pytest.raises(duckdb.Error):

@@ -48,8 +48,8 @@ def test_who_waits_for_one_that_is_killed_makes_the_store(job: Job, tmp_path: Pa
 def test_processes_that_want_the_same_run_folder(made: Path, tmp_path: Path, n: int) -> None:
     run = shutil.copytree(made / "run", tmp_path / "run")
     stages = "stages=[trace,evaluate,chart]"
-    asked = (f"run.path={run}", "run.overwrite=true", stages, "chart.figures=[graph]")
-    ended = [child.end() for child in [Child(tmp_path, *asked) for _ in range(n)]]
+    overrides = (f"run.path={run}", "run.overwrite=true", stages, "chart.figures=[graph]")
+    ended = [child.end() for child in [Child(tmp_path, *overrides) for _ in range(n)]]
     assert 0 in [one.code for one in ended]
     for one in ended:
         assert one.code == 0 or f"another run is writing in {run}" in one.message

@@ -40,10 +40,10 @@ def rows(folder: Path, query: str, *params: str) -> list[dict[str, Any]]:
     return many_rows(folder, (query, *params))[0]
 
 
-def many_rows(folder: Path, *asked: tuple[str, ...]) -> list[list[dict[str, Any]]]:
+def many_rows(folder: Path, *queries: tuple[str, ...]) -> list[list[dict[str, Any]]]:
     """The rows of queries, each with its parameters, over a folder that is opened once."""
     with open_target(folder) as con:
-        return [_run_query(con, query, params, False).to_dicts() for query, *params in asked]
+        return [_run_query(con, query, params, False).to_dicts() for query, *params in queries]
 
 
 def test_the_published_graph_at_170(

@@ -286,8 +286,8 @@ def test_edges_without_a_pair_are_refused(con: duckdb.DuckDBPyConnection) -> Non
 def test_slices_of_pairs() -> None:
     """Of 1.0 and 2.0 the second is the signal, of 2.0 and 1.0 the first; both for S2 to IO."""
     con, pairs = traced()
-    asked = [pairs[name] for name in ("S2 to IO", "end to IO", "end to none", "end to IO")]
-    assert load_signal_slices(con, asked).tolist() == [
+    pair_ids = [pairs[name] for name in ("S2 to IO", "end to IO", "end to none", "end to IO")]
+    assert load_signal_slices(con, pair_ids).tolist() == [
         [True, True],
         [False, True],
         [True, False],
@@ -295,4 +295,4 @@ def test_slices_of_pairs() -> None:
     ]
     assert load_signal_slices(con, []).shape == (0, 2)
     with pytest.raises(SvtError, match="holds 2 slices of the 2 pairs to be changed, not 2 each"):
-        load_signal_slices(con, [asked[0], 7])
+        load_signal_slices(con, [pair_ids[0], 7])

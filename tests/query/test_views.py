@@ -1,4 +1,4 @@
-"""Named queries as views, and what a target says that it can be asked."""
+"""Named queries as views, and the queries that a target lists."""
 
 from __future__ import annotations  # DuckDB complains of types that pytest keeps to the end
 

@@ -166,7 +166,7 @@ def browser() -> str:
 def test_a_browser_draws_every_chart_offline_without_errors(browser, page, tmp_path):
     view = see(browser, page, tmp_path)
     assert view.console == []
-    assert view.asked == []
+    assert view.requested == []
     for name in ("graph", "slices"):
         (chart,) = re.findall(rf'id="chart-{name}".*?</figure>', view.dom, re.DOTALL)
         assert chart.count('class="marks"') == 1
@@ -189,4 +189,4 @@ def test_the_browser_reports_errors_and_requests(browser, tmp_path):
     bad.write_text("<img src='http://example.invalid/a.png'><script>nonsense()</script>")
     view = see(browser, bad, tmp_path)
     assert any("nonsense is not defined" in line for line in view.console)
-    assert "http://example.invalid/a.png" in view.asked
+    assert "http://example.invalid/a.png" in view.requested

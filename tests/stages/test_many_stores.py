@@ -1,4 +1,4 @@
-"""Four shards equal one store: everything that is traced, asked and drawn, and what is refused."""
+"""Four shards equal one store: all that is traced, queried and drawn, and what is refused."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def assert_same_answers(one: Path, other: Path) -> None:
             assert a.sql(f"FROM results.{table}").pl().equals(b.sql(f"FROM results.{table}").pl())
         ((pair_id,),) = a.execute("SELECT min(pair_id) FROM pairs WHERE eligible").fetchall()
         ((n_all,),) = a.execute("SELECT count(dest_offset_all) FROM pairs").fetchall()
-        asked = 0
+        n_queries = 0
         for query in list_queries():
             needed = [param.name for param in query.params if param.default is None]
             given = {name: {**GIVEN, "pair_id": pair_id}[name] for name in needed}
@@ -70,8 +70,8 @@ def assert_same_answers(one: Path, other: Path) -> None:
             if "dump.all_slices" in query.needs and not n_all:
                 continue
             assert run(a, query.name, **given).equals(run(b, query.name, **given)), query.name
-            asked += 1
-        assert asked > 30
+            n_queries += 1
+        assert n_queries > 30
 
 
 @pytest.mark.long
