@@ -23,12 +23,13 @@ import polars as pl
 
 from svt.charts.graph_answer import answer_rows, describe_answer
 from svt.charts.graph_marks import draw_marks
-from svt.charts.graph_strength import DECIMALS, ByCount, ByEffect, Measure, edge_of, with_counts
+from svt.charts.graph_strength import BY_EFFECT, DECIMALS, Measure, by_count, edge_of
 from svt.charts.layout import Edge, Node, count_fitting, lay_out
 from svt.charts.style import Chart, message, plural, title
 
 Head = tuple[int, int]
 Row = dict[str, Any]
+Edges = list[tuple[Edge, Row]]
 
 MAX_NODES, MAX_EDGES = 100, 250
 HEADING = "Traced graph"
@@ -62,19 +63,19 @@ def graph(
     """
     heads = {(row["layer"], row["head"]): row for row in nodes.to_dicts()}
     roots = [Node(*head, root_dest) for head, row in heads.items() if row["is_root"]]
-    measure = ByEffect() if by_effect else ByCount(count)
-    edges = edges if by_effect else with_counts(edges, count)
-    split = _split_edges(_rank_edges(edges, measure), roots, min_count)
+    measure = BY_EFFECT if by_effect else by_count(count)
+    if not by_effect:
+        edges = edges.with_columns(strength=pl.col(f"n_{count}"), size=pl.col("total").abs())
+    split = _split_edges(edges, measure, roots, min_count)
     summary = _describe_edges(split, measure, min_count)
     if not split.shown and not roots:
         return message(heading, summary)
-    layout = lay_out(  # 4
-        roots, [s.edge for s in split.shown], [s.edge for s in split.weaker], order=order
-    )
-    drawn = [s for s in (*split.shown, *split.weaker) if s.edge in layout.curves]
+    shown, weaker = ([edge for edge, _ in of] for of in (split.shown, split.weaker))
+    layout = lay_out(roots, shown, weaker, order=order)  # 4
+    drawn = [(edge, row) for edge, row in split.shown + split.weaker if edge in layout.curves]
     return draw_marks(
         layout,
-        [(s.edge, s.row) for s in drawn],
+        drawn,
         roots,
         heads,
         count=count,
@@ -176,56 +177,46 @@ def with_roles(nodes: pl.DataFrame, roles: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class Strength:
-    """An edge between nodes with its row, and the value that thresholds apply to."""
-
-    value: float
-    edge: Edge
-    row: Row
-
-
-@dataclass(frozen=True)
 class Split:
-    """The edges of steps 2 and 3, the strongest first."""
+    """The edges of steps 2 and 3 with their rows, the strongest first."""
 
-    all: list[Strength]
+    all: Edges
     n_kept: int
     """The number of edges that reach the threshold."""
-    shown: list[Strength]
-    weaker: list[Strength]
+    shown: Edges
+    weaker: Edges
     start: float
-    """The lowest value of the edges in the initial picture."""
+    """The lowest strength in the initial picture."""
 
 
-def _rank_edges(edges: pl.DataFrame, measure: Measure) -> list[Strength]:
-    """Return the edges of step 1 in descending order of strength."""
+def _split_edges(
+    edges: pl.DataFrame, measure: Measure, roots: list[Node], min_count: float
+) -> Split:
     order = (pl.col(name).fill_null(0) for name in measure.order)
-    rows = edges.sort(*order, *KEY, descending=True).to_dicts()
-    return [Strength(row["strength"], edge_of(row), row) for row in rows]
-
-
-def _split_edges(ranked: list[Strength], roots: list[Node], min_count: float) -> Split:
-    n_kept = sum(s.value >= min_count for s in ranked)
-    n_shown = count_fitting([s.edge for s in ranked[:n_kept]], roots, MAX_NODES, MAX_EDGES)
-    start = ranked[n_shown - 1].value if 0 < n_shown < n_kept else min_count
-    weaker = [s for s in ranked[n_shown:MAX_EDGES] if s.value < start]
+    ranked = [(edge_of(row), row) for row in edges.sort(*order, *KEY, descending=True).to_dicts()]
+    strengths = [row["strength"] for _, row in ranked]
+    n_kept = sum(strength >= min_count for strength in strengths)
+    n_shown = count_fitting([edge for edge, _ in ranked[:n_kept]], roots, MAX_NODES, MAX_EDGES)
+    start = strengths[n_shown - 1] if 0 < n_shown < n_kept else min_count
+    weaker = [(edge, row) for edge, row in ranked[n_shown:MAX_EDGES] if row["strength"] < start]
     return Split(ranked, n_kept, ranked[:n_shown], weaker, start)
 
 
 def _list_levels(
-    split: Split, drawn: list[Strength], roots: list[Node], measure: Measure
+    split: Split, drawn: Edges, roots: list[Node], measure: Measure
 ) -> list[dict[str, Any]]:
     """Describe the picture for every position of the slider, from `low` to `high`."""
     if not drawn:
         return []
-    least = min(s.value for s in drawn)
-    values = sorted({s.value for s in split.all if s.value >= least})
+    least = min(row["strength"] for _, row in drawn)
+    strengths = [row["strength"] for _, row in split.all]
+    values = sorted({strength for strength in strengths if strength >= least})
     levels = []
     for below, at in pairwise([least - measure.step, *values]):
-        visible = [s for s in drawn if s.value >= at]
-        heads = {n for s in visible for n in (s.edge.up, s.edge.down) if n.component == "head"}
-        n_heads = len({(n.layer, n.head) for n in (*heads, *roots)})
-        n_all = sum(s.value >= at for s in split.all)
+        visible = [edge for edge, row in drawn if row["strength"] >= at]
+        nodes = {node for edge in visible for node in (edge.up, edge.down)} | set(roots)
+        n_heads = len({(node.layer, node.head) for node in nodes if node.component == "head"})
+        n_all = sum(strength >= at for strength in strengths)
         of = "" if n_all == len(visible) else f" of {n_all:,}"
         edges = f"{len(visible):,}{of} edge" + ("" if n_all == 1 else "s")
         low = round(below + measure.step, DECIMALS)
@@ -249,8 +240,8 @@ def _describe_edges(split: Split, measure: Measure, min_count: float) -> str:
     )
 
 
-def _describe_verdicts(shown: list[Strength]) -> str:
-    verdicts = Counter(s.row.get("causal") for s in shown)
+def _describe_verdicts(shown: Edges) -> str:
+    verdicts = Counter(row.get("causal") for _, row in shown)
     helping, hindering, few = (verdicts[v] for v in ("helps", "hinders", "too few prompts"))
     tested = helping + hindering + verdicts["no"]
     undecided = f" {few:,} in too few prompts (dash-dotted)." if few else ""
@@ -263,10 +254,10 @@ def _describe_verdicts(shown: list[Strength]) -> str:
     )
 
 
-def _describe_marks(heads: dict[Head, Row], count: str, drawn: list[Strength]) -> str:
+def _describe_marks(heads: dict[Head, Row], count: str, drawn: Edges) -> str:
     known = any(row["in_reference"] for row in heads.values())
     ring = " Ringed: in the reference." if known else ""
-    grey = " Grey: side unknown." if any(s.edge.side is None for s in drawn) else ""
+    grey = " Grey: side unknown." if any(edge.side is None for edge, _ in drawn) else ""
     root = " Filled: root." if any(row["is_root"] for row in heads.values()) else ""
     return (
         "Columns: the token that a head writes to; a head that writes to more tokens is in each."

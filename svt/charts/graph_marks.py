@@ -82,12 +82,10 @@ def draw_marks(
     (left, right), above = layout.sides, ABOVE + HEIGHT if answer else ABOVE
     axes = Axes(left - MARGIN, right, -BELOW, layout.height + above)
     bands, *names = _draw_columns(layout, axes, root_dest if answer else None)
-    visibility = {
-        point["label"]: {"most": point["most"], "kind": point["kind"]}
-        for point in points
-        if point["role"] == root_dest
-    }
-    to_answer = [line | visibility[line["from"]] for line in answer]
+    at_root = {point["label"]: point for point in points if point["role"] == root_dest}
+    to_answer = [
+        line | {key: at_root[line["from"]][key] for key in ("most", "kind")} for line in answer
+    ]
     layers = [bands, *names]
     if lines:
         layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
@@ -159,26 +157,22 @@ def _draw_edges(lines: list[Row], axes: Axes, measure: Measure) -> list[alt.Char
         _draw_paths(axes)
         .mark_point(**HIT_LINE, strokeWidth=EDGE_REACH)
         .encode(
-            tooltip=[
+            tooltip=_known_tooltips(
+                lines,
                 alt.Tooltip("from:N"),
                 alt.Tooltip("to:N"),
-                *_known_tooltips(
-                    lines,
-                    side=alt.Tooltip("side:N", title="writes into the"),
-                    role=alt.Tooltip("role:N", title="token"),
-                    dest_role=alt.Tooltip("dest_role:N", title="which attends from"),
-                    src_role=alt.Tooltip("src_role:N", title="and to"),
-                    prompts=alt.Tooltip("prompts:Q", format=","),
-                    firings=alt.Tooltip("firings:Q", format=","),
-                    visits=alt.Tooltip("visits:Q", format=","),
-                    total=alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
-                    mean=alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
-                    effect=alt.Tooltip(
-                        "effect:Q", title="weight lost without it, mean", format=".3f"
-                    ),
-                ),
-                *([alt.Tooltip("causal:N")] if "causal" in lines[0] else []),
-            ]
+                alt.Tooltip("side:N", title="writes into the"),
+                alt.Tooltip("role:N", title="token"),
+                alt.Tooltip("dest_role:N", title="which attends from"),
+                alt.Tooltip("src_role:N", title="and to"),
+                alt.Tooltip("prompts:Q", format=","),
+                alt.Tooltip("firings:Q", format=","),
+                alt.Tooltip("visits:Q", format=","),
+                alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
+                alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
+                alt.Tooltip("effect:Q", title="weight lost without it, mean", format=".3f"),
+                alt.Tooltip("causal:N"),
+            )
         )
         .add_params(make_pointer("edge"))
     )
@@ -223,11 +217,10 @@ def _draw_lines(lines: list[Row], axes: Axes, measure: Measure, *, over: bool) -
     )
 
 
-def _known_tooltips(rows: list[Row], **tooltips: alt.Tooltip) -> list[alt.Tooltip]:
+def _known_tooltips(rows: list[Row], *tooltips: alt.Tooltip) -> list[alt.Tooltip]:
     """Return the tooltips of columns with values; imported circuits may lack some."""
-    return [
-        tooltip for name, tooltip in tooltips.items() if any(row[name] is not None for row in rows)
-    ]
+    known = {name for row in rows for name, value in row.items() if value is not None}
+    return [tooltip for tooltip in tooltips if tooltip.shorthand[:-2] in known]
 
 
 def _round_values(sizes: list[float]) -> list[float]:
@@ -268,19 +261,15 @@ def _draw_nodes(
     hits = (
         nodes.mark_point(filled=True, size=RING_AREA, opacity=0)
         .encode(
-            tooltip=[
+            tooltip=_known_tooltips(
+                points,
                 alt.Tooltip("label:N", title="component"),
                 alt.Tooltip("role:N", title="writes to"),
                 alt.Tooltip("class:N", title="reference class"),
-                *_known_tooltips(
-                    points,
-                    does=alt.Tooltip("does:N", title="mostly attends"),
-                    prompts=alt.Tooltip(
-                        "prompts:Q", title="prompts in which it fires in the trace", format=","
-                    ),
-                    firings=alt.Tooltip("firings:Q", title="firings in the trace", format=","),
-                ),
-            ]
+                alt.Tooltip("does:N", title="mostly attends"),
+                alt.Tooltip("prompts:Q", title="prompts in which it fires in the trace", format=","),
+                alt.Tooltip("firings:Q", title="firings in the trace", format=","),
+            )
         )
         .add_params(make_pointer("node"))
     )

@@ -9,10 +9,10 @@
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import polars as pl
 
@@ -25,72 +25,46 @@ Row = dict[str, Any]
 DECIMALS = 3  # of a strength by effect
 
 
-class Measure(Protocol):
+@dataclass(frozen=True)
+class Measure:
     """A measure of strength, by which edges are ordered and compared with the threshold."""
 
-    @property
-    def step(self) -> float:
-        """The smallest difference between two strengths."""
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """Columns that sort the edges; in descending order the strongest are first."""
-
-    @property
-    def size_title(self) -> str:
-        """The title of the legend of widths."""
-
-    @property
-    def slider(self) -> str:
-        """The label of the slider."""
-
-    @property
-    def least_text(self) -> str:
-        """A Vega expression for the text on the edges from `least` on."""
-
-    def at_least(self, strength: float) -> str:
-        """Return the same text for a known strength."""
+    step: float
+    """The smallest difference between two strengths."""
+    order: tuple[str, ...]
+    """Columns that sort the edges; in descending order the strongest are first."""
+    size_title: str
+    """The title of the legend of widths."""
+    slider: str
+    """The label of the slider."""
+    least_text: str
+    """A Vega expression for the text on the edges from `least` on."""
+    at_least: Callable[[float], str]
+    """Returns the same text for a known strength."""
 
 
-@dataclass(frozen=True)
-class ByCount:
-    """The measure of step 1; `count` is prompts, firings or visits."""
-
-    count: str
-    step: ClassVar[float] = 1
-    order: ClassVar[tuple[str, ...]] = ("strength", "size")
-    size_title: ClassVar[str] = "total contribution"
-
-    @property
-    def slider(self) -> str:
-        return f"edges in at least this many {self.count} "
-
-    @property
-    def least_text(self) -> str:
-        noun = self.count.removesuffix("s")
-        return f"'in at least ' + format(least, ',') + ' {noun}' + (least == 1 ? '' : 's')"
-
-    def at_least(self, strength: float) -> str:
-        return f"in at least {counted(int(strength), self.count)}"
+def by_count(count: str) -> Measure:
+    """Return the measure of step 1; `count` is prompts, firings or visits."""
+    noun = count.removesuffix("s")
+    return Measure(
+        step=1,
+        order=("strength", "size"),
+        size_title="total contribution",
+        slider=f"edges in at least this many {count} ",
+        least_text=f"'in at least ' + format(least, ',') + ' {noun}' + (least == 1 ? '' : 's')",
+        at_least=lambda strength: f"in at least {counted(int(strength), count)}",
+    )
 
 
-@dataclass(frozen=True)
-class ByEffect:
-    """The measure of step 2."""
-
-    step: ClassVar[float] = 10.0**-DECIMALS
-    order: ClassVar[tuple[str, ...]] = ("strength", "layer", "size")  # paths from their upper ends
-    size_title: ClassVar[str] = "weight lost without it"
-    slider: ClassVar[str] = "edges with an effect of at least "
-    least_text: ClassVar[str] = f"'with an effect of at least ' + format(least, '.{DECIMALS}f')"
-
-    def at_least(self, strength: float) -> str:
-        return f"with an effect of at least {strength:.{DECIMALS}f}"
-
-
-def with_counts(edges: pl.DataFrame, count: str) -> pl.DataFrame:
-    """Return the edges with columns `strength` and `size` of step 1."""
-    return edges.with_columns(strength=pl.col(f"n_{count}"), size=pl.col("total").abs())
+BY_EFFECT = Measure(
+    step=10.0**-DECIMALS,
+    order=("strength", "layer", "size"),  # paths from their upper ends
+    size_title="weight lost without it",
+    slider="edges with an effect of at least ",
+    least_text=f"'with an effect of at least ' + format(least, '.{DECIMALS}f')",
+    at_least=lambda strength: f"with an effect of at least {strength:.{DECIMALS}f}",
+)
+"""The measure of step 2."""
 
 
 def with_effects(
