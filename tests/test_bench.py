@@ -102,11 +102,11 @@ def test_interventions_are_timed_against_full_passes(tiny: Path, tmp_path: Path)
         trace(con, settings)
     model = load_model(config.model)
     rows = traces.intervention_rows(
-        config, tmp_path / "run", store, model, dataset, [2.0, 1.0], 3.0, name="tiny: "
+        config, tmp_path / "run", store, model, dataset, [2.0, 1.0], 3.0
     )
     assert [row.limit for row in rows] == [None, ("at least", 3.0)] * 3
     for rate, ratio in zip(rows[::2], rows[1::2], strict=True):
-        assert rate.name.startswith("tiny: interventions, ")
+        assert rate.name.startswith("interventions, ")
         assert ratio.values == pytest.approx([rate.values[0] * 2 / 4, rate.values[1] * 1 / 4])
 
 

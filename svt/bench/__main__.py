@@ -14,11 +14,12 @@
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, everything_rows, growth_rows
+from svt.bench.dumps import N_PROMPTS, dump_rows, everything_rows, growth_rows
 from svt.bench.larger import larger_rows
 from svt.bench.products import product_rows
 from svt.bench.rows import Row, describe_machine
@@ -65,7 +66,7 @@ def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
     make_checkpoint(folder / "model", dataset.prompts)  # 1
     checkpoint = folder / "model"
     growth = growth_rows(checkpoint, folder)  # 2; first, while this process is small
-    goals = Goals(0.5, 1.25, 1.8, None)
+    goals = {"set_up": 0.5, "strong": 1.25, "effects": 1.8}
     rows = dump_rows(configuration(checkpoint), dataset, folder, repeats, goals)
     passes = list(rows[0].values)
     if torch.cuda.is_available():
@@ -73,8 +74,8 @@ def gpt2_rows(folder: Path, repeats: int) -> list[Row]:
         rows += dump_rows(cuda, dataset, folder, repeats, goals)
     rows += growth + everything_rows(checkpoint, folder, repeats)
     config, store = configuration(checkpoint, *STRONG), folder / "strong-cpu.duckdb"
-    roots = top_firing_heads(store)
-    rows += trace_rows(config, folder, store, passes, 0.05, roots=roots)  # 3
+    config = replace(config, trace=replace(config.trace, roots=top_firing_heads(store)))
+    rows += trace_rows(config, folder, store, passes, 0.05)  # 3
     model = load_model(config.model)
     traced = folder / str(COVERAGES[0])
     rows += intervention_rows(config, traced, store, model, dataset, passes, 4)

@@ -10,11 +10,12 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -39,6 +40,7 @@ FEW, MANY = 256, 4096
 MORE_PROMPTS = (64, FEW, 1024, MANY)
 MORE_TOKENS = (16, 32, 64, 128, 256)
 N_LONG = 16
+STRONGEST: dict[str, Any] = {"min_weight": 0.5, "sample": 0.0}
 _IDENTITY = Identity("bench", "bench")
 
 
@@ -60,31 +62,21 @@ class DumpCost:
         return self.set_up + self.work
 
 
-@dataclass(frozen=True)
-class Goals:
-    """Upper limits for set-up and each kind of dump, in bare forward passes."""
-
-    set_up: float
-    strong: float
-    effects: float
-    defaults: float | None
-
-
 def dump_rows(
-    config: Config,
-    dataset: Dataset,
-    folder: Path,
-    repeats: int,
-    goals: Goals,
-    name: str = "",
+    config: Config, dataset: Dataset, folder: Path, repeats: int, goals: Mapping[str, float]
 ) -> list[Row]:
-    """Return the rows of step 1; the last stores remain as folder/KIND-DEVICE.duckdb."""
+    """Return the rows of step 1; the last stores remain as folder/KIND-DEVICE.duckdb.
+
+    goals: upper limits for set_up and kinds of dump, in bare forward passes.
+    """
     device = config.model.device
-    plain = with_effects(config, False)
-    strong = replace(config, dump=replace(config.dump, min_weight=0.5, sample=0.0))
+    plain, effects, strong = (
+        replace(config, dump=replace(config.dump, **changed))
+        for changed in ({"effects": False}, STRONGEST, STRONGEST | {"effects": False})
+    )
     kinds = {
-        "strong": (with_effects(strong, False), "min_weight=0.5 sample=0 effects=false"),
-        "effects": (strong, "min_weight=0.5 sample=0"),
+        "strong": (strong, "min_weight=0.5 sample=0 effects=false"),
+        "effects": (effects, "min_weight=0.5 sample=0"),
         "defaults": (config, "the defaults"),
     }
     model = load_model(config.model)
@@ -92,7 +84,8 @@ def dump_rows(
     runs: dict[str, list[DumpCost]] = {kind: [] for kind in kinds}
     run_forward(model, plain, dataset, True)  # warm
     for repeat in range(repeats):
-        say(f"{name}{device}: repeat {repeat + 1} of {repeats}: bare forward pass, dumps")
+        where = f"{config.model.name}, {device}"
+        say(f"{where}: repeat {repeat + 1} of {repeats}: bare forward pass, dumps")
         for logits, seconds in bare.items():
             seconds.append(time_call(run_forward, model, plain, dataset, logits))
         for kind, (settings, _) in kinds.items():
@@ -104,11 +97,11 @@ def dump_rows(
         Row("bare forward pass, hooks, logits of every token", base, "s"),
         Row("the same without logits, as the dump runs it", bare[False], "s"),
         Row(f"set-up: load, fold, SVD of {n_heads} heads", set_up, "s"),
-        Row("set-up / bare forward pass", divide(set_up, base), "", ("at most", goals.set_up)),
+        Row("set-up / bare forward pass", divide(set_up, base), "", ("at most", goals["set_up"])),
     ]
     for kind, (_, words) in kinds.items():
-        work, last, goal = [run.work for run in runs[kind]], runs[kind][-1], getattr(goals, kind)
-        limit: Limit | None = None if goal is None else ("at most", goal)
+        work, last = [run.work for run in runs[kind]], runs[kind][-1]
+        limit: Limit | None = ("at most", goals[kind]) if kind in goals else None
         rows += [
             Row(f"dump at {words}", work, "s"),
             Row(f"dump at {words} / bare forward pass", divide(work, base), "", limit),
@@ -120,12 +113,7 @@ def dump_rows(
             Row(f"{kind}: store, bytes a number", [last.store / last.numbers]),
             Row(f"{kind}: peak memory", [last.peak / 1e9], "GB"),
         ]
-    return [replace(row, name=name + row.name, device=device) for row in rows]
-
-
-def with_effects(config: Config, effects: bool) -> Config:
-    """Return the configuration with `dump.effects` set."""
-    return replace(config, dump=replace(config.dump, effects=effects))
+    return [replace(row, device=device) for row in rows]
 
 
 def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:

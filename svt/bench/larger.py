@@ -18,12 +18,12 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import torch
@@ -44,6 +44,7 @@ from svt.model.memory import MemoryNeeds, estimate_needs
 from svt.stages.dump import peak_bytes
 from svt.store.writer import StoreWriter
 
+T = TypeVar("T")
 N_LAYERS = 2  # layers that are run; the second has heads below it
 N_RUN = 16
 N_TOKENS = 16
@@ -55,39 +56,10 @@ KINDS = {  # overrides by kind of dump
     "defaults": (),
 }
 PAIRS = {"strong": 677 / 270, "effects": 677 / 270, "defaults": 4330 / 270}  # per head of SmolLM2
-SMOLLM2 = {
-    "num_hidden_layers": 30,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "head_dim": 64,
-}
-_LLAMA = {"num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256}
-MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # type and published shape by name
-    "Llama-3.2-1B": (
-        "llama",
-        _LLAMA
-        | {
-            "num_hidden_layers": 16,
-            "hidden_size": 2048,
-            "intermediate_size": 8192,
-            "head_dim": 64,
-            "tie_word_embeddings": True,
-        },
-    ),
-    "Gemma-2-2B": ("gemma2", {}),  # the type's own defaults
-    "Llama-3-8B": (
-        "llama",
-        _LLAMA
-        | {
-            "num_hidden_layers": 32,
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "head_dim": 128,
-        },
-    ),
-}
+_KEYS = (  # of the fields of Shape, in a transformers configuration
+    *("num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    *("hidden_size", "head_dim", "intermediate_size"),
+)
 
 
 @dataclass(frozen=True)
@@ -104,14 +76,23 @@ class Shape:
     @classmethod
     def of(cls, config: Any) -> "Shape":
         """Return the shape that a transformers configuration describes."""
-        return cls(
-            config.num_hidden_layers,
-            config.num_attention_heads,
-            config.num_key_value_heads,
-            config.hidden_size,
-            config.head_dim,
-            config.intermediate_size,
-        )
+        return cls(*(getattr(config, key) for key in _KEYS))
+
+    def settings(self) -> dict[str, Any]:
+        """Return the shape as settings of a transformers configuration."""
+        return dict(zip(_KEYS, astuple(self), strict=True))
+
+
+SMOLLM2 = Shape(30, 9, 3, 576, 64, 1536)
+_LLAMA = {"vocab_size": 128256}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {  # type and published shape by name
+    "Llama-3.2-1B": (
+        "llama",
+        Shape(16, 32, 8, 2048, 64, 8192).settings() | _LLAMA | {"tie_word_embeddings": True},
+    ),
+    "Gemma-2-2B": ("gemma2", {}),  # the type's own defaults
+    "Llama-3-8B": ("llama", Shape(32, 32, 8, 4096, 128, 14336).settings() | _LLAMA),
+}
 
 
 @dataclass(frozen=True)
@@ -147,7 +128,6 @@ class KindCost:
 class Measured:
     """The cost of the run of two layers; processor seconds and bytes."""
 
-    n_layers: int
     expected: int  # memory to load, as svt predicts it
     load_peak: int
     peak: int  # of the whole process
@@ -172,14 +152,13 @@ def larger_rows(folder: Path, repeats: int) -> list[Row]:
 def compare_rows(folder: Path) -> list[Row]:
     """Return the rows that compare calculated and measured time for pairs on SmolLM2 (step 4)."""
     few, whole = (
-        run_layers(folder / "layers", "llama", SMOLLM2, n)
-        for n in (N_LAYERS, SMOLLM2["num_hidden_layers"])
+        run_layers(folder / "layers", "llama", SMOLLM2.settings(), n)
+        for n in (N_LAYERS, SMOLLM2.n_layers)
     )
-    shape, rows = Shape.of(AutoConfig.for_model("llama", **SMOLLM2)), []
+    rows = []
     for kind, cost in whole.kinds.items():
-        calculated = calculate_computing(
-            shape, few, kind, N_RUN, cost.density(shape, whole.n_layers)
-        )
+        density = cost.density(SMOLLM2, SMOLLM2.n_layers)
+        calculated = calculate_computing(SMOLLM2, few, kind, N_RUN, density)
         name = f"SmolLM2's shape: {kind}, computing for pairs"
         rows += [
             Row(f"{name}, measured", [cost.computing], "s"),
@@ -216,27 +195,24 @@ def measure_layers(checkpoint: Path) -> Measured:
     config = configuration(checkpoint)
     dataset = draw_random(N_RUN, N_TOKENS, SMALL["vocab_size"])
     needs = estimate_needs(checkpoint, json.loads((checkpoint / CONFIG).read_text()), 4)
-    start = time.process_time()
-    model = load_model(config.model)
-    load, load_peak = time.process_time() - start, peak_bytes()
-    start = time.process_time()
-    svd = decompose_model(model)
-    decompose = time.process_time() - start
+    model, load = _time(load_model, config.model)
+    load_peak = peak_bytes()
+    svd, decompose = _time(decompose_model, model)
     run_forward(model, config, dataset, logits=False)  # warm
-    start = time.process_time()
-    run_forward(model, config, dataset, logits=False)
-    forward = time.process_time() - start
+    _, forward = _time(run_forward, model, config, dataset, False)
     costs = {}
     for kind, overrides in KINDS.items():
         settings = configuration(checkpoint, *overrides).dump
-        start = time.process_time()
         batches = dump_batches(model, svd, plan_batches(model, dataset.prompts, settings), settings)
-        parts = [part for batch in batches for part in batch]
-        seconds = time.process_time() - start - forward
-        costs[kind] = _store_parts(parts, checkpoint / f"{kind}.duckdb", seconds)
-    return Measured(
-        model.n_layers, needs.peak, load_peak, peak_bytes(), load, decompose, forward, costs
-    )
+        parts, seconds = _time(lambda run: [part for batch in run for part in batch], batches)
+        costs[kind] = _store_parts(parts, checkpoint / f"{kind}.duckdb", seconds - forward)
+    return Measured(needs.peak, load_peak, peak_bytes(), load, decompose, forward, costs)
+
+
+def _time(work: Callable[..., T], *args: Any) -> tuple[T, float]:
+    """Return the result of a call and its seconds."""
+    start = time.process_time()
+    return work(*args), time.process_time() - start
 
 
 def _store_parts(parts: Sequence[Batch], path: Path, computing: float) -> KindCost:

@@ -13,12 +13,10 @@ r slices for each pair and head, and the folding once. The faster way depends on
 per token. Both run for the heads of the last layer, and must agree.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from svt.bench.rows import Row, time_call
+from svt.bench.rows import Row, divide, time_call
 from svt.compute.decompose import HeadSVD
 from svt.compute.model import Model
 
@@ -35,25 +33,19 @@ def product_rows(model: Model, svd: HeadSVD, repeats: int) -> list[Row]:
         torch.testing.assert_close(
             problem.multiply_folded(folded), problem.multiply_per_token(), atol=1e-3, rtol=0
         )
-        ways: tuple[Callable[[], object], ...] = (
-            problem.multiply_per_token,
-            lambda p=problem, f=folded: p.multiply_folded(f),  # type: ignore[misc]
-        )
-        times = [[time_call(way) for _ in range(repeats)] for way in ways]
-        ratio = [folded / token for token, folded in zip(*times, strict=True)]
-        rows.append(Row(f"{n} pairs a token: folded / per token", ratio))
+        per_token = [time_call(problem.multiply_per_token) for _ in range(repeats)]
+        multiplied = [time_call(problem.multiply_folded, folded) for _ in range(repeats)]
+        rows.append(Row(f"{n} pairs a token: folded / per token", divide(multiplied, per_token)))
     folding = [time_call(problem.fold) for _ in range(repeats)]
     pairs_of_heads = model.n_heads**2 * model.n_layers * (model.n_layers - 1)  # on both sides
     all_heads = pairs_of_heads / (model.n_heads * len(problem.w_o))
     size = pairs_of_heads * model.d_head**2 * 4 / 1e9
-    tokens = times[0][0] / N_TOKENS  # for the heads of one layer; a run has half as many on average
+    tokens = (
+        per_token[0] / N_TOKENS
+    )  # for the heads of one layer; a run has half as many on average
     return [
         *rows,
-        Row(
-            "folding of every pair of heads, U and V",
-            [seconds * all_heads for seconds in folding],
-            "s",
-        ),
+        Row("folding of every pair of heads, U and V", [all_heads * s for s in folding], "s"),
         Row("the folded products, in memory", [size], "GB"),
         Row("64 pairs a token: per token, a token and layer", [1e6 * tokens], "us"),
     ]

@@ -16,7 +16,7 @@ from statistics import median
 
 import polars as pl
 
-from svt.bench.dumps import N_PROMPTS, Goals, dump_rows, measure_dump, run_forward
+from svt.bench.dumps import N_PROMPTS, dump_rows, measure_dump, run_forward
 from svt.bench.rows import Row, divide, time_call
 from svt.bench.setting import load_smollm2
 from svt.cli.console import say
@@ -45,30 +45,23 @@ def trace_rows(
     store: Path,
     passes: list[float],
     limit: float,
-    name: str = "",
-    roots: tuple[Head, ...] | None = None,
 ) -> list[Row]:
-    """Return the rows of step 1.
-
-    `passes` are seconds of the bare forward pass; `roots` None selects those of the configuration.
-    """
+    """Return the rows of step 1; `passes` are seconds of the bare forward pass."""
     base = median(passes)
-    settings = config.trace if roots is None else replace(config.trace, roots=roots)
     traced, graphs, heads = [], [], []
     for coverage in COVERAGES:
         with create_results(folder / str(coverage), Stores.of(store), keep=False) as con:
-            traced.append(time_call(trace, con, replace(settings, coverage=coverage)))
+            traced.append(time_call(trace, con, replace(config.trace, coverage=coverage)))
             graphs += [time_call(run_query, con, "shown_edges", min_count=n) for n in THRESHOLDS]
             ((head,),) = con.execute("SELECT max([layer, head]) FROM trace_edges").fetchall()
             of_head = {"layer": head[0], "head": head[1], "side": "dest"}
             heads.append(time_call(run_query, con, "upstream_of", **of_head))
-    rows = [
+    return [
         Row("a trace at a new coverage", traced, "s"),
         Row("a new trace / bare forward pass", [t / base for t in traced], "", ("at most", limit)),
         Row("a graph at a new count threshold", graphs, "s"),
         Row("the query upstream_of for one head", heads, "s", ("at most", 1.0)),
     ]
-    return [replace(row, name=name + row.name) for row in rows]
 
 
 def intervention_rows(
@@ -80,7 +73,6 @@ def intervention_rows(
     passes: list[float],
     limit: float,
     repeats: int = 1,
-    name: str = "",
 ) -> list[Row]:
     """Return the rows of step 2 on the trace in `folder`; `repeats` is the controls per edge."""
     full_rates = [len(dataset.prompts) / seconds for seconds in passes]
@@ -107,12 +99,11 @@ def intervention_rows(
                 n_runs = stage.plan.pairs["run"].n_unique() * len(stage.plan.variants)
             rates.append(n_runs / (time.perf_counter() - start))
         rows += [
-            Row(f"{name}interventions, {scope}, a second", rates),
+            Row(f"interventions, {scope}, a second", rates),
             Row(
-                f"{name}interventions, {scope} / full forward passes",
+                f"interventions, {scope} / full forward passes",
                 divide(rates, full_rates),
-                "",
-                ("at least", limit),
+                limit=("at least", limit),
             ),
         ]
     return rows
@@ -125,10 +116,10 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
     except SvtError as error:
         say(f"SmolLM2 is left out: {error}")
         return []
-    name = "SmolLM2: "
-    rows = dump_rows(config, whole, folder, repeats, Goals(0.6, 1.25, 1.8, 2.0), name)
+    goals = {"set_up": 0.6, "strong": 1.25, "effects": 1.8, "defaults": 2.0}
+    rows = dump_rows(config, whole, folder, repeats, goals)
     passes = list(rows[0].values)
-    rows += trace_rows(config, folder / "traces", folder / "defaults-cpu.duckdb", passes, 0.1, name)
+    rows += trace_rows(config, folder / "traces", folder / "defaults-cpu.duckdb", passes, 0.1)
     strong = replace(config, dump=replace(config.dump, min_weight=0.5))
     dataset = Dataset(whole.prompts[:N_FEW])
     store, traced = folder / "smollm2.duckdb", folder / "smollm2"
@@ -139,9 +130,8 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
     run_forward(model, config, dataset, True)  # warm
     passes = [time_call(run_forward, model, config, dataset, True) for _ in range(repeats)]
     controls = config.intervene.repeats
-    return rows + intervention_rows(
-        config, traced, store, model, dataset, passes, 3, controls, name
-    )
+    rows += intervention_rows(config, traced, store, model, dataset, passes, 3, controls)
+    return [replace(row, name=f"SmolLM2: {row.name}") for row in rows]
 
 
 def top_firing_heads(store: Path) -> tuple[Head, ...]:
