@@ -21,19 +21,19 @@ _SIZE = 300  # pixels of a panel
 def contribution_vs_effect(rows: pl.DataFrame, *, coverage: float) -> Chart:
     """Draw recall and precision over coverage, a panel for each side.
 
-    rows: of the query `contribution_vs_effect`: side layer head min_effect coverage n_pairs
-    spearman precision recall; only rows over all heads are drawn. coverage: that of the run.
+    rows: of the query `contribution_vs_effect`, of which those over all heads are drawn;
+    coverage: that of the run.
     """
     overall = rows.filter(pl.col("layer").is_null())
     if overall.is_empty():
         return message(HEADING, "No pair fires in the prompts that were compared.")
     sides = [side for side in PANELS if side in overall["side"]]
     return alt.hconcat(
-        *(_draw_panel(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
+        *(_draw_panel(overall.filter(side=side), side, coverage) for side in sides),
         title=title(
             HEADING,
             f"Heads that write for {plural(int(overall['n_pairs'].to_list()[0]), 'firing pair')}.",
-            *(_describe(overall.filter(pl.col("side") == side), side, coverage) for side in sides),
+            *(_describe(overall.filter(side=side), side, coverage) for side in sides),
         ),
     ).resolve_scale(color="shared", strokeDash="shared")
 

@@ -29,8 +29,7 @@ HEADING = "How little is changed"
 def disturbance(bins: pl.DataFrame) -> Chart:
     """Draw a grid of histograms.
 
-    bins: rows of the query `disturbance`: arrangement scope measure kind control bin low
-    high share.
+    bins: rows of the query `disturbance`.
     """
     if bins.is_empty():
         return message(HEADING, "No intervention was run.")

@@ -34,7 +34,6 @@ ROW, THICK = 22, 8
 ALL_WIDTH, MOST_WIDTH = 900, 300
 """The width of all panels together, and the largest width of one, in pixels."""
 FEW_TICKS = alt.Axis(tickCount=3)
-IN_BRACKETS = "in brackets the number of prompts"
 HEADING = "Effects of single edges"
 SCORE = "change of the attention score"
 
@@ -42,10 +41,7 @@ SCORE = "change of the attention score"
 def edge_effects(effects: pl.DataFrame) -> Chart:
     """Draw a row for each edge and a column for each scope, for both measures.
 
-    effects: rows of the query `edge_effects`, one for each (edge, scope, kind): label scope kind
-    n_prompts n_pairs weight effect effect_low effect_high score_effect random_effect random_low
-    random_high n_random beyond helps p_value q_value; those from random_effect on are null without
-    a control.
+    effects: rows of the query `edge_effects`.
     """
     measured = effects.drop_nulls("effect").with_columns(
         label=pl.format("{} ({})", "label", pl.col("n_prompts").max().over("label"))
@@ -66,10 +62,9 @@ def edge_effects(effects: pl.DataFrame) -> Chart:
 
 def rank_by_weight(effects: pl.DataFrame) -> list[str]:
     """Return the labels of the edges, the largest weight first."""
-    ranked = effects.group_by("label").agg(pl.col("weight").max())
-    return ranked.sort("weight", "label", descending=[True, False], nulls_last=True)[
-        "label"
-    ].to_list()
+    heaviest = effects.group_by("label").agg(pl.col("weight").max())
+    ranked = heaviest.sort("weight", "label", descending=[True, False], nulls_last=True)
+    return ranked["label"].to_list()
 
 
 def _draw_block(
@@ -152,12 +147,11 @@ def _draw_scores(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
 
 
 def _describe_edges(n_edges: int) -> str:
-    if n_edges <= MOST_EDGES:
-        return f"{plural(n_edges, 'edge')}, the largest weight on top; {IN_BRACKETS}."
-    return (
-        f"The {MOST_EDGES} edges of the largest weight; {n_edges - MOST_EDGES:,} not shown; "
-        f"{IN_BRACKETS}."
-    )
+    shown = f"{plural(n_edges, 'edge')}, the largest weight on top"
+    if n_edges > MOST_EDGES:
+        more = n_edges - MOST_EDGES
+        shown = f"The {MOST_EDGES} edges of the largest weight; {more:,} not shown"
+    return f"{shown}; in brackets the number of prompts."
 
 
 def _describe_verdicts(shown: pl.DataFrame, scopes: list[str]) -> list[str]:

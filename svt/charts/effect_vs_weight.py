@@ -26,8 +26,7 @@ HEADING = "Effect against weight"
 def effect_vs_weight(effects: pl.DataFrame, correlations: pl.DataFrame) -> Chart:
     """Draw a scatter plot for each scope.
 
-    effects: rows of the query `edge_effects`: label scope kind weight effect beyond;
-    correlations: of `effect_vs_weight`: scope kind control spearman.
+    effects: rows of the query `edge_effects`; correlations: of `effect_vs_weight`.
     """
     measured = effects.drop_nulls(["effect", "weight"])
     if measured.is_empty():
@@ -91,11 +90,10 @@ def _scale_weights(weights: pl.Series) -> alt.Scale:
 
 def _describe_correlations(correlations: pl.DataFrame, scope: str) -> str:
     """Return `rank correlation: ablate −0.62, boost +0.55`; undefined if all effects are equal."""
-    spearman = {
-        row["kind"]: "undefined" if row["spearman"] is None else number(row["spearman"], "+.2f")
-        for row in correlations.filter(
-            (pl.col("scope") == scope) & (pl.col("control") == "signal")
-        ).to_dicts()
-    }
-    values = [f"{kind} {spearman[kind]}" for kind in kinds_of(correlations) if kind in spearman]
+    here = correlations.filter(scope=scope, control="signal")
+    spearman = dict(here.select("kind", "spearman").iter_rows())
+    values = [
+        f"{kind} {'undefined' if spearman[kind] is None else number(spearman[kind], '+.2f')}"
+        for kind in kinds_of(here)
+    ]
     return f"rank correlation: {', '.join(values)}" if values else ""

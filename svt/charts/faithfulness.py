@@ -20,8 +20,7 @@ HEADING = "Faithfulness of the circuit"
 def faithfulness(curve: pl.DataFrame, *, min_count: int = 1) -> Chart:
     """Draw the share that remains over the number of heads kept.
 
-    curve: rows of the query `faithfulness`, one for each threshold: min_count n_heads ablation
-    share share_above_none accuracy random_mean_share random_low random_high n_random.
+    curve: rows of the query `faithfulness`.
     """
     known = curve.drop_nulls("share").sort("min_count")
     if known.is_empty():

@@ -267,7 +267,9 @@ def _draw_nodes(
                 alt.Tooltip("role:N", title="writes to"),
                 alt.Tooltip("class:N", title="reference class"),
                 alt.Tooltip("does:N", title="mostly attends"),
-                alt.Tooltip("prompts:Q", title="prompts in which it fires in the trace", format=","),
+                alt.Tooltip(
+                    "prompts:Q", title="prompts in which it fires in the trace", format=","
+                ),
                 alt.Tooltip("firings:Q", title="firings in the trace", format=","),
             )
         )

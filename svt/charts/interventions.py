@@ -31,12 +31,9 @@ def verdicts(rows: pl.DataFrame) -> str:
     hindering = int(decided["beyond"].sum()) - helping
     parts = [f"{n} {word}" for n, word in ((helping, "help"), (hindering, "hinder")) if n]
     few = rows.height - decided.height
-    beyond = f"{helping + hindering} of {decided.height}" if decided.height else "none decided"
-    return (
-        beyond
-        + (f" ({', '.join(parts)})" if parts else "")
-        + (f"; {few} in too few prompts" if few else "")
-    )
+    text = f"{helping + hindering} of {decided.height}" if decided.height else "none decided"
+    text += f" ({', '.join(parts)})" if parts else ""
+    return text + (f"; {few} in too few prompts" if few else "")
 
 
 def discoveries(rows: pl.DataFrame) -> str:

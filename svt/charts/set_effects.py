@@ -32,11 +32,11 @@ HEADING = "Sets of edges"
 def set_effects(sets: pl.DataFrame) -> Chart:
     """Draw a column of panels for each kind.
 
-    sets: rows of the query `additivity`, one for each (set, scope, kind): label arrangement scope
-    kind n_edges n_prompts effect effect_low effect_high sum_of_members ratio.
+    sets: rows of the query `additivity`.
     """
+    name = pl.col("label").str.replace(r"^[a-z]+: ", "")  # without the arrangement
     measured = sets.drop_nulls("effect").with_columns(
-        pl.col("arrangement").fill_null(OTHER), set=_label_sets()
+        pl.col("arrangement").fill_null(OTHER), set=pl.format("{} ({})", name, "n_edges")
     )
     if measured.is_empty():
         return message(HEADING, "No set of edges was changed, or the prompts have no answers.")
@@ -54,12 +54,6 @@ def set_effects(sets: pl.DataFrame) -> Chart:
             f"{n_all - n_shown:,} sets of smaller effect not shown." if n_all > n_shown else "",
         ),
     )
-
-
-def _label_sets() -> pl.Expr:
-    """Return `into 4.4 dest S2 (3)`: the label without its arrangement, the number of edges."""
-    name = pl.col("label").str.replace(r"^[a-z]+: ", "")
-    return pl.format("{} ({})", name, pl.col("n_edges"))
 
 
 def _list_arrangements(measured: pl.DataFrame) -> list[str]:
@@ -111,18 +105,12 @@ def _draw_column(
 
 def _draw_panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
     """Draw the effects of the sets and the sums of their members (step 2)."""
+    names = [SCOPE_NAMES[scope] for scope in scopes]
+    scale = alt.Scale(domain=names, range=[SCOPE_COLOURS[scope] for scope in scopes])
     base = alt.Chart(sets.with_columns(pl.col("scope").replace(SCOPE_NAMES))).encode(
         y,
-        yOffset=alt.YOffset("scope:N", sort=[SCOPE_NAMES[scope] for scope in scopes]),
-        color=alt.Color(
-            "scope:N",
-            title=None,
-            scale=alt.Scale(
-                domain=[SCOPE_NAMES[scope] for scope in scopes],
-                range=[SCOPE_COLOURS[scope] for scope in scopes],
-            ),
-            legend=LEGEND,
-        ),
+        yOffset=alt.YOffset("scope:N", sort=names),
+        color=alt.Color("scope:N", title=None, scale=scale, legend=LEGEND),
         tooltip=[
             alt.Tooltip("label:N", title="set"),
             alt.Tooltip("scope:N"),
