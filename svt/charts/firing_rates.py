@@ -9,8 +9,7 @@
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Mapping, Sequence
 
 import altair as alt
 import polars as pl
@@ -37,16 +36,13 @@ def firing_rates(
 ) -> Chart:
     """Draw a panel of squares for the templates, and one for the orders.
 
-    rates: for each of `KINDS` the rows of the query `firing_rates`: layer head dest_role src_role
-    prompt_group n_in_group n_prompts rate mean_weight; notes: lines below the title.
+    rates: for each of `KINDS` the rows of the query `firing_rates`; notes: lines below the title.
     """
     frames = {
-        kind: with_firing_names(frame)
-        for kind, frame in rates.items()
-        if _count_groups(frame) > 1  # 2
-    }
-    frequent = [_list_firings(frame, pl.col("rate") >= min_rate) for frame in frames.values()]
-    firings = list(dict.fromkeys(chain.from_iterable(frequent)))
+        kind: with_firing_names(frame) for kind, frame in rates.items() if _count_groups(frame) > 1
+    }  # 2
+    frequent = [frame.filter(pl.col("rate") >= min_rate) for frame in frames.values()]
+    firings = {firing for frame in frequent for firing in frame["firing"]}
     if not firings:
         return message(HEADING, "No firing in prompts of two or more known templates or orders.")
     first, last = next(iter(frames.values())), list(frames)[-1]
@@ -75,33 +71,24 @@ def _count_groups(frame: pl.DataFrame) -> int:
     return frame["prompt_group"].n_unique()
 
 
-def _list_firings(frame: pl.DataFrame, condition: pl.Expr) -> list[str]:
-    """Return the firings of the rows that meet the condition, in their order."""
-    return frame.filter(condition)["firing"].unique(maintain_order=True).to_list()
-
-
-def _select_firings(frame: pl.DataFrame, firings: Sequence[str]) -> list[str]:
+def _select_firings(frame: pl.DataFrame, firings: Collection[str]) -> list[str]:
     """Return those of `firings` whose rates differ most, in the order of the rows."""
     spread = (
         frame.filter(pl.col("firing").is_in(firings))
         .group_by("firing", maintain_order=True)
         .agg(pl.col("rate").max() - pl.col("rate").min())
+        .with_row_index("place")
         .sort("rate", descending=True, maintain_order=True)
     )
-    shown = spread["firing"].head(MOST_FIRINGS).to_list()
-    return _list_firings(frame, pl.col("firing").is_in(shown))
-
-
-def _select_groups(frame: pl.DataFrame) -> list[str]:
-    """Return the groups with most prompts, sorted by their text."""
-    groups = frame.unique("prompt_group", maintain_order=True)
-    largest = groups.sort("n_in_group", descending=True, maintain_order=True).head(MOST_GROUPS)
-    return sorted(largest["prompt_group"])
+    return spread.head(MOST_FIRINGS).sort("place")["firing"].to_list()
 
 
 def _draw_panel(frame: pl.DataFrame, kind: str, firings: Sequence[str], last: bool) -> alt.Chart:
     """Draw firings from left to right and groups downwards, with labels of firings if `last`."""
-    groups = _select_groups(frame)
+    largest = frame.unique("prompt_group", maintain_order=True).sort(
+        "n_in_group", descending=True, maintain_order=True
+    )
+    groups = sorted(largest["prompt_group"].head(MOST_GROUPS))
     frame = frame.filter(pl.col("prompt_group").is_in(groups))
     wrapped = {group: _wrap_template(group) for group in groups}
     lines = max(text.count("\n") + 1 for text in wrapped.values())

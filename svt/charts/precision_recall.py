@@ -44,17 +44,13 @@ def precision_recall(
 ) -> Chart:
     """Draw the ratios over the threshold, with the run's own, `min_count`, marked.
 
-    evaluation: rows of the query `precision_recall`: reference count min_count n_heads tp precision
-    recall recall_reachable;
-    random: of `random_band`: reference min_count metric mean low high.
+    evaluation: rows of the query `precision_recall`; random: of `random_band`.
     """
     chosen = evaluation.filter(pl.col("count") == count).sort("reference", "min_count")  # 1
     if chosen.is_empty():
         return message(HEADING, "No evaluation: no reference was chosen, or nothing was traced.")
     references = chosen.partition_by("reference", maintain_order=True)
-    metrics = [
-        metric for metric in METRICS if any(_has_values(metric, of) for of in references)
-    ]  # 3
+    metrics = [m for m in METRICS if any(_has_values(m, of) for of in references)]  # 3
     far = max(*chosen["min_count"].to_list(), min_count)
     panels = [
         _draw_panel(of, metric, random, count, min_count, far)
@@ -74,9 +70,8 @@ def precision_recall(
 
 def _has_values(metric: str, of: pl.DataFrame) -> bool:
     """Whether a reference has the metric (step 3)."""
-    if metric == "recall_reachable" and not of[metric].ne_missing(of["recall"]).any():
-        return False
-    return bool(of[metric].is_not_null().any())
+    same = metric == "recall_reachable" and of[metric].equals(of["recall"], null_equal=True)
+    return not same and of[metric].count() > 0
 
 
 def _draw_panel(
@@ -141,8 +136,7 @@ def _draw_line(steps: pl.DataFrame, metric: str, x: alt.X) -> alt.Chart:
 
 def _draw_point(of: pl.DataFrame, metric: str, min_count: int, far: int) -> list[alt.Chart]:
     """Return the marks of step 4; none where the ratio is undefined."""
-    row = _row_at(of, min_count) or {}
-    value = row.get(metric)
+    value = _row_at(of, min_count).get(metric)
     if value is None:
         return []
     base = alt.Chart(inline([{"min_count": min_count, "value": value}])).encode(
@@ -180,17 +174,16 @@ def _draw_band(band: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
     ]
 
 
-def _row_at(of: pl.DataFrame, min_count: int) -> dict[str, float | None] | None:
-    """Return the row that is valid at the threshold; None above the last."""
-    rows = of.filter(pl.col("min_count") >= min_count).head(1).to_dicts()
-    return rows[0] if rows else None
+def _row_at(of: pl.DataFrame, min_count: int) -> dict[str, Any]:
+    """Return the row that is valid at the threshold; empty above the last."""
+    return next(of.filter(pl.col("min_count") >= min_count).iter_rows(named=True), {})
 
 
 def _describe(of: pl.DataFrame, min_count: int, count: str) -> str:
     """State the ratios at the threshold of the run."""
     threshold = f"Against {of['reference'][0]}, from {counted(min_count, count)} on: "
     row = _row_at(of, min_count)
-    if row is None:
+    if not row:
         return threshold + "no edge."
     ratios = [f"{METRICS[m]} {ratio(row[m])}" for m in METRICS]
-    return f"{threshold}{plural(int(row['n_heads'] or 0), 'head')}, {', '.join(ratios)}."
+    return f"{threshold}{plural(row['n_heads'], 'head')}, {', '.join(ratios)}."

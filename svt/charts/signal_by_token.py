@@ -42,10 +42,9 @@ def signal_by_token(
 ) -> Chart:
     """Draw the ticks and bars of each head.
 
-    sizes: for each (layer, head) the rows of the query `signal_by_token`: token is_name n mean_size
-    n_consensus consensus_from n_firings, the largest first; min_firings: the firings that should
-    share a slice of the consensus; missing: heads whose coordinates are not stored;
-    notes: lines below the title.
+    sizes: for each (layer, head) the rows of the query `signal_by_token`, the largest first;
+    min_firings: the firings that should share a slice of the consensus;
+    missing: heads whose coordinates are not stored; notes: lines below the title.
     """
     lines = list(notes)
     if missing:
@@ -54,21 +53,13 @@ def signal_by_token(
             f"Not stored: the coordinates of {head_names(missing)}.",
             f'"dump.coordinates={heads}" stores all.',
         ]
-    if no_consensus := [head_name(*head) for head, frame in sizes.items() if not _n_shared(frame)]:
-        lines.append(f"The firings of {', '.join(no_consensus)} share no slice.")
-    columns = [
-        _draw_column(frame, head_name(*head), min_firings)
-        for head, frame in sizes.items()
-        if _n_shared(frame)
-    ]
-    if not columns:
+    shared = {head: rows for head, rows in sizes.items() if rows.height and rows["n_consensus"][0]}
+    if without := head_names(head for head in sizes if head not in shared):
+        lines.append(f"The firings of {without} share no slice.")
+    if not shared:
         return message(HEADING, *lines)
+    columns = [_draw_column(rows, head_name(*head), min_firings) for head, rows in shared.items()]
     return alt.hconcat(*columns, title=title(HEADING, *lines), spacing=24)
-
-
-def _n_shared(sizes: pl.DataFrame) -> int:
-    """Return the number of slices in the consensus."""
-    return 0 if sizes.is_empty() else int(sizes["n_consensus"][0])
 
 
 def label_tokens(tokens: Sequence[str]) -> list[str]:

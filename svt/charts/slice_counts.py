@@ -6,6 +6,7 @@ Each store has a panel with its median; all panels have the same scales.
 from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from svt.charts.style import BLUE, ORANGE, Chart, inline, message, panel_title, plural, title
@@ -17,8 +18,8 @@ COLOURS = (ORANGE, BLUE)
 def slice_counts(counts: Sequence[pl.DataFrame], *, notes: Sequence[str] = ()) -> Chart:
     """Draw a histogram for each store.
 
-    counts: for each store, the run's own first, the rows of the query `slice_counts`: n_slices
-    n_firings share d_head model dataset; notes: lines below the title.
+    counts: for each store, the run's own first, the rows of the query `slice_counts`;
+    notes: lines below the title.
     """
     filled = [(i, frame) for i, frame in enumerate(counts) if not frame.is_empty()]
     stores = ("the run's own store", "chart.compare_store")
@@ -36,12 +37,7 @@ def slice_counts(counts: Sequence[pl.DataFrame], *, notes: Sequence[str] = ()) -
 
 def median(counts: pl.DataFrame) -> float:
     """Return the median of n_slices, weighted by n_firings."""
-    ordered = counts.sort("n_slices").with_columns(up_to=pl.col("n_firings").cum_sum())
-    n = int(ordered["up_to"][-1])
-    low, high = (
-        int(ordered.filter(pl.col("up_to") > i)["n_slices"][0]) for i in ((n - 1) // 2, n // 2)
-    )
-    return (low + high) / 2
+    return float(np.median(np.repeat(counts["n_slices"], counts["n_firings"])))
 
 
 def _draw_panel(counts: pl.DataFrame, largest: int, colour: str) -> alt.LayerChart | alt.FacetChart:

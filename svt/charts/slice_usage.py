@@ -29,8 +29,7 @@ def slice_usage(
     """Draw the prompts from left to right and the slices upwards.
 
     usage: for each (layer, head) the rows of the query `slice_usage_by_prompt` for firing pairs and
-    for others: prompt_id k d_head, one row for each slice in the signal of a prompt's pair;
-    notes: lines below the title.
+    for others; notes: lines below the title.
     """
     most = max(frame["prompt_id"].n_unique() for states in usage.values() for frame in states)
     sampled = f"At most {MOST_PROMPTS} prompts a panel, evenly spaced."

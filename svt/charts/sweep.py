@@ -50,7 +50,7 @@ def sweep(jobs: pl.DataFrame, *, keys: Sequence[str]) -> Chart:
         across, up = grid
         values = _with_other_keys(done, [key for key in keys if key not in grid])
         summary = summary if best is None else f"{summary} (outlined)."
-        return sweep_heat(values, keys=(across, up), heading=HEADING, notes=[summary])
+        return sweep_heat(values, across=across, up=up, heading=HEADING, summary=summary)
     x = ordered[0]  # 3
     others = [key for key in keys if key != x]
     values = _with_other_keys(done, others)

@@ -10,8 +10,6 @@
 4. The square with the best F1 of all jobs with edges is outlined in every panel.
 """
 
-from collections.abc import Sequence
-
 import altair as alt
 import polars as pl
 
@@ -25,16 +23,13 @@ WIDTH, CELL, LABEL_WIDTH = 260, (44, 30), 28
 """Pixels of a panel, of the largest square, and the smallest width of a square with text."""
 
 
-def sweep_heat(
-    values: pl.DataFrame, *, keys: tuple[str, str], heading: str, notes: Sequence[str] = ()
-) -> Chart:
+def sweep_heat(values: pl.DataFrame, *, across: str, up: str, heading: str, summary: str) -> Chart:
     """Draw four panels for each setting of the keys beyond the two.
 
-    values: job precision recall f1 n_heads n_edges, the two numeric `keys`, and `others`, the
-    setting of the remaining keys as text, empty if there are none; one row for each job.
-    notes: lines below the title.
+    values: job precision recall f1 n_heads n_edges, the numeric keys `across` and `up`, and
+    `others`, the setting of the remaining keys as text, empty if there are none; one row for each
+    job. summary: the line below the title.
     """
-    across, up = sorted(keys, key=lambda key: -values[key].n_unique())  # 1
     measures = [m for m in MEASURES if values[m].null_count() < values.height]
     settings = values["others"].unique(maintain_order=True).to_list()
     best = best_job(values)
@@ -51,7 +46,7 @@ def sweep_heat(
         columns=1,
         title=title(
             heading,
-            *notes,
+            summary,
             "The stronger the colour, the larger the value, within the range of each measure"
             + ("; a value without colour: a graph without edges." if without_edges else "."),
             f"{plural(n_hidden, 'setting')} of the other keys left out." if n_hidden else "",

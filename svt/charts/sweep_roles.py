@@ -26,9 +26,7 @@ IN_A_LINE = 7
 def sweep_roles(roles: pl.DataFrame, overlap: pl.DataFrame, names: Mapping[int, str]) -> Chart:
     """Draw a table of heads, and an interval for each pair of jobs.
 
-    roles: rows of the query `sweep_roles`: head_role job n_heads heads; overlap: of
-    `sweep_overlap`: job_a job_b n_shared n_edges_a n_edges_b jaccard random_mean random_low
-    random_high; names: the name of each job.
+    roles: rows of the query `sweep_roles`; overlap: of `sweep_overlap`; names: of the jobs.
     """
     if roles.is_empty():
         return message(HEADING, "Nothing to compare: no job has a circuit.")
@@ -38,8 +36,8 @@ def sweep_roles(roles: pl.DataFrame, overlap: pl.DataFrame, names: Mapping[int, 
     here = roles.filter(pl.col("job").is_in(shown), pl.col("head_role").is_in(every[:MOST_ROLES]))
     pairs = overlap.filter(pl.col("job_a").is_in(shown), pl.col("job_b").is_in(shown))
     panels: list[Chart] = [_draw_table(here, shown, names)]
-    if pairs["jaccard"].drop_nulls().len():
-        panels.append(_draw_intervals(pairs, names))
+    if pairs["jaccard"].count():
+        panels.append(_draw_intervals(pairs.drop_nulls("jaccard"), names))
     n_jobs, n_roles = len(jobs) - len(shown), max(len(every) - MOST_ROLES, 0)
     return alt.concat(
         *panels,
@@ -61,8 +59,8 @@ def _draw_table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) 
     lists = roles.with_columns(
         text=pl.col("heads").map_elements(_wrap, return_dtype=pl.String),
         role=pl.col("head_role").str.replace("->", " -> "),
-        name=pl.col("job").replace_strict({job: names[job] for job in jobs}),
-        x=pl.col("job").replace_strict({job: i * COLUMN for i, job in enumerate(jobs)}),
+        name=pl.col("job").replace_strict(dict(names)),
+        x=pl.col("job").replace_strict(jobs, range(0, COLUMN * len(jobs), COLUMN)),
     )
     rows = (
         lists.group_by("role", maintain_order=True)
@@ -106,9 +104,8 @@ def _draw_table(roles: pl.DataFrame, jobs: list[int], names: Mapping[int, str]) 
             top=f"datum.middle - (length(split(datum.text, '\\n')) - 1) * {LINE / 2}"
         )
     )
-    first = values.filter(pl.col("x") == 0)
     labels = (
-        alt.Chart(first)
+        alt.Chart(values.filter(x=0))
         .mark_text(style="label", align="right", dx=-10, baseline="middle")
         .encode(x=alt.value(0), y=middle, text="role:N")
     )
@@ -131,20 +128,11 @@ def _wrap(heads: str) -> str:
 
 def _draw_intervals(pairs: pl.DataFrame, names: Mapping[int, str]) -> Chart:
     """Draw the Jaccard index of each pair of jobs (step 2)."""
-    values = (
-        pairs.drop_nulls("jaccard")
-        .with_columns(
-            pair=pl.concat_str(
-                pl.col("job_a").replace_strict(dict(names)),
-                pl.col("job_b").replace_strict(dict(names)),
-                separator=" and ",
-            ),
-            counts=pl.format("{} of {} and {}", "n_shared", "n_edges_a", "n_edges_b"),
-        )
-        .with_columns(
-            text=pl.col("jaccard").map_elements("{:.2f}, ".format, return_dtype=pl.String)
-            + pl.col("counts")
-        )
+    one, other = (pl.col(job).replace_strict(dict(names)) for job in ("job_a", "job_b"))
+    counts = pl.format("{} of {} and {}", "n_shared", "n_edges_a", "n_edges_b")
+    index = pl.col("jaccard").map_elements("{:.2f}, ".format, return_dtype=pl.String)
+    values = pairs.with_columns(
+        pair=pl.format("{} and {}", one, other), counts=counts, text=index + counts
     )
     base = alt.Chart(values).encode(
         alt.Y("pair:N", title=None, sort=values["pair"].to_list()).axis(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import polars as pl
 
-from svt.charts.style import SIDE_NAMES, Chart, head_name, message, plural, title
+from svt.charts.style import SIDE_NAMES, Chart, head_name, head_names, message, plural, title
 
 HEADING = "Contributions of upstream heads"
 RATIO = 4.0
@@ -30,26 +30,16 @@ def upstream_heatmap(
 ) -> Chart:
     """Draw four heatmaps for each head, or two without contributions through all slices.
 
-    upstream: for each (layer, head) the rows of the query `upstream_heatmap`: side up_layer up_head
-    contribution contribution_all n_firings, contributions as means over the firings;
+    upstream: for each (layer, head) the rows of the query `upstream_heatmap`;
     notes: lines below the title.
     """
-    empty = [head_name(*head) for head, frame in upstream.items() if frame.is_empty()]
-    lines = [
-        *notes,
-        f"No firing of {', '.join(empty)} has upstream heads in the store." if empty else "",
-    ]
-    filled = {head: frame for head, frame in upstream.items() if not frame.is_empty()}
-    if not filled:
+    empty = head_names(head for head, frame in upstream.items() if frame.is_empty())
+    lines = [*notes, f"No firing of {empty} has upstream heads in the store." if empty else ""]
+    shown = {head: _split(frame) for head, frame in upstream.items() if not frame.is_empty()}
+    if not shown:
         return message(HEADING, *lines)
-    shown = {head: _split(frame) for head, frame in filled.items()}
-    colour = _scale_colours(
-        [
-            _largest(rows, column)
-            for panels in shown.values()
-            for (_, column), rows in panels.items()
-        ]
-    )
+    panels = [panel for row in shown.values() for panel in row.items()]
+    colour = _scale_colours([_largest(rows, column) for (_, column), rows in panels])
     legend = "Orange raises the score, blue lowers it; all panels have the scale below."
     return alt.concat(
         *(_draw_row(panels, colour, *head) for head, panels in shown.items()),
