@@ -138,30 +138,26 @@ def everything_rows(checkpoint: Path, folder: Path, repeats: int) -> list[Row]:
 
 def growth_rows(checkpoint: Path, folder: Path) -> list[Row]:
     """Return the rows of step 3."""
-    config = configuration(checkpoint, *STRONG)
-    by_prompts, by_tokens = [], []
+    config, store = configuration(checkpoint, *STRONG), folder / "growth.duckdb"
+    prompts, tokens = {}, {}
     for n in MORE_PROMPTS:
         say(f"growth: {n} prompts")
-        by_prompts.append(_measure_in_process(config, draw_ioi(n), folder / "growth.duckdb"))
+        prompts[n] = _measure_in_process(config, draw_ioi(n), store)
     for n in MORE_TOKENS:
         say(f"growth: {n} tokens")
         long = draw_random(N_LONG, n, GPT2Config().vocab_size)
-        by_tokens.append(_measure_in_process(config, long, folder / "growth.duckdb"))
-    peaks = dict(zip(MORE_PROMPTS, by_prompts, strict=True))
-    rows = [Row(f"{n} prompts: dump", [run.work], "s") for n, run in peaks.items()]
-    rows += [Row(f"{n} prompts: peak memory", [run.peak / 1e9], "GB") for n, run in peaks.items()]
-    rows += [
-        Row(f"{N_LONG} prompts of {n} tokens: dump", [run.work], "s")
-        for n, run in zip(MORE_TOKENS, by_tokens, strict=True)
-    ]
-    ratio = peaks[MANY].peak / peaks[FEW].peak
+        tokens[n] = _measure_in_process(config, long, store)
+    exponents: dict[str, tuple[Sequence[int], Sequence[float]]] = {
+        "dump: exponent in prompts": (MORE_PROMPTS, [run.work for run in prompts.values()]),
+        "dump: exponent in tokens": (MORE_TOKENS, [run.work for run in tokens.values()]),
+        "pairs: exponent in tokens": (MORE_TOKENS, [run.pairs for run in tokens.values()]),
+    }
+    ratio = prompts[MANY].peak / prompts[FEW].peak
     return [
-        *rows,
-        Row(
-            "dump: exponent in prompts", [fit_exponent(MORE_PROMPTS, [r.work for r in by_prompts])]
-        ),
-        Row("dump: exponent in tokens", [fit_exponent(MORE_TOKENS, [r.work for r in by_tokens])]),
-        Row("pairs: exponent in tokens", [fit_exponent(MORE_TOKENS, [r.pairs for r in by_tokens])]),
+        *(Row(f"{n} prompts: dump", [run.work], "s") for n, run in prompts.items()),
+        *(Row(f"{n} prompts: peak memory", [run.peak / 1e9], "GB") for n, run in prompts.items()),
+        *(Row(f"{N_LONG} prompts of {n} tokens: dump", [r.work], "s") for n, r in tokens.items()),
+        *(Row(name, [fit_exponent(*points)]) for name, points in exponents.items()),
         Row(f"peak memory, {MANY:,} prompts / {FEW}", [ratio], "", ("at most", 1.15)),
     ]
 

@@ -80,22 +80,14 @@ def intervention_rows(
         f"select * from graph_edges where layer >= {model.n_layers // 2} "
         "order by total desc limit 4"
     )
-    rows = []
+    settings, rows = replace(config.intervene, edges=upper, sets=None, repeats=repeats), []
     for scope in SCOPES:
+        of_scope = replace(config, intervene=replace(settings, scopes=(scope,)))
         rates = []
         for repeat in range(len(passes)):
             say(f"interventions, {scope}: repeat {repeat + 1} of {len(passes)}")
-            settings = replace(
-                config.intervene, edges=upper, sets=None, scopes=(scope,), repeats=repeats
-            )
-            start = time.perf_counter()
-            with run_interventions(
-                replace(config, intervene=settings),
-                folder,
-                Stores.of(store),
-                model,
-                dataset.prompts,
-            ) as stage:
+            start, stores = time.perf_counter(), Stores.of(store)
+            with run_interventions(of_scope, folder, stores, model, dataset.prompts) as stage:
                 n_runs = stage.plan.pairs["run"].n_unique() * len(stage.plan.variants)
             rates.append(n_runs / (time.perf_counter() - start))
         rows += [

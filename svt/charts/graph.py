@@ -125,33 +125,23 @@ def with_verdicts(edges: pl.DataFrame, validated: pl.DataFrame) -> pl.DataFrame:
     the rows of an edge, which differ by strength or by the role at its other end, the first causal
     one counts.
     """
-    tested = validated.drop_nulls("random_low")
+    tested = validated.drop_nulls("random_low").with_columns(pl.col("side").cast(pl.String))
     if tested.is_empty():
         return edges
     edge = ["layer", "head", "side", "up_layer", "up_head", "role"]
+    no, few = pl.lit("no"), pl.lit("too few prompts")
+    causal = pl.when("helps").then(pl.lit("helps")).otherwise(pl.lit("hinders"))
     verdicts = (
-        tested.with_columns(
-            pl.col("side").cast(pl.String),
-            role=pl.when(pl.col("side").cast(pl.String) == "dest")
-            .then("dest_role")
-            .otherwise("src_role"),
+        tested.sort("validated", descending=True, nulls_last=True, maintain_order=True)
+        .with_columns(
+            role=pl.when(side="dest").then("dest_role").otherwise("src_role"),
+            causal=pl.when("validated").then(causal).when(validated=False).then(no).otherwise(few),
         )
-        .group_by(edge)
-        .agg(
-            causal=pl.when(pl.col("validated").any())
-            .then(
-                pl.when(pl.col("helps").drop_nulls().first())
-                .then(pl.lit("helps"))
-                .otherwise(pl.lit("hinders"))
-            )
-            .when(pl.col("validated").is_not_null().any())
-            .then(pl.lit("no"))
-            .otherwise(pl.lit("too few prompts"))
-        )
+        .unique(edge, keep="first", maintain_order=True)
     )
     return (
         edges.with_columns(pl.col("side").cast(pl.String))
-        .join(verdicts, on=edge, how="left", maintain_order="left")
+        .join(verdicts.select(*edge, "causal"), on=edge, how="left", maintain_order="left")
         .with_columns(pl.col("causal").fill_null("not tested"))
     )
 

@@ -10,9 +10,12 @@ from typing import Any
 from svt.charts.curves import CLEARANCE, Curve, between_discs
 from svt.charts.layout import Edge, Layout, Node
 from svt.charts.style import SIDE_NAMES
+from svt.words import COUNTS
 
 Row = dict[str, Any]
 
+KEPT = ("dest_role", "src_role", "strength", "causal")
+"""Columns of the edges that stay as they are; `causal` where interventions were run."""
 SLOT_X, SLOT_Y = 43, 41
 """Pixels of a slot, the space of a node."""
 
@@ -30,15 +33,10 @@ def edge_rows(
             "edge": i,
             **place_edge(layout, edge, number, over=edge in over),
             "role": edge.role,
-            "dest_role": row["dest_role"],
-            "src_role": row["src_role"],
             "count": row[f"n_{count}"],
-            "strength": row["strength"],
-            "prompts": row["n_prompts"],
-            "firings": row["n_firings"],
-            "visits": row["n_visits"],
+            **{name: row[f"n_{name}"] for name in COUNTS},
             **{key: round_known(row[key]) for key in ("total", "size", "mean", "effect")},
-            **{key: row[key] for key in ("causal",) if key in row},
+            **{key: row[key] for key in KEPT if key in row},
         }
         for i, (edge, row) in enumerate(edges)
     ][::-1]
@@ -65,20 +63,19 @@ def node_rows(
     rows = []
     for node, i in number.items():
         known = heads.get((node.layer, node.head), {}) if node.component == "head" else {}
+        does = {each["dest_role"]: each["text"] for each in known.get("does") or ()}
+        x, y = layout.position[node]
         rows.append(
             {
                 "node": i,
                 "label": node.label,
-                "x": round(layout.position[node][0], 3),
-                "y": round(layout.position[node][1], 3),
+                "x": round(x, 3),
+                "y": round(y, 3),
                 "role": node.role,
                 "kind": _kind(node, roots),
                 "reference": known.get("in_reference", False),
                 "class": known.get("class") or "none",
-                "does": next(
-                    (d["text"] for d in known.get("does") or () if d["dest_role"] == node.role),
-                    None,
-                ),
+                "does": does.get(node.role),
                 "prompts": known.get("n_prompts"),
                 "firings": known.get("n_firings"),
                 "most": max(near[node].values(), default=0),

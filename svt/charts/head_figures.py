@@ -99,13 +99,11 @@ def _draw_slice_counts(ask: Recorder, context: Context) -> Chart:
     chart = context.chart
     params = _drop_none(heads=chart.heads, **_set_roles(context))
     params["firing_weight"] = context.trace.firing_weight
-    asks: list[Ask] = [ask]
-    if context.compare is not None and chart.compare_store is not None:
-        asks.append(ask.for_target(context.compare, chart.compare_store))
     heads = head_names(chart.heads or ()) or "all heads"
     roles = _describe_roles(chart.dest_role, chart.src_role)
     return slice_counts(
-        [each("slice_counts", **params) for each in asks], notes=[f"Firings of {heads}{roles}."]
+        [each("slice_counts", **params) for each in _list_asks(ask, context).values()],
+        notes=[f"Firings of {heads}{roles}."],
     )
 
 
@@ -144,11 +142,7 @@ def _draw_upstream_heatmap(ask: Ask, context: Context) -> Chart:
 
 def _draw_head_card(ask: Recorder, context: Context) -> Chart:
     """Draw cards from the run's store and, if it is set, from chart.compare_store."""
-    selection = select_heads(context)
-    other = context.chart.compare_store
-    asks: dict[str, Ask] = {OWN: ask}
-    if context.compare is not None and other is not None:
-        asks[Path(other).stem] = ask.for_target(context.compare, other)
+    selection, asks = select_heads(context), _list_asks(ask, context)
     roles = ask("head_roles", min_share=0.1)
     fires = context.trace.firing_weight
     cards = {}
@@ -167,6 +161,14 @@ def _draw_head_card(ask: Recorder, context: Context) -> Chart:
     one_store = "On one dataset only; chart.compare_store adds a store of other texts."
     notes = [*selection.notes[1:], one_store if context.compare is None else ""]
     return head_card(cards, notes=notes)
+
+
+def _list_asks(ask: Recorder, context: Context) -> dict[str, Ask]:
+    """Return what asks the run's store and, if it is set, chart.compare_store, by dataset."""
+    other = context.chart.compare_store
+    if context.compare is None or other is None:
+        return {OWN: ask}
+    return {OWN: ask, Path(other).stem: ask.for_target(context.compare, other)}
 
 
 def _describe_roles(dest_role: str | None, src_role: str | None) -> str:

@@ -41,9 +41,10 @@ def prompt_families(families: pl.DataFrame, members: pl.DataFrame, heads: pl.Dat
     """
     if families.is_empty():
         return message(HEADING, "Families need traces of three prompts or more.")
+    heads = with_firing_names(heads)
     columns = _select_firings(heads)
     charts = [_draw_strips(members)] + ([_draw_squares(heads, columns)] if columns else [])
-    n_left = heads.select("layer", "head", "dest_role", "src_role").unique().height - len(columns)
+    n_left = heads["firing"].n_unique() - len(columns)
     return alt.vconcat(
         *charts,
         spacing=14,
@@ -121,24 +122,16 @@ def _draw_strips(members: pl.DataFrame) -> alt.Chart:
 
 def _select_firings(heads: pl.DataFrame) -> list[str]:
     """Return the firings that differ most between families, by layer and head."""
-    if heads.is_empty():
-        return []
-    spread = (
-        with_firing_names(heads)
-        .group_by("firing", "layer", "head", "dest_role", "src_role")
-        .agg(pl.col("difference").abs().max())
-    )
     order = ["layer", "head", "dest_role", "src_role"]
+    spread = heads.group_by("firing", *order).agg(pl.col("difference").abs().max())
     most = spread.sort("difference", *order, descending=[True] + 4 * [False]).head(MOST_HEADS)
     return most.sort(order)["firing"].to_list()
 
 
 def _draw_squares(heads: pl.DataFrame, columns: Sequence[str]) -> alt.Chart:
     """Draw the lower panel (step 2)."""
-    rows = (
-        with_firing_names(heads)
-        .filter(pl.col("firing").is_in(columns))
-        .with_columns(name=pl.format("family {}, {} prompts", "family", "n_in_family"))
+    rows = heads.filter(pl.col("firing").is_in(columns)).with_columns(
+        name=pl.format("family {}, {} prompts", "family", "n_in_family")
     )
     names = rows.sort("family")["name"].unique(maintain_order=True).to_list()
     return (

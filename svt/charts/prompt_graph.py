@@ -25,15 +25,7 @@ import polars as pl
 from svt.charts.graph_encodings import HIT_LINE, LINE, Axes, make_pointer, size_width
 from svt.charts.graph_rows import place_edge, round_known
 from svt.charts.layout import Edge, Layout, Node, count_fitting, lay_out
-from svt.charts.style import (
-    Chart,
-    head_name,
-    inline,
-    message,
-    plural,
-    side_colour,
-    title,
-)
+from svt.charts.style import Chart, head_name, inline, message, plural, side_colour, title
 
 HEADING = "The trace through one prompt"
 MAX_NODES, MAX_EDGES = 100, 120
@@ -56,9 +48,9 @@ class Trace:
 
     prompt_id: int
     tokens: list[Row]
-    edges: list[tuple[Edge, Row]]
-    """The edges of step 1 in the order of step 2, the strongest first."""
+    n_edges: int
     drawn: list[tuple[Edge, Row]]
+    """The edges of step 2, the strongest first."""
     roots: list[Node]
     layout: Layout
     firings: list[Row]
@@ -119,7 +111,7 @@ def _make_trace(pairs: pl.DataFrame, tokens: pl.DataFrame, by_effect: bool) -> T
     return Trace(
         pairs["prompt_id"][0],
         tokens.to_dicts(),
-        edges,
+        len(edges),
         drawn,
         roots,
         layout,
@@ -130,8 +122,8 @@ def _make_trace(pairs: pl.DataFrame, tokens: pl.DataFrame, by_effect: bool) -> T
 
 def _describe(trace: Trace) -> str:
     """Say how many edges of a prompt are shown and how many are not."""
-    shown, every = len(trace.drawn), plural(len(trace.edges), "edge")
-    more = f"the strongest {shown:,} of {every}" if shown < len(trace.edges) else every
+    shown, every = len(trace.drawn), plural(trace.n_edges, "edge")
+    more = f"the strongest {shown:,} of {every}" if shown < trace.n_edges else every
     return (
         f"Prompt {trace.prompt_id}: {more} between heads that fire; not shown: "
         f"{plural(trace.n_silent, 'edge')} from writers that do not fire at the token they write to"
@@ -254,16 +246,10 @@ def _draw_attended(marks: Marks, axes: Axes) -> list[alt.Chart]:
     def lines(trace: Trace) -> list[Row]:
         number, middle, rows = trace.number, trace.middle, []
         for row in trace.firings:
-            from_x, from_y = trace.layout.position[_node(row)]
-            rows.append(
-                {
-                    "node": number[_node(row)],
-                    "x": round(from_x, 3),
-                    "y": round(from_y, 3),
-                    "to_x": round(middle[_column(row["src"])], 3),
-                    "to_y": round(from_y - 0.75, 3),
-                }
-            )
+            x, y = trace.layout.position[_node(row)]
+            place = {"x": x, "y": y, "to_x": middle[_column(row["src"])], "to_y": y - 0.75}
+            rounded = {name: round(value, 3) for name, value in place.items()}
+            rows.append({"node": number[_node(row)], **rounded})
         return rows
 
     base, x, y = marks(lines), axes.x, axes.y

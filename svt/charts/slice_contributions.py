@@ -57,6 +57,7 @@ def _draw_panel(shown: PairSlices, heading: str) -> alt.Chart:
     )
     n_signal = values.filter(pl.col("set") == IN_SIGNAL).height
     labelled = list(range(0, values.height, 1 if values.height <= 20 else 8))
+    weight = f"{pair['weight']:.2f}" if pair["weight"] >= 0.005 else "below 0.01"
     width = min(max(WIDTH[0], BAR * values.height), WIDTH[1])
     return (
         alt.Chart(values)
@@ -83,7 +84,7 @@ def _draw_panel(shown: PairSlices, heading: str) -> alt.Chart:
             title=panel_title(
                 heading,
                 [
-                    f"{_describe_tokens(pair)}, weight {_format_weight(pair['weight'])}, "
+                    f"{_describe_tokens(pair)}, weight {weight}, "
                     f"score {number(pair['score'], '.2f')}",
                     f"{n_signal} of {plural(values.height, 'slice')} in the signal set",
                     _excerpt_prompt(pair, width),
@@ -102,10 +103,6 @@ def _describe_tokens(pair: Mapping[str, Any]) -> str:
         for side in SIDES
     )
     return f"{dest} attends to {src}"
-
-
-def _format_weight(weight: float) -> str:
-    return f"{weight:.2f}" if weight >= 0.005 else "below 0.01"
 
 
 def _excerpt_prompt(pair: Mapping[str, Any], width: int) -> str:

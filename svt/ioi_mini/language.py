@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +79,6 @@ class Prompt:
     """A sentence up to the receiver's name, with the positions of names."""
 
     ids: list[int]
-    template: int
     io: int
     s1: int
     s2: int
@@ -145,8 +143,8 @@ def extend_template(rng: random.Random, template: str, company: bool) -> str:
 class Language:
     """Vocabulary, scenes and documents, from the files of conf/dataset/ioi and the texts above."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        folder = folder or conf_dir() / "dataset" / "ioi"
+    def __init__(self) -> None:
+        folder = conf_dir() / "dataset" / "ioi"
         nouns = yaml.safe_load((folder / "nouns.yaml").read_text(encoding="utf-8"))
         self.names = read_lines((folder / "names.txt").read_text(encoding="utf-8"))
         self.places: list[str] = nouns["place"]
@@ -181,9 +179,8 @@ class Language:
         tokens = split_words(sentence)
         plain = [w.replace("[", "{").replace("]", "}") for w in tokens]
         ids = np.array([slots[w] if w in slots else self.index[w] for w in plain])
-        return Pattern(
-            ids, np.array([w[0] == "[" for w in tokens]), len({*plain}.intersection(NAMES))
-        )
+        answers = np.array([w[0] == "[" for w in tokens])
+        return Pattern(ids, answers, len({*plain}.intersection(NAMES)))
 
     def is_held_out(self, a: int, b: int) -> bool:
         """Return whether the names numbered a and b never share a training document."""
@@ -234,15 +231,13 @@ class Language:
         numbers = range(len(self.names))
         pairs = [pair for pair in permutations(numbers, 2) if self.is_held_out(*pair)]
         return [
-            self._make_prompt(rng, template, order, pair)
-            for template, sentence in enumerate(self.templates)
-            for order in make_orders(sentence)
+            self._make_prompt(rng, order, pair)
+            for template in self.templates
+            for order in make_orders(template)
             for pair in rng.choices(pairs, k=per_order)
         ]
 
-    def _make_prompt(
-        self, rng: random.Random, template: int, sentence: str, pair: tuple[int, int]
-    ) -> Prompt:
+    def _make_prompt(self, rng: random.Random, sentence: str, pair: tuple[int, int]) -> Prompt:
         tokens = split_words(sentence)
         s1, s2 = (i for i, w in enumerate(tokens) if w == "{B}")
         fillers = {
@@ -252,7 +247,7 @@ class Language:
             "{object}": rng.choice(self.objects),
         }
         ids = [self.index[fillers.get(w, w)] for w in tokens]
-        return Prompt(ids, template, tokens.index("{A}"), s1, s2)
+        return Prompt(ids, tokens.index("{A}"), s1, s2)
 
     def make_tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the vocabulary, one token per word or mark."""

@@ -88,13 +88,13 @@ def _select(figures: Sequence[Figure], names: Any) -> list[Figure]:
 
 def _facts(ask: Ask, context: Context, summary: Mapping[str, Any]) -> list[Fact]:
     """Return the headline numbers of the store, the trace and its evaluation."""
-    nodes, edges = ask("graph_nodes"), ask("shown_edges")
+    nodes, edges, share = ask("graph_nodes"), ask("shown_edges"), summary["accuracy"]
     deepest = max(ask("trace_summary")["deepest"].to_list())
     facts = [
         Fact(
             "prompts",
             f"{summary['prompts']:,}",
-            "answered correctly: " + _percent(summary["accuracy"]),
+            f"answered correctly: {'no answers' if share is None else f'{share:.1%}'}",
         ),
         Fact("firing pairs a prompt", f"{summary['firing_pairs_a_prompt']:.1f}"),
         Fact(
@@ -151,8 +151,7 @@ def _describe_run(
         "roots": f"{head_names(context.roots)}, attending from {trace.root_dest} to "
         f"{trace.root_src}",
         "thresholds": f"firing from an attention weight of {trace.firing_weight:g}, {rule}, "
-        f"edges in at least "
-        f"{counted(context.min_count, trace.count)}",
+        f"edges in at least {counted(context.min_count, trace.count)}",
         "versions": f"svt {run_row['svt_version']}"
         + "".join(f", {name} {version}" for name, version in versions.items()),
         "time": f"{seconds:.1f} seconds, with at most "
@@ -245,20 +244,16 @@ def _roles(ask: Ask) -> list[Table]:
 def _numbers(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> list[Table]:
     contrast = json.loads(dump_row["config"])["dump"].get("score") == "contrast"
     of_slices = "the score's lead over the other sources" if contrast else "score"
+    unless = "none unless every component was dumped"
     residuals = {
         f"largest |sum of slices − {of_slices}|": dump_row["worst_residual"],
         "largest relative error of a head's SVD": dump_row["worst_reconstruction"],
-        "largest closure of a side (none unless every component was dumped)": dump_row[
-            "worst_closure"
-        ],
+        f"largest closure of a side ({unless})": dump_row["worst_closure"],
     }
     return [
         Table(
             "Numerical residuals",
-            pl.DataFrame(
-                {"measure": list(residuals), "value": list(residuals.values())},
-                schema={"measure": pl.String, "value": pl.Float64},
-            ),
+            _pairs(residuals, "measure", "value"),
             "How exactly the parts add up to the whole.",
         ),
         Table("Time", _pairs(_seconds(run_row, dump_row), "phase", "seconds")),
@@ -273,7 +268,3 @@ def _seconds(run_row: Mapping[str, Any], dump_row: Mapping[str, Any]) -> dict[st
 
 def _pairs(values: Mapping[str, object], key: str, value: str) -> pl.DataFrame:
     return pl.DataFrame({key: list(values), value: list(values.values())})
-
-
-def _percent(share: float | None) -> str:
-    return "no answers" if share is None else f"{share:.1%}"
