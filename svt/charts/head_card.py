@@ -40,6 +40,7 @@ LETTER, LINE, WIDTH = 6.7, 19, 780
 """Pixels of a character, of a line of text, and of a card."""
 LETTERS, NEAR = int(WIDTH / LETTER) - 7, 5
 """The most characters of a line after the weight; the tokens shown before a marked token."""
+MARKS = ["attends", "is attended to"]
 OTHER = CATEGORY[3]
 MONOSPACE = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
@@ -79,13 +80,10 @@ def head_card(cards: dict[Head, Card], notes: Sequence[str] = ()) -> Chart:
 
 
 def _draw_card(head: Head, card: Card) -> Any:
-    parts: list[Any] = [
-        _draw_texts(name, rows, legend=i == 0)
-        for i, (name, rows) in enumerate(card.firings.items())
-    ]
+    texts = [_draw_texts(*item, legend=i == 0) for i, item in enumerate(card.firings.items())]
     panels = [_draw_weights(card.weights)]
     panels += [_draw_slices(card.slices)] if card.slices.height else []
-    parts.append(alt.hconcat(*panels, spacing=40).resolve_scale(color="independent"))
+    parts = [*texts, alt.hconcat(*panels, spacing=40).resolve_scale(color="independent")]
     sides = [_draw_writers(side, card.writers[side]) for side in SIDES if card.writers[side].height]
     if sides:
         parts.append(alt.hconcat(*sides, spacing=40))
@@ -133,25 +131,18 @@ def _draw_texts(name: str, firings: pl.DataFrame, legend: bool) -> Any:
     base = alt.Chart(inline(words)).encode(
         alt.Y("y:Q", scale=downward, axis=None), alt.X("x:Q", scale=across, axis=None)
     )
-    colour = alt.Color(
-        "mark:N",
-        title="token that",
-        scale=alt.Scale(
-            domain=["attends", "is attended to"],
-            range=[SIDE_COLOURS["dest"], SIDE_COLOURS["src"]],
-        ),
-        legend=alt.Legend(symbolType="square", symbolOpacity=0.5, orient="right")
-        if legend
-        else None,
-    )
+    colours = alt.Scale(domain=MARKS, range=list(SIDE_COLOURS.values()))
+    squares = alt.Legend(symbolType="square", symbolOpacity=0.5, orient="right")
     return alt.layer(
         base.transform_filter("datum.mark !== null")
         .mark_rect(opacity=0.35, cornerRadius=3)
         .encode(
             alt.Y("top:Q", scale=downward, axis=None),
+            alt.Color(
+                "mark:N", title="token that", scale=colours, legend=squares if legend else None
+            ),
             y2="bottom:Q",
             x2="end:Q",
-            color=colour,
         ),
         base.mark_text(
             style="label", align="left", baseline="middle", font=MONOSPACE, fontSize=11
@@ -161,10 +152,9 @@ def _draw_texts(name: str, firings: pl.DataFrame, legend: bool) -> Any:
 
 def _place_words(line: int, row: Row) -> list[Row]:
     """Return the words of a firing with their places in characters, and marks of the two tokens."""
-    marks = {row["dest"]: "attends", row["src"]: "is attended to"}
-    firing = (
-        f"prompt {row['prompt_id']}, from {row['dest']} to {row['src']}, score {row['score']:.2f}"
-    )
+    dest, src = row["dest"], row["src"]
+    marks = dict(zip((dest, src), MARKS, strict=True))
+    firing = f"prompt {row['prompt_id']}, from {dest} to {src}, score {row['score']:.2f}"
     words: list[Row] = [{"word": f"{row['weight']:.2f}", "x": 0, "end": 4, "mark": None}]
     at = 6
     for word, pos in _shorten(row["tokens"], marks):
@@ -244,7 +234,6 @@ def _draw_slices(slices: pl.DataFrame) -> alt.Chart:
 def _draw_writers(side: str, writers: pl.DataFrame) -> Any:
     """Draw the writers of step 3 for a side."""
     selected = _select_writers(writers)
-    by_effect = selected["effect"].null_count() == 0
     rows = [row | {"name": _name_writer(row)} for row in selected.to_dicts()]
     names = [row["name"] for row in rows]
     base = alt.Chart(inline(rows)).mark_bar(color=SIDE_COLOURS[side])
@@ -264,7 +253,7 @@ def _draw_writers(side: str, writers: pl.DataFrame) -> Any:
         ).properties(width=150, height=16 * len(names))
 
     panels = [panel("contribution", "mean contribution", True)]
-    if by_effect:
+    if selected["effect"].null_count() == 0:
         panels.append(panel("effect", "weight lost without it", False))
     heading = _part_title(f"Writers into the {SIDE_NAMES[side]}")
     return alt.hconcat(*panels, spacing=10, title=heading)

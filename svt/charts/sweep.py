@@ -46,33 +46,24 @@ def sweep(jobs: pl.DataFrame, *, keys: Sequence[str]) -> Chart:
         summary += f" Best F1 of graphs with edges: {row['f1']:.2f} at {at}"
     ordered = sorted(keys, key=lambda key: (_is_number(done[key]), done[key].n_unique()))[::-1]
     grid = [key for key in ordered if _is_number(done[key]) and done[key].n_unique() > 1][:2]
-    if len(grid) == 2:  # 2
-        across, up = grid
-        values = _with_other_keys(done, [key for key in keys if key not in grid])
+    axes = grid if len(grid) == 2 else ordered[:1]
+    others = [
+        pl.format("{}={}", pl.lit(key_name(key)), pl.col(key).cast(pl.String).fill_null("null"))
+        for key in keys
+        if key not in axes
+    ]
+    values = done.with_columns(
+        others=pl.concat_str(others, separator=" ") if others else pl.lit("")
+    )
+    if len(axes) == 2:  # 2
         summary = summary if best is None else f"{summary} (outlined)."
+        across, up = axes
         return sweep_heat(values, across=across, up=up, heading=HEADING, summary=summary)
-    x = ordered[0]  # 3
-    others = [key for key in keys if key != x]
-    values = _with_other_keys(done, others)
-    return alt.concat(
-        *(
-            _draw_panel(values, x, measure, bool(others))
-            for measure in MEASURES
-            if values[measure].null_count() < values.height
-        ),
+    measures = [m for m in MEASURES if values[m].null_count() < values.height]
+    return alt.concat(  # 3
+        *(_draw_panel(values, axes[0], measure, bool(others)) for measure in measures),
         columns=2,
         title=title(HEADING, summary if best is None else f"{summary}."),
-    )
-
-
-def _with_other_keys(done: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
-    """Return the jobs with a column `others`, such as `trace.slices=all trace.count=visits`."""
-    settings = [
-        pl.format("{}={}", pl.lit(key_name(key)), pl.col(key).cast(pl.String).fill_null("null"))
-        for key in others
-    ]
-    return done.with_columns(
-        others=pl.concat_str(settings, separator=" ") if others else pl.lit("")
     )
 
 

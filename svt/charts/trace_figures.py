@@ -17,23 +17,35 @@ MOST_PROMPTS = 8
 """The most prompts in the menu of prompt_graph: a page with 256 prompts is too large to open."""
 
 
-def _draw_graph(ask: Ask, context: Context) -> Chart:
+def _draw_graph(ask: Ask, context: Context, *, frequent: bool = False, top: bool = False) -> Chart:
+    """Draw the traced graph, its `frequent` edges alone, or its `top` layers alone."""
+    edges, left_out = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges")), ""
+    nodes = with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
+    if context.by_effect:
+        roots = [Node(*root, context.trace.root_dest) for root in context.roots]
+        edges, left_out = with_effects(edges, roots, context.n_prompts)
+    threshold = _threshold(context, frequent)
     heading = f"{context.imported}, imported" if context.imported else "Traced graph"
-    return _draw(ask, *_query_graph(ask, context), context, heading)
-
-
-def _draw_top(ask: Ask, context: Context) -> Chart:
-    edges, nodes, _ = _query_graph(ask, context)
-    column = "strength" if context.by_effect else f"n_{context.trace.count}"
-    top, lowest_layer, left_out = select_top_layers(edges, column, _threshold(context))
-    heads = nodes.filter(pl.col("layer") >= lowest_layer)
-    heading = f"Top layers of {context.imported or 'the traced graph'}"
-    return _draw(ask, top, heads, left_out, context, heading)
-
-
-def _draw_skeleton(ask: Ask, context: Context) -> Chart:
-    heading = "Skeleton of the traced graph"
-    return _draw(ask, *_query_graph(ask, context), context, heading, frequent=True)
+    if frequent:
+        heading = "Skeleton of the traced graph"
+    if top:
+        heading = f"Top layers of {context.imported or 'the traced graph'}"
+        column = "strength" if context.by_effect else f"n_{context.trace.count}"
+        edges, lowest_layer, left_out = select_top_layers(edges, column, threshold)
+        nodes = nodes.filter(pl.col("layer") >= lowest_layer)
+    return graph(
+        edges,
+        nodes,
+        root_dest=context.trace.root_dest,
+        count=context.trace.count,
+        min_count=threshold,
+        by_effect=context.by_effect,
+        heading=f"{heading}, by effect" if context.by_effect else heading,
+        left_out=left_out,
+        rule="" if context.imported else _describe_rule(context),
+        order=ask("place_order")["role"].to_list() if context.imported is None else (),
+        answer=ask("answer_edges") if context.imported is None else None,
+    )
 
 
 def _draw_all_slices(ask: Ask, context: Context) -> Chart:
@@ -48,19 +60,6 @@ def _draw_all_slices(ask: Ask, context: Context) -> Chart:
     )
 
 
-def _query_graph(ask: Ask, context: Context) -> tuple[pl.DataFrame, pl.DataFrame, str]:
-    """Return the edges with the verdicts of interventions, and the nodes.
-
-    The third value is a sentence on the edges that a graph by effect omits.
-    """
-    edges, left_out = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges")), ""
-    nodes = with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
-    if context.by_effect:
-        roots = [Node(*root, context.trace.root_dest) for root in context.roots]
-        edges, left_out = with_effects(edges, roots, context.n_prompts)
-    return edges, nodes, left_out
-
-
 def _threshold(context: Context, frequent: bool = False) -> float:
     """Return the lowest count of edges to show or, by effect, their lowest mean effect.
 
@@ -71,31 +70,6 @@ def _threshold(context: Context, frequent: bool = False) -> float:
         share = max(context.min_share, 2 / 3) if frequent else context.min_share
         return round(context.trace.min_effect * share, DECIMALS)
     return max(context.min_count, context.n_prompts * 2 // 3) if frequent else context.min_count
-
-
-def _draw(
-    ask: Ask,
-    edges: pl.DataFrame,
-    nodes: pl.DataFrame,
-    left_out: str,
-    context: Context,
-    heading: str,
-    *,
-    frequent: bool = False,
-) -> Chart:
-    return graph(
-        edges,
-        nodes,
-        root_dest=context.trace.root_dest,
-        count=context.trace.count,
-        min_count=_threshold(context, frequent),
-        by_effect=context.by_effect,
-        heading=f"{heading}, by effect" if context.by_effect else heading,
-        left_out=left_out,
-        rule="" if context.imported else _describe_rule(context),
-        order=ask("place_order")["role"].to_list() if context.imported is None else (),
-        answer=ask("answer_edges") if context.imported is None else None,
-    )
 
 
 def _describe_rule(context: Context) -> str:
@@ -133,10 +107,6 @@ def _draw_precision_recall(ask: Ask, context: Context) -> Chart:
     )
 
 
-def _draw_contribution_vs_effect(ask: Ask, context: Context) -> Chart:
-    return contribution_vs_effect(ask("contribution_vs_effect"), coverage=context.trace.coverage)
-
-
 def _draw_firing_rates(ask: Ask, context: Context) -> Chart:
     """Draw the traced firings between tokens with roles, from context.min_share of a group on."""
     share = context.min_share
@@ -163,12 +133,6 @@ def _describe_overlap(pairs: pl.DataFrame) -> list[str]:
     return [text.replace("same pattern", "same order") + " (mean Jaccard index)."]
 
 
-def _draw_families(ask: Ask, context: Context) -> Chart:
-    return prompt_families(
-        ask("prompt_families"), ask("family_members"), ask("family_heads", min_difference=0.0)
-    )
-
-
 TRACE_FIGURES = {
     "graph": FigureSpec(
         "The traced graph",
@@ -182,7 +146,7 @@ TRACE_FIGURES = {
         "The frequent skeleton",
         "The same graph, its frequent edges alone: those in two thirds of the prompts or, by "
         "effect, as strong as if they were.",
-        _draw_skeleton,
+        lambda ask, context: _draw_graph(ask, context, frequent=True),
         needs=("graph_edges", "prompts"),
     ),
     "prompt_graph": FigureSpec(
@@ -197,7 +161,7 @@ TRACE_FIGURES = {
         "The top layers",
         "The upper third of the traced layers: heads side by side with lines to the same head "
         "above are parallel paths, and one may do the work of another.",
-        _draw_top,
+        lambda ask, context: _draw_graph(ask, context, top=True),
         default=False,
         needs=("graph_edges",),
     ),
@@ -222,7 +186,9 @@ TRACE_FIGURES = {
         "How complete the trace is: where a full line is high at the dashed rule, the trace misses "
         "few of the heads whose removal lowers the attention; where a dashed line is low, the "
         "removal of most of the kept heads has little effect.",
-        _draw_contribution_vs_effect,
+        lambda ask, context: contribution_vs_effect(
+            ask("contribution_vs_effect"), coverage=context.trace.coverage
+        ),
         needs=(EFFECTS,),
     ),
     "firing_rates": FigureSpec(
@@ -238,7 +204,9 @@ TRACE_FIGURES = {
         "Above, prompts with similar traces are side by side, and colours that change at the same "
         "place show groups that agree; below, the stronger the colour, the larger the share of the "
         "traces of a family that contain the head.",
-        _draw_families,
+        lambda ask, _: prompt_families(
+            ask("prompt_families"), ask("family_members"), ask("family_heads", min_difference=0.0)
+        ),
         needs=("families",),
     ),
 }
