@@ -28,13 +28,10 @@ def draw_states(
     """
     missing, rows = [], []
     for head, states in pairs.items():
-        names = [f"{head_name(*head)} {state}" for state in STATES]
-        panels = [
-            draw_panel(drawn, name)
-            for name, drawn in zip(names, states, strict=True)
-            if drawn is not None
-        ]
-        missing += [name for name, drawn in zip(names, states, strict=True) if drawn is None]
+        names = (f"{head_name(*head)} {state}" for state in STATES)
+        named = dict(zip(names, states, strict=True))
+        panels = [draw_panel(drawn, name) for name, drawn in named.items() if drawn is not None]
+        missing += [name for name, drawn in named.items() if drawn is None]
         if panels:
             row = alt.hconcat(*panels, spacing=30)
             rows.append(row.resolve_scale(y="shared") if share_y else row)

@@ -25,10 +25,8 @@ from svt.charts.graph_answer import answer_rows, describe_answer
 from svt.charts.graph_marks import draw_marks
 from svt.charts.graph_strength import BY_EFFECT, DECIMALS, Measure, by_count, edge_of
 from svt.charts.layout import Edge, Node, count_fitting, lay_out
-from svt.charts.style import Chart, message, plural, title
+from svt.charts.style import Chart, Row, message, plural, title
 
-Head = tuple[int, int]
-Row = dict[str, Any]
 Edges = list[tuple[Edge, Row]]
 
 MAX_NODES, MAX_EDGES = 100, 250
@@ -244,7 +242,7 @@ def _describe_verdicts(shown: Edges) -> str:
     )
 
 
-def _describe_marks(heads: dict[Head, Row], count: str, drawn: Edges) -> str:
+def _describe_marks(heads: dict[tuple[int, int], Row], count: str, drawn: Edges) -> str:
     known = any(row["in_reference"] for row in heads.values())
     ring = " Ringed: in the reference." if known else ""
     grey = " Grey: side unknown." if any(edge.side is None for edge, _ in drawn) else ""

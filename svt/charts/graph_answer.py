@@ -5,8 +5,6 @@
    difference; it is dashed if the effect is negative.
 """
 
-from typing import Any
-
 import altair as alt
 import polars as pl
 
@@ -14,9 +12,7 @@ from svt.charts.curves import Point
 from svt.charts.graph_encodings import HIT_LINE, LINE, VISIBLE_NODE, Axes
 from svt.charts.graph_rows import path_of
 from svt.charts.layout import Layout, Node, find_clearest
-from svt.charts.style import GREEN, head_name, inline, plural
-
-Row = dict[str, Any]
+from svt.charts.style import GREEN, Row, head_name, inline, plural
 
 HEIGHT = 1.3
 """Slots between the top of the columns and the answer."""

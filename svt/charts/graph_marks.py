@@ -27,10 +27,10 @@ from svt.charts.graph_encodings import (
     make_pointer,
     size_width,
 )
-from svt.charts.graph_rows import SLOT_X, SLOT_Y, Row, edge_rows, node_rows
+from svt.charts.graph_rows import SLOT_X, SLOT_Y, edge_rows, node_rows
 from svt.charts.graph_strength import Measure
 from svt.charts.layout import Edge, Layout, Node
-from svt.charts.style import Chart, inline, side_colour
+from svt.charts.style import Chart, Row, inline, side_colour
 
 MARGIN = 1.7
 """Slots at the left for the names of the layers."""

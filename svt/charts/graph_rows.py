@@ -5,14 +5,11 @@ their neighbours when the pointer is over one of them.
 """
 
 from collections import defaultdict
-from typing import Any
 
 from svt.charts.curves import CLEARANCE, Curve, between_discs
 from svt.charts.layout import Edge, Layout, Node
-from svt.charts.style import SIDE_NAMES
+from svt.charts.style import SIDE_NAMES, Row
 from svt.words import COUNTS
-
-Row = dict[str, Any]
 
 KEPT = ("dest_role", "src_role", "strength", "causal")
 """Columns of the edges that stay as they are; `causal` where interventions were run."""

@@ -12,15 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import polars as pl
 
 from svt.charts.layout import Edge, Node
-from svt.charts.style import counted, plural
+from svt.charts.style import Row, counted, plural
 from svt.words import NO_ROLE
-
-Row = dict[str, Any]
 
 DECIMALS = 3  # of a strength by effect
 

@@ -11,7 +11,7 @@
 4. Its direct effect on the answer is in the subtitle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from svt.charts.style import (
     SIDE_COLOURS,
     SIDE_NAMES,
     Chart,
+    Row,
     head_name,
     inline,
     message,
@@ -44,9 +45,6 @@ MARKS = ["attends", "is attended to"]
 OTHER = CATEGORY[3]
 MONOSPACE = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
-Head = tuple[int, int]
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Card:
@@ -65,7 +63,7 @@ class Card:
     roles: pl.DataFrame
 
 
-def head_card(cards: dict[Head, Card], notes: Sequence[str] = ()) -> Chart:
+def head_card(cards: Mapping[tuple[int, int], Card], notes: Sequence[str] = ()) -> Chart:
     """Draw a card for each head, one below the other."""
     drawn = [
         _draw_card(head, card)
@@ -79,7 +77,7 @@ def head_card(cards: dict[Head, Card], notes: Sequence[str] = ()) -> Chart:
     )
 
 
-def _draw_card(head: Head, card: Card) -> Any:
+def _draw_card(head: tuple[int, int], card: Card) -> Any:
     texts = [_draw_texts(*item, legend=i == 0) for i, item in enumerate(card.firings.items())]
     panels = [_draw_weights(card.weights)]
     panels += [_draw_slices(card.slices)] if card.slices.height else []

@@ -19,9 +19,8 @@ from svt.charts.slice_counts import slice_counts
 from svt.charts.slice_usage import slice_usage
 from svt.charts.style import Chart, head_names
 from svt.charts.upstream_heatmap import upstream_heatmap
+from svt.config import Head
 from svt.words import SIDES
-
-Head = tuple[int, int]
 
 MOST_HEADS = 4
 OWN = "the run's prompts"

@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import altair as alt
 import polars as pl
@@ -25,7 +24,7 @@ import polars as pl
 from svt.charts.graph_encodings import HIT_LINE, LINE, Axes, make_pointer, size_width
 from svt.charts.graph_rows import place_edge, round_known
 from svt.charts.layout import Edge, Layout, Node, count_fitting, lay_out
-from svt.charts.style import Chart, head_name, inline, message, plural, side_colour, title
+from svt.charts.style import Chart, Row, head_name, inline, message, plural, side_colour, title
 
 HEADING = "The trace through one prompt"
 MAX_NODES, MAX_EDGES = 100, 120
@@ -38,7 +37,6 @@ FADED = 0.08
 POINTED = "(pointed_node.node || [])[0]"
 CHOSEN = "datum.prompt === chosen_prompt"
 
-Row = dict[str, Any]
 Marks = Callable[[Callable[["Trace"], list[Row]]], alt.Chart]
 
 

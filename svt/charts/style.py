@@ -26,6 +26,8 @@ NOTHING = {"nothing_to_draw": True}
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.HConcatChart
 """What the chart functions return."""
+Row = dict[str, Any]
+"""A row of a query or of a chart's data."""
 
 
 @dataclass(frozen=True)

@@ -84,18 +84,15 @@ class Measurement:
     attention: torch.Tensor
     fires_on_io: torch.Tensor
 
-    def format(self, n_heads: int = 3) -> str:
-        """Return the numbers, and the strongest heads of each kind of attention."""
+    def format(self) -> str:
+        """Return the numbers, and the three strongest heads of each kind of attention."""
         text = f"accuracy {self.accuracy:.3f}, logit diff {self.logit_diff:.1f}"
         text += f", loss {self.loss:.4f}"
         kinds = dict(zip(CELLS, self.attention.unbind(-1), strict=True))
         for kind, table in {**kinds, "fires on IO": self.fires_on_io}.items():
-            top = table.flatten().topk(min(n_heads, table.numel()))
-            heads = (
-                f"{i // table.shape[1]}.{i % table.shape[1]} {value:.2f}"
-                for value, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
-            )
-            text += f" | {kind} {', '.join(heads)}"
+            top = table.flatten().topk(min(3, table.numel())).indices.tolist()
+            heads = (divmod(i, table.shape[1]) for i in top)
+            text += f" | {kind} " + ", ".join(f"{i}.{j} {table[i, j]:.2f}" for i, j in heads)
         return text
 
 
@@ -185,11 +182,8 @@ def grow(model: Any, language: Language, settings: Settings) -> Any:
     ):
         for part in ("ln_1", "attn", "ln_2", "mlp") if settings.mlp else ("ln_1", "attn"):
             getattr(layer, part).load_state_dict(getattr(trained, part).state_dict())
-    for part in ("wte", "wpe", "ln_f"):
-        getattr(grown.transformer, part).load_state_dict(
-            getattr(model.transformer, part).state_dict()
-        )
-    grown.lm_head.load_state_dict(model.lm_head.state_dict())
+    for part in ("transformer.wte", "transformer.wpe", "transformer.ln_f", "lm_head"):
+        grown.get_submodule(part).load_state_dict(model.get_submodule(part).state_dict())
     return grown
 
 

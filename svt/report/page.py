@@ -133,13 +133,8 @@ def write_report(path: Path, report: Report) -> Path:
     A file of somebody else is not replaced (`check_report`).
     """
     check_report(path)
-    return write_file(path, render_page(report))
-
-
-def render_page(report: Report) -> str:
-    """Return the HTML of the page."""
     charts = {figure.name: figure.spec for section in report.sections for figure in section.figures}
-    return render("report.html.j2", charts, report=report)
+    return write_file(path, render("report.html.j2", charts, report=report))
 
 
 def write_values(values: pl.Series) -> list[str]:
