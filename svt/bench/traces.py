@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-import polars as pl
-
 from svt.bench.dumps import N_PROMPTS, dump_rows, measure_dump, run_forward
 from svt.bench.rows import Row, divide, time_call
 from svt.bench.setting import load_smollm2
@@ -129,6 +127,6 @@ def smollm2_rows(folder: Path, repeats: int) -> list[Row]:
 def top_firing_heads(store: Path) -> tuple[Head, ...]:
     """Return the heads that fire from the last token, highest layer first."""
     with connect(Stores.of(store)) as con:
-        rows = run_query(con, "firings").filter(pl.col("dest_role") == "end")
+        rows = run_query(con, "firings").filter(dest_role="end")
     heads = rows.select("layer", "head").unique().sort("layer", "head", descending=True).rows()
     return tuple(heads[:N_ROOTS])

@@ -78,7 +78,7 @@ def _draw_block(
     panels = []
     for scope in scopes:
         axis = named if (measure, scope) == (EFFECT, scopes[0]) else unnamed
-        base = alt.Chart(shown.filter(pl.col("scope") == scope)).encode(
+        base = alt.Chart(shown.filter(scope=scope)).encode(
             alt.Y("label:N", title=None, sort=order, axis=axis),
             yOffset=alt.YOffset("kind:N", sort=list(KIND_COLOURS)),
         )
@@ -160,11 +160,11 @@ def _describe_verdicts(shown: pl.DataFrame, scopes: list[str]) -> list[str]:
     if decided.is_empty():
         return ["Without random controls no effect can be distinguished from chance."]
     kind = kinds_of(decided)[0]
-    rows = decided.filter(pl.col("kind") == kind)
+    rows = decided.filter(kind=kind)
     counts = [
         f"{SCOPE_NAMES[scope]} {verdicts(chosen)}"
         for scope in scopes
-        if (chosen := rows.filter(pl.col("scope") == scope)).height
+        if (chosen := rows.filter(scope=scope)).height
     ]
     return [
         "Filled points lie beyond random slices: the edge helps or hinders the answer.",

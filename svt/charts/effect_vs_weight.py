@@ -47,7 +47,7 @@ def _draw_panel(
 ) -> Chart:
     scale = kind_scale(kinds_of(measured), random=False)
     points = (
-        alt.Chart(measured.filter(pl.col("scope") == scope))
+        alt.Chart(measured.filter(scope=scope))
         .mark_point(size=40, opacity=0.85, strokeWidth=1.4)
         .encode(
             alt.X(

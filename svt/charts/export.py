@@ -82,10 +82,6 @@ def _json(spec: Spec, look: Look) -> str:
     return text + "\n"
 
 
-def _html(spec: Spec, look: Look) -> str:
-    return render("chart.html.j2", {"figure": spec}, look.font)
-
-
 def _svg(spec: Spec, look: Look) -> str:
     svg: str = vl_convert().vegalite_to_svg(_light(spec, look))
     return _scale(svg, look)
@@ -102,10 +98,6 @@ def _scale(svg: str, look: Look) -> str:
     return _SIZE.sub(lambda m: f' {m[1]}="{float(m[2]) * scale:.2f}"', head) + tag + body
 
 
-def _png(spec: Spec, look: Look) -> bytes:
-    return vl_convert().svg_to_png(_flatten(_svg(spec, look)), scale=PNG_SCALE)
-
-
 def _flatten(svg: str) -> str:
     """Return the same picture with each mark's opacity moved to its fill and stroke.
 
@@ -114,18 +106,14 @@ def _flatten(svg: str) -> str:
     return _MARK.sub(lambda mark: _OPACITY.sub(_BOTH, mark[0]), svg)
 
 
-def _pdf(spec: Spec, look: Look) -> bytes:
-    return vl_convert().svg_to_pdf(_flatten(_svg(spec, look)))
-
-
 def _light(spec: Spec, look: Look) -> Spec:
     return spec | {"config": config(LIGHT, look.font)}
 
 
 _WRITERS: dict[str, Callable[[Spec, Look], str | bytes]] = {
     "json": _json,
-    "html": _html,
+    "html": lambda spec, look: render("chart.html.j2", {"figure": spec}, look.font),
     "svg": _svg,
-    "png": _png,
-    "pdf": _pdf,
+    "png": lambda spec, look: vl_convert().svg_to_png(_flatten(_svg(spec, look)), scale=PNG_SCALE),
+    "pdf": lambda spec, look: vl_convert().svg_to_pdf(_flatten(_svg(spec, look))),
 }

@@ -27,16 +27,10 @@ def faithfulness(curve: pl.DataFrame, *, min_count: int = 1) -> Chart:
         return message(HEADING, "No faithfulness was measured, or the prompts have no answers.")
     points = known.unique("n_heads", keep="first").sort("n_heads")  # 1
     whole = alt.Chart(inline([{"share": 1}])).mark_rule(style="threshold").encode(y="share:Q")
-    return alt.layer(whole, _draw_range(points), _draw_lines(points)).properties(  # 2
+    chance = alt.Chart(points.drop_nulls("random_low")).mark_area(opacity=0.25, color=GREY)
+    chance = chance.encode(alt.X("n_heads:Q"), alt.Y("random_low:Q"), y2="random_high:Q")
+    return alt.layer(whole, chance, _draw_lines(points)).properties(  # 2
         width=560, height=300, title=title(HEADING, *_describe(known, min_count))
-    )
-
-
-def _draw_range(points: pl.DataFrame) -> alt.Chart:
-    return (
-        alt.Chart(points.drop_nulls("random_low"))
-        .mark_area(opacity=0.25, color=GREY)
-        .encode(alt.X("n_heads:Q"), alt.Y("random_low:Q"), y2="random_high:Q")
     )
 
 

@@ -23,6 +23,7 @@ import polars as pl
 
 from svt.charts.graph_answer import answer_rows, describe_answer
 from svt.charts.graph_marks import draw_marks
+from svt.charts.graph_rows import edge_rows, node_rows
 from svt.charts.graph_strength import BY_EFFECT, DECIMALS, Measure, by_count, edge_of
 from svt.charts.layout import Edge, Node, count_fitting, lay_out
 from svt.charts.style import Chart, Row, message, plural, title
@@ -73,10 +74,8 @@ def graph(
     drawn = [(edge, row) for edge, row in split.shown + split.weaker if edge in layout.curves]
     return draw_marks(
         layout,
-        drawn,
-        roots,
-        heads,
-        count=count,
+        edge_rows(layout, drawn, roots, count),
+        node_rows(layout, drawn, roots, heads),
         measure=measure,
         start=split.start,
         levels=_list_levels(split, drawn, roots, measure),

@@ -27,9 +27,9 @@ from svt.charts.graph_encodings import (
     make_pointer,
     size_width,
 )
-from svt.charts.graph_rows import SLOT_X, SLOT_Y, edge_rows, node_rows
+from svt.charts.graph_rows import SLOT_X, SLOT_Y
 from svt.charts.graph_strength import Measure
-from svt.charts.layout import Edge, Layout, Node
+from svt.charts.layout import Layout
 from svt.charts.style import Chart, Row, inline, side_colour
 
 MARGIN = 1.7
@@ -59,11 +59,9 @@ NODE_LIT = (
 
 def draw_marks(
     layout: Layout,
-    edges: list[tuple[Edge, Row]],
-    roots: list[Node],
-    heads: dict[tuple[int, int], Row],
+    lines: list[Row],
+    points: list[Row],
     *,
-    count: str,
     measure: Measure,
     start: float,
     levels: list[Row],
@@ -72,13 +70,10 @@ def draw_marks(
 ) -> Chart:
     """Draw the layered chart without a title.
 
-    edges: those with a curve in `layout`, with their rows of `graph_links`, the strongest first;
-    count: prompts, firings or visits, which set the opacity of edges;
+    lines, points: from edge_rows and node_rows;
     levels: low high text, the description of the picture for slider values from low to high;
     answer: from answer_rows, drawn above the column of `root_dest`.
     """
-    lines = edge_rows(layout, edges, roots, count)
-    points = node_rows(layout, edges, roots, heads)
     (left, right), above = layout.sides, ABOVE + HEIGHT if answer else ABOVE
     axes = Axes(left - MARGIN, right, -BELOW, layout.height + above)
     bands, *names = _draw_columns(layout, axes, root_dest if answer else None)

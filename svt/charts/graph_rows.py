@@ -22,6 +22,7 @@ def edge_rows(
 ) -> list[Row]:
     """Return a row for each edge, the weakest first, so that strong edges are drawn on top.
 
+    edges: those with a curve in `layout`, the strongest first, with their rows of `graph_links`.
     The threshold applies to `strength`; `size` is the width and `count` the opacity.
     """
     number, over = _number_nodes(edges, roots), layout.over
@@ -59,7 +60,8 @@ def node_rows(
             near[node].setdefault(number[other], row["strength"])  # the strongest comes first
     rows = []
     for node, i in number.items():
-        known = heads.get((node.layer, node.head), {}) if node.component == "head" else {}
+        is_head = node.component == "head"
+        known = heads.get((node.layer, node.head), {}) if is_head else {}
         does = {each["dest_role"]: each["text"] for each in known.get("does") or ()}
         x, y = layout.position[node]
         rows.append(
@@ -69,7 +71,7 @@ def node_rows(
                 "x": round(x, 3),
                 "y": round(y, 3),
                 "role": node.role,
-                "kind": _kind(node, roots),
+                "kind": ("root" if node in roots else "head") if is_head else "other",
                 "reference": known.get("in_reference", False),
                 "class": known.get("class") or "none",
                 "does": does.get(node.role),
@@ -127,9 +129,3 @@ def path_of(curve: Curve, slot_x: int = SLOT_X, slot_y: int = SLOT_Y, *, over: b
     drawn = between_discs(curve, CLEARANCE) if over else curve
     start, *points = [f"{(x - x0) * slot_x:.1f},{(y0 - y) * slot_y:.1f}" for x, y in drawn]
     return f"M{start}C" + " ".join(points)
-
-
-def _kind(node: Node, roots: list[Node]) -> str:
-    if node.component != "head":
-        return "other"
-    return "root" if node in roots else "head"

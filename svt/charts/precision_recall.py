@@ -46,7 +46,7 @@ def precision_recall(
 
     evaluation: rows of the query `precision_recall`; random: of `random_band`.
     """
-    chosen = evaluation.filter(pl.col("count") == count).sort("reference", "min_count")  # 1
+    chosen = evaluation.filter(count=count).sort("reference", "min_count")  # 1
     if chosen.is_empty():
         return message(HEADING, "No evaluation: no reference was chosen, or nothing was traced.")
     references = chosen.partition_by("reference", maintain_order=True)

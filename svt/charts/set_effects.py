@@ -40,7 +40,10 @@ def set_effects(sets: pl.DataFrame) -> Chart:
     )
     if measured.is_empty():
         return message(HEADING, "No set of edges was changed, or the prompts have no answers.")
-    orders = {name: _rank_sets(measured, name) for name in _list_arrangements(measured)}
+    present = set(measured["arrangement"].to_list())
+    known = [name for name in ARRANGEMENTS if name in present]
+    names = [*known, *sorted(present.difference(known))]
+    orders = {name: _rank_sets(measured, name) for name in names}
     n_all = measured.select("arrangement", "set").n_unique()
     shown = {name: order[:MOST_SETS] for name, order in orders.items()}  # 1
     n_shown = sum(map(len, shown.values()))
@@ -56,16 +59,10 @@ def set_effects(sets: pl.DataFrame) -> Chart:
     )
 
 
-def _list_arrangements(measured: pl.DataFrame) -> list[str]:
-    """Return the arrangements that have rows, the known ones first."""
-    present = set(measured["arrangement"].to_list())
-    return [a for a in ARRANGEMENTS if a in present] + sorted(present - set(ARRANGEMENTS))
-
-
 def _rank_sets(measured: pl.DataFrame, arrangement: str) -> list[str]:
     """Return the sets of an arrangement, the largest absolute effect first."""
     ranked = (
-        measured.filter(pl.col("arrangement") == arrangement)
+        measured.filter(arrangement=arrangement)
         .group_by("set")
         .agg(pl.col("effect").abs().max())
         .sort("effect", "set", descending=[True, False])
@@ -79,10 +76,10 @@ def _draw_column(
     """Draw the panels of a kind, with the labels of sets at the left of the first column."""
     scopes = scopes_of(measured)
     named = kind == kinds_of(measured)[0]
-    of_kind = measured.filter(pl.col("kind") == kind)
+    of_kind = measured.filter(kind=kind)
     panels = [
         _draw_panel(
-            of_kind.filter((pl.col("arrangement") == name) & pl.col("set").is_in(order)),
+            of_kind.filter(pl.col("set").is_in(order), arrangement=name),
             alt.Y(
                 "set:N",
                 title=None,

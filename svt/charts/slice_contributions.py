@@ -55,7 +55,7 @@ def _draw_panel(shown: PairSlices, heading: str) -> alt.Chart:
         pl.col("rank").cast(pl.Int64),
         set=pl.when("in_signal").then(pl.lit(IN_SIGNAL)).otherwise(pl.lit(NOISE)),
     )
-    n_signal = values.filter(pl.col("set") == IN_SIGNAL).height
+    n_signal = values.filter(set=IN_SIGNAL).height
     labelled = list(range(0, values.height, 1 if values.height <= 20 else 8))
     weight = f"{pair['weight']:.2f}" if pair["weight"] >= 0.005 else "below 0.01"
     width = min(max(WIDTH[0], BAR * values.height), WIDTH[1])

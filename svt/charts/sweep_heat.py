@@ -40,7 +40,7 @@ def sweep_heat(values: pl.DataFrame, *, across: str, up: str, heading: str, summ
         row = alt.hconcat(*panels, spacing=18, title=alt.TitleParams(setting, fontSize=12))
         rows.append(row.resolve_scale(opacity="independent"))
     n_hidden = len(settings) - len(rows)
-    without_edges = values.filter(pl.col("n_edges") == 0).height
+    without_edges = values.filter(n_edges=0).height
     return alt.concat(
         *rows,
         columns=1,

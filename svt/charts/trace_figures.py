@@ -98,15 +98,6 @@ def _draw_prompts(ask: Ask, context: Context) -> Chart:
     return prompt_graph(prompts, traced.height, by_effect=context.chart.edges != "coverage")
 
 
-def _draw_precision_recall(ask: Ask, context: Context) -> Chart:
-    return precision_recall(
-        ask("precision_recall"),
-        count=context.trace.count,
-        min_count=context.min_count,
-        random=ask("random_band"),
-    )
-
-
 def _draw_firing_rates(ask: Ask, context: Context) -> Chart:
     """Draw the traced firings between tokens with roles, from context.min_share of a group on."""
     share = context.min_share
@@ -178,7 +169,12 @@ TRACE_FIGURES = {
         "The further to the right, the more often an edge must occur and the fewer heads remain: "
         "precision is the share of these heads that are in the reference, recall the share of the "
         "reference that is among them; a line above the grey band is better than chance.",
-        _draw_precision_recall,
+        lambda ask, context: precision_recall(
+            ask("precision_recall"),
+            count=context.trace.count,
+            min_count=context.min_count,
+            random=ask("random_band"),
+        ),
         needs=("evaluation",),
     ),
     "contribution_vs_effect": FigureSpec(

@@ -181,7 +181,7 @@ def _differences(edges: pl.DataFrame, heads: pl.DataFrame) -> list[Table]:
     edges, heads = (frame.rename(named, strict=False) for frame in (edges, heads))
     tables = []
     for circuit, letter in (("this", "A"), ("other", "B")):
-        alone = edges.filter(pl.col("found") == circuit)
+        alone = edges.filter(found=circuit)
         alone = alone.sort(f"weight {letter}", descending=True, nulls_last=True)
         tables.append(
             Table(
@@ -190,7 +190,7 @@ def _differences(edges: pl.DataFrame, heads: pl.DataFrame) -> list[Table]:
                 f"{_count_shown(alone.height)}, by weight.",
             )
         )
-    both = edges.filter(pl.col("found") == "both")
+    both = edges.filter(found="both")
     moved = both.with_columns(moved=(pl.col("rank A").cast(pl.Int64) - pl.col("rank B")).abs())
     moved = moved.sort("moved", descending=True, nulls_last=True)
     values = [f"{name} {letter}" for name in ("count", "weight", "rank") for letter in "AB"]

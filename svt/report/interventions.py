@@ -40,9 +40,9 @@ def intervention_tables(edges: pl.DataFrame, sets: pl.DataFrame) -> list[Table]:
 def _select_first(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     """Return the rows of the first scope and kind, and these in words."""
     scope = scopes_of(rows)[0]
-    of_scope = rows.filter(pl.col("scope") == scope)
+    of_scope = rows.filter(scope=scope)
     kind = kinds_of(of_scope)[0]
-    return of_scope.filter(pl.col("kind") == kind), f"{SCOPE_NAMES[scope]} {KIND_NAMES[kind]}"
+    return of_scope.filter(kind=kind), f"{SCOPE_NAMES[scope]} {KIND_NAMES[kind]}"
 
 
 def _count_table(edges: pl.DataFrame) -> Table:
