@@ -10,7 +10,7 @@
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREEN, ORANGE, Chart, inline, message, number, plural, title
+from svt.charts.style import BLUE, GREEN, ORANGE, Chart, message, number, plural, rule, title
 
 HEADING = "Contributions against exact effects"
 PANELS = {"dest": "written at dest", "src": "written at src"}
@@ -67,8 +67,7 @@ def _draw_panel(rows: pl.DataFrame, side: str, coverage: float) -> Chart:
             ],
         )
     )
-    rule = alt.Chart(inline([{"coverage": coverage}])).mark_rule(style="threshold")  # 2
-    return alt.layer(rule.encode(x="coverage:Q"), lines).properties(
+    return alt.layer(rule("x", "coverage", coverage), lines).properties(  # 2
         width=_SIZE,
         height=_SIZE,
         title=alt.TitleParams(PANELS[side], fontSize=12, frame="group", offset=8),

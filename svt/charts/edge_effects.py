@@ -24,9 +24,8 @@ from svt.charts.interventions import (
     kinds_of,
     scopes_of,
     verdicts,
-    zero,
 )
-from svt.charts.style import GREY, Chart, message, plural, title
+from svt.charts.style import GREY, Chart, message, plural, rule, title
 
 MOST_EDGES = 30
 ROW, THICK = 22, 8
@@ -83,7 +82,7 @@ def _draw_block(
             yOffset=alt.YOffset("kind:N", sort=list(KIND_COLOURS)),
         )
         panels.append(
-            alt.layer(zero(), *draw(base, scale)).properties(
+            alt.layer(rule("x", "nothing", 0), *draw(base, scale)).properties(
                 width=width,
                 height=ROW * len(order),
                 title=alt.TitleParams(SCOPE_NAMES[scope], fontSize=12, frame="group", offset=6),

@@ -14,9 +14,8 @@ from svt.charts.interventions import (
     kind_scale,
     kinds_of,
     scopes_of,
-    zero,
 )
-from svt.charts.style import Chart, message, number, plural, title
+from svt.charts.style import Chart, message, number, plural, rule, title
 
 WIDE, MANY_TIMES = 300, 50
 """Pixels of a panel; the ratio of weights from which on their axis is logarithmic."""
@@ -68,7 +67,7 @@ def _draw_panel(
             ],
         )
     )
-    return alt.layer(zero("y"), points).properties(
+    return alt.layer(rule("y", "nothing", 0), points).properties(
         width=WIDE,
         height=WIDE,
         title=alt.TitleParams(

@@ -10,7 +10,7 @@
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREY, Chart, inline, message, number, plural, title
+from svt.charts.style import BLUE, GREY, Chart, message, number, plural, rule, title
 
 CIRCUITS = {"share": "traced circuit", "random_mean_share": "as many heads at random"}
 ABLATIONS = {"mean": "their mean over prompts", "resample": "those of another prompt"}
@@ -26,10 +26,9 @@ def faithfulness(curve: pl.DataFrame, *, min_count: int = 1) -> Chart:
     if known.is_empty():
         return message(HEADING, "No faithfulness was measured, or the prompts have no answers.")
     points = known.unique("n_heads", keep="first").sort("n_heads")  # 1
-    whole = alt.Chart(inline([{"share": 1}])).mark_rule(style="threshold").encode(y="share:Q")
     chance = alt.Chart(points.drop_nulls("random_low")).mark_area(opacity=0.25, color=GREY)
     chance = chance.encode(alt.X("n_heads:Q"), alt.Y("random_low:Q"), y2="random_high:Q")
-    return alt.layer(whole, chance, _draw_lines(points)).properties(  # 2
+    return alt.layer(rule("y", "share", 1), chance, _draw_lines(points)).properties(  # 2
         width=560, height=300, title=title(HEADING, *_describe(known, min_count))
     )
 

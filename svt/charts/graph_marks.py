@@ -81,14 +81,14 @@ def draw_marks(
     to_answer = [
         line | {key: at_root[line["from"]][key] for key in ("most", "kind")} for line in answer
     ]
-    layers = [bands, *names]
+    edges = _draw_edges(lines, axes, measure) if lines else []
+    layers = [bands, *names, *edges[:2]]
     if lines:
-        layers += [*_draw_edges(lines, axes, measure), _draw_level(levels, axes, measure, start)]
+        layers.append(_draw_level(levels, axes, measure, start))
     layers += answer_marks(to_answer, layout, root_dest, axes)  # the legends are those of edges
     discs, labels, hits = _draw_nodes(points, axes)
-    if any(line["over"] for line in lines):
-        discs.append(_draw_lines(lines, axes, measure, over=True))
-    layers += [*discs, *labels, hits]
+    over = edges[2:] if any(line["over"] for line in lines) else []
+    layers += [*discs, *over, *labels, hits]
     return (
         alt.layer(*layers)
         .properties(
@@ -147,43 +147,11 @@ def _draw_columns(layout: Layout, axes: Axes, below_answer: str | None) -> list[
 
 
 def _draw_edges(lines: list[Row], axes: Axes, measure: Measure) -> list[alt.Chart]:
-    """Draw the edges that pass no node, and the invisible marks of all edges (steps 2 and 5)."""
-    hits = (
-        _draw_paths(axes)
-        .mark_point(**HIT_LINE, strokeWidth=EDGE_REACH)
-        .encode(
-            tooltip=_known_tooltips(
-                lines,
-                alt.Tooltip("from:N"),
-                alt.Tooltip("to:N"),
-                alt.Tooltip("side:N", title="writes into the"),
-                alt.Tooltip("role:N", title="token"),
-                alt.Tooltip("dest_role:N", title="which attends from"),
-                alt.Tooltip("src_role:N", title="and to"),
-                alt.Tooltip("prompts:Q", format=","),
-                alt.Tooltip("firings:Q", format=","),
-                alt.Tooltip("visits:Q", format=","),
-                alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
-                alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
-                alt.Tooltip("effect:Q", title="weight lost without it, mean", format=".3f"),
-                alt.Tooltip("causal:N"),
-            )
-        )
-        .add_params(make_pointer("edge"))
-    )
-    return [_draw_lines(lines, axes, measure, over=False), hits]
-
-
-def _draw_paths(axes: Axes) -> alt.Chart:
-    edges = alt.Chart(alt.NamedData("edges")).transform_filter("datum.strength >= least")
-    return axes.trace_paths(edges)
-
-
-def _draw_lines(lines: list[Row], axes: Axes, measure: Measure, *, over: bool) -> alt.Chart:
-    """Draw the edges that pass a node, or those that do not, on the scales of all edges."""
+    """Draw the edges that pass no node, the invisible marks of all, and the edges that pass one."""
     sizes = [line["size"] for line in lines if line["size"] is not None] or [1.0]
     most = max(line["count"] for line in lines)
-    paths = _draw_paths(axes).transform_filter("datum.over" if over else "!datum.over")
+    edges = alt.Chart(alt.NamedData("edges")).transform_filter("datum.strength >= least")
+    paths = axes.trace_paths(edges)
     dashes = {
         "strokeDash": alt.when("datum.causal === 'no'")
         .then(alt.value(DASHED))
@@ -192,7 +160,7 @@ def _draw_lines(lines: list[Row], axes: Axes, measure: Measure, *, over: bool) -
         .when("datum.causal === 'too few prompts'")
         .then(alt.value(DASH_DOTTED))
     }
-    return paths.mark_point(**LINE).encode(
+    visible = paths.mark_point(**LINE).encode(
         color=side_colour(),
         strokeWidth=size_width(
             measure.size_title,
@@ -210,6 +178,28 @@ def _draw_lines(lines: list[Row], axes: Axes, measure: Measure, *, over: bool) -
         ),
         **(dashes if "causal" in lines[0] else {}),
     )
+    tooltip = _known_tooltips(
+        lines,
+        alt.Tooltip("from:N"),
+        alt.Tooltip("to:N"),
+        alt.Tooltip("side:N", title="writes into the"),
+        alt.Tooltip("role:N", title="token"),
+        alt.Tooltip("dest_role:N", title="which attends from"),
+        alt.Tooltip("src_role:N", title="and to"),
+        alt.Tooltip("prompts:Q", format=","),
+        alt.Tooltip("firings:Q", format=","),
+        alt.Tooltip("visits:Q", format=","),
+        alt.Tooltip("total:Q", title="total contribution", format=",.3~f"),
+        alt.Tooltip("mean:Q", title="mean contribution", format=",.3~f"),
+        alt.Tooltip("effect:Q", title="weight lost without it, mean", format=".3f"),
+        alt.Tooltip("causal:N"),
+    )
+    hits = paths.mark_point(**HIT_LINE, strokeWidth=EDGE_REACH).encode(tooltip=tooltip)
+    return [
+        visible.transform_filter("!datum.over"),
+        hits.add_params(make_pointer("edge")),
+        visible.transform_filter("datum.over"),
+    ]
 
 
 def _known_tooltips(rows: list[Row], *tooltips: alt.Tooltip) -> list[alt.Tooltip]:

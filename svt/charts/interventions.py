@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from svt.charts.style import BLUE, GREEN, GREY, ORANGE, inline, plural
+from svt.charts.style import BLUE, GREEN, GREY, ORANGE, plural
 
 KIND_COLOURS = {"ablate": BLUE, "boost": ORANGE}
 KIND_NAMES = {"ablate": "ablation", "boost": "boosting"}
@@ -72,9 +72,3 @@ def kind_scale(kinds: list[str], random: bool) -> alt.Scale:
     """Return the colours of `kinds`, with `random` also that of random controls."""
     colours = {kind: KIND_COLOURS[kind] for kind in kinds} | ({RANDOM: GREY} if random else {})
     return alt.Scale(domain=list(colours), range=list(colours.values()))
-
-
-def zero(axis: str = "x") -> alt.Chart:
-    """Draw a rule where the effect is 0."""
-    chart: alt.Chart = alt.Chart(inline([{"nothing": 0}])).mark_rule(style="threshold")
-    return chart.encode(**{axis: "nothing:Q"})

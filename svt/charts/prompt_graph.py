@@ -168,14 +168,13 @@ def _draw(traces: Sequence[Trace]) -> Chart:
         base = alt.Chart(inline(rows))
         return base.transform_filter(CHOSEN) if len(traces) > 1 else base
 
-    drawn = any(trace.drawn for trace in traces)
-    nodes = _draw_nodes(marks, axes)
+    edges, nodes = _draw_edges(marks, traces, axes), _draw_nodes(marks, axes)
     layers = [
         *_draw_columns(marks, axes),
         *_draw_attended(marks, axes),
-        *(_draw_edges(marks, traces, axes) if drawn else ()),
+        *edges[:2],
         *nodes[:2],
-        *([_draw_lines(marks, traces, axes, over=True)] if drawn else ()),
+        *edges[2:],
         *nodes[2:],
     ]
     chart: Chart = alt.layer(*layers).properties(
@@ -278,38 +277,19 @@ def _edge_rows(trace: Trace) -> list[Row]:
 
 
 def _draw_edges(marks: Marks, traces: Sequence[Trace], axes: Axes) -> list[alt.Chart]:
-    """Draw the edges that pass no node, and the invisible marks of all edges."""
-    tooltip = [
-        alt.Tooltip("from:N"),
-        alt.Tooltip("to:N"),
-        alt.Tooltip("side:N", title="writes into the"),
-        alt.Tooltip("token:N"),
-        alt.Tooltip("contribution:Q", format=".3~f"),
-        alt.Tooltip("share:Q", title="share of the side's total", format=".0%"),
-    ]
-    if _by_effect(traces):
-        tooltip.append(alt.Tooltip("effect:Q", title="weight lost without it", format=".3f"))
-    paths = axes.trace_paths(marks(_edge_rows))
-    hits = paths.mark_point(**HIT_LINE, strokeWidth=REACH).encode(tooltip=tooltip)
-    return [_draw_lines(marks, traces, axes, over=False), hits]
-
-
-def _by_effect(traces: Sequence[Trace]) -> bool:
-    return all(row["by_effect"] for trace in traces for _, row in trace.drawn)
-
-
-def _draw_lines(marks: Marks, traces: Sequence[Trace], axes: Axes, *, over: bool) -> alt.Chart:
-    """Draw the edges that pass a node, or those that do not, on the scales of all edges."""
-    paths = axes.trace_paths(marks(_edge_rows))
-    paths = paths.transform_filter("datum.over" if over else "!datum.over")
+    """Draw the edges that pass no node, the invisible marks of all, and the edges that pass one."""
+    drawn = [row for trace in traces for _, row in trace.drawn]
+    if not drawn:
+        return []
+    by_effect = all(row["by_effect"] for row in drawn)
     belongs = f"({POINTED} === datum.up || {POINTED} === datum.down)"
-    largest = max(row["size"] for trace in traces for _, row in trace.drawn) or 1.0
-    return paths.mark_point(**LINE).encode(
+    paths = axes.trace_paths(marks(_edge_rows))
+    lines = paths.mark_point(**LINE).encode(
         color=side_colour(),
         strokeWidth=size_width(
-            "weight lost without it" if _by_effect(traces) else "contribution",
+            "weight lost without it" if by_effect else "contribution",
             [0.5, 6],
-            largest,
+            max(row["size"] for row in drawn) or 1.0,
             tickCount=3,
         ),
         strokeDash=alt.when("datum.hinders").then(alt.value([3, 6])).otherwise(alt.value([1, 0])),
@@ -319,6 +299,18 @@ def _draw_lines(marks: Marks, traces: Sequence[Trace], axes: Axes, *, over: bool
             alt.Opacity("size:Q", scale=alt.Scale(type="sqrt", range=[0.3, 0.95]), legend=None)
         ),
     )
+    tooltip = [
+        alt.Tooltip("from:N"),
+        alt.Tooltip("to:N"),
+        alt.Tooltip("side:N", title="writes into the"),
+        alt.Tooltip("token:N"),
+        alt.Tooltip("contribution:Q", format=".3~f"),
+        alt.Tooltip("share:Q", title="share of the side's total", format=".0%"),
+    ]
+    if by_effect:
+        tooltip.append(alt.Tooltip("effect:Q", title="weight lost without it", format=".3f"))
+    hits = paths.mark_point(**HIT_LINE, strokeWidth=REACH).encode(tooltip=tooltip)
+    return [lines.transform_filter("!datum.over"), hits, lines.transform_filter("datum.over")]
 
 
 def _node_rows(trace: Trace) -> list[Row]:

@@ -18,9 +18,8 @@ from svt.charts.interventions import (
     SCOPE_NAMES,
     kinds_of,
     scopes_of,
-    zero,
 )
-from svt.charts.style import Chart, message, plural, title
+from svt.charts.style import Chart, message, plural, rule, title
 
 MOST_SETS = 10
 ROW, WIDTH = 13, 330
@@ -121,7 +120,7 @@ def _draw_panel(sets: pl.DataFrame, y: alt.Y, scopes: list[str]) -> Chart:
         ],
     )
     return alt.layer(
-        zero(),
+        rule("x", "nothing", 0),
         base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
             alt.X("effect:Q", title=None, axis=alt.Axis(tickCount=5)), x2="sum_of_members:Q"
         ),

@@ -183,6 +183,12 @@ def inline(rows: list[dict[str, Any]]) -> alt.Data:
     return _Rows(values=rows)
 
 
+def rule(axis: str, field: str, value: float) -> alt.Chart:
+    """Draw a dashed rule at a value of x or y."""
+    chart: alt.Chart = alt.Chart(inline([{field: value}])).mark_rule(style="threshold")
+    return chart.encode(**{axis: f"{field}:Q"})
+
+
 def pick_evenly(n: int, most: int) -> list[int]:
     """Return at most `most` of the first n whole numbers, evenly spaced."""
     most = min(n, most)
