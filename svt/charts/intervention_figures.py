@@ -1,7 +1,5 @@
 """Figures of the interventions: the effects of edges and sets, and of the circuit alone."""
 
-import polars as pl
-
 from svt.charts.disturbance import disturbance
 from svt.charts.edge_effects import edge_effects
 from svt.charts.effect_vs_weight import effect_vs_weight
@@ -15,9 +13,7 @@ def _draw_edge_effects(ask: Ask, context: Context) -> Chart:
     """Draw the edges into chart.heads, or all edges if no heads are set."""
     edges, heads = ask("edge_effects"), context.chart.heads
     if heads is not None:
-        schema = {name: edges.schema[name] for name in ("layer", "head")}
-        into = pl.DataFrame(list(heads), schema=schema, orient="row")
-        edges = edges.join(into, on=["layer", "head"], how="semi", maintain_order="left")
+        edges = edges.filter([at in heads for at in edges.select("layer", "head").iter_rows()])
     return edge_effects(edges)
 
 

@@ -116,12 +116,12 @@ def _describe_overlap(pairs: pl.DataFrame) -> list[str]:
     if "all" not in means:
         return []
     same = [
-        f"{means[kind]:.0%} with the same {kind.removeprefix('same ')}"
-        for kind in ("same template", "same pattern")
-        if kind in means
+        f", {means[f'same {kind}']:.0%} with the same {name}"
+        for kind, name in KINDS.items()
+        if f"same {kind}" in means
     ]
-    text = ", ".join([f"Two prompts share {means['all']:.0%} of their traced edges", *same])
-    return [text.replace("same pattern", "same order") + " (mean Jaccard index)."]
+    shared = f"Two prompts share {means['all']:.0%} of their traced edges{''.join(same)}"
+    return [f"{shared} (mean Jaccard index)."]
 
 
 TRACE_FIGURES = {
