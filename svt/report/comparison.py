@@ -48,24 +48,27 @@ def make_comparison(one: Compared, other: Compared, both: Ask) -> Report:
     """Return the page; `both`: asks of the first run, with the second as the other circuit."""
     imported = (one.context.imported, other.context.imported) != (None, None)
     same_model = imported or one.model == other.model  # an import names no model
-    edges, heads = (both("compare_edges"), both("compare_heads")) if same_model else (None, None)
+    facts: list[Fact] = []
+    left_out = []
     sections = [
         Section("Graphs", [_label_graph(one, "A"), _label_graph(other, "B")], beside=True),
         Section("Runs", (), [_results(one, other), _settings(one, other)]),
         Section("Roles", (), [_roles(one, other)]),
     ]
-    if edges is not None and heads is not None:
+    if same_model:
+        edges, heads = both("compare_edges"), both("compare_heads")
+        facts = _facts(edges, heads)
         sections.append(Section("Differences", (), _differences(edges, heads)))
+    else:
+        left_out.append(
+            f"{one.model} and {other.model} number their heads independently, so heads and edges "
+            "are compared by role alone."
+        )
     return Report(
         title=f"svt: {one.folder} beside {other.folder}",
         lead=f"Two traced circuits. A: {_describe(one)}. B: {_describe(other)}.",
-        facts=[] if edges is None or heads is None else _facts(edges, heads),
-        left_out=()
-        if same_model
-        else [
-            f"{one.model} and {other.model} number their heads independently, so heads and edges "
-            "are compared by role alone."
-        ],
+        facts=facts,
+        left_out=left_out,
         sections=sections,
     )
 
@@ -99,27 +102,24 @@ def _label_graph(run: Compared, letter: str) -> Figure:
 def _results(one: Compared, other: Compared) -> Table:
     """Return what was found, with a column for each run (step 3)."""
     columns = [_summarise(run) for run in (one, other)]
-    keys = list(columns[0] | columns[1])
-    return Table("Results", _side_by_side(keys, columns), "The same lines for both runs.")
+    results = _side_by_side(list(columns[0] | columns[1]), columns)
+    return Table("Results", results, "The same lines for both runs.")
 
 
 def _summarise(run: Compared) -> dict[str, str]:
+    context = run.context
+    data = f"{run.config.dataset.name}: {plural(context.n_prompts, 'prompt')}"
     lines = {
         "model": run.model,
-        "data": "imported"
-        if run.context.imported
-        else f"{run.config.dataset.name}: {plural(run.context.n_prompts, 'prompt')}",
-        "roots": head_names(run.context.roots) or "none",
+        "data": "imported" if context.imported else data,
+        "roots": head_names(context.roots) or "none",
         "heads in the graph": f"{run.ask('graph_nodes').height:,}",
         "edges in the graph": f"{run.ask('shown_edges').height:,}",
     }
-    evaluated = run.ask(
-        "precision_recall", count=run.context.trace.count, min_count=run.context.min_count
-    )
-    for row in evaluated.to_dicts():
-        lines[f"precision, recall against {row['reference']}"] = (
-            f"{ratio(row['precision'])}, {ratio(row['recall'])}"
-        )
+    at = {"count": context.trace.count, "min_count": context.min_count}
+    for row in run.ask("precision_recall", **at).to_dicts():
+        ratios = f"{ratio(row['precision'])}, {ratio(row['recall'])}"
+        lines[f"precision, recall against {row['reference']}"] = ratios
     causal = intervention_facts(run.ask("edge_effects"))
     return lines | {f"{fact.label} {fact.note}": fact.value for fact in causal}
 
