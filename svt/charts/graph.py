@@ -74,7 +74,7 @@ def graph(
     drawn = [(edge, row) for edge, row in split.shown + split.weaker if edge in layout.curves]
     return draw_marks(
         layout,
-        edge_rows(layout, drawn, roots, count),
+        edge_rows(layout, drawn, count),
         node_rows(layout, drawn, roots, heads),
         measure=measure,
         start=split.start,

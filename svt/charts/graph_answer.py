@@ -94,5 +94,4 @@ def answer_marks(lines: list[Row], layout: Layout, role: str, axes: Axes) -> lis
 
 def _place_answer(layout: Layout, role: str) -> Point:
     """Return the place of the answer, above the column of the roots."""
-    middle = next(((a + b) / 2 for name, a, b in layout.columns if name == role), 0.0)
-    return middle, layout.height + HEIGHT
+    return layout.middle.get(role, 0.0), layout.height + HEIGHT

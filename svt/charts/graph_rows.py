@@ -17,19 +17,16 @@ SLOT_X, SLOT_Y = 43, 41
 """Pixels of a slot, the space of a node."""
 
 
-def edge_rows(
-    layout: Layout, edges: list[tuple[Edge, Row]], roots: list[Node], count: str
-) -> list[Row]:
+def edge_rows(layout: Layout, edges: list[tuple[Edge, Row]], count: str) -> list[Row]:
     """Return a row for each edge, the weakest first, so that strong edges are drawn on top.
 
     edges: those with a curve in `layout`, the strongest first, with their rows of `graph_links`.
     The threshold applies to `strength`; `size` is the width and `count` the opacity.
     """
-    number, over = _number_nodes(edges, roots), layout.over
     return [
         {
             "edge": i,
-            **place_edge(layout, edge, number, over=edge in over),
+            **place_edge(layout, edge),
             "role": edge.role,
             "count": row[f"n_{count}"],
             **{name: row[f"n_{name}"] for name in COUNTS},
@@ -51,15 +48,16 @@ def node_rows(
     `edges` are the numbers of its edges, `most` is their largest strength; `near` maps the
     neighbours to the largest strength of an edge between the two.
     """
-    number = _number_nodes(edges, roots)
     own: dict[Node, list[int]] = defaultdict(list)
     near: dict[Node, dict[int, int]] = defaultdict(dict)
     for i, (edge, row) in enumerate(edges):
         for node, other in ((edge.up, edge.down), (edge.down, edge.up)):
             own[node].append(i)
-            near[node].setdefault(number[other], row["strength"])  # the strongest comes first
+            near[node].setdefault(
+                layout.number[other], row["strength"]
+            )  # the strongest comes first
     rows = []
-    for node, i in number.items():
+    for node, i in layout.number.items():
         is_head = node.component == "head"
         known = heads.get((node.layer, node.head), {}) if is_head else {}
         does = {each["dest_role"]: each["text"] for each in known.get("does") or ()}
@@ -85,28 +83,16 @@ def node_rows(
     return rows
 
 
-def _number_nodes(edges: list[tuple[Edge, Row]], roots: list[Node]) -> dict[Node, int]:
-    nodes = {*roots, *(node for edge, _ in edges for node in (edge.up, edge.down))}
-    return {node: i for i, node in enumerate(sorted(nodes))}
+def place_edge(layout: Layout, edge: Edge, slots: tuple[int, int] = (SLOT_X, SLOT_Y)) -> Row:
+    """Return the ends and the path of an edge, in slots of a width and height in pixels.
 
-
-def place_edge(
-    layout: Layout,
-    edge: Edge,
-    number: dict[Node, int],
-    slots: tuple[int, int] = (SLOT_X, SLOT_Y),
-    *,
-    over: bool,
-) -> Row:
-    """Return the ends and the path of an edge; `over`: it is drawn above the nodes.
-
-    number: the numbers of the nodes; slots: the width and height of a slot in pixels.
+    `over`: it passes a node, so it is drawn above the nodes.
     """
-    x, y = layout.position[edge.up]
+    (x, y), over = layout.position[edge.up], edge in layout.over
     return {
         "over": over,
-        "up": number[edge.up],
-        "down": number[edge.down],
+        "up": layout.number[edge.up],
+        "down": layout.number[edge.down],
         "x": round(x, 3),
         "y": round(y, 3),
         "path": path_of(layout.curves[edge], *slots, over=over),

@@ -94,6 +94,16 @@ class Layout:
             if hits(curve, [p for n, p in self.position.items() if n not in (edge.up, edge.down)])
         }
 
+    @cached_property
+    def number(self) -> dict[Node, int]:
+        """The number of each node, by layer and head, which joins its marks."""
+        return {node: i for i, node in enumerate(sorted(self.position))}
+
+    @cached_property
+    def middle(self) -> dict[str, float]:
+        """The x of the middle of each column."""
+        return {role: (left + right) / 2 for role, left, right in self.columns}
+
     @property
     def width(self) -> float:
         return self.columns[-1][2] if self.columns else 0.0

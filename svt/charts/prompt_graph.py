@@ -56,15 +56,6 @@ class Trace:
     n_silent: int
     """Edges from writers that do not fire at the token they write to."""
 
-    @property
-    def number(self) -> dict[Node, int]:
-        """The number of each node, which joins its marks."""
-        return {node: i for i, node in enumerate(sorted(self.layout.position))}
-
-    @property
-    def middle(self) -> dict[str, float]:
-        return {role: (left + right) / 2 for role, left, right in self.layout.columns}
-
 
 def prompt_graph(
     prompts: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
@@ -198,7 +189,7 @@ def _draw_columns(marks: Marks, axes: Axes) -> list[alt.Chart]:
     labels = marks(
         lambda trace: [
             {
-                "x": trace.middle[_column(t["pos"])],
+                "x": trace.layout.middle[_column(t["pos"])],
                 "y": -0.45,
                 "role_y": -1.1,
                 "token": t["token"].strip() or "␣",
@@ -241,12 +232,12 @@ def _draw_attended(marks: Marks, axes: Axes) -> list[alt.Chart]:
     """Draw the lines and dots of step 4."""
 
     def lines(trace: Trace) -> list[Row]:
-        number, middle, rows = trace.number, trace.middle, []
+        layout, rows = trace.layout, []
         for row in trace.firings:
-            x, y = trace.layout.position[_node(row)]
-            place = {"x": x, "y": y, "to_x": middle[_column(row["src"])], "to_y": y - 0.75}
+            x, y = layout.position[_node(row)]
+            place = {"x": x, "y": y, "to_x": layout.middle[_column(row["src"])], "to_y": y - 0.75}
             rounded = {name: round(value, 3) for name, value in place.items()}
-            rows.append({"node": number[_node(row)], **rounded})
+            rows.append({"node": layout.number[_node(row)], **rounded})
         return rows
 
     base, x, y = marks(lines), axes.x, axes.y
@@ -263,10 +254,9 @@ def _draw_attended(marks: Marks, axes: Axes) -> list[alt.Chart]:
 
 def _edge_rows(trace: Trace) -> list[Row]:
     """Return a row for each edge of a prompt, the strongest last, so that it is drawn on top."""
-    number, over = trace.number, trace.layout.over
     return [
         {
-            **place_edge(trace.layout, edge, number, (SLOT_X, SLOT_Y), over=edge in over),
+            **place_edge(trace.layout, edge, (SLOT_X, SLOT_Y)),
             "token": row[f"{row['side']}_token"],
             "size": round(row["size"], 4),
             "hinders": (row["effect"] or 0.0) < 0,
@@ -316,7 +306,7 @@ def _draw_edges(marks: Marks, traces: Sequence[Trace], axes: Axes) -> list[alt.C
 def _node_rows(trace: Trace) -> list[Row]:
     """Return a row for each node of a prompt, with its firing of the largest weight."""
     strongest = {_node(row): row for row in sorted(trace.firings, key=lambda row: row["weight"])}
-    number, position = trace.number, trace.layout.position
+    number, position = trace.layout.number, trace.layout.position
     return [
         {
             "node": number[node],
