@@ -48,8 +48,8 @@ def make_comparison(one: Compared, other: Compared, both: Ask) -> Report:
     """Return the page; `both`: asks of the first run, with the second as the other circuit."""
     imported = (one.context.imported, other.context.imported) != (None, None)
     same_model = imported or one.model == other.model  # an import names no model
-    facts: list[Fact] = []
-    left_out = []
+    facts: Sequence[Fact] = ()
+    left_out: Sequence[str] = ()
     sections = [
         Section("Graphs", [_label_graph(one, "A"), _label_graph(other, "B")], beside=True),
         Section("Runs", (), [_results(one, other), _settings(one, other)]),
@@ -60,10 +60,10 @@ def make_comparison(one: Compared, other: Compared, both: Ask) -> Report:
         facts = _facts(edges, heads)
         sections.append(Section("Differences", (), _differences(edges, heads)))
     else:
-        left_out.append(
+        left_out = [
             f"{one.model} and {other.model} number their heads independently, so heads and edges "
             "are compared by role alone."
-        )
+        ]
     return Report(
         title=f"svt: {one.folder} beside {other.folder}",
         lead=f"Two traced circuits. A: {_describe(one)}. B: {_describe(other)}.",
