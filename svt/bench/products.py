@@ -40,9 +40,8 @@ def product_rows(model: Model, svd: HeadSVD, repeats: int) -> list[Row]:
     pairs_of_heads = model.n_heads**2 * model.n_layers * (model.n_layers - 1)  # on both sides
     all_heads = pairs_of_heads / (model.n_heads * len(problem.w_o))
     size = pairs_of_heads * model.d_head**2 * 4 / 1e9
-    tokens = (
-        per_token[0] / N_TOKENS
-    )  # for the heads of one layer; a run has half as many on average
+    # For the heads of one layer; a run has half as many on average.
+    tokens = per_token[0] / N_TOKENS
     return [
         *rows,
         Row("folding of every pair of heads, U and V", [all_heads * s for s in folding], "s"),

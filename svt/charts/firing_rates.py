@@ -38,9 +38,9 @@ def firing_rates(
 
     rates: for each of `KINDS` the rows of the query `firing_rates`; notes: lines below the title.
     """
-    frames = {
+    frames = {  # 2
         kind: with_firing_names(frame) for kind, frame in rates.items() if _count_groups(frame) > 1
-    }  # 2
+    }
     frequent = [frame.filter(pl.col("rate") >= min_rate) for frame in frames.values()]
     firings = {firing for frame in frequent for firing in frame["firing"]}
     if not firings:

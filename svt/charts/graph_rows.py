@@ -50,12 +50,10 @@ def node_rows(
     """
     own: dict[Node, list[int]] = defaultdict(list)
     near: dict[Node, dict[int, int]] = defaultdict(dict)
-    for i, (edge, row) in enumerate(edges):
+    for i, (edge, row) in enumerate(edges):  # the strongest comes first
         for node, other in ((edge.up, edge.down), (edge.down, edge.up)):
             own[node].append(i)
-            near[node].setdefault(
-                layout.number[other], row["strength"]
-            )  # the strongest comes first
+            near[node].setdefault(layout.number[other], row["strength"])
     rows = []
     for node, i in layout.number.items():
         is_head = node.component == "head"
