@@ -16,6 +16,7 @@ WITH firing AS (
     WHERE p.layer = $layer AND p.head = $head AND p.eligible AND p.weight >= $firing_weight
         AND ($role = 'any' OR r.role = $role)
 ),
+-- The rows of pair_upstream, which is most of a store, are read once; `upstream` would read them again.
 firing_lists AS MATERIALIZED (
     SELECT * FROM pair_upstream SEMI JOIN firing USING (pair_id) WHERE side::VARCHAR = $side
 ),
@@ -26,15 +27,16 @@ significant AS (
 ),
 means AS (
     SELECT
-        u.component, u.up_layer, u.up_head,
+        u.component, w.up_layer, w.up_head,
         count(*) AS n_firings,
-        avg(u.contribution) AS contribution,
-        avg(u.contribution_all) AS contribution_all,
-        avg(firing.weight - u.weight_without) AS effect
-    FROM upstream AS u
+        avg(u.contributions[w.writer + 1]) AS contribution,
+        avg(u.contributions_all[w.writer + 1]) AS contribution_all,
+        avg(firing.weight - (u.weights_without[w.writer + 1] / 65535)::FLOAT) AS effect
+    FROM firing_lists AS u
     JOIN firing USING (pair_id)
-    WHERE u.side::VARCHAR = $side
-    GROUP BY u.component, u.up_layer, u.up_head
+    JOIN writers AS w ON w.component = u.component AND w.writer < len(u.contributions)
+    WHERE u.contributions[w.writer + 1] IS NOT NULL
+    GROUP BY u.component, w.up_layer, w.up_head
 )
 SELECT
     u.component, u.up_layer, u.up_head, u.n_firings,
