@@ -15,7 +15,7 @@ NOTE = (
     f"only the nodes carry {KEY}: each edge counts the prompts that its two ends share, an upper "
     "bound"
 )
-_COUNTS = ("n_appearences", "n_appearances")  # of a node in a graph that accpp-tracer combined
+COUNTS = ("n_appearences", "n_appearances")  # of a node in a graph that accpp-tracer combined
 
 
 def parse_prompts(values: Mapping[str, Any], place: str) -> frozenset[str] | None:
@@ -34,7 +34,7 @@ def parse_prompts(values: Mapping[str, Any], place: str) -> frozenset[str] | Non
 
 def covers_prompts(values: Mapping[str, Any]) -> bool:
     """Return whether the values show that the file covers more than one prompt."""
-    return KEY in values or any(str(values.get(name, 1)) != "1" for name in _COUNTS)
+    return KEY in values or any(str(values.get(name, 1)) != "1" for name in COUNTS)
 
 
 def share_prompts(up: frozenset[str] | None, down: frozenset[str] | None) -> frozenset[str] | None:

@@ -150,16 +150,6 @@ def parse_side(place: str, reads: str | None) -> Side | None:
     return sides[reads]
 
 
-def make_circuit(
-    form: str, nodes: Iterable[Node], edges: Sequence[Edge], n_left_out: int, **fields: Any
-) -> Circuit:
-    """Return a circuit of edges and of the heads among `nodes` that are no end of an edge."""
-    heads = {node.at for node in nodes if node.at is not None}
-    alone = dict.fromkeys(sorted(heads - collect_heads(edges)))
-    left_out = f"{n_left_out} edges from or into nodes that are no heads"
-    return Circuit(form, tuple(edges), alone, left_out=(left_out,) * bool(n_left_out), **fields)
-
-
 def keep_strongest(circuit: Circuit, n: int) -> Circuit:
     """Return the circuit with only the `n` edges of the largest absolute weight.
 
@@ -217,22 +207,18 @@ def _merge(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
     first = group[0]
     n_prompts: int | None
     n_firings: int | None
-    row = {
-        name: getattr(first, name)
-        for name in ("up_layer", "up_head", "component", "layer", "head", "side", "role")
-    }
+    names = ("up_layer", "up_head", "component", "layer", "head", "side", "role")
+    row = {name: getattr(first, name) for name in names}
     if first.firing is None:
         n_prompts = None if first.prompts is None else len(first.prompts)
-        return row | {
+        measures = ("n_firings", "n_visits", "total", "mean", "effect")
+        return {
+            **row,
             "n_prompts": n_prompts if first.n_prompts is None else first.n_prompts,
-            "n_firings": first.n_firings,
-            "n_visits": first.n_visits,
-            "total": first.total,
-            "mean": first.mean,
-            "effect": first.effect,
+            **{name: getattr(first, name) for name in measures},
         }
     place = first.place
-    n_visits = _add_counts((edge.n_visits for edge in group), place, "n_visits")
+    n_visits = _add_visits((edge.n_visits for edge in group), place)
     n_prompts, n_firings = 1, len({edge.firing for edge in group})
     if one_prompt:
         total = _add_weights((e.total if e.total is not None else e.mean for e in group), place)
@@ -240,7 +226,8 @@ def _merge(group: Sequence[Edge], one_prompt: bool) -> dict[str, Any]:
         n_prompts, n_firings = _count_appearances(group)
         total = _add_weights((edge.total for edge in group), place)
     mean = total / n_firings if total is not None and n_firings else None
-    return row | {
+    return {
+        **row,
         "n_prompts": n_prompts,
         "n_firings": n_firings,
         "n_visits": n_visits,
@@ -259,13 +246,13 @@ def _count_appearances(group: Sequence[Edge]) -> tuple[int | None, int | None]:
     return len({prompt for _, prompt in firings}), len(firings)
 
 
-def _add_counts(counts: Iterable[int | None], place: str, name: str) -> int | None:
+def _add_visits(counts: Iterable[int | None], place: str) -> int | None:
     """Return the sum, None where a count is; DataError when it leaves the range of a BIGINT."""
     terms = list(counts)
     total = sum(count for count in terms if count is not None)
     if total >= 2**63:
         raise DataError(
-            f"{place}: {name} of the edges between its heads add up to {total}, too many"
+            f"{place}: n_visits of the edges between its heads add up to {total}, too many"
         )
     return None if None in terms else total
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from svt.errors import DataError
 from svt.importing.circuit import Circuit, Edge, Head, Node, make_edge
 from svt.importing.nodes import parse_node, split_reads
-from svt.importing.values import parse_count, parse_index, parse_number
+from svt.importing.values import parse_index, parse_measures
 from svt.query.csv_rows import read_rows
 from svt.words import COMPONENTS, COUNTS, Count
 
-_COUNTS = tuple(f"n_{name}" for name in COUNTS)
 _MEANS = ("mean", "weight", "score")
 
 
@@ -66,10 +65,7 @@ def _read_edge(place: str, values: Mapping[str, str], kind: Count, has_names: bo
     dest, src = values.get("dest_role") or None, values.get("src_role") or None
     dest_first = side in ("dest", "d", "q")
     own, other = (dest, src) if dest_first else (src, dest)
-    counts = {name: parse_count(values.get(name), f"{place}: {name}") for name in _COUNTS}
-    if values.get("count"):
-        counts[f"n_{kind}"] = parse_count(values["count"], f"{place}: count")
-    mean = next((name for name in _MEANS if values.get(name)), "mean")
+    weight = next((name for name in _MEANS if values.get(name)), "mean")
     edge = make_edge(
         place,
         up,
@@ -77,10 +73,7 @@ def _read_edge(place: str, values: Mapping[str, str], kind: Count, has_names: bo
         side,
         role=values.get("role") or (own if side else None),
         other_role=other if side else None,
-        **counts,
-        total=parse_number(values.get("total"), f"{place}: total"),
-        mean=parse_number(values.get(mean), f"{place}: {mean}"),
-        effect=parse_number(values.get("effect"), f"{place}: effect"),
+        **parse_measures(values, place, kind, weight),
     )
     if edge is None:
         raise DataError(f"{place}: an edge goes from a head, mlp, embed or bias into a head")

@@ -14,18 +14,20 @@
 Files with a document type declaration are refused, so expat never expands an entity.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
+from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from svt.errors import DataError
-from svt.importing import appeared
-from svt.importing.circuit import Circuit, Edge, Head, Node, make_circuit, make_edge
+from svt.importing.circuit import Circuit, Node
+from svt.importing.links import Link, NodeEntry, make_linked_circuit
 from svt.importing.nodes import parse_node
-from svt.importing.values import parse_count, parse_number
 from svt.words import COUNTS, Count
 
 Values = dict[str, str]
+
+_LINE = "#line"  # attribute of an element, which no file can have
 
 
 def read_graphml(file: Path, count: Count | None) -> Circuit:
@@ -33,106 +35,92 @@ def read_graphml(file: Path, count: Count | None) -> Circuit:
 
     `count` is what the value `count` counts; None for the file's own kind (step 3).
     """
-    document = _parse(file)
-    nodes: dict[str, Node] = {}
-    node_prompts: dict[str, frozenset[str] | None] = {}
-    for line, name, values in document.nodes:
-        place = f"{file}, line {line}"
-        if name in nodes:
-            raise DataError(f"{place}: node {name} is declared twice")
-        nodes[name] = parse_node(name, place)
-        node_prompts[name] = appeared.parse_prompts(values, place)
-    has_prompts = any(appeared.KEY in values for *_, values in document.edges)
-    by_ends = any(node_prompts.values()) and not has_prompts
-    kind = count or _count_kind(file, document, by_ends)
-    edges, n_left_out = [], 0
-    for line, (source, target), values in document.edges:
-        place = f"{file}, line {line}"
+    names: Values = {}  # of values, by key
+    graphs: list[Values] = []
+    nodes: dict[str, NodeEntry] = {}
+    edges: list[tuple[str, str, str, Values]] = []
+    for element in _parse(file).iter():
+        place = _locate(file, element)
+        match element.tag:
+            case "key":
+                key = _require(element, "id", place)
+                if key in names:
+                    raise DataError(f"{place}: key {key} is declared twice")
+                names[key] = element.get("attr.name", "")
+            case "graph":
+                if graphs:
+                    raise DataError(f"{place}: is a second graph; pass a file with one")
+                if element.get("edgedefault") == "undirected":
+                    raise DataError(
+                        f"{place}: edgedefault is undirected; edges of a circuit have a direction"
+                    )
+                graphs.append(_read_values(file, element, names))
+            case "node":
+                name = _require(element, "id", place)
+                if name in nodes:
+                    raise DataError(f"{place}: node {name} is declared twice")
+                values = _read_values(file, element, names)
+                nodes[name] = NodeEntry(place, parse_node(name, place), values)
+            case "edge":
+                source, target = (_require(element, end, place) for end in ("source", "target"))
+                edges.append((place, source, target, _read_values(file, element, names)))
+            case "hyperedge":
+                raise DataError(f"{place}: is a hyperedge; a circuit's edges have two ends")
+    if not graphs:
+        raise DataError(f"{file}: holds no graph; pass a GraphML file")
+    kind = count or graphs[0].get("count_kind")
+    if kind not in (None, *COUNTS):
+        raise DataError(f"{file}: count_kind is {kind!r}; it must be one of {', '.join(COUNTS)}")
+    links = []
+    for place, source, target, values in edges:
         for name in (source, target):
             if name not in nodes:
                 raise DataError(f"{place}: the edge's node {name} is declared nowhere")
-        up, down = nodes[source], nodes[target]
-        if _draws_attention(up, down):  # 2
-            continue
-        if edge := _read_edge(place, up, down, values, kind):
-            shared = appeared.share_prompts(node_prompts[source], node_prompts[target])
-            edges.append(edge._replace(prompts=shared) if by_ends else edge)
-        else:
-            n_left_out += 1
-    all_values = [values for *_, values in (*document.nodes, *document.edges)]
-    return make_circuit(
+        up, down = nodes[source].node, nodes[target].node
+        if not _draws_attention(up, down):  # 2
+            reads = values.get("type")
+            links.append(Link(place, source, target, reads, values, _read_roles(down, values)))
+    roots = [entry.node.at for entry in nodes.values() if entry.values.get("root") == "true"]
+    return make_linked_circuit(
         "graphml",
-        nodes.values(),  # 4
-        edges,
-        n_left_out,
-        roots=_read_roots(document, nodes),
-        count=kind,
-        one_prompt=not any(map(appeared.covers_prompts, all_values)),
-        notes=(appeared.NOTE,) if by_ends else (),
+        nodes,
+        links,
+        kind,
+        tuple(dict.fromkeys(head for head in roots if head is not None)),
     )
 
 
-def _read_edge(place: str, up: Node, down: Node, values: Values, kind: Count) -> Edge | None:
-    """Return the edge with its roles and counts, None when the tables cannot hold it (1, 3)."""
-    reads = values.get("type")
+def _read_roles(down: Node, values: Values) -> Mapping[str, str | None]:
+    """Return the roles of an edge that its values name (step 1)."""
     src, dest = values.get("src_token"), values.get("dest_token")
-    roles = {"other_role": {"s": dest, "d": src}.get(reads or "")}
-    if down.role is None and down.fine is None:
-        roles["role"] = {"s": src, "d": dest}.get(reads or "")
-    names = [f"n_{name}" for name in COUNTS]
-    counts = {name: parse_count(values.get(name), f"{place}: {name}") for name in names}
-    if values.get("count"):
-        counts[f"n_{kind}"] = parse_count(values["count"], f"{place}: count")
-    return make_edge(
-        place,
-        up,
-        down,
-        reads,
-        **roles,
-        **counts,
-        total=parse_number(values.get("total"), f"{place}: total"),
-        mean=parse_number(values.get("weight"), f"{place}: weight"),
-        prompts=appeared.parse_prompts(values, place),
-        effect=parse_number(values.get("effect"), f"{place}: effect"),
-    )
+    own, other = {"s": (src, dest), "d": (dest, src)}.get(values.get("type", ""), (None, None))
+    is_plain = down.role is None and down.fine is None
+    return {"other_role": other} | ({"role": own} if is_plain else {})
 
 
 def _draws_attention(up: Node, down: Node) -> bool:
     return up.at is not None and up.at == down.at and up.role is not None and down.role is None
 
 
-def _count_kind(file: Path, document: "_Document", by_ends: bool) -> Count:
-    """Return what `count` counts: prompts without count_kind where only these are known."""
-    values = [values for *_, values in document.edges]
-    has_prompts = by_ends or any(appeared.KEY in each for each in values)
-    has_counts = any(each.get("count") for each in values)
-    default = "prompts" if has_prompts and not has_counts else "visits"
-    kind = document.graph.get("count_kind", default)
-    for count in COUNTS:
-        if kind == count:
-            return count
-    raise DataError(f"{file}: count_kind is {kind!r}; it must be one of {', '.join(COUNTS)}")
+def _parse(file: Path) -> Element:
+    """Return the root of the file's tree, without namespaces and with the line of each element."""
+    builder, parser = TreeBuilder(), expat.ParserCreate(namespace_separator=" ")
 
+    def start(tag: str, attributes: Values) -> None:
+        builder.start(tag.rpartition(" ")[2], {**attributes, _LINE: str(parser.CurrentLineNumber)})
 
-def _read_roots(document: "_Document", nodes: dict[str, Node]) -> tuple[Head, ...]:
-    heads = [nodes[name].at for _, name, values in document.nodes if values.get("root") == "true"]
-    return tuple(dict.fromkeys(head for head in heads if head is not None))
+    def refuse(*_: object) -> None:
+        raise DataError(
+            f"{file}, line {parser.CurrentLineNumber}: has a document type declaration, which is "
+            "not supported; remove it"
+        )
 
-
-@dataclass
-class _Document:
-    """The graph's values, and nodes and edges with their line, name or ends, and values."""
-
-    graph: Values = field(default_factory=dict)
-    nodes: list[tuple[int, str, Values]] = field(default_factory=list)
-    edges: list[tuple[int, tuple[str, str], Values]] = field(default_factory=list)
-    n_graphs: int = 0
-
-
-def _parse(file: Path) -> _Document:
-    reader = _Reader(file)
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda tag: builder.end(tag.rpartition(" ")[2])
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
     try:
-        reader.parser.Parse(file.read_bytes(), True)
+        parser.Parse(file.read_bytes(), True)
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise DataError(
@@ -140,88 +128,29 @@ def _parse(file: Path) -> _Document:
         ) from error
     except (OSError, LookupError, ValueError) as error:
         raise DataError(f"{file}: cannot be read ({error}); pass a GraphML file") from error
-    if not reader.document.n_graphs:
-        raise DataError(f"{file}: holds no graph; pass a GraphML file")
-    return reader.document
+    return builder.close()
 
 
-class _Reader:
-    """Collect the graph, nodes and edges from the events of the parser."""
+def _read_values(file: Path, element: Element, names: Values) -> Values:
+    """Return the values of an element by name, of which `names` are declared."""
+    values: Values = {}
+    for data in element.findall("data"):
+        place = _locate(file, data)
+        key = _require(data, "key", place)
+        if key not in names:
+            raise DataError(f"{place}: data of a key {key} that is not declared")
+        name = names[key]
+        if name in values:
+            raise DataError(f"{place}: {name or key} is there twice; keep one")
+        values[name] = "".join(data.itertext()).strip()
+    return values
 
-    def __init__(self, file: Path) -> None:
-        self.document = _Document()
-        self.parser = expat.ParserCreate(namespace_separator=" ")
-        self.parser.StartDoctypeDeclHandler = self._doctype
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._text
-        self.parser.buffer_text = True
-        self._file = file
-        self._names: dict[str, str] = {}
-        self._open: list[str] = []
-        self._values: list[Values] = []
-        self._key: str | None = None
-        self._content = ""
 
-    def _place(self) -> str:
-        return f"{self._file}, line {self.parser.CurrentLineNumber}"
+def _require(element: Element, name: str, place: str) -> str:
+    if name not in element.attrib:
+        raise DataError(f"{place}: this {element.tag} has no {name}")
+    return element.attrib[name]
 
-    def _doctype(self, *_: object) -> None:
-        raise DataError(
-            f"{self._place()}: has a document type declaration, which is not supported; remove it"
-        )
 
-    def _start(self, tag: str, attributes: Values) -> None:
-        name = tag.rpartition(" ")[2]
-        self._open.append(name)
-        line, document = self.parser.CurrentLineNumber, self.document
-        if name == "key":
-            key = self._require(attributes, "id", name)
-            if key in self._names:
-                raise DataError(f"{self._place()}: key {key} is declared twice")
-            self._names[key] = attributes.get("attr.name", "")
-        elif name == "graph":
-            document.n_graphs += 1
-            if document.n_graphs > 1:
-                raise DataError(f"{self._place()}: is a second graph; pass a file with one")
-            if attributes.get("edgedefault") == "undirected":
-                raise DataError(
-                    f"{self._place()}: edgedefault is undirected; edges of a circuit have a "
-                    "direction"
-                )
-            self._values.append(document.graph)
-        elif name == "node":
-            self._values.append({})
-            document.nodes.append((line, self._require(attributes, "id", name), self._values[-1]))
-        elif name == "edge":
-            self._values.append({})
-            ends = (
-                self._require(attributes, "source", name),
-                self._require(attributes, "target", name),
-            )
-            document.edges.append((line, ends, self._values[-1]))
-        elif name == "data":
-            self._key = self._require(attributes, "key", name)
-            self._content = ""
-        elif name == "hyperedge":
-            raise DataError(f"{self._place()}: is a hyperedge; a circuit's edges have two ends")
-
-    def _end(self, tag: str) -> None:
-        name = self._open.pop()
-        if name in ("graph", "node", "edge"):
-            self._values.pop()
-        elif name == "data" and self._key is not None and self._values:
-            if self._key not in self._names:
-                raise DataError(f"{self._place()}: data of a key {self._key} that is not declared")
-            values, name = self._values[-1], self._names[self._key]
-            if name in values:
-                raise DataError(f"{self._place()}: {name or self._key} is there twice; keep one")
-            values[name] = self._content.strip()
-
-    def _text(self, text: str) -> None:
-        self._content += text
-
-    def _require(self, attributes: Values, name: str, element: str) -> str:
-        if name not in attributes:
-            raise DataError(f"{self._place()}: this {element} has no {name}")
-        return attributes[name]
+def _locate(file: Path, element: Element) -> str:
+    return f"{file}, line {element.get(_LINE)}"

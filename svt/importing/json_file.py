@@ -16,20 +16,23 @@ A file without heads, such as a graph of transcoder features, is refused.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from svt.dataset.table import unique_keys
 from svt.errors import DataError
 from svt.importing import appeared
-from svt.importing.circuit import Circuit, Edge, Head, Node, collect_heads, make_circuit, make_edge
+from svt.importing.circuit import Circuit, Edge, Head, Node, collect_heads, make_edge
+from svt.importing.links import Link, NodeEntry, make_linked_circuit
 from svt.importing.nodes import parse_node, split_reads
-from svt.importing.values import parse_count, parse_index, parse_number
+from svt.importing.values import parse_index, parse_number
 from svt.words import Count
 
 _COMPONENTS = {"embedding": "embed", "logit": "output", "mlp": "mlp", "bias": "bias"}
 _ENDS = ("source", "u"), ("target", "v")
+_LINK_VALUES = ("count", "total", appeared.KEY, *appeared.COUNTS)
 _LEFT_OUT = {
     "mlp": "into MLPs", "output": "into the logits", "embed": "into the embedding",
     "pos_embed": "into the embedding", "bias": "into biases",
@@ -118,78 +121,37 @@ def _read_marked_heads(file: Path, nodes: Any) -> tuple[set[Head], bool]:
 
 def _read_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -> Circuit:
     """Return the circuit of lists of nodes and links (step 2)."""
-    known, node_prompts = {}, {}
-    for place, name, node, values in _read_nodes(file, nodes):
-        known[name], node_prompts[name] = node, appeared.parse_prompts(values, place)
-    by_ends = any(node_prompts.values()) and not any(_has_prompts(link) for link in links)
-    kind = count or _default_count(links, by_ends)
-    if not any(node.at for node in known.values()):
-        kinds = sorted({kind for kind in map(_feature_type, _list_nodes(nodes)) if kind})
+    known = _read_nodes(file, nodes)
+    if not any(entry.node.at for entry in known.values()):
+        kinds = sorted({kind for entry in known.values() if (kind := _feature_type(entry.values))})
         remark = f" (its nodes are {', '.join(kinds)})" if kinds else ""
         raise DataError(
             f"{file}: has no attention head among its nodes{remark}; svt reads circuits of heads"
         )
-    values_of_all = (*_list_nodes(nodes), *filter(_is_object, links))
-    over_prompts = any(map(appeared.covers_prompts, values_of_all))
-    edges, n_left_out = [], 0
-    for i, link in enumerate(links):
-        place = f"{file}, link {i}"
-        if not isinstance(link, dict):
-            raise DataError(f"{place}: must be an object with source and target")
-        source, target = (_read_end(place, link, *names) for names in _ENDS)
-        for name in (source, target):
-            if name not in known:
-                raise DataError(f"{place}: its node {name} is not among the nodes")
-        reads = next((link[key] for key in ("qkv", "input", "side", "type") if link.get(key)), None)
-        if not isinstance(reads, str | None):
-            raise DataError(f"{place}: {reads!r} is no side; it must be s, d, q, k or v")
-        weight = link.get("weight", link.get("score"))
-        prompts = appeared.parse_prompts(link, place)
-        if by_ends:
-            prompts = appeared.share_prompts(node_prompts[source], node_prompts[target])
-        edge = make_edge(
-            place,
-            known[source],
-            known[target],
-            reads,
-            **{f"n_{kind}": parse_count(link.get("count"), f"{place}: count")},
-            mean=parse_number(weight, f"{place}: weight"),
-            total=parse_number(link.get("total"), f"{place}: total"),
-            prompts=prompts,
-        )
-        if edge is None:
-            n_left_out += 1
-        else:
-            edges.append(edge if over_prompts else _fill_total(edge))
-    return make_circuit(
-        "json of nodes and links",
-        known.values(),
-        edges,
-        n_left_out,
-        count=kind,
-        one_prompt=not over_prompts,
-        notes=(appeared.NOTE,) if by_ends else (),
-    )
+    read = [_read_link(f"{file}, link {i}", link, known) for i, link in enumerate(links)]
+    circuit = make_linked_circuit("json of nodes and links", known, read, count)
+    if not circuit.one_prompt:
+        return circuit
+    return replace(circuit, edges=tuple(map(_fill_total, circuit.edges)))
 
 
-def _default_count(links: list[Any], by_ends: bool) -> Count:
-    """Return what `count` counts by default: prompts where only these are known, else visits."""
-    if any(_is_object(link) and link.get("count") for link in links):
-        return "visits"
-    return "prompts" if by_ends or any(map(_has_prompts, links)) else "visits"
+def _read_link(place: str, link: Any, nodes: Mapping[str, NodeEntry]) -> Link:
+    if not isinstance(link, dict):
+        raise DataError(f"{place}: must be an object with source and target")
+    source, target = (_read_end(place, link, *names) for names in _ENDS)
+    for name in (source, target):
+        if name not in nodes:
+            raise DataError(f"{place}: its node {name} is not among the nodes")
+    reads = next((link[key] for key in ("qkv", "input", "side", "type") if link.get(key)), None)
+    if not isinstance(reads, str | None):
+        raise DataError(f"{place}: {reads!r} is no side; it must be s, d, q, k or v")
+    values = {name: link[name] for name in _LINK_VALUES if name in link}
+    weight = {"weight": link.get("weight", link.get("score"))}
+    return Link(place, source, target, reads, values | weight)
 
 
-def _has_prompts(link: Any) -> bool:
-    return _is_object(link) and appeared.KEY in link
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _read_nodes(file: Path, nodes: Any) -> Iterator[tuple[str, str, Node, Mapping[str, Any]]]:
-    """Yield the place, name, node and values of each node."""
-    names = set()
+def _read_nodes(file: Path, nodes: Any) -> dict[str, NodeEntry]:
+    entries: dict[str, NodeEntry] = {}
     for i, values in enumerate(_list_nodes(nodes)):
         place = f"{file}, node {i}"
         if not isinstance(values, dict):
@@ -197,10 +159,10 @@ def _read_nodes(file: Path, nodes: Any) -> Iterator[tuple[str, str, Node, Mappin
         name = next((values[key] for key in ("id", "node_id", "name") if key in values), None)
         if not isinstance(name, str | list | int):
             raise DataError(f"{place}: has no id, node_id or name")
-        if str(name) in names:
+        if str(name) in entries:
             raise DataError(f"{place}: node {name} is there twice")
-        names.add(str(name))
-        yield place, str(name), _read_node(place, name, values), values
+        entries[str(name)] = NodeEntry(place, _read_node(place, name, values), values)
+    return entries
 
 
 def _list_nodes(nodes: Any) -> list[Any]:
@@ -223,8 +185,8 @@ def _read_node(place: str, name: Any, values: Mapping[str, Any]) -> Node:
     return Node(component, parse_index(values.get("layer"), f"{place}: layer"), fine=fine)
 
 
-def _feature_type(node: Any) -> str | None:
-    kind = node.get("feature_type") if isinstance(node, dict) else None
+def _feature_type(values: Mapping[str, Any]) -> str | None:
+    kind = values.get("feature_type")
     return kind if isinstance(kind, str) else None
 
 

@@ -1,14 +1,33 @@
 """Parse numbers of a file, which are text or JSON; a DataError names their place."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from svt.errors import DataError
+from svt.words import COUNTS, Count
 
 MAX_INDEX = 255
 """Layers and heads are stored in one byte."""
 
+COUNT_NAMES = tuple(f"n_{count}" for count in COUNTS)
+
 _MAX_COUNT = 9_000_000_000_000_000_000
+
+
+def parse_measures(
+    values: Mapping[str, Any], place: str, kind: Count, weight: str = "weight"
+) -> dict[str, Any]:
+    """Return the counts, total, mean and effect of an edge, None where it has no value.
+
+    `kind` is what the value `count` counts; `weight` is the name of the value that is the mean.
+    """
+    counts = {name: parse_count(values.get(name), f"{place}: {name}") for name in COUNT_NAMES}
+    if (count := parse_count(values.get("count"), f"{place}: count")) is not None:
+        counts[f"n_{kind}"] = count
+    names = {"total": "total", "mean": weight, "effect": "effect"}
+    numbers = {to: parse_number(values.get(name), f"{place}: {name}") for to, name in names.items()}
+    return counts | numbers
 
 
 def parse_number(value: Any, place: str) -> float | None:
