@@ -15,7 +15,7 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from svt.db.catalog import create_tables, list_tables, quote_path, register_tables
+from svt.db.catalog import create_tables, insert_rows, list_tables, quote_path
 from svt.db.files import check_file, check_name, explain_unreadable
 from svt.db.identity import check_schema
 from svt.db.parquet import attach_folder, is_export
@@ -105,7 +105,6 @@ def _attach_union(
         union = " UNION ALL ".join(f"FROM {name}.{table}" for name in parts)
         con.execute(f"CREATE VIEW {catalog}.{table} AS {union}")
     row = merge_dump_rows([rows[name] for name in names])
-    with register_tables(con, row=pa.Table.from_pylist([row])):
-        con.execute(f"CREATE TABLE {catalog}.dump AS FROM {names[0]}.dump LIMIT 0")
-        con.execute(f"INSERT INTO {catalog}.dump BY NAME SELECT * FROM row")
+    con.execute(f"CREATE TABLE {catalog}.dump AS FROM {names[0]}.dump LIMIT 0")
+    insert_rows(con, f"{catalog}.dump", pa.Table.from_pylist([row]))
     return row

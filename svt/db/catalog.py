@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
-import pyarrow as pa
 
 from svt.db.scripts import list_scripts, run_script
 
@@ -48,8 +47,8 @@ def use_catalog(con: duckdb.DuckDBPyConnection, catalog: str) -> Iterator[None]:
 
 
 @contextmanager
-def register_tables(con: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Iterator[None]:
-    """Make Arrow tables readable under their names inside the block."""
+def register_tables(con: duckdb.DuckDBPyConnection, **tables: Any) -> Iterator[None]:
+    """Make Arrow tables or Polars frames readable under their names inside the block."""
     for name, table in tables.items():
         con.register(name, table)
     try:
@@ -58,6 +57,12 @@ def register_tables(con: duckdb.DuckDBPyConnection, **tables: pa.Table) -> Itera
         for name in tables:
             with suppress(duckdb.Error):  # the error inside the block is raised
                 con.unregister(name)
+
+
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Any) -> None:
+    """Insert an Arrow table or a Polars frame by column names; other columns are null."""
+    with register_tables(con, new_rows=rows):
+        con.execute(f"INSERT INTO {table} BY NAME FROM new_rows")
 
 
 def quote_path(path: Path) -> str:

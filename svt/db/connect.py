@@ -12,7 +12,6 @@
 """
 
 import csv
-from collections import defaultdict
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -65,28 +64,22 @@ def load_macros(con: duckdb.DuckDBPyConnection) -> None:
     """Create the temporary macros and head_patterns (step 3), in the order of file names."""
     folders = ["macros", "macros/sweep"] if has_table(con, "store", "pairs") else ["macros/sweep"]
     con.begin()  # one transaction takes half the time
-    _load_patterns(con)
-    for file in chain.from_iterable(map(list_scripts, folders)):
-        run_script(con, file)
-    con.commit()
-
-
-def _load_patterns(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "CREATE OR REPLACE TEMP TABLE head_patterns AS SELECT unnest($dataset) AS dataset, "
         "unnest($dest_role) AS dest_role, unnest($src_role) AS src_role, unnest($name) AS name",
         _read_patterns(),
     )
+    for file in chain.from_iterable(map(list_scripts, folders)):
+        run_script(con, file)
+    con.commit()
 
 
 @cache
 def _read_patterns() -> dict[str, list[str]]:
     """Return the columns of head_patterns."""
-    columns: dict[str, list[str]] = defaultdict(list)
-    for file in sorted(conf_dir().glob("dataset/*/head_patterns.csv")):
-        with file.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                columns["dataset"].append(file.parent.name)
-                for name in ("dest_role", "src_role", "name"):
-                    columns[name].append(row[name])
-    return dict(columns)
+    rows = [
+        {"dataset": file.parent.name, **row}
+        for file in sorted(conf_dir().glob("dataset/*/head_patterns.csv"))
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    ]
+    return {name: [row[name] for row in rows] for name in rows[0]}

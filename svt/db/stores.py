@@ -44,8 +44,20 @@ class Stores:
         for the name of one file, and for a value that is no name. StoreError for a pattern without
         a matching file.
         """
-        paths = _expand(names)
-        return None if paths is None else cls.of(paths)
+        if (
+            isinstance(names, list | tuple)
+            and names
+            and all(isinstance(name, str) for name in names)
+        ):
+            return cls.of(chain.from_iterable(_match(expand_home(name)) for name in names))
+        if not isinstance(names, str | Path):
+            return None
+        path = expand_home(names)
+        if is_export(path):
+            return cls((path,))
+        if path.exists() or not set(str(path)) & set("*?[,"):
+            return None
+        return cls.expand(str(path).split(","))
 
     @classmethod
     def from_text(cls, text: str | None) -> "Stores":
@@ -121,20 +133,6 @@ def parse_json(text: str, what: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{what} is no JSON ({text!r:.60}); make a new file") from error
-
-
-def _expand(names: object) -> tuple[Path, ...] | None:
-    """Return the paths that names or patterns select, None if they are none (step 1)."""
-    if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
-        return tuple(chain.from_iterable(_match(expand_home(name)) for name in names))
-    if not isinstance(names, str | Path):
-        return None
-    path = expand_home(names)
-    if is_export(path):
-        return (path,)
-    if path.exists() or not set(str(path)) & set("*?[,"):
-        return None
-    return _expand(str(path).split(","))
 
 
 def _match(path: Path) -> Sequence[Path]:

@@ -7,7 +7,6 @@
 3. Results must have no table of a store, as bare names refer to results first.
 """
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -22,7 +21,7 @@ from svt.system.digests import file_state
 Columns = dict[str, dict[str, str]]
 
 _PASSED: set[tuple[str, str]] = set()
-"""The checks that files passed, with the states of these files."""
+"""The checks that files passed, with their states: DuckDB takes up to 0.1 s to list functions."""
 
 _COLUMNS = (
     "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
@@ -40,12 +39,9 @@ def check_code(
     con: duckdb.DuckDBPyConnection, catalog: str, path: Path, kind: Literal["store", "results"]
 ) -> None:
     """Raise StoreError for a view, macro or table that a file may not have (steps 1 and 3)."""
-    _check_once(f"code of {kind}", path, lambda: _check_code(con, catalog, path, kind))
-
-
-def _check_code(
-    con: duckdb.DuckDBPyConnection, catalog: str, path: Path, kind: Literal["store", "results"]
-) -> None:
+    check = f"code of {kind}", file_state(path)
+    if check in _PASSED:
+        return
     views = _views(con, catalog)
     allowed = _shape("store")[1] if kind == "store" else {}
     extra = [f"the view {name}" for name, sql in views.items() if allowed.get(name) != sql]
@@ -58,22 +54,14 @@ def _check_code(
             f"{path} holds {extra[0]}, which svt does not write into {kind}; svt reads only "
             "files with its own tables: remove it, or make a new file"
         )
+    _PASSED.add(check)
 
 
 def check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
     """Raise StoreError when a store lacks a table, or one has other columns or types (2)."""
-    _check_once("columns", path, lambda: _check_columns(con, catalog, path))
-
-
-def _check_once(what: str, path: Path, check: Callable[[], None]) -> None:
-    """Check an unchanged file once, as DuckDB takes up to 0.1 s to list functions or columns."""
-    state = what, file_state(path)
-    if state not in _PASSED:
-        check()
-        _PASSED.add(state)
-
-
-def _check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> None:
+    check = "columns", file_state(path)
+    if check in _PASSED:
+        return
     present = columns_of(con, catalog)
     for table, columns in expected_columns("store").items():
         if present.get(table) != columns:
@@ -81,6 +69,7 @@ def _check_columns(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> 
                 f"{path} is not a store that svt can read (its table {table} is not that of a "
                 "store); move it away and dump again"
             )
+    _PASSED.add(check)
 
 
 def columns_of(con: duckdb.DuckDBPyConnection, catalog: str) -> Columns:

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.db.catalog import register_tables
+from svt.db.catalog import insert_rows
 from svt.db.stores import Stores
 from svt.errors import DataError, SvtError
 from svt.importing.circuit import Circuit, Edge, merge_edges
@@ -108,9 +108,7 @@ def _imported_row(edge: Edge, file: Path) -> dict[str, Any]:
 
 def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        new_rows = pl.DataFrame(rows, infer_schema_length=None)
-        with register_tables(con, new_rows=new_rows.to_arrow()):
-            con.execute(f"INSERT INTO results.{table} BY NAME SELECT * FROM new_rows")
+        insert_rows(con, f"results.{table}", pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _root_dest(circuit: Circuit) -> str:

@@ -167,7 +167,7 @@ def load_signal_slices(
 
 def _run_sql(con: duckdb.DuckDBPyConnection, name: str, **tables: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of sql/intervene/<name>.sql, which reads `tables` by their names."""
-    with register_tables(con, **{table: frame.to_arrow() for table, frame in tables.items()}):
+    with register_tables(con, **tables):
         return con.sql(read_sql(f"intervene/{name}")).pl()
 
 

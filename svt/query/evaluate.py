@@ -128,7 +128,7 @@ def evaluate(
     if edges == "all":
         con.execute(read_sql("evaluate/edges_all"))  # 3
     else:
-        with register_tables(con, validated=_select_validated(con).to_arrow()):
+        with register_tables(con, validated=_select_validated(con)):
             con.execute(read_sql("evaluate/edges_validated"))
     alone = con.execute("SELECT layer, head FROM results.imported_heads").fetchall()
     always = [list(head) for head in dict.fromkeys([*roots, *alone])]

@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from svt.db.catalog import register_tables
+from svt.db.catalog import insert_rows
 from svt.paths import read_sql
 from svt.query.exact import fetch_frame
 
@@ -49,16 +49,13 @@ def write_families(con: duckdb.DuckDBPyConnection) -> None:
     has_edge[prompts.search_sorted(edges["prompt_id"]).to_numpy(), edges["edge"].to_numpy()] = 1
     families = find_families(has_edge)
     silhouette = [None] * len(prompts) if families.silhouette is None else families.silhouette
-    rows = pl.DataFrame(
-        {
-            "prompt_id": prompts,
-            "family": families.family,
-            "place": families.place,
-            "silhouette": pl.Series(silhouette, dtype=pl.Float64),
-        }
-    )
-    with register_tables(con, new_families=rows.to_arrow()):
-        con.execute("INSERT INTO results.families BY NAME FROM new_families")
+    rows = {
+        "prompt_id": prompts,
+        "family": families.family,
+        "place": families.place,
+        "silhouette": pl.Series(silhouette, dtype=pl.Float64),
+    }
+    insert_rows(con, "results.families", pl.DataFrame(rows))
 
 
 def find_families(has_edge: Array) -> Families:

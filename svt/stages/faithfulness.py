@@ -20,7 +20,7 @@ import polars as pl
 
 from svt.config import Config, Head
 from svt.dataset import Prompt
-from svt.db.catalog import register_tables
+from svt.db.catalog import insert_rows
 from svt.paths import read_sql
 from svt.stages.reference import list_heads, select_answerable
 from svt.system.progress import Progress
@@ -84,8 +84,7 @@ def measure_faithfulness(
         }
         for circuit in circuits
     )
-    with register_tables(con, measured=rows.to_arrow()):
-        con.execute("INSERT INTO results.faithfulness BY NAME SELECT * FROM measured")
+    insert_rows(con, "results.faithfulness", rows)
 
 
 def _load_circuits(con: duckdb.DuckDBPyConnection, count: str) -> list[Circuit]:

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from svt.config import Config, InterveneConfig
 from svt.dataset.prompt import Prompt
-from svt.db.catalog import register_tables
+from svt.db.catalog import insert_rows, register_tables
 from svt.db.connect import connect
 from svt.db.files import open_database
 from svt.db.stores import Stores
@@ -303,16 +302,12 @@ class Finished:
             | {"control": "signal" if variant.seed is None else "random"}
             for number, (change, variant) in numbered
         ]
-        with register_tables(con, planned=_to_arrow(planned)):
+        with register_tables(con, planned=pl.DataFrame(planned, infer_schema_length=None)):
             con.execute(read_sql("intervene/interventions"))
         edges = [
             {"intervention_id": number} | asdict(edge)
             for number, (change, _) in numbered
             for edge in change.edges
         ]
-        with register_tables(con, planned=_to_arrow(edges)):
-            con.execute("INSERT INTO results.intervention_edges BY NAME FROM planned")
-
-
-def _to_arrow(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    return pl.DataFrame(rows, infer_schema_length=None).to_arrow()
+        frame = pl.DataFrame(edges, infer_schema_length=None)
+        insert_rows(con, "results.intervention_edges", frame)

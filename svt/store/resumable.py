@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from svt.db.catalog import register_tables
+from svt.db.catalog import insert_rows
 from svt.db.files import open_database
 from svt.db.scripts import run_script
 from svt.errors import StoreError
@@ -34,8 +34,7 @@ class Units:
         self.con.begin()
         try:
             for part in parts:
-                with register_tables(self.con, part=arrow_table(part)):
-                    self.con.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM part")
+                insert_rows(self.con, self._table, arrow_table(part))
             self.con.execute("INSERT INTO done VALUES (?)", [unit])
             self.con.commit()
         except BaseException:
