@@ -7,8 +7,8 @@
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -160,7 +160,7 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     """
     from svt.cli.compose import compose_config, compose_overrides
     from svt.cli.explain import explain_error
-    from svt.cli.main import RunLock
+    from svt.cli.main import lock_run
     from svt.cli.own_files import check_run_folder, remove_temporary_files
     from svt.stages.run import run_stages
 
@@ -171,7 +171,7 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     check_run_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with RunLock(folder), _quiet():
+        with lock_run(folder), warnings.catch_warnings(action="ignore"):
             remove_temporary_files(folder)
             stores = run_stages(config, folder)
     except SvtError:
@@ -186,11 +186,3 @@ def run_and_open(overrides: Sequence[str]) -> Run:
     if stores is None or (folder / "results.duckdb").is_file():
         return Run(folder)
     return Run(",".join(map(str, stores.paths)))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress warnings of libraries, which a notebook would show, inside the block."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

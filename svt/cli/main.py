@@ -12,13 +12,14 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import hydra
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -33,6 +34,7 @@ from svt.errors import ConfigError, SvtError
 from svt.paths import conf_dir
 from svt.stages.intervene import FINISHED
 from svt.stages.run import preview, run_stages
+from svt.system.atomic import take_lock
 from svt.system.shell import find_command, format_override
 
 DRY_RUN = "--dry-run"
@@ -105,7 +107,7 @@ def task(composed: DictConfig, dry: bool = False) -> None:
         _skip_charts(composed, overrides)
         say(f"\njob {settings.job.num}: {' '.join(overrides)}")
     try:
-        with RunLock(folder):
+        with lock_run(folder):
             config = compose_config(composed, overrides)  # 1, 2
             check_run_folder(folder)
             if dry:
@@ -165,29 +167,23 @@ def _fail(message: str, job: "sweep.Job | None" = None) -> None:
     job.failed(message)
 
 
-class RunLock:
+@contextmanager
+def lock_run(folder: Path) -> Iterator[None]:
     """Lock a run folder for this process; SvtError when another run holds it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._lock = FileLock(folder / LOCK)
-
-    def __enter__(self) -> None:
+    with ExitStack() as stack:
         try:
-            self._lock.acquire(timeout=0)
+            stack.enter_context(take_lock(folder / LOCK))
         except Timeout as error:
             raise SvtError(
-                f"another run is writing in {Path(self._lock.lock_file).parent}; "
-                "wait for it, or start a new run without run.path"
+                f"another run is writing in {folder}; wait for it, or start a new run without "
+                "run.path"
             ) from error
         except OSError as error:
             raise SvtError(
-                f"cannot write in {Path(self._lock.lock_file).parent} ({error.strerror}); "
-                "choose another folder with hydra.run.dir=DIR"
+                f"cannot write in {folder} ({error.strerror}); choose another folder with "
+                "hydra.run.dir=DIR"
             ) from error
-
-    def __exit__(self, *_: object) -> None:
-        Path(self._lock.lock_file).unlink(missing_ok=True)  # before another run can acquire it
-        self._lock.release()
+        yield
 
 
 def _quiet() -> None:

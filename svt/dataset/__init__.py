@@ -10,11 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from svt.config import DatasetConfig, StoredConfig
-from svt.dataset.gendered_pronoun import list_gendered_pronoun_files, make_gendered_pronoun_prompts
-from svt.dataset.greater_than import list_greater_than_files, make_greater_than_prompts
+from svt.config import DatasetConfig, GeneratedConfig, PromptFileConfig, StoredConfig, TextConfig
+from svt.dataset.files import resolve_files
+from svt.dataset.gendered_pronoun import make_gendered_pronoun_prompts
+from svt.dataset.greater_than import make_greater_than_prompts
 from svt.dataset.hub import load_hub_prompts
-from svt.dataset.ioi import list_ioi_files, make_ioi_prompts
+from svt.dataset.ioi import make_ioi_prompts
 from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, note_unknown_words, role_labels
 from svt.dataset.prompt_file import read_file_prompts
 from svt.dataset.rows import make_prompt_rows
@@ -46,13 +47,6 @@ _BUILDERS: Mapping[str, Callable[[Any, Tokenizer], Dataset]] = {
     "prompt": make_single_prompt,
     "hub": load_hub_prompts,
     "text": read_text_prompts,
-}
-_FILES: Mapping[str, Callable[[Any], tuple[Path, ...]]] = {
-    "ioi": list_ioi_files,
-    "greater_than": list_greater_than_files,
-    "gendered_pronoun": list_gendered_pronoun_files,
-    "file": lambda config: (expand_home(config.path),),
-    "text": lambda config: (find_text_file(config),),
 }
 
 
@@ -89,7 +83,11 @@ def list_dataset_files(config: DatasetConfig) -> tuple[Path, ...]:
 
     dataset=prompt, hub and store have no such files; use Dataset.digest for them.
     """
-    return _FILES[config.name](config) if config.name in _FILES else ()
+    if isinstance(config, GeneratedConfig):
+        return resolve_files(config)
+    if isinstance(config, TextConfig):
+        return (find_text_file(config),)
+    return (expand_home(config.path),) if isinstance(config, PromptFileConfig) else ()
 
 
 def check_fit(prompts: Sequence[Prompt], n_ctx: int, d_vocab: int) -> None:

@@ -6,12 +6,17 @@ from svt.config import GeneratedConfig
 from svt.errors import DataError
 from svt.paths import conf_dir, expand_home
 
+KEYS = ("templates", "names", "nouns")
 
-def resolve_files(config: GeneratedConfig, **shipped: str) -> tuple[Path, ...]:
-    """Return the file of every key; null in the configuration selects the one that svt ships."""
-    folder = conf_dir() / "dataset" / config.name
-    names = ((getattr(config, key), file) for key, file in shipped.items())
-    return tuple(folder / file if name is None else expand_home(name) for name, file in names)
+
+def resolve_files(config: GeneratedConfig) -> tuple[Path, ...]:
+    """Return the files of templates, names (if it has any) and nouns; null is the shipped file."""
+    shipped = conf_dir() / "dataset" / config.name
+    names = {key: getattr(config, key) for key in KEYS if hasattr(config, key)}
+    return tuple(
+        next(shipped.glob(f"{key}.*")) if name is None else expand_home(name)
+        for key, name in names.items()
+    )
 
 
 def read_bytes(path: Path, what: str) -> bytes:

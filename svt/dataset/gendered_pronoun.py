@@ -24,14 +24,9 @@ from svt.errors import DataError
 SLOTS = ("{name}",)
 
 
-def list_gendered_pronoun_files(config: GenderedPronounConfig) -> tuple[Path, ...]:
-    """Return the files of templates, names and nouns."""
-    return resolve_files(config, templates="templates.txt", names="names.yaml", nouns="nouns.yaml")
-
-
 def make_gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Tokenizer) -> Dataset:
     """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
-    templates_file, names_file, nouns_file = list_gendered_pronoun_files(config)
+    templates_file, names_file, nouns_file = resolve_files(config)
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS)  # 1
     names, notes = _read_names(names_file, tokenizer)

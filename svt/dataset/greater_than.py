@@ -37,14 +37,9 @@ class Years:
     choices: Sequence[tuple[str, str]]
 
 
-def list_greater_than_files(config: GreaterThanConfig) -> tuple[Path, ...]:
-    """Return the files of templates and nouns."""
-    return resolve_files(config, templates="templates.txt", nouns="nouns.yaml")
-
-
 def make_greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -> Dataset:
     """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
-    templates_file, nouns_file = list_greater_than_files(config)
+    templates_file, nouns_file = resolve_files(config)
     all_nouns = read_nouns(nouns_file)
     centuries = all_nouns.pop("XX", [])
     years, notes = _select_years(nouns_file, centuries, tokenizer)
@@ -94,9 +89,8 @@ def _select_years(
             year = tokenizer.encode_spans(f"in {century}{two}")
             halves = [[year.ids[i] for i in year.covering(*span)] for span in ((3, 5), (5, 7))]
             token_ids = [*last, digits.get(two, year.ids[-1])]
-            if halves == [[token_id] for token_id in token_ids] and _are_distinct(
-                token_ids, tokenizer
-            ):
+            distinct = len({*token_ids, tokenizer.unknown_id}) == len(token_ids) + 1
+            if distinct and halves == [[token_id] for token_id in token_ids]:
                 centuries[century], digits[two] = token_ids
                 split.append((century, two))
     usable = [century for century in centuries if (century, EARLY) in split]
@@ -117,10 +111,6 @@ def _select_years(
         DIGITS, digits, "second halves of years", "not one token after any XX"
     )
     return Years(centuries, digits, choices), notes
-
-
-def _are_distinct(token_ids: Sequence[int], tokenizer: Tokenizer) -> bool:
-    return len({*token_ids, tokenizer.unknown_id}) == len(token_ids) + 1
 
 
 def _make_prompt(

@@ -13,7 +13,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from svt.config import IoiConfig
 from svt.dataset.counterfactual import link_counterfactual
@@ -29,14 +28,9 @@ SLOTS = ("{A}", "{B}", "{B}")
 ORDERS = {"ABBA": ("IO", "S1", "S2"), "BABA": ("S1", "IO", "S2")}
 
 
-def list_ioi_files(config: IoiConfig) -> tuple[Path, ...]:
-    """Return the files of templates, names and nouns."""
-    return resolve_files(config, templates="templates.txt", names="names.txt", nouns="nouns.yaml")
-
-
 def make_ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
     """Return dataset.n_prompts distinct prompts, determined by the seed and the files."""
-    templates_file, names_file, nouns_file = list_ioi_files(config)
+    templates_file, names_file, nouns_file = resolve_files(config)
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS, n_verbs=1)  # 1
     ids, notes = select_names(names_file, tokenizer)  # 2

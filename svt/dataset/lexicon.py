@@ -82,7 +82,8 @@ def select_nouns(
         words = nouns[kind]
         known = []
         for word in words:
-            ids = _encode_within_text(word, tokenizer)
+            encoding = tokenizer.encode_spans(f"and {word}")
+            ids = [encoding.ids[i] for i in encoding.covering(4, 4 + len(word))]
             if tokenizer.unknown_id not in ids and (len(ids) == 1 or not single):
                 known.append(word)
         if not known:
@@ -97,13 +98,6 @@ def select_nouns(
 def find_single_token(word: str, tokenizer: Tokenizer) -> int | None:
     """Return the id of a word that is one known token after another word, else None."""
     return tokenizer.next_token("and", f" {word}")
-
-
-def _encode_within_text(word: str, tokenizer: Tokenizer) -> list[int]:
-    """Return the ids of a word after another word and a space."""
-    encoding = tokenizer.encode_spans(f"and {word}")
-    start = len("and ")
-    return [encoding.ids[i] for i in encoding.covering(start, start + len(word))]
 
 
 def describe_omitted(

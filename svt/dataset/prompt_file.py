@@ -141,7 +141,7 @@ def _read_eap_ids(values: Mapping[str, Any], name: str, tokenizer: Tokenizer) ->
     column = EAP_COLUMNS[name]
     value = values[column]
     ids = value if isinstance(value, list) else [value]
-    if not ids or not all(_is_int(token) for token in ids):
+    if not ids or not all(type(token) is int for token in ids):
         raise InvalidRow(f"{column} must be a token id or a list of them, not {value!r:.80}")
     for token in ids:
         if not tokenizer.has(token):
@@ -162,11 +162,11 @@ def _check_text(name: str, value: Any) -> None:
 
 
 def _read_prompt_id(value: Any) -> int:
-    if not _is_int(value) or not 0 <= value <= LAST_PROMPT_ID:
+    if type(value) is not int or not 0 <= value <= LAST_PROMPT_ID:
         raise InvalidRow(
             f"prompt_id must be an integer from 0 to {LAST_PROMPT_ID}, not {value!r:.80}"
         )
-    return int(value)
+    return value
 
 
 def _encode_prompt(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str, tuple[int, ...]]:
@@ -189,7 +189,7 @@ def _encode_prompt(values: Mapping[str, Any], tokenizer: Tokenizer) -> tuple[str
             )
         return text, tokens
     ids = values["tokens"]
-    if not isinstance(ids, list) or not ids or not all(map(_is_int, ids)):
+    if not isinstance(ids, list) or not ids or any(type(token) is not int for token in ids):
         raise InvalidRow(f"tokens must be a list of token ids (integers), not {ids!r:.80}")
     for position, token in enumerate(ids):
         if not tokenizer.has(token):
@@ -213,7 +213,7 @@ def _read_roles(roles: Any, n_tokens: int, n_before: int) -> dict[str, int]:
             raise InvalidRow(
                 "a role cannot be named any, which trace.root_src uses for every token"
             )
-        if not _is_int(position):
+        if type(position) is not int:
             raise InvalidRow(
                 f"role {role} must be at a position (an integer), not {position!r:.80}"
             )
@@ -301,7 +301,3 @@ def _note_eap(rows: Sequence[Row], kept: Sequence[Prompt]) -> tuple[str, ...]:
         f"read in the format of EAP{left_out}; in this model the token ids of the first row are "
         f"{answer} (correct) and {distractor} (incorrect)",
     )
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

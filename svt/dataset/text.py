@@ -61,15 +61,16 @@ def _read_documents(path: Path) -> Iterator[tuple[str, str]]:
     json_lines = path.suffix.lower() in (".jsonl", ".ndjson")
     for number, line in number_lines(read_text(path, "dataset.path")):
         where = f"{path}:{number}"
-        yield where, _parse_text(line, where) if json_lines else line
-
-
-def _parse_text(line: str, where: str) -> str:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
-    text = row.get("text") if isinstance(row, dict) else None
-    if not isinstance(text, str):
-        raise DataError(f'{where}: each line must be an object with a text, as {{"text": "..."}}')
-    return text
+        if not json_lines:
+            yield where, line
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: not JSON: {error}") from error
+        text = row.get("text") if isinstance(row, dict) else None
+        if not isinstance(text, str):
+            raise DataError(
+                f'{where}: each line must be an object with a text, as {{"text": "..."}}'
+            )
+        yield where, text

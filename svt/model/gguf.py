@@ -12,17 +12,15 @@
 
 import io
 import logging
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from svt.errors import ModelError
 from svt.paths import cache_dir
+from svt.system.atomic import temporary_folder, wait_for_lock
 from svt.system.digests import Digests
 from svt.system.shell import python_command
 
@@ -48,43 +46,22 @@ def convert(file: Path) -> Path:
     digests = Digests(cache_dir() / "digests.json")
     folder = cache_dir() / "models" / f"{digests.of(file)}-{CONVERSION}"  # 1
     digests.save()
-    if not folder.is_dir():
-        with _temporary(folder) as temporary:  # 2
-            if temporary is not None:
-                logger.info(f"{file.name}: converting it to float32 safetensors, once")
-                _write_folder(file, temporary)
-                logger.info(f"{file.name}: converted, in {folder}")
-    return folder
-
-
-@contextmanager
-def _temporary(folder: Path) -> Iterator[Path | None]:
-    """Yield a temporary folder that becomes `folder`, or None if another process has written it."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    if folder.is_dir():
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.info(f"another process is converting into {folder}; waiting for it")
-            lock.acquire()
-        if folder.is_dir():
-            yield None
-            return
-        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
-        temporary.mkdir()
-        yield temporary
-        temporary.replace(folder)
+        with wait_for_lock(folder.with_name(f".{folder.name}.lock"), f"converting into {folder}"):
+            if not folder.is_dir():
+                with temporary_folder(folder) as temporary:  # 2
+                    logger.info(f"{file.name}: converting it to float32 safetensors, once")
+                    _write_folder(file, temporary)
+                    logger.info(f"{file.name}: converted, in {folder}")
     except OSError as error:
         raise ModelError(
             f"cannot write the converted model to {folder.parent} ({error.strerror or error}); "
             "make room there, or name another cache folder in XDG_CACHE_HOME"
         ) from error
-    finally:
-        if lock.is_locked:
-            shutil.rmtree(temporary, ignore_errors=True)
-            lock.release()
+    return folder
 
 
 def _write_folder(file: Path, folder: Path) -> None:

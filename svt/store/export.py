@@ -13,13 +13,12 @@ svt-sql and `store.path` accept the folder of a store (svt/db/parquet.py).
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from svt.db.catalog import list_tables, quote_path, view_names
 from svt.db.connect import connect
@@ -30,6 +29,7 @@ from svt.db.target import resolve_target
 from svt.errors import StoreError
 from svt.store.export_readme import format_readme
 from svt.store.writer import DISK_ERRORS
+from svt.system.atomic import take_lock, temporary_folder
 from svt.system.progress import Progress
 from svt.system.text import first_line
 
@@ -115,23 +115,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
     folder = folder.resolve()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise StoreError(f"{folder} exists already; name a new or an empty folder")
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
-        temporary.mkdir()
-        yield temporary
-        temporary.replace(folder)
+        with (
+            take_lock(folder.with_name(f".{folder.name}.lock")),
+            temporary_folder(folder) as temporary,
+        ):
+            yield temporary
     except Timeout as error:
         raise StoreError(f"another process is writing {folder}; wait for it") from error
     except DISK_ERRORS as error:
         raise StoreError(
             f"could not write {folder}: {first_line(error)}; nothing was left there"
         ) from error
-    finally:
-        if lock.is_locked:
-            shutil.rmtree(temporary, ignore_errors=True)
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)

@@ -6,18 +6,15 @@
    for the lock and then uses the store that the first one made.
 """
 
-import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from svt.config import Config
 from svt.db.identity import Identity
 from svt.db.stores import Stores
 from svt.errors import StoreError
-
-logger = logging.getLogger(__name__)
+from svt.system.atomic import wait_for_lock
 
 
 def choose_store_path(config: Config, identity: Identity) -> Path:
@@ -45,22 +42,17 @@ def find_or_make(path: Path, identity: Identity, make: Callable[[Path], None]) -
     """Make the store with `make(path)` unless it exists; return whether it existed (step 3)."""
     if holds_store(path, identity):  # first without a lock: the folder may be read-only
         return True
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"))
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.info(f"another process is writing {path}; waiting for it")
-            lock.acquire()
-    except OSError as error:
-        raise StoreError(
-            f"store.dir: cannot write in {path.parent} ({error.strerror}); choose another store.dir"
-        ) from error
-    try:  # 3
-        if holds_store(path, identity):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = path.with_name(f".{path.name}.lock")
+            stack.enter_context(wait_for_lock(lock, f"writing {path}"))
+        except OSError as error:
+            raise StoreError(
+                f"store.dir: cannot write in {path.parent} ({error.strerror}); choose another "
+                "store.dir"
+            ) from error
+        if holds_store(path, identity):  # 3
             return True
         make(path)
         return False
-    finally:
-        lock.release()

@@ -1,1 +1,1 @@
-"""The machine: atomic file writes, file digests, progress, memory limits, shell, safe text."""
+"""The machine: atomic writes, locks, file digests, progress, memory limits, shell, safe text."""
