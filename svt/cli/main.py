@@ -62,7 +62,7 @@ def main() -> None:
             for word in filter(_WITHOUT_KEY.match, sys.argv[1:]):
                 raise HydraException(f"{word}: names no key; write key=value")
             app()
-            if not all(map(sweep.has_jobs, folders)):
+            if not all(map(sweep.find_jobs, folders)):
                 failure = "the sweep has no job: a swept key has no values; write them out, key=a,b"
         except KeyboardInterrupt:
             say(STOPPED)

@@ -10,8 +10,6 @@
 import contextlib
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import ModuleType
 
 from svt.cli.console import say
 from svt.errors import QueryError, SvtError
@@ -77,7 +75,9 @@ def _line_editing(names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         readline.set_completer(None)
-        _save_history(readline, history)
+        with contextlib.suppress(OSError):
+            history.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(history)
 
 
 def _make_completer(names: Sequence[str]) -> Callable[[str, int], str | None]:
@@ -86,9 +86,3 @@ def _make_completer(names: Sequence[str]) -> Callable[[str, int], str | None]:
         return matches[state] if state < len(matches) else None
 
     return complete
-
-
-def _save_history(readline: ModuleType, history: Path) -> None:
-    with contextlib.suppress(OSError):
-        history.parent.mkdir(parents=True, exist_ok=True)
-        readline.write_history_file(history)

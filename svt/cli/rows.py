@@ -61,16 +61,13 @@ def _format_table(frame: pl.DataFrame) -> str:
 def _format_expanded(frame: pl.DataFrame) -> str:
     """Return a frame as blocks of lines, a block for each row (step 2)."""
     width = max(map(len, frame.columns), default=0)
-    values = [_format_cells(frame[name]) for name in frame.columns]
     blocks = []
+    values = [column.to_list() for column in frame]
     for number, row in enumerate(zip(*values, strict=True), start=1):
-        lines = [f"{name:<{width}} | {v}" for name, v in zip(frame.columns, row, strict=True)]
+        cells = ("null" if value is None else value for value in row)
+        lines = [f"{name:<{width}} | {v}" for name, v in zip(frame.columns, cells, strict=True)]
         blocks.append("\n".join([f"-- row {number}", *lines]))
     return "\n".join(blocks)
-
-
-def _format_cells(column: pl.Series) -> list[str]:
-    return ["null" if value is None else str(value) for value in column.to_list()]
 
 
 def _format_count(n_rows: int, n_shown: int) -> str:

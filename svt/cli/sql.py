@@ -140,7 +140,12 @@ def _run_query(
     con: duckdb.DuckDBPyConnection, query: str, params: Sequence[str], unsafe: bool
 ) -> pl.DataFrame:
     """Return the rows of a named query or SQL (step 2)."""
-    values = dict(_parse_param(param) for param in params)
+    values = {}
+    for param in params:
+        name, equals, value = param.partition("=")
+        if not equals or not name:
+            raise QueryError(f"parameter {param!r}: write name=value")
+        values[name] = value
     is_name = not any(c.isspace() or c in "();" for c in query)
     return run(con, query, **values) if is_name else run_sql(con, query, values, unsafe)
 
@@ -211,13 +216,6 @@ def _name_kind(statement: duckdb.Statement) -> str:
         return statement.type.name
     except ValueError:  # DuckDB has statements that its Python client does not know
         return "this statement"
-
-
-def _parse_param(param: str) -> tuple[str, Any]:
-    name, equals, value = param.partition("=")
-    if not equals or not name:
-        raise QueryError(f"parameter {param!r}: write name=value")
-    return name, value
 
 
 def _one_line(error: Exception) -> str:

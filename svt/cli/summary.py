@@ -88,7 +88,8 @@ def _describe_trace(config: Config, con: duckdb.DuckDBPyConnection) -> list[str]
     if config.evaluate.edges == "all" and context.imported is None and rows:
         lines += [f"  {sentence}" for sentence in _describe_precision(con, least)]
     lines += _describe_chains(con)
-    return lines + _describe_interventions(con) if "intervene" in config.stages else lines
+    facts = intervention_facts(run(con, "edge_effects")) if "intervene" in config.stages else ()
+    return [*lines, *(f"{fact.label}: {fact.value}, {fact.note}" for fact in facts)]
 
 
 def _describe_unlabelled(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -112,11 +113,6 @@ def _describe_chains(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the strongest chain of heads into each root that has one."""
     chains = run(con, "head_chains").filter(pl.col("n_heads") > 1)["chain"].to_list()
     return ["strongest chains, upwards to a root:", *(f"  {c}" for c in chains)] if chains else []
-
-
-def _describe_interventions(con: duckdb.DuckDBPyConnection) -> list[str]:
-    facts = intervention_facts(run(con, "edge_effects"))
-    return [f"{fact.label}: {fact.value}, {fact.note}" for fact in facts]
 
 
 def _suggest_commands(folder: Path, stores: Sequence[Path], traced: bool) -> list[str]:

@@ -75,7 +75,7 @@ class SweepStart(Callback):
             raise SystemExit(1) from error
         _FOLDERS.get([]).append(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for earlier in filter(is_job, _find_jobs(folder).values()):
+        for earlier in filter(is_job, find_jobs(folder).values()):
             earlier.unlink()
         overrides: Any = OmegaConf.to_container(config.hydra.overrides.task)
         swept = [
@@ -94,10 +94,6 @@ def _check_subdir(config: DictConfig) -> None:
             f"hydra.sweep.subdir={settings['subdir']}: the folders of a sweep's jobs are their "
             "numbers; leave it out, or choose their parent with hydra.sweep.dir=DIR"
         )
-
-
-def has_jobs(at: Path) -> bool:
-    return bool(_find_jobs(at))
 
 
 class Job:
@@ -126,7 +122,7 @@ class Job:
 
 def collect(at: Path) -> bool:
     """Write `at`/sweep.duckdb from its jobs (steps 2 to 5); return whether every job succeeded."""
-    jobs = {number: _read_job(path) for number, path in _find_jobs(at).items()}
+    jobs = {number: _read_job(path) for number, path in find_jobs(at).items()}
     if not jobs:  # the sweep was refused before its first job
         for file in (KEYS, _HYDRA_FILE):
             (at / file).unlink(missing_ok=True)
@@ -197,7 +193,7 @@ def _draw(at: Path, keys: list[str]) -> None:
             export(figure.standalone(chosen.get("title", "auto")), at, name, chosen["format"], look)
 
 
-def _find_jobs(at: Path) -> dict[int, Path]:
+def find_jobs(at: Path) -> dict[int, Path]:
     """Return the paths of the jobs' job.json, by job number."""
     paths = at.glob(f"*/{JOB}")
     return {int(path.parent.name): path for path in paths if path.parent.name.isdecimal()}

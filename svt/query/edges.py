@@ -1,7 +1,7 @@
 """Choose the edges to intervene on, and the pairs that each of them changes.
 
 1. `intervene.edges` and `intervene.sets` are a named query, a CSV file or SQL
-   (svt/query/edge_rows.py). Their rows have the columns COLUMNS and optionally `component`,
+   (svt/query/edge_rows.py). Their rows have the columns CELLS and optionally `component`,
    `dest_role`, `src_role` and `role`, the role of the token that the edge writes to.
 2. A row whose upstream component is a head is an edge; other rows are skipped. A row of a file with
    `*` stands for every shown edge that it matches (svt/query/edge_patterns.py). An invalid row is
@@ -34,7 +34,6 @@ from svt.words import SIDES, Side
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = CELLS
 EDGES, SETS = "intervene.edges", "intervene.sets"
 _MOST_NAMED = 5
 
@@ -199,7 +198,7 @@ def _check_pattern(row: Row) -> bool:
 
 
 def _required_columns(key: str) -> tuple[str, ...]:
-    return ("set", *COLUMNS) if key == SETS else COLUMNS
+    return ("set", *CELLS) if key == SETS else CELLS
 
 
 def _parse_edge(row: Row) -> Edge | None:

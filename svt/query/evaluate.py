@@ -76,12 +76,13 @@ def load_reference(file: Path) -> tuple[ReferenceHead, ...]:
     """Return the heads of a reference file (step 1); DataError names the row that is wrong."""
     heads: dict[Head, ReferenceHead] = {}
     for number, values in read_rows(file, ("layer", "head")):
-        if not (_is_byte(values["layer"]) and _is_byte(values["head"])):
+        layer, head = values["layer"], values["head"]
+        if not all(n.isdecimal() and len(n) <= 3 and int(n) < _ABOVE_ALL for n in (layer, head)):
             raise DataError(
                 f"{file}, row {number}: layer and head must be counts from 0 to {_ABOVE_ALL - 1}, "
-                f"not {values['layer']},{values['head']}"
+                f"not {layer},{head}"
             )
-        at = (int(values["layer"]), int(values["head"]))
+        at = int(layer), int(head)
         if at in heads:
             raise DataError(
                 f"{file}, row {number}: head {at[0]}.{at[1]} repeats row {heads[at].row}"
@@ -98,10 +99,6 @@ def read_model_shape(file: Path) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _is_byte(text: str) -> bool:
-    return text.isdecimal() and len(text) <= 3 and int(text) < _ABOVE_ALL
-
-
 def evaluate(
     con: duckdb.DuckDBPyConnection,
     file: Path | None,
@@ -114,7 +111,9 @@ def evaluate(
     the reference has a head that the model lacks, or interventions to validate edges are missing.
     """
     heads = load_reference(file) if file is not None else ()
-    _check_shape(con, file, heads)
+    for shape in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
+        for head in heads:
+            check_heads(f"{file}, row {head.row}", [(head.layer, head.head)], shape)
     for table in ("reference_heads", "evaluation"):
         con.execute(f"DELETE FROM results.{table}")
     if file is None:
@@ -134,15 +133,6 @@ def evaluate(
     always = [list(head) for head in dict.fromkeys([*roots, *alone])]
     con.execute(read_sql("evaluate/evaluation"), {"roots": always})  # 4
     con.execute("DROP TABLE circuit_edges")
-
-
-def _check_shape(
-    con: duckdb.DuckDBPyConnection, file: Path | None, heads: Sequence[ReferenceHead]
-) -> None:
-    """Raise ConfigError for a head that the model lacks; without a store nothing is checked."""
-    for shape in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
-        for head in heads:
-            check_heads(f"{file}, row {head.row}", [(head.layer, head.head)], shape)
 
 
 def _select_validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:

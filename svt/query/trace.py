@@ -58,8 +58,9 @@ def trace(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> TraceResult:
     write_families(con)  # 7
     silent = [root for root in roots if root not in fired]
     if not fired:
+        heads = ", ".join(f"{layer}.{head}" for layer, head in silent)
         raise ConfigError(
-            f"no root fires: {_format_heads(silent)} never attends from {config.root_dest} to "
+            f"no root fires: {heads} never attends from {config.root_dest} to "
             f"{config.root_src} with weight {config.firing_weight:g} or more; give other "
             "trace.roots or a lower trace.firing_weight (svt-sql STORE firings shows where heads "
             "fire)"
@@ -102,7 +103,3 @@ def _choose_roots(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> tuple[
             "prompts; give trace.roots or a lower trace.firing_weight"
         )
     return tuple((layer, head) for layer, head in roots.select("layer", "head").iter_rows())
-
-
-def _format_heads(heads: list[Head]) -> str:
-    return ", ".join(f"{layer}.{head}" for layer, head in heads)
