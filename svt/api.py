@@ -19,7 +19,7 @@ from svt.cli.sql import run_sql
 from svt.db.catalog import has_table, list_catalogs
 from svt.db.damage import list_attached_files
 from svt.db.target import open_target
-from svt.errors import ConfigError, SvtError, suggestion
+from svt.errors import SvtError
 from svt.paths import expand_home
 from svt.query.described import describe_tables
 from svt.query.named import count_jobs, list_queries
@@ -67,19 +67,10 @@ class Run:
         """
         from svt.charts import draw
         from svt.charts.style import for_notebook
-        from svt.cli.compose import compose_config, compose_overrides
+        from svt.cli.compose import load_run_config
         from svt.stages.chart import make_ask, make_context
 
-        folder = self._run_folder()
-        composed, _ = compose_overrides(())
-        composed.run.path, composed.stages = str(folder), ["chart"]
-        for key, value in settings.items():
-            if key not in composed.chart:
-                known = ", ".join(map(str, composed.chart))
-                near = suggestion(key, composed.chart)
-                raise ConfigError(f"chart.{key}: no such setting; known: {known}{near}")
-            composed.chart[key] = value
-        chosen = compose_config(composed, [f"chart.{key}" for key in settings])
+        chosen = load_run_config(self._run_folder(), **settings)
         with ExitStack() as stack:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None

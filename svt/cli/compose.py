@@ -21,7 +21,7 @@ from svt.config import Config, from_mapping
 from svt.db.identity import DATASET_FILES, select_content_settings
 from svt.db.stores import Stores
 from svt.defaults import whole_dataset
-from svt.errors import ConfigError
+from svt.errors import ConfigError, suggestion
 from svt.paths import conf_dir
 from svt.store.results import load_config
 from svt.system.text import first_line
@@ -55,14 +55,20 @@ def compose_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
     return from_mapping(tree if stores is None else _merge_stores(tree, keys, stores))
 
 
-def load_run_config(folder: Path) -> Config:
+def load_run_config(folder: Path, **chart: Any) -> Config:
     """Return the configuration of a run, with today's defaults for keys that it does not have.
 
-    StoreError when the folder is not that of a finished run.
+    `chart` are settings of `chart.*`. SvtError for an unknown one, and for an unfinished run.
     """
     composed, _ = compose_overrides(())
     composed.run.path, composed.stages = str(folder), ["chart"]
-    return compose_config(composed, ())
+    for key, value in chart.items():
+        if key not in composed.chart:
+            known = ", ".join(map(str, composed.chart))
+            near = suggestion(key, composed.chart)
+            raise ConfigError(f"chart.{key}: no such setting; known: {known}{near}")
+        composed.chart[key] = value
+    return compose_config(composed, [f"chart.{key}" for key in chart])
 
 
 def compose_overrides(overrides: Sequence[str]) -> tuple[DictConfig, Path]:

@@ -26,7 +26,7 @@ from svt.cli.rows import print_rows
 from svt.db.stores import Stores
 from svt.defaults import default
 from svt.errors import StoreError, SvtError
-from svt.store.results import NAME, load_config, read_recorded_stores
+from svt.store.results import NAME, load_config, read_run_row
 from svt.system.memory import size as file_size
 
 _GROUPS = ("trace", "dump")
@@ -153,7 +153,8 @@ def _find_runs(outputs: Path) -> Iterator[Entry]:
 def _read_run(folder: Path) -> Entry:
     n_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     try:
-        config, stores = load_config(folder), read_recorded_stores(folder).paths
+        config = load_config(folder)
+        stores = Stores.from_text(read_run_row(folder)["store_path"]).paths
     except SvtError as error:
         return Entry(folder, "?", "?", f"cannot be read: {error}"[:80], n_bytes)
     entry = _make_entry(folder, config, n_bytes, tuple(path.resolve() for path in stores))

@@ -22,6 +22,7 @@ from svt.config import ModelConfig
 from svt.errors import ModelError
 from svt.model.gguf import convert
 from svt.system.shell import python_command
+from svt.system.text import first_line
 
 CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
@@ -197,10 +198,10 @@ def _from_hub(model: ModelConfig) -> Path:
                     f"{model.name}, log in with `hf auth login`, and run the same command; or give "
                     "model.path=DIR, a folder with its files"
                 ) from unreachable
-            reason = (str(unreachable).strip().splitlines() or [type(unreachable).__name__])[0]
             raise ModelError(
-                f"model.name={model.name}{at}: the Hugging Face hub gave nothing ({reason}), and "
-                "its local cache has no copy; check the name and the connection, or give "
+                f"model.name={model.name}{at}: the Hugging Face hub gave nothing "
+                f"({first_line(unreachable)}), and its local cache has no copy; check the name "
+                "and the connection, or give "
                 "model.path=DIR, a folder with config.json, *.safetensors and tokenizer.json"
             ) from unreachable
 

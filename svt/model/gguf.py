@@ -73,13 +73,18 @@ def _write_folder(file: Path, folder: Path) -> None:
             f"model.path={file}: reading GGUF needs the package gguf; bring it with: "
             f"{python_command()} {_INSTALL}"
         ) from error
+    from transformers import AutoTokenizer
+
     with tempfile.TemporaryDirectory() as alone:  # so that no other file of its folder is read
         link = Path(alone) / "model.gguf"
         link.symlink_to(file.resolve())
         try:
             model = _load_model(link)
             _check_settings(model.config, link)
-            tokenizer = _load_tokenizer(link)
+            with _quiet():
+                tokenizer = AutoTokenizer.from_pretrained(
+                    alone, gguf_file=link.name, trust_remote_code=False, local_files_only=True
+                )
         except Exception as error:  # a damaged file makes the libraries raise any class
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ModelError(
@@ -112,15 +117,6 @@ def _load_model(link: Path) -> Any:
             f"weights are missing or not of their shape: {', '.join(sorted(wrong)[:5])}"
         )
     return model
-
-
-def _load_tokenizer(link: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    with _quiet():
-        return AutoTokenizer.from_pretrained(
-            link.parent, gguf_file=link.name, trust_remote_code=False, local_files_only=True
-        )
 
 
 def _check_settings(config: Any, link: Path) -> None:

@@ -20,7 +20,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -30,7 +29,7 @@ from svt.db.catalog import has_table, list_catalogs
 from svt.db.damage import check_damage, list_attached_files
 from svt.db.stores import Stores
 from svt.errors import QueryError, suggestion
-from svt.paths import sql_dir
+from svt.paths import read_sql, sql_dir
 from svt.query.exact import fetch_frame
 from svt.query.param import Param, parse_param, read_value
 from svt.query.refusals import OPTIONAL, check_stored
@@ -58,7 +57,7 @@ class Query:
 
 
 def query_names() -> tuple[str, ...]:
-    return tuple(sorted(file.stem for file in _folder().glob("*.sql")))
+    return tuple(sorted(file.stem for file in (sql_dir() / "queries").glob("*.sql")))
 
 
 def list_queries() -> tuple[Query, ...]:
@@ -72,7 +71,7 @@ def load_query(name: str) -> Query:
         names = query_names()
         near = suggestion(name, names)
         raise QueryError(f"no query {name}; there are: {', '.join(names)}{near}")
-    return parse_query(name, (_folder() / f"{name}.sql").read_text(encoding="utf-8"))
+    return parse_query(name, read_sql(f"queries/{name}"))
 
 
 def parse_query(name: str, text: str) -> Query:
@@ -253,7 +252,3 @@ def _default(con: duckdb.DuckDBPyConnection, param: Param) -> Any:
     if len(values) != 1 or values[0][0] is None:  # no run, or runs that differ
         return param.fallback
     return values[0][0]
-
-
-def _folder() -> Path:
-    return sql_dir() / "queries"

@@ -30,16 +30,20 @@ def check_heads(key: str, heads: Iterable[Head], shape: tuple[int, int]) -> None
             )
 
 
-def check_role(key: str, role: str, roles: Iterable[str]) -> None:
-    """Raise ConfigError unless `role` is one of `roles`, the roles of the prompts."""
+def check_roles(trace: TraceConfig, roles: Iterable[str]) -> None:
+    """Raise ConfigError unless the root's tokens have one of `roles`, the roles of the prompts."""
     known = sorted(roles)
     if not known:
         raise ConfigError(
-            f"{key}={role}: the prompts have no roles, so there is no token to start at; use a "
-            'dataset with roles, or dump only: "stages=[dump]"'
+            f"trace.root_dest={trace.root_dest}: the prompts have no roles, so there is no token "
+            'to start at; use a dataset with roles, or dump only: "stages=[dump]"'
         )
-    if role not in known:
-        raise ConfigError(f"{key}={role}: no such role; the prompts have {', '.join(known)}")
+    for key in ("root_dest", "root_src"):
+        role = getattr(trace, key)
+        if role not in known and (key, role) != ("root_src", "any"):
+            raise ConfigError(
+                f"trace.{key}={role}: no such role; the prompts have {', '.join(known)}"
+            )
 
 
 def check_trace(trace: TraceConfig, dump: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from svt.db.scripts import list_scripts, run_script
 from svt.errors import ConfigError
 from svt.query.families import write_families
 from svt.query.named import run
-from svt.query.refusals import check_heads, check_role, check_trace
+from svt.query.refusals import check_heads, check_roles, check_trace
 
 _TABLES = ("places", "trace_pairs", "trace_edges", "graph_edges", "graph_firings", "families")
 
@@ -82,9 +82,7 @@ def _check(con: duckdb.DuckDBPyConnection, config: TraceConfig) -> None:
     ).fetchall()
     check_trace(config, json.loads(dump or "{}"))
     roles = {role for (role,) in con.execute("SELECT DISTINCT role FROM store.roles").fetchall()}
-    check_role("trace.root_dest", config.root_dest, roles)
-    if config.root_src != "any":
-        check_role("trace.root_src", config.root_src, roles)
+    check_roles(config, roles)
     if config.roots != "auto":
         check_heads("trace.roots", config.roots, (n_layers, n_heads))
 

@@ -16,7 +16,13 @@ from svt.errors import ConfigError
 from svt.model.files import read_shape
 from svt.query.edges import EDGES, SETS, check_edges
 from svt.query.evaluate import find_reference, load_reference
-from svt.query.refusals import check_drawn_edges, check_heads, check_role, check_stored, check_trace
+from svt.query.refusals import (
+    check_drawn_edges,
+    check_heads,
+    check_roles,
+    check_stored,
+    check_trace,
+)
 from svt.report.page import check_report
 from svt.stages.chart import REPORT
 from svt.stages.inputs import Inputs
@@ -104,7 +110,8 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
         )
     if "trace" not in config.stages:
         return
-    _check_roles(config, dataset)
+    roles = {label for prompt in dataset.prompts for label in role_labels(prompt).values()}
+    check_roles(config.trace, roles)
     if config.trace.roots != "auto":
         check_heads("trace.roots", config.trace.roots, read_shape(model))
     elif not select_answerable(dataset.prompts):
@@ -144,10 +151,3 @@ def _check_imported(config: Config) -> None:
             f"stages={list(config.stages)}: {config.run.path} is an imported circuit without a "
             f"store, so there is no {' and no '.join(cannot)}; it has evaluate, chart and report"
         )
-
-
-def _check_roles(config: Config, dataset: Dataset) -> None:
-    roles = {label for prompt in dataset.prompts for label in role_labels(prompt).values()}
-    check_role("trace.root_dest", config.trace.root_dest, roles)
-    if config.trace.root_src != "any":
-        check_role("trace.root_src", config.trace.root_src, roles)

@@ -57,7 +57,7 @@ def create_results(folder: Path, stores: Stores, keep: bool) -> Iterator[duckdb.
 
 def load_config(folder: Path) -> dict[str, Any]:
     """Return the configuration of the results in a run folder, as plain values."""
-    config = parse_json(_run_row(folder)["config"], f"{folder / NAME}: run.config")
+    config = parse_json(read_run_row(folder)["config"], f"{folder / NAME}: run.config")
     if not isinstance(config, dict):
         raise StoreError(f"{folder / NAME}: run.config is no configuration; repeat the run")
     return config
@@ -111,7 +111,7 @@ def load_stores(folder: Path) -> Stores:
 
     StoreError when one is missing or has another identity.
     """
-    row = _run_row(folder)
+    row = read_run_row(folder)
     stores = Stores.from_text(row["store_path"])
     for path in stores.missing:
         raise StoreError(f"{folder}: its store {path} is gone; make a new run without run.path")
@@ -120,12 +120,7 @@ def load_stores(folder: Path) -> Stores:
     return stores
 
 
-def read_recorded_stores(folder: Path) -> Stores:
-    """Return the stores that the results in a run folder name, without checking them."""
-    return Stores.from_text(_run_row(folder)["store_path"])
-
-
-def _run_row(folder: Path) -> dict[str, Any]:
+def read_run_row(folder: Path) -> dict[str, Any]:
     """Return the row `run` of the results in a folder; StoreError when it is missing."""
     path = folder / NAME
     if not path.is_file():

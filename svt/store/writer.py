@@ -109,7 +109,10 @@ class StoreWriter:
 
     def append_row(self, table: str, row: Mapping[str, Any]) -> None:
         """Append one row; mappings and sequences are stored as JSON."""
-        self.append(table, {name: [_encode_json(value)] for name, value in row.items()})
+        is_json = {name: isinstance(value, Mapping | list | tuple) for name, value in row.items()}
+        self.append(
+            table, {name: [json.dumps(v) if is_json[name] else v] for name, v in row.items()}
+        )
 
 
 @contextmanager
@@ -125,7 +128,8 @@ def open_writer(path: Path, request: str) -> Iterator[StoreWriter]:
         path.parent.mkdir(parents=True, exist_ok=True)
         con = _open(partial, request)  # 1
         try:
-            store = StoreWriter(con, _read_finished(con))
+            finished = con.execute("FROM store.unfinished.batches").fetchall()
+            store = StoreWriter(con, (number for (number,) in finished))
             yield store
             _check(con, store)  # 3
             con.execute("CHECKPOINT store")
@@ -229,10 +233,6 @@ def _attach(partial: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _read_finished(con: duckdb.DuckDBPyConnection) -> list[int]:
-    return [number for (number,) in con.execute("FROM store.unfinished.batches").fetchall()]
-
-
 def _check(con: duckdb.DuckDBPyConnection, store: StoreWriter) -> None:
     """Run the checks (step 3); StoreError when one fails, and then no batch counts as finished."""
     con.execute("RESET threads")
@@ -287,10 +287,6 @@ def _decode_words(name: str) -> str:
     """Return SQL that maps the codes of a column to its words, without a cast of each row."""
     words = (f"WHEN {code} THEN '{word}'::store.{name}" for code, word in enumerate(_WORDS[name]))
     return f"CASE {name} {' '.join(words)} END AS {name}"
-
-
-def _encode_json(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
 
 
 def _arrow_array(values: Any) -> pa.Array | pa.ChunkedArray:

@@ -18,6 +18,7 @@ from svt.errors import SvtError
 from svt.model import gguf as gguf_file
 from svt.model.files import find_weight_files, localise
 from svt.model.gguf import convert
+from svt.system import atomic
 from tests.gguf_files import tiny_gguf
 
 TOKENS = torch.arange(2, 22)[None]
@@ -135,7 +136,7 @@ def test_a_second_process_waits_and_takes_the_first_ones_folder(
         said.append(line)
         goes_on.set()
 
-    monkeypatch.setattr(gguf_file.logger, "info", say)
+    monkeypatch.setattr(atomic.logger, "info", say)
     monkeypatch.setattr(gguf_file, "_write_folder", None)
     assert started.wait(60)
     folder = convert(file)
