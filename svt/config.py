@@ -381,7 +381,8 @@ def _explain(error: ValidationError, tree: Any) -> str:
             message = f"must be {_describe_type(typing.get_type_hints(kind)[str(key[-1])])}"
     for part in where.split("."):
         tree = tree[part]
-    return f"{where}={_format_value(tree)}: {message}"
+    shown = "null" if tree is None else list(tree) if isinstance(tree, tuple) else tree
+    return f"{where}={shown}: {message}"
 
 
 def _describe_type(hint: Any) -> str:
@@ -398,7 +399,3 @@ def _describe_type(hint: Any) -> str:
     if hint is type(None):
         return "null"
     return ", or ".join(_describe_type(option) for option in get_args(hint))
-
-
-def _format_value(value: Any) -> str:
-    return "null" if value is None else str(list(value) if isinstance(value, tuple) else value)

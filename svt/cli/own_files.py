@@ -10,6 +10,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,9 @@ def is_store_file(path: Path) -> bool:
         return False
     if re.fullmatch(r"\..+\.duckdb\.partial", path.name):
         return True
-    try:
-        Stores.of(path).dump  # noqa: B018
-    except SvtError:
-        return False
-    return True
+    with suppress(SvtError):
+        return bool(Stores.of(path).dump)
+    return False
 
 
 def remove_temporary_files(folder: Path) -> None:
@@ -65,7 +64,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 def check_run_folder(folder: Path) -> None:
     """Raise SvtError for a folder that is neither empty nor a run's (steps 2 and 4)."""
-    if (folder / NAME).is_file() and _is_run(folder / NAME):
+    if _is_run(folder / NAME):
         return
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         ours = path.name in _BEFORE_RESULTS or _is_temporary(path, _IN_RUN)
@@ -96,12 +95,9 @@ def is_job(path: Path) -> bool:
 
 
 def _is_run(results: Path) -> bool:
-    try:
-        with open_results(results) as con:
-            con.execute("SELECT config, status FROM run").fetchall()
-    except SvtError:
-        return False
-    return True
+    with suppress(SvtError), open_results(results) as con:
+        return bool(con.execute("SELECT count(config), count(status) FROM run").fetchall())
+    return False
 
 
 def _is_temporary(path: Path, names: set[str]) -> bool:
@@ -119,11 +115,9 @@ def _read_object(path: Path) -> dict[str, Any] | None:
 
 
 def _starts_with(path: Path, content: bytes) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(content)) == content
-    except OSError:
-        return False
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(content)) == content
+    return False
 
 
 def _refuse_foreign(folder: Path, path: Path, key: str) -> SvtError:

@@ -25,7 +25,7 @@ from svt.config import HubConfig
 from svt.dataset.prompt import Dataset, Prompt, derive_roles
 from svt.dataset.prompt_file import COLUMNS, InvalidRow, make_prompt
 from svt.dataset.table import drop_nulls
-from svt.dataset.tokenizer import Encoding, Tokenizer
+from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
 from svt.paths import expand_home
 
@@ -178,24 +178,12 @@ def _make_ioi_prompt(
     covering = {role: encoding.covering(*span) for role, span in spans.items()}
     for role, span in spans.items():
         name = text[slice(*span)]
-        whole = _is_name(text, encoding, covering[role], span, tokenizer.unknown_id)
-        if not whole or tokenizer.next_token(text, f" {name}") is None:
+        words = [text[slice(*encoding.spans[at])].strip() for at in covering[role]]
+        known = all(encoding.ids[at] != tokenizer.unknown_id for at in covering[role])
+        if words != [name] or not known or tokenizer.next_token(text, f" {name}") is None:
             raise InvalidRow(f"the name {name!r} is not one token of this model")
     at = {role: position for role, (position,) in covering.items()}
     pattern = "ABBA" if at["IO"] < at["S1"] else "BABA"
     labels = {"answer": f" {io}", "distractor": f" {subject}", "pattern": pattern}
     prompt = make_prompt(values | labels, index, tokenizer)
     return replace(prompt, roles=derive_roles(at, len(encoding.ids) - 1))
-
-
-def _is_name(
-    text: str,
-    encoding: Encoding,
-    positions: Sequence[int],
-    span: tuple[int, int],
-    unknown: int | None,
-) -> bool:
-    """Return whether a span is covered by one known token that contains nothing else."""
-    if len(positions) != 1 or encoding.ids[positions[0]] == unknown:
-        return False
-    return text[slice(*encoding.spans[positions[0]])].strip() == text[slice(*span)]

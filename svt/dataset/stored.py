@@ -45,11 +45,9 @@ def _make_prompt(row: dict[str, Any]) -> Prompt:
 def _check_tokens(config: StoredConfig, prompts: Sequence[Prompt], tokenizer: Tokenizer) -> None:
     """Raise DataError when the tokenizer has another text for a token (step 2)."""
     for prompt in prompts:
-        for token_id, text in (
-            *zip(prompt.tokens, prompt.token_texts, strict=True),
-            *zip(prompt.answer, prompt.answer_texts, strict=True),
-            *zip(prompt.distractor, prompt.distractor_texts, strict=True),
-        ):
+        ids = prompt.tokens + prompt.answer + prompt.distractor
+        texts = prompt.token_texts + prompt.answer_texts + prompt.distractor_texts
+        for token_id, text in zip(ids, texts, strict=True):
             own_text = tokenizer.token_text(token_id) if tokenizer.has(token_id) else None
             if own_text != text:
                 own = "nothing" if own_text is None else repr(own_text)

@@ -90,11 +90,9 @@ def _read_dump_row(con: duckdb.DuckDBPyConnection, catalog: str, path: Path) -> 
 def _attach_union(
     con: duckdb.DuckDBPyConnection, catalog: str, paths: Sequence[Path]
 ) -> dict[str, Any]:
-    attached = {}
-    for number, path in enumerate(paths, 1):  # 3
-        name = f"{catalog}_{number}"
+    attached = {f"{catalog}_{number}": path for number, path in enumerate(paths, 1)}
+    for name, path in attached.items():  # 3
         attach_store(con, name, path)
-        attached[name] = path
     rows = {name: _read_dump_row(con, name, path) for name, path in attached.items()}
     first, *others = attached
     for name in others:

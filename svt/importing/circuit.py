@@ -196,9 +196,8 @@ def _fill_counts(circuit: Circuit) -> Sequence[Edge]:
         lacking = [edge for edge in circuit.edges if getattr(edge, name) is None]
         if lacking and len(lacking) < len(circuit.edges):
             raise DataError(f"{lacking[0].place}: has no {name[2:]} where other edges have them")
-    if any(getattr(edge, name) is not None for edge in circuit.edges[:1] for name in names):
-        return circuit.edges
-    if any(edge.prompts is not None for edge in circuit.edges):
+    known = (getattr(edge, name) for edge in circuit.edges for name in (*names, "prompts"))
+    if any(value is not None for value in known):
         return circuit.edges
     return [edge._replace(n_visits=1) for edge in circuit.edges]
 

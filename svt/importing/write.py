@@ -10,6 +10,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,9 @@ def _check_folder(folder: Path) -> None:
     path = folder / NAME
     if not path.is_file():
         return
-    try:
-        with open_results(path) as con:
-            if con.execute("SELECT 1 FROM imported").fetchall():
-                return
-    except SvtError:
-        pass
+    with suppress(SvtError), open_results(path) as con:
+        if con.execute("SELECT 1 FROM imported").fetchall():
+            return
     raise DataError(f"--out={folder} holds the results of a run; choose another folder")
 
 

@@ -147,10 +147,9 @@ def compute_silhouettes(distance: Array, family: Array) -> Array:
     numbers = np.unique(family)
     if len(numbers) == 1:
         return np.zeros(len(family))
-    member = (family[:, None] == numbers).astype(float)  # [prompt, family]
-    size = member.sum(axis=0)
-    own = family[:, None] == numbers
-    total = distance @ member
+    own = family[:, None] == numbers  # [prompt, family]
+    size = own.sum(axis=0)
+    total = distance @ own.astype(float)
     inside = total[own] / np.maximum(size[np.argmax(own, axis=1)] - 1, 1)
     outside = np.where(own, np.inf, total / size).min(axis=1)
     largest = np.maximum(inside, outside)

@@ -174,7 +174,7 @@ def _log_kept_when_stopped(units: Units, n_units: int) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        logger.info("interventions: %d of %d parts are kept", units.n_finished, n_units)
+        logger.info("interventions: %d of %d parts are kept", len(units.done), n_units)
         raise
 
 

@@ -8,7 +8,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +96,9 @@ def check_tables(folder: Path) -> None:
 
 def has_interventions(folder: Path) -> bool:
     """Return whether a run folder has readable results with interventions."""
-    path = folder / NAME
-    if not path.is_file():
-        return False
-    try:
-        with open_results(path) as con:
-            return bool(con.execute("SELECT 1 FROM interventions LIMIT 1").fetchall())
-    except SvtError:
-        return False
+    with suppress(SvtError), open_results(folder / NAME) as con:
+        return bool(con.execute("SELECT 1 FROM interventions LIMIT 1").fetchall())
+    return False
 
 
 def load_stores(folder: Path) -> Stores:

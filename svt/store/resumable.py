@@ -23,11 +23,11 @@ from svt.system.text import first_line
 
 
 class Units:
-    """The finished units of one stage, from `open_units`; `done` has the numbers at its opening."""
+    """The finished units of one stage, from `open_units`; `done` has their numbers."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: str) -> None:
         self.con, self._table = con, table
-        self.done = frozenset(n for (n,) in con.execute("SELECT unit FROM done").fetchall())
+        self.done = {unit for (unit,) in con.execute("SELECT unit FROM done").fetchall()}
 
     def add(self, unit: int, parts: Iterable[Mapping[str, Any]]) -> None:
         """Add the rows of a unit (step 2); each part has columns of the table, of equal length."""
@@ -37,14 +37,10 @@ class Units:
                 insert_rows(self.con, self._table, arrow_table(part))
             self.con.execute("INSERT INTO done VALUES (?)", [unit])
             self.con.commit()
+            self.done.add(unit)
         except BaseException:
             self.con.rollback()
             raise
-
-    @property
-    def n_finished(self) -> int:
-        """The number of finished units, including those of this process."""
-        return len(self.con.execute("SELECT unit FROM done").fetchall())
 
 
 @contextmanager
