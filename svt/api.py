@@ -165,12 +165,11 @@ def run_and_open(overrides: Sequence[str]) -> Run:
         with lock_run(folder), warnings.catch_warnings(action="ignore"):
             remove_temporary_files(folder)
             stores = run_stages(config, folder)
-    except SvtError:
-        raise
     except Exception as error:
-        if message := explain_error(error):
-            raise SvtError(message) from error
-        raise
+        message = explain_error(error)
+        if message is None or isinstance(error, SvtError):
+            raise
+        raise SvtError(message) from error
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()

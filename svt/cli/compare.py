@@ -1,11 +1,10 @@
 """`svt compare`: one page with two runs next to each other."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from svt.cli.compose import load_run_config
-from svt.cli.console import console, write
+from svt.cli.console import console, make_parser, write
 from svt.stages.compare import compare_runs
 
 _EPILOG = """examples:
@@ -16,12 +15,8 @@ _EPILOG = """examples:
 
 def main(argv: Sequence[str]) -> None:
     """Run `svt compare ...`."""
-    parser = argparse.ArgumentParser(
-        prog="svt compare",
-        description="Write a page with the graphs of two runs and tables of what differs.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Write a page with the graphs of two runs and tables of what differs."
+    parser = make_parser("svt compare", description, _EPILOG)
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("other", type=Path, help="another run folder")
     parser.add_argument("--out", type=Path, default=Path("comparison.html"), help="[= %(default)s]")

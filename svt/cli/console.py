@@ -7,6 +7,7 @@
 4. Log messages of the layers below are lines on stderr.
 """
 
+import argparse
 import logging
 import os
 import sys
@@ -21,6 +22,16 @@ from svt.errors import SvtError
 from svt.system.text import first_line, make_visible
 
 STOPPED = "stopped; what was finished is kept, nothing half-written was left"
+
+
+def make_parser(prog: str, description: str | None, epilog: str) -> argparse.ArgumentParser:
+    """Return a parser whose help shows `epilog` as it is written."""
+    return argparse.ArgumentParser(
+        prog,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def say(line: str) -> None:

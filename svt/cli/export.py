@@ -1,11 +1,10 @@
 """`svt-export`: write a store or results as Parquet files, or a run's graphs for other viewers."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from svt.cli.console import console, write
+from svt.cli.console import console, make_parser, write
 from svt.db.target import open_target
 from svt.query.viewer_graphs import circuit_document, prompt_document, source_of
 from svt.store.export import README, export, new_folder
@@ -39,12 +38,11 @@ _LOST = "both sides of a head as separate links, and roles as anything but group
 
 def main(argv: list[str] | None = None) -> None:
     """Run the console script `svt-export`."""
-    parser = argparse.ArgumentParser(
-        prog="svt-export",
-        description="Write one or more stores, or the results of a run or a sweep, as Parquet, "
-        "or the graphs of a run for circuit-tracer's and Neuronpedia's viewer.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        "svt-export",
+        "Write one or more stores, or the results of a run or a sweep, as Parquet, or the graphs "
+        "of a run for circuit-tracer's and Neuronpedia's viewer.",
+        _EPILOG,
     )
     parser.add_argument("target", type=Path, help="store, pattern of stores, run or sweep folder")
     parser.add_argument("folder", type=Path, help="output folder; must be empty or new")

@@ -7,13 +7,12 @@
 3. Print a summary. An error is one line and exit code 2.
 """
 
-import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
 from svt.charts.style import head_names, plural, ratio
-from svt.cli.console import console, write
+from svt.cli.console import console, make_parser, write
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.importing.circuit import Circuit, Head
@@ -46,13 +45,10 @@ examples:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the console script `svt-import`."""
-    parser = argparse.ArgumentParser(
-        prog="svt-import",
-        description="Read a circuit (.graphml, .csv, .json) into the tables of a run, without a "
-        "store.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    description = (
+        "Read a circuit (.graphml, .csv, .json) into the tables of a run, without a store."
     )
+    parser = make_parser("svt-import", description, _EPILOG)
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, metavar="DIR", help="[= outputs/imports/NAME]")
     parser.add_argument("--name", help="of the circuit [= the file's]")

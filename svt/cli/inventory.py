@@ -10,7 +10,6 @@
 4. In a folder only the files that svt wrote are removed; the number of other files is reported.
 """
 
-import argparse
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from svt.cli.console import console, write
+from svt.cli.console import console, make_parser, write
 from svt.cli.own_files import check_run_folder, is_store_file, is_sweep, list_own_files
 from svt.cli.rows import print_rows
 from svt.db.stores import Stores
@@ -52,9 +51,7 @@ class Entry:
 
 def main(argv: Sequence[str]) -> None:
     """Run `svt list ...` or `svt clean ...`."""
-    parser = argparse.ArgumentParser(
-        prog="svt", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser("svt", None, _EPILOG)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="list runs and stores with their settings and size")
     cleaning = commands.add_parser("clean", help="remove runs, sweeps and stores")

@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.cli.console import console, say, write
+from svt.cli.console import console, make_parser, say, write
 from svt.cli.prompt import read_lines
 from svt.cli.rows import print_rows
 from svt.db.damage import check_damage, list_attached_files
@@ -53,12 +53,8 @@ _WRITABLE = (
 
 def main(argv: list[str] | None = None) -> None:
     """Run the console script `svt-sql`."""
-    parser = argparse.ArgumentParser(
-        prog="svt-sql",
-        description="Query a run folder, a sweep folder or a store, read-only.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Query a run folder, a sweep folder or a store, read-only."
+    parser = make_parser("svt-sql", description, _EXAMPLES)
     parser.add_argument("target", nargs="?", help="run folder, sweep folder or .duckdb file")
     parser.add_argument("query", nargs="?", help="name of a query, or SQL text")
     parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the query")

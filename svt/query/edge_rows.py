@@ -49,19 +49,17 @@ def read_edge_rows(
     con: duckdb.DuckDBPyConnection, source: str, key: str, needed: Sequence[str]
 ) -> list[Row]:
     """Return the rows of a source; ConfigError as `check_rows`."""
+    if rows := check_rows(source, key, needed):
+        return rows
     if _SQL.match(source):
         return _read_sql(con, source, key, needed)
-    if source in query_names():
-        _check_query(source, key, needed)
-        rows = run(con, source).to_dicts()
-        return [Row(f"{key}={source}, row {i}", row) for i, row in enumerate(rows, 1)]
-    return _read_csv(source, key, needed)
+    records = run(con, source).to_dicts()
+    return [Row(f"{key}={source}, row {i}", record) for i, record in enumerate(records, 1)]
 
 
 def _read_sql(
     con: duckdb.DuckDBPyConnection, text: str, key: str, needed: Sequence[str]
 ) -> list[Row]:
-    _check_sql(text, key)
     con.execute("BEGIN TRANSACTION READ ONLY")
     try:
         result = con.execute(text)

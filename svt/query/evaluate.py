@@ -47,8 +47,9 @@ class ReferenceHead:
     row: int
 
 
-def list_references() -> tuple[str, ...]:
-    return tuple(sorted(file.stem for file in _folder().glob("*.csv")))
+def list_references() -> dict[str, Path]:
+    """Return the files of the named references, ordered by name."""
+    return {file.stem: file for file in sorted((conf_dir() / "evaluate").glob("*.csv"))}
 
 
 def find_reference(reference: str, model_name: str) -> Path | None:
@@ -56,19 +57,19 @@ def find_reference(reference: str, model_name: str) -> Path | None:
 
     ConfigError when it is neither `auto`, `none`, a named reference nor an existing CSV file.
     """
+    known = list_references()
     if reference == "none":
         return None
     if reference == "auto":
-        own = _OWN.get(model_name, model_name)
-        return _folder() / f"{own}.csv" if own in list_references() else None
-    if reference in list_references():
-        return _folder() / f"{reference}.csv"
+        return known.get(_OWN.get(model_name, model_name))
+    if reference in known:
+        return known[reference]
     if Path(reference).is_file():
         return Path(reference)
     raise ConfigError(
         f"evaluate.reference={reference}: no such reference or file; "
-        f"known are auto, none, {', '.join(list_references())}, or give a CSV file"
-        f"{suggestion(reference, list_references())}"
+        f"known are auto, none, {', '.join(known)}, or give a CSV file"
+        f"{suggestion(reference, known)}"
     )
 
 
@@ -155,7 +156,3 @@ def _select_validated(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
             "verdict; take more prompts, or evaluate.edges=all"
         )
     return edges.filter("validated")
-
-
-def _folder() -> Path:
-    return conf_dir() / "evaluate"

@@ -70,7 +70,7 @@ class Param:
 def parse_param(query: str, line: str) -> Param:
     """Return the parameter that a header line declares (step 1); QueryError when it is invalid."""
     match = _DECLARED.match(line)
-    if match is None or match["type"] not in _READERS:
+    if match is None or match["type"] not in _TYPES:
         raise QueryError(
             f"query {query}: its header declares a parameter that cannot be read: {line}"
         )
@@ -84,13 +84,15 @@ def read_value(query: str, param: Param, value: Any) -> Any:
     """Return `value` in the parameter's type (step 2); QueryError when it is invalid."""
     setting = f"query {query}: {param.name}={value}"
     if param.choices and value not in param.choices:
-        raise QueryError(f"{setting} must be {_join_choices(param.choices)} ({param.meaning})")
+        words = " or ".join(filter(None, (", ".join(param.choices[:-1]), param.choices[-1])))
+        raise QueryError(f"{setting} must be {words} ({param.meaning})")
     if value is None or (value == "null" and param.default and param.fallback in (None, "null")):
         return None
+    reader, kind = _TYPES[param.type]
     try:
-        read = _READERS[param.type](value)
+        read = reader(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise QueryError(f"{setting} is not {_TYPES[param.type]} ({param.meaning})") from error
+        raise QueryError(f"{setting} is not {kind} ({param.meaning})") from error
     if param.bounds and not param.bounds[0] <= read <= param.bounds[1]:
         low, high = param.bounds
         raise QueryError(f"{setting} must lie in [{low}, {high}] ({param.meaning})")
@@ -134,23 +136,12 @@ def _heads(value: Any) -> list[list[int]]:
     return [list(pair) for pair in heads]
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "INTEGER": _integer,
-    "BIGINT": _integer,
-    "DOUBLE": _double,
-    "BOOLEAN": _boolean,
-    "VARCHAR": _text,
-    "INTEGER[][]": _heads,
+_TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "INTEGER": (_integer, "an integer"),
+    "BIGINT": (_integer, "an integer"),
+    "DOUBLE": (_double, "a number"),
+    "BOOLEAN": (_boolean, "true or false"),
+    "VARCHAR": (_text, "a text"),
+    "INTEGER[][]": (_heads, "a list of [layer, head] such as [[9,6],[10,0]]"),
 }
-_TYPES = {
-    "INTEGER": "an integer",
-    "BIGINT": "an integer",
-    "DOUBLE": "a number",
-    "BOOLEAN": "true or false",
-    "VARCHAR": "a text",
-    "INTEGER[][]": "a list of [layer, head] such as [[9,6],[10,0]]",
-}
-
-
-def _join_choices(choices: tuple[str, ...]) -> str:
-    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+"""Functions that read the values of a type, and its name in messages."""
