@@ -120,7 +120,8 @@ def _merge_stores(tree: Tree, keys: Sequence[str], stores: Stores) -> Tree:
     """Return the composed configuration with the groups of the stores (step 2)."""
     stored = _add_new_keys({group: stores.config[group] for group in _STORE_GROUPS}, tree)
     for key in dict.fromkeys(_list_deciding_keys(keys, stored)):
-        value, stored_value = (_get_value(values, key) for values in (tree, stored))
+        group, last = key.split(".")
+        value, stored_value = tree[group].get(last), stored[group].get(last)
         if value != stored_value:
             raise ConfigError(
                 f"{key}={value}: store.path names stores with {key}={stored_value}; leave it out, "
@@ -155,11 +156,6 @@ def _add_new_keys(stored: Tree, composed: Tree) -> Tree:
         else stored.get(key, value)
         for key, value in composed.items()
     }
-
-
-def _get_value(values: Tree, key: str) -> Any:
-    group, last = key.split(".")
-    return values[group].get(last)  # dataset.KEY: only of some names
 
 
 def _override(stored: Tree, composed: Tree, key: str) -> None:

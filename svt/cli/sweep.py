@@ -144,14 +144,11 @@ def collect(at: Path) -> bool:
         except SvtError as error:
             marks["status"] = job["status"] = f"its {RESULTS} cannot be read: {error}"
             results = {}
-        if results:
-            for table, rows in results.items():
-                own = rows.drop("status", strict=False)
-                tables.setdefault(table, []).append(
-                    own.select(*(pl.lit(value).alias(name) for name, value in marks.items()), "*")
-                )
-        else:  # 3
-            tables["run"].append(pl.DataFrame({name: [value] for name, value in marks.items()}))
+        for table, rows in (results or {"run": pl.DataFrame({"status": [None]})}).items():  # 3
+            own = rows.drop("status", strict=False)
+            tables.setdefault(table, []).append(
+                own.select(*(pl.lit(value).alias(name) for name, value in marks.items()), "*")
+            )
     try:
         with temporary_path(at / NAME) as temporary, duckdb.connect(str(temporary)) as con:
             for table, parts in tables.items():

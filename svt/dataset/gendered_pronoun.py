@@ -30,8 +30,7 @@ def make_gendered_pronoun_prompts(config: GenderedPronounConfig, tokenizer: Toke
     all_nouns = read_nouns(nouns_file)
     templates = read_templates(templates_file, all_nouns, SLOTS)  # 1
     names, notes = _read_names(names_file, tokenizer)
-    kinds = [kind for template in templates for kind in template.nouns]
-    nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer)
+    nouns, noun_notes = select_nouns(nouns_file, all_nouns, templates, tokenizer)
     turns = [(template, pronoun) for template in templates for pronoun in names]
     other = dict(zip(names, reversed(names), strict=True))
     drawn = draw(

@@ -50,8 +50,7 @@ def make_greater_than_prompts(config: GreaterThanConfig, tokenizer: Tokenizer) -
                 f"{template.where}: the template must have a year as {{XX}}{{YY}}, and {{XX}} must "
                 f"be its end: {template.text}"
             )
-    kinds = [kind for template in templates for kind in template.nouns]
-    nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer, single=True)
+    nouns, noun_notes = select_nouns(nouns_file, all_nouns, templates, tokenizer, single=True)
     drawn = draw(
         config,
         [(template, "") for template in templates],

@@ -39,8 +39,7 @@ def make_ioi_prompts(config: IoiConfig, tokenizer: Tokenizer) -> Dataset:
             f"dataset.counterfactual=abc: {len(ids)} names are single tokens of this model, five "
             "are needed: two for a prompt and three others"
         )
-    kinds = [kind for template in templates for kind in template.nouns]
-    nouns, noun_notes = select_nouns(nouns_file, all_nouns, kinds, tokenizer)
+    nouns, noun_notes = select_nouns(nouns_file, all_nouns, templates, tokenizer)
     patterns = tuple(ORDERS) if config.pattern == "mixed" else (config.pattern,)
     turns = [(template, pattern) for template in templates for pattern in patterns]
     names = list(ids)

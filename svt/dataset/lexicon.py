@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from svt.dataset.files import read_lines, read_text
+from svt.dataset.template import Template
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError
 
@@ -68,17 +69,17 @@ def select_names(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, int], tupl
 def select_nouns(
     path: Path,
     nouns: Mapping[str, Sequence[str]],
-    kinds: Iterable[str],
+    templates: Iterable[Template],
     tokenizer: Tokenizer,
     single: bool = False,
 ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """Return the words of `kinds` that the tokenizer knows, and notes on the others.
+    """Return the known words of each kind of noun in the templates, and notes on the others.
 
     With `single`, words of more than one token are left out, too.
     """
     usable: dict[str, list[str]] = {}
     notes: tuple[str, ...] = ()
-    for kind in dict.fromkeys(kinds):
+    for kind in dict.fromkeys(kind for template in templates for kind in template.nouns):
         words = nouns[kind]
         known = []
         for word in words:

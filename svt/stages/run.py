@@ -49,16 +49,10 @@ def run_stages(config: Config, folder: Path) -> Stores | None:
     """
     seconds = Seconds()
     stages = set(config.stages)
-    check_requests(config, folder)
-    stores = open_stores(config)
-    inputs = Inputs(config, stores)
-    if stores is None:
-        check_inputs(config, inputs.dataset, inputs.folder)
-        if stages != {"reference"}:
-            with seconds.measure("dump"):
-                stores = find_store(config, inputs)
-    else:
-        check_stores(config, stores, inputs)
+    stores, inputs = _check(config, folder)
+    if stores is None and stages != {"reference"}:
+        with seconds.measure("dump"):
+            stores = find_store(config, inputs)
     if "reference" in stages:
         make_reference(config, inputs.model, inputs.dataset.prompts, folder)
     if stores is None or stages == {"reference"}:
@@ -80,14 +74,10 @@ def preview(config: Config, folder: Path) -> list[str]:
 
     SvtError as in `run_stages`, before any work.
     """
-    check_requests(config, folder)
-    stores = open_stores(config)
-    inputs = Inputs(config, stores)
+    stores, inputs = _check(config, folder)
     lines = [f"stages: {', '.join(config.stages)}", f"results: {folder}"]
     if stores is not None:
-        check_stores(config, stores, inputs)
         return [*lines, f"store: {stores}, which exists"]
-    check_inputs(config, inputs.dataset, inputs.folder)
     path = choose_store_path(config, inputs.identity)
     if holds_store(path, inputs.identity):
         return [*lines, f"store: {path}, which exists"]
@@ -97,15 +87,21 @@ def preview(config: Config, folder: Path) -> list[str]:
     return [*lines, f"store: {path}, to be made", f"dump: {estimate(local, inputs.dataset)}"]
 
 
-def open_stores(config: Config) -> Stores | None:
-    """Return the stores of the run or of store.path, None when the store depends on the inputs."""
+def _check(config: Config, folder: Path) -> tuple[Stores | None, Inputs]:
+    """Return the stores of the run or of store.path, if any, and the inputs, after all checks."""
+    check_requests(config, folder)
     if config.run.path is not None:
-        return load_stores(Path(config.run.path))
-    stores = Stores.expand(config.store.path)
-    if stores is not None:
-        for note in stores.notes:
+        stores: Stores | None = load_stores(Path(config.run.path))
+    else:
+        stores = Stores.expand(config.store.path)
+        for note in stores.notes if stores is not None else ():
             logger.info(note)
-    return stores
+    inputs = Inputs(config, stores)
+    if stores is None:
+        check_inputs(config, inputs.dataset, inputs.folder)
+    else:
+        check_stores(config, stores, inputs)
+    return stores, inputs
 
 
 def find_store(config: Config, inputs: Inputs) -> Stores:
