@@ -5,9 +5,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from svt.cli.sql import answer
 from svt.config import from_mapping
 from svt.stages.inputs import Inputs
+from tests.answers import answer
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import Finished, Svt
 from tests.dataset.samples import shipped_words

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from svt.charts import FIGURES, choose_figures
-from svt.cli.sql import answer
 from svt.db.target import open_target
 from svt.stages.chart import list_filled as filled
 from svt.stages.intervene import NOT_CHANGED
+from tests.answers import answer
 from tests.conftest import Finished, svt_in
 from tests.planted_ioi import planted_ioi
 from tests.settings import composed

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from svt.cli.sql import answer
 from svt.paths import conf_dir
+from tests.answers import answer
 from tests.checkpoints import tiny_gpt2
 from tests.conftest import SMALL, Finished, Svt
 from tests.marks import first

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from svt.cli.sql import answer
+from tests.answers import answer
 from tests.conftest import svt_in
 
 pytestmark = pytest.mark.skipif(
@@ -102,10 +102,10 @@ def test_grouped_keys_and_rotation_are_the_model_s(run: Path) -> None:
     """The converted folder, without svt: nine heads, three key heads, its own logits."""
     from transformers import AutoModelForCausalLM
 
-    from svt.cli.sql import answer as ask
     from svt.compute.load import load_model
     from svt.config import from_mapping
     from svt.model.files import localise
+    from tests.answers import answer as ask
     from tests.settings import composed
 
     config = localise(from_mapping(composed("model=smollm2")).model)

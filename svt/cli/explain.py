@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from textwrap import shorten
+from traceback import walk_tb
 
 import duckdb
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -41,11 +42,8 @@ def explain_error(error: Exception) -> str | None:
 
 def _is_hydra_error(error: BaseException) -> bool:
     """Return whether Hydra itself raised the error."""
-    at, names = error.__traceback__, [""]
-    while at is not None:
-        names.append(str(at.tb_frame.f_globals.get("__name__")))
-        at = at.tb_next
-    return names[-1].startswith(("hydra", "omegaconf"))
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith(("hydra", "omegaconf"))
 
 
 def is_interruption(error: BaseException) -> bool:

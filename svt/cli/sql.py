@@ -90,7 +90,7 @@ def _answer(con: duckdb.DuckDBPyConnection, args: argparse.Namespace) -> None:
         frame = describe_columns(con, args.schema) if args.schema else describe_schema(con)
         print_rows(frame, args.format, args.expand, most=frame.height)
     elif args.query is not None:
-        print_rows(_run_query(con, args.query, args.params, args.unsafe), args.format, args.expand)
+        print_rows(run_query(con, args.query, args.params, args.unsafe), args.format, args.expand)
         if args.query in _BY_INDEX and args.other and (models := _name_models(con)):
             say(f"note: {models}: {_BY_ROLE}")
     elif sys.stdin.isatty():
@@ -116,26 +116,10 @@ def _run_line(
         _answer(con, argparse.Namespace(**vars(args) | {"query": first, "params": rest}))
 
 
-def answer(
-    target: Path,
-    query: str,
-    params: list[str],
-    unsafe: bool = False,
-    other: Path | None = None,
-) -> pl.DataFrame:
-    """Return the rows of a named query or SQL over `target` and, if any, a second target `other`.
-
-    `params` are texts `name=value`. With `unsafe`, SQL may read other files and addresses; it is
-    read-only in any case. QueryError or StoreError when the query or a target is invalid.
-    """
-    with open_target(target, unsafe, other) as con:
-        return _run_query(con, query, params, unsafe)
-
-
-def _run_query(
+def run_query(
     con: duckdb.DuckDBPyConnection, query: str, params: Sequence[str], unsafe: bool
 ) -> pl.DataFrame:
-    """Return the rows of a named query or SQL (step 2)."""
+    """Return the rows of a named query or SQL with texts `name=value` as parameters (step 2)."""
     values = {}
     for param in params:
         name, equals, value = param.partition("=")

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from svt.cli.sql import answer
+from tests.answers import answer
 from tests.conftest import Finished, Svt
 from tests.marks import first
 

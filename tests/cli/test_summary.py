@@ -1,10 +1,10 @@
 """The last lines of a run."""
 
-from svt.cli.sql import answer
 from svt.cli.summary import summarise
 from svt.config import from_mapping
 from svt.db.stores import Stores
 from svt.store.results import load_config
+from tests.answers import answer
 from tests.conftest import Finished
 
 

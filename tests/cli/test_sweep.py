@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from svt.cli.sql import answer
 from svt.cli.sweep import collect
+from tests.answers import answer
 from tests.conftest import Finished, Svt, svt_in
 
 FEW = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0", "chart.format=[json]")

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from svt.cli.sql import answer
+from tests.answers import answer
 from tests.conftest import Svt
 
 

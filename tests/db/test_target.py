@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from svt.cli.sql import answer
 from svt.db.identity import SCHEMA_VERSION
 from svt.errors import SvtError
+from tests.answers import answer
 from tests.store_rows import connection
 
 Rows = Sequence[Mapping[str, Any]]

@@ -10,7 +10,7 @@ import pytest
 
 from svt.cli import export, import_circuit
 from svt.cli.console import STOPPED
-from svt.cli.sql import answer
+from tests.answers import answer
 from tests.conftest import svt_in
 
 FULL = "could not write to standard output (No space left on device); the work itself is done\n"

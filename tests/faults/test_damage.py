@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from svt.cli import sweep
-from svt.cli.sql import answer
 from svt.errors import SvtError
 from svt.stages.intervene import FINISHED
 from svt.store.resumable import open_units
 from svt.system.digests import Digests
+from tests.answers import answer
 from tests.faults.conftest import Job
 from tests.faults.damaged import HEADERS, damaged
 from tests.faults.forked import ran

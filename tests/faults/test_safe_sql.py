@@ -9,9 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from svt.cli.sql import answer, run_sql
+from svt.cli.sql import run_sql
 from svt.db.target import open_target
 from svt.errors import SvtError
+from tests.answers import answer
 from tests.conftest import Finished
 
 CHANGES = [

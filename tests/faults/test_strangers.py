@@ -12,13 +12,13 @@ import duckdb
 import pytest
 
 from svt.cli import sql
-from svt.cli.sql import answer
 from svt.db.connect import connect
 from svt.db.files import open_database
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.query.edges import choose_edges
 from svt.store.results import load_config, load_stores
+from tests.answers import answer
 from tests.db.test_target import make_results, make_store
 
 SECRET = "the secret"

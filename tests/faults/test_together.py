@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from svt.cli.own_files import LOCK
-from svt.cli.sql import answer
+from tests.answers import answer
 from tests.faults.conftest import Job
 from tests.faults.disks import unwritable
 from tests.faults.forked import KILLED, Child, ran

@@ -8,10 +8,11 @@ import duckdb
 import pytest
 
 from svt.cli.import_circuit import main
-from svt.cli.sql import _run_query, answer
+from svt.cli.sql import run_query
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.system.shell import find_command
+from tests.answers import answer
 from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED
 
@@ -43,7 +44,7 @@ def rows(folder: Path, query: str, *params: str) -> list[dict[str, Any]]:
 def many_rows(folder: Path, *queries: tuple[str, ...]) -> list[list[dict[str, Any]]]:
     """The rows of queries, each with its parameters, over a folder that is opened once."""
     with open_target(folder) as con:
-        return [_run_query(con, query, params, False).to_dicts() for query, *params in queries]
+        return [run_query(con, query, params, False).to_dicts() for query, *params in queries]
 
 
 def test_the_published_graph_at_170(

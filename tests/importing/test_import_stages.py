@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from svt.cli.import_circuit import main as svt_import
-from svt.cli.sql import answer
+from tests.answers import answer
 from tests.conftest import Svt
 from tests.importing.samples import published
 from tests.query.test_evaluate import PUBLISHED

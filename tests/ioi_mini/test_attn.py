@@ -8,11 +8,11 @@ import torch
 from transformers import GPT2LMHeadModel
 
 import svt.ioi_mini
-from svt.cli.sql import answer
 from svt.ioi_mini.language import Language
 from svt.ioi_mini.train import measure
 from svt.paths import conf_dir
 from svt.query.evaluate import find_reference, load_reference
+from tests.answers import answer
 from tests.compute.runs import loaded
 from tests.conftest import Finished, svt_in
 

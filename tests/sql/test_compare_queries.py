@@ -9,10 +9,10 @@ import duckdb
 import pytest
 
 from svt.cli.import_circuit import main as svt_import
-from svt.cli.sql import answer
 from svt.db.catalog import create_tables
 from svt.errors import SvtError
 from svt.query.named import run
+from tests.answers import answer
 from tests.store_rows import connection, insert
 
 Rows = Sequence[Mapping[str, Any]]

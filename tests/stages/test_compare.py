@@ -9,12 +9,12 @@ import pytest
 
 from svt.charts import Figure
 from svt.cli.compose import load_run_config
-from svt.cli.sql import answer
 from svt.db.target import open_target
 from svt.report.comparison import make_comparison
 from svt.stages import compare
 from svt.stages.chart import make_ask
 from svt.stages.compare import open_run
+from tests.answers import answer
 from tests.conftest import Finished, Svt, svt_in
 
 

@@ -11,9 +11,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.cli.sql import answer
 from svt.errors import SvtError
 from svt.system.shell import format_override
+from tests.answers import answer
 from tests.conftest import SMALL, Finished, Svt, svt_in
 
 ALL = "dump.components=[head,mlp,embed,pos_embed,bias]"

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 
 from svt.cli.export import main
-from svt.cli.sql import answer
 from svt.db.catalog import list_tables
 from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.errors import SvtError
 from svt.store import export as exporting
 from svt.store.export import BY_LAYER, export
+from tests.answers import answer
 from tests.conftest import Finished, Svt
 from tests.cut_store import cut
 from tests.db.test_stores import make
