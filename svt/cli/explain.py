@@ -12,6 +12,7 @@ from svt.errors import SvtError, suggestion
 from svt.system.text import first_line
 
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # they raise errors about processes that died
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # in torch's errors
 _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
 
 
@@ -32,7 +33,8 @@ def explain_error(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, duckdb.Error | OSError):
         return f"{to_one_line(error)} ({type(error).__name__}); what was finished is kept"
-    if isinstance(error, MemoryError | RuntimeError) and _is_memory_error(error):
+    no_memory = any(word in str(error) for word in _OUT_OF_MEMORY)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and no_memory):
         return (
             f"out of memory ({shorten(to_one_line(error), 200)}); lower dump.batch_size or "
             "dump.memory_gb, for interventions intervene.batch_size; what was finished is kept"
@@ -51,12 +53,6 @@ def is_interruption(error: BaseException) -> bool:
     if isinstance(error, KeyboardInterrupt | duckdb.InterruptException):
         return True
     return "Query interrupted" in str(error)
-
-
-def _is_memory_error(error: Exception) -> bool:
-    """Return whether memory ran out; torch's errors are recognised by words, without its import."""
-    words = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def to_one_line(error: BaseException) -> str:

@@ -131,7 +131,7 @@ def task(composed: DictConfig, dry: bool = False) -> None:
         if job is None:
             write(f"\n{summary.describe_output(folder, stores)}\n")
         else:
-            job.done(stores)
+            job.write("done", stores)
     except Exception as error:
         message = explain_error(error)
         if message is None:
@@ -164,7 +164,7 @@ def _fail(message: str, job: "sweep.Job | None" = None) -> None:
     say(f"svt: {message}")
     if job is None:
         sys.exit(1)
-    job.failed(message)
+    job.write(message)
 
 
 @contextmanager

@@ -100,23 +100,17 @@ class Job:
     """A job of a sweep, whose status, stores and values it writes into job.json (step 1)."""
 
     def __init__(self, at: Path, overrides: list[str], choices: Mapping[str, Any]) -> None:
-        self._at, self._stores = at, list[str]()
+        self._at = at
         self._values = {
             o.key_or_group: choices.get(o.key_or_group, o.value())
             for o in OverridesParser.create().parse_overrides(overrides)
         }
-        self._write("started, but did not end")
+        self.write("started, but did not end")
 
-    def done(self, stores: Stores | None) -> None:
-        self._stores = [str(path) for path in (stores.paths if stores else ())]
-        self._write("done")
-
-    def failed(self, message: str) -> None:
-        self._write(message)
-
-    def _write(self, status: str) -> None:
+    def write(self, status: str, stores: Stores | None = None) -> None:
         self._at.mkdir(parents=True, exist_ok=True)
-        content = {"status": status, "stores": self._stores, "values": self._values}
+        paths = [str(path) for path in (stores.paths if stores else ())]
+        content = {"status": status, "stores": paths, "values": self._values}
         write_atomically(self._at / JOB, json.dumps(content, default=str).encode())
 
 

@@ -17,9 +17,8 @@ from svt.dataset.greater_than import make_greater_than_prompts
 from svt.dataset.hub import load_hub_prompts
 from svt.dataset.ioi import make_ioi_prompts
 from svt.dataset.prompt import ROLE_PRECEDENCE, Dataset, Prompt, note_unknown_words, role_labels
-from svt.dataset.prompt_file import read_file_prompts
+from svt.dataset.prompt_file import make_single_prompt, read_file_prompts
 from svt.dataset.rows import make_prompt_rows
-from svt.dataset.single_prompt import make_single_prompt
 from svt.dataset.text import find_text_file, read_text_prompts
 from svt.dataset.tokenizer import Tokenizer
 from svt.dataset.tokenizer_files import load_tokenizer

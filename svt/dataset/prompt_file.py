@@ -1,4 +1,4 @@
-"""Read prompts from a file: JSONL, CSV or Parquet, one prompt per row.
+"""Read prompts from a file (JSONL, CSV or Parquet, one prompt per row) or one of the settings.
 
 1. Read the rows. Columns are those of COLUMNS; a null equals a missing value. A table with the
    columns of EAP_COLUMNS, the format of EAP and EAP-IG, is accepted too: `clean` is the text,
@@ -21,9 +21,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from svt.config import PromptFileConfig
+from svt.config import PromptFileConfig, SinglePromptConfig
 from svt.dataset.prompt import Dataset, Prompt, build_prompt, note_unknown_words
-from svt.dataset.table import Row, read_rows
+from svt.dataset.table import Row, drop_nulls, read_rows
 from svt.dataset.tokenizer import Tokenizer
 from svt.errors import DataError, SvtError
 from svt.paths import expand_home
@@ -72,6 +72,19 @@ def read_file_prompts(config: PromptFileConfig, tokenizer: Tokenizer) -> Dataset
     if config.n_prompts is not None and len(kept) < config.n_prompts:
         notes += (f"{path} has {len(kept)} prompts, fewer than n_prompts={config.n_prompts}",)
     return Dataset(tuple(sorted(kept, key=lambda prompt: prompt.prompt_id)), notes)
+
+
+def make_single_prompt(config: SinglePromptConfig, tokenizer: Tokenizer) -> Dataset:
+    """Return the prompt of dataset=prompt, with prompt_id 0; a DataError names the invalid value.
+
+    Its values are checked like those of a row. Its only role is `end`.
+    """
+    values = drop_nulls({key: getattr(config, key) for key in ("text", "answer", "distractor")})
+    lists = {key: list(value) for key, value in values.items() if isinstance(value, tuple)}
+    try:
+        return Dataset((make_prompt(values | lists, 0, tokenizer),))
+    except InvalidRow as error:
+        raise DataError(f"dataset=prompt: {error}") from None
 
 
 def _describe_problems(path: Path, problems: Mapping[str, list[str]], n_rows: int) -> str:

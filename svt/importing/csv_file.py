@@ -90,7 +90,7 @@ def _read_upstream(place: str, values: Mapping[str, str]) -> Node:
         return Node("head", *_read_head(place, values, "up_layer", "up_head"))
     if component.endswith("embed"):
         return Node(component)
-    return Node(component, _read_index(place, values, "up_layer"))
+    return Node(component, parse_index(values["up_layer"], f"{place}: up_layer"))
 
 
 def _read_heads(file: Path, rows: list[tuple[int, dict[str, str]]]) -> dict[Head, str | None]:
@@ -105,9 +105,6 @@ def _read_heads(file: Path, rows: list[tuple[int, dict[str, str]]]) -> dict[Head
     return heads
 
 
-def _read_head(place: str, values: Mapping[str, str], layer: str, head: str) -> Head:
-    return _read_index(place, values, layer), _read_index(place, values, head)
-
-
-def _read_index(place: str, values: Mapping[str, str], name: str) -> int:
-    return parse_index(values[name], f"{place}: {name}")
+def _read_head(place: str, values: Mapping[str, str], *names: str) -> Head:
+    layer, head = (parse_index(values[name], f"{place}: {name}") for name in names)
+    return layer, head

@@ -24,7 +24,7 @@ from typing import Any
 from svt.dataset.table import unique_keys
 from svt.errors import DataError
 from svt.importing import appeared
-from svt.importing.circuit import Circuit, Edge, Head, Node, collect_heads, make_edge
+from svt.importing.circuit import Circuit, Head, Node, collect_heads, make_edge
 from svt.importing.links import Link, NodeEntry, make_linked_circuit
 from svt.importing.nodes import parse_node, split_reads
 from svt.importing.values import parse_index, parse_number
@@ -132,7 +132,8 @@ def _read_links(file: Path, nodes: Any, links: list[Any], count: Count | None) -
     circuit = make_linked_circuit("json of nodes and links", known, read, count)
     if not circuit.one_prompt:
         return circuit
-    return replace(circuit, edges=tuple(map(_fill_total, circuit.edges)))
+    edges = (e if e.total is not None else e._replace(total=e.mean) for e in circuit.edges)
+    return replace(circuit, edges=tuple(edges))
 
 
 def _read_link(place: str, link: Any, nodes: Mapping[str, NodeEntry]) -> Link:
@@ -195,8 +196,3 @@ def _read_end(place: str, link: Mapping[str, Any], *names: str) -> str:
         if name in link:
             return str(link[name])
     raise DataError(f"{place}: has no {' or '.join(names)}")
-
-
-def _fill_total(edge: Edge) -> Edge:
-    """Return the edge with its weight as total where it has none."""
-    return edge if edge.total is not None else edge._replace(total=edge.mean)
