@@ -18,7 +18,6 @@
    free now gets a warning. On systems that report no limits nothing is checked.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,13 +25,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from svt.model.files import find_weight_files
 from svt.system.memory import gigabytes, read_limits
 
 logger = logging.getLogger(__name__)
 
 LIBRARIES = 450_000_000  # bytes of torch, transformers and transformer_lens themselves
-_LONGEST_HEADER = 100_000_000  # bytes, of a safetensors file
 _MASKS = (".attn.bias", ".attn.masked_bias")  # in the hub's files, but never loaded
 _UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight")
 _FUSED = {"c_attn", "query_key_value", "qkv_proj", "gate_up_proj"}  # gpt2, gpt_neox, phi3
@@ -94,11 +94,8 @@ def _read_sizes(file: Path) -> dict[str, int]:
     A damaged file gives none; loading its weights raises the error.
     """
     try:
-        with file.open("rb") as opened:
-            size = int.from_bytes(opened.read(8), "little")
-            header = json.loads(opened.read(min(size, _LONGEST_HEADER)))
-        return {
-            name: prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        with safe_open(file, framework="np") as opened:
+            names = opened.keys()
+            return {name: prod(opened.get_slice(name).get_shape()) for name in names}
+    except (OSError, SafetensorError):
         return {}
