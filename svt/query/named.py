@@ -126,6 +126,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
         )
     _check_other(con, query)
     bound = bind(con, query, values)
+    check_needs(con, query, bound)
     try:
         return fetch_frame(con, query.text, bound)
     except duckdb.CatalogException as error:
@@ -133,6 +134,15 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     except duckdb.Error as error:
         check_damage(error, list_attached_files(con))
         raise QueryError(f"query {name}: {first_line(error)}") from error
+
+
+def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str, Any]) -> None:
+    """Raise ConfigError when the store lacks data the query or its parameters need (step 4)."""
+    needs = set(query.needs)
+    needs |= {"dump.all_slices"} if bound.get("slices") == "all" else set()
+    needs |= {"dump.effects"} if bound.get("rule") == "effect" else set()
+    for setting in sorted(needs):
+        check_stored(f"query {query.name}", setting, _is_stored(con, setting))
 
 
 def explain_missing(con: duckdb.DuckDBPyConnection) -> str:
@@ -210,10 +220,7 @@ def _distinct_values(
 
 
 def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of every parameter, from `values` or its default (steps 1 and 2).
-
-    ConfigError when the store lacks data that the query or its parameters need (step 4).
-    """
+    """Return the value of every parameter, from `values` or its default (steps 1 and 2)."""
     known = ", ".join(param.name for param in query.params) or "none"
     for name in values:
         if name not in {param.name for param in query.params}:
@@ -231,11 +238,6 @@ def bind(con: duckdb.DuckDBPyConnection, query: Query, values: Mapping[str, Any]
             )
         else:
             bound[param.name] = read_value(query.name, param, _default(con, param))
-    needs = set(query.needs)
-    needs |= {"dump.all_slices"} if bound.get("slices") == "all" else set()
-    needs |= {"dump.effects"} if bound.get("rule") == "effect" else set()
-    for setting in sorted(needs):
-        check_stored(f"query {query.name}", setting, _is_stored(con, setting))
     return bound
 
 

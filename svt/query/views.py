@@ -18,6 +18,7 @@ from svt.query.named import (
     SWEEP,
     Query,
     bind,
+    check_needs,
     count_jobs,
     list_queries,
     load_query,
@@ -41,6 +42,7 @@ def make_views(con: duckdb.DuckDBPyConnection, text: str) -> list[str]:
         if _is_view(con, query):
             try:
                 bound = bind(con, query, {})
+                check_needs(con, query, bound)
                 con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {_inline_values(query, bound)}")
             except SvtError as error:
                 reasons.append(str(error))
