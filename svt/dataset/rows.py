@@ -19,6 +19,15 @@ def make_prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
     labels = [sorted(role_labels(prompt).items()) for prompt in prompts]
     lengths = [len(prompt.tokens) for prompt in prompts]
     ids = np.array([prompt.prompt_id for prompt in prompts], np.int32)
+    answers = [
+        (prompt.prompt_id, kind, token_id, text)
+        for prompt in prompts
+        for kind, token_ids, texts in (
+            ("answer", prompt.answer, prompt.answer_texts),
+            ("distractor", prompt.distractor, prompt.distractor_texts),
+        )
+        for token_id, text in zip(token_ids, texts, strict=True)
+    ]
     return {
         "prompts": {
             "prompt_id": ids,
@@ -43,26 +52,12 @@ def make_prompt_rows(prompts: Sequence[Prompt]) -> dict[str, Columns]:
             "role": [role for rows in labels for _, role in rows],
             "pos": np.array([pos for rows in labels for pos, _ in rows], np.uint16),
         },
-        "answers": _answer_rows(prompts),
-    }
-
-
-def _answer_rows(prompts: Sequence[Prompt]) -> Columns:
-    """Return one row for each prompt, kind and token."""
-    rows = [
-        (prompt.prompt_id, kind, token_id, text)
-        for prompt in prompts
-        for kind, ids, texts in (
-            ("answer", prompt.answer, prompt.answer_texts),
-            ("distractor", prompt.distractor, prompt.distractor_texts),
-        )
-        for token_id, text in zip(ids, texts, strict=True)
-    ]
-    return {
-        "prompt_id": np.array([prompt_id for prompt_id, *_ in rows], np.int32),
-        "kind": [kind for _, kind, *_ in rows],
-        "token_id": np.array([token_id for *_, token_id, _ in rows], np.int32),
-        "token": [text for *_, text in rows],
+        "answers": {
+            "prompt_id": np.array([prompt_id for prompt_id, *_ in answers], np.int32),
+            "kind": [kind for _, kind, *_ in answers],
+            "token_id": np.array([token_id for *_, token_id, _ in answers], np.int32),
+            "token": [text for *_, text in answers],
+        },
     }
 
 

@@ -18,7 +18,8 @@ from math import fsum
 from typing import Any, NamedTuple
 
 from svt.errors import DataError
-from svt.words import COUNTS, Count, Side
+from svt.importing.values import COUNT_NAMES
+from svt.words import Count, Side
 
 Head = tuple[int, int]
 
@@ -191,12 +192,11 @@ def merge_edges(circuit: Circuit) -> list[dict[str, Any]]:
 
 def _fill_counts(circuit: Circuit) -> Sequence[Edge]:
     """Return the edges with a count each; DataError when only some have one (step 3)."""
-    names = [f"n_{count}" for count in COUNTS]
-    for name in names:
+    for name in COUNT_NAMES:
         lacking = [edge for edge in circuit.edges if getattr(edge, name) is None]
         if lacking and len(lacking) < len(circuit.edges):
             raise DataError(f"{lacking[0].place}: has no {name[2:]} where other edges have them")
-    known = (getattr(edge, name) for edge in circuit.edges for name in (*names, "prompts"))
+    known = (getattr(edge, name) for edge in circuit.edges for name in (*COUNT_NAMES, "prompts"))
     if any(value is not None for value in known):
         return circuit.edges
     return [edge._replace(n_visits=1) for edge in circuit.edges]

@@ -15,6 +15,7 @@ Only configuration, safetensors and tokenizer are downloaded: no pickles, no cod
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -172,23 +173,19 @@ def _from_hub(model: ModelConfig) -> Path:
     """Return the folder of the hub's snapshot; from the local cache without a network (step 2)."""
     import huggingface_hub as hub
 
-    def snapshot(cached: bool) -> Path:
-        return Path(
-            hub.snapshot_download(
-                model.name,
-                revision=model.revision,
-                allow_patterns=list(_FETCHED),
-                ignore_patterns=list(_NOT_FETCHED),
-                local_files_only=cached,
-            )
-        )
-
+    snapshot = partial(
+        hub.snapshot_download,
+        model.name,
+        revision=model.revision,
+        allow_patterns=list(_FETCHED),
+        ignore_patterns=list(_NOT_FETCHED),
+    )
     try:  # first a request that, unlike a download, fails at once without a network
         hub.get_hf_file_metadata(hub.hf_hub_url(model.name, CONFIG, revision=model.revision))
-        return snapshot(cached=False)
+        return Path(snapshot(local_files_only=False))
     except Exception as unreachable:  # the client and the network raise many kinds
         try:
-            return snapshot(cached=True)
+            return Path(snapshot(local_files_only=True))
         except Exception:
             at = f" at revision {model.revision}" if model.revision else ""
             if _is_gated(unreachable):
