@@ -41,14 +41,11 @@ def create_results(folder: Path, stores: Stores, keep: bool) -> Iterator[duckdb.
             if keep:  # 1
                 check_whole(path)  # also tables that no stage reads
                 shutil.copyfile(path, temporary)
-            con = connect(stores, temporary, results_writable=True)  # 2
-            try:
+            with connect(stores, temporary, results_writable=True) as con:  # 2
                 if not keep:
                     create_tables(con, "results", "results")
                 yield con
                 con.execute("CHECKPOINT results")  # raises on a full disk, as close does not
-            finally:
-                con.close()
     except DISK_ERRORS as error:
         raise StoreError(
             f"could not write {path}: {first_line(error)}; an earlier file there is unchanged"

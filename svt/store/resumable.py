@@ -50,11 +50,8 @@ def open_units(path: Path, request: str, table: str) -> Iterator[Units]:
         if not _has_request(path, request, table):
             remove_units(path)
             _create(path, request, table)
-        con = _open(path)
-        try:
+        with _open(path) as con:
             yield Units(con, table)
-        finally:
-            con.close()
     except DISK_ERRORS as error:
         raise StoreError(
             f"could not write {path}: {first_line(error)}; finished units are kept, "

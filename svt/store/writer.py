@@ -126,8 +126,7 @@ def open_writer(path: Path, request: str) -> Iterator[StoreWriter]:
     store = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        con = _open(partial, request)  # 1
-        try:
+        with _open(partial, request) as con:  # 1
             finished = con.execute("FROM store.unfinished.batches").fetchall()
             store = StoreWriter(con, (number for (number,) in finished))
             yield store
@@ -135,8 +134,6 @@ def open_writer(path: Path, request: str) -> Iterator[StoreWriter]:
             con.execute("CHECKPOINT store")
             con.execute("DROP SCHEMA store.unfinished CASCADE")
             con.execute("CHECKPOINT store")
-        finally:
-            con.close()
         partial.replace(path)
     except DISK_ERRORS as error:
         raise _disk_error(path, error) from error
