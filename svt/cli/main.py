@@ -57,26 +57,26 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its errors instead of printing them
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(run)
     failure, whole = None, True
-    with sweep.record_folders() as folders:
-        try:
-            for word in filter(_WITHOUT_KEY.match, sys.argv[1:]):
-                raise HydraException(f"{word}: names no key; write key=value")
-            app()
-            if not all(map(sweep.find_jobs, folders)):
-                failure = "the sweep has no job: a swept key has no values; write them out, key=a,b"
-        except KeyboardInterrupt:
-            say(STOPPED)
-            sys.exit(130)
-        except Exception as error:
-            failure = explain_refusal(error)
-            if failure is None:
-                raise
-        finally:
-            if failure is not None:
-                say(f"svt: {failure}")
-            flush()
-            for folder in folders:
-                whole = sweep.collect(folder)  # 4
+    sweep.FOLDERS.clear()
+    try:
+        for word in filter(_WITHOUT_KEY.match, sys.argv[1:]):
+            raise HydraException(f"{word}: names no key; write key=value")
+        app()
+        if not all(map(sweep.find_jobs, sweep.FOLDERS)):
+            failure = "the sweep has no job: a swept key has no values; write them out, key=a,b"
+    except KeyboardInterrupt:
+        say(STOPPED)
+        sys.exit(130)
+    except Exception as error:
+        failure = explain_refusal(error)
+        if failure is None:
+            raise
+    finally:
+        if failure is not None:
+            say(f"svt: {failure}")
+        flush()
+        for folder in sweep.FOLDERS:
+            whole = sweep.collect(folder)  # 4
     if failure is not None or not whole:
         sys.exit(1)
 

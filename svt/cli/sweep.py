@@ -11,9 +11,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -45,21 +44,8 @@ NAME = "sweep.duckdb"
 _NUMBER = "${hydra.job.num}"
 _HYDRA_FILE = "multirun.yaml"
 
-_FOLDERS: ContextVar[list[Path]] = ContextVar("folders of multiruns")
-
-
-@contextmanager
-def record_folders() -> Iterator[list[Path]]:
-    """Yield a list to which `SweepStart` adds the folder of a multirun that starts in the block.
-
-    Hydra creates `SweepStart` itself, so it cannot receive the list as an argument.
-    """
-    folders: list[Path] = []
-    token = _FOLDERS.set(folders)
-    try:
-        yield folders
-    finally:
-        _FOLDERS.reset(token)
+FOLDERS: list[Path] = []
+"""Folders of the multiruns that `SweepStart`, which Hydra itself creates, has prepared."""
 
 
 class SweepStart(Callback):
@@ -73,7 +59,7 @@ class SweepStart(Callback):
         except SvtError as error:  # Hydra would only log a warning
             say(f"svt: {error}")
             raise SystemExit(1) from error
-        _FOLDERS.get([]).append(folder)
+        FOLDERS.append(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for earlier in filter(is_job, find_jobs(folder).values()):
             earlier.unlink()

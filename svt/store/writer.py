@@ -13,7 +13,7 @@ batches are kept.
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,7 @@ def finish_renaming(path: Path, identity: str) -> bool:
         con = _attach(partial)
     except duckdb.Error:  # damaged; open_writer replaces it
         return False
-    with closing(con):
+    with con:
         if not _is_complete(con, identity):
             return False
         try:
