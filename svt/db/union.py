@@ -23,7 +23,7 @@ from svt.errors import StoreError
 
 Row = Mapping[str, Any]
 
-_SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "n_ctx")
+SHAPE = ("n_layers", "n_heads", "d_model", "d_head", "n_ctx")
 _SHOWN = 10  # missing shards in a note
 
 
@@ -45,7 +45,7 @@ def _compared_values(row: Row) -> dict[str, Any]:
     settings = select_content_settings(config.get("dump", {}))
     return {
         "weights": row["weights_fingerprint"][:16],
-        **{column: row[column] for column in _SHAPE},
+        **{column: row[column] for column in SHAPE},
         "model.dtype": config.get("model", {}).get("dtype"),
         **{f"dump.{key}": value for key, value in settings.items()},
     }

@@ -28,6 +28,7 @@ from svt.dataset import Dataset, Prompt
 from svt.dataset.rows import make_prompt_rows
 from svt.db.identity import SCHEMA_VERSION, Identity
 from svt.db.stores import Stores
+from svt.db.union import SHAPE
 from svt.errors import SvtError
 from svt.store.writer import StoreWriter, finish_renaming, open_writer, unfinished_bytes
 from svt.system.memory import size as file_size
@@ -90,11 +91,7 @@ def dump(config: Config, dataset: Dataset, identity: Identity, path: Path) -> No
                     "identity": identity.key,
                     "model_name": config.model.name,
                     "weights_fingerprint": identity.weights,
-                    "n_layers": model.n_layers,
-                    "n_heads": model.n_heads,
-                    "d_model": model.d_model,
-                    "d_head": model.d_head,
-                    "n_ctx": model.n_ctx,
+                    **{name: getattr(model, name) for name in SHAPE},
                     "config": to_mapping(config),
                     "library_versions": {name: version(name) for name in _LIBRARIES},
                     "notes": notes,
