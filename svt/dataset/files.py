@@ -14,7 +14,7 @@ def resolve_files(config: GeneratedConfig) -> tuple[Path, ...]:
     shipped = conf_dir() / "dataset" / config.name
     names = {key: getattr(config, key) for key in KEYS if hasattr(config, key)}
     return tuple(
-        next(shipped.glob(f"{key}.*")) if name is None else expand_home(name)
+        min(shipped.glob(f"{key}.*")) if name is None else expand_home(name)
         for key, name in names.items()
     )
 
