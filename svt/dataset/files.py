@@ -11,12 +11,17 @@ KEYS = ("templates", "names", "nouns")
 
 def resolve_files(config: GeneratedConfig) -> tuple[Path, ...]:
     """Return the files of templates, names (if it has any) and nouns; null is the shipped file."""
-    shipped = conf_dir() / "dataset" / config.name
     names = {key: getattr(config, key) for key in KEYS if hasattr(config, key)}
     return tuple(
-        min(shipped.glob(f"{key}.*")) if name is None else expand_home(name)
+        _find_shipped(config.name, key) if name is None else expand_home(name)
         for key, name in names.items()
     )
+
+
+def _find_shipped(dataset: str, key: str) -> Path:
+    """Return the file that svt ships, text or YAML; a copy with another ending does not count."""
+    text = conf_dir() / "dataset" / dataset / f"{key}.txt"
+    return text if text.is_file() else text.with_suffix(".yaml")
 
 
 def read_bytes(path: Path, what: str) -> bytes:

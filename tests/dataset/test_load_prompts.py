@@ -16,6 +16,7 @@ from svt.dataset import (
     Prompt,
     Tokenizer,
     check_fit,
+    files,
     list_dataset_files,
     load_prompts,
     make_prompt_rows,
@@ -73,6 +74,18 @@ def test_the_files_that_determine_the_prompts(config: DatasetConfig) -> None:
     assert list_dataset_files(few("text", path="t.txt")) == (Path("t.txt"),)
     text = conf_dir() / "dataset" / "text" / "ioi-mini.txt"
     assert list_dataset_files(few("text")) == (text,)
+
+
+def test_a_copy_beside_a_shipped_file_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "dataset" / "ioi"
+    folder.mkdir(parents=True)
+    for name in ("templates.txt", "names.bak", "names.txt", "nouns.bak", "nouns.yaml"):
+        (folder / name).touch()
+    monkeypatch.setattr(files, "conf_dir", lambda: tmp_path)
+    read = [path.name for path in list_dataset_files(few())]
+    assert read == ["templates.txt", "names.txt", "nouns.yaml"]
 
 
 def test_prompts_too_long_or_with_foreign_tokens() -> None:
