@@ -80,12 +80,12 @@ def intervention_rows(
     )
     settings, rows = replace(config.intervene, edges=upper, sets=None, repeats=repeats), []
     for scope in SCOPES:
-        of_scope = replace(config, intervene=replace(settings, scopes=(scope,)))
+        one_scope = replace(config, intervene=replace(settings, scopes=(scope,)))
         rates = []
         for repeat in range(len(passes)):
             say(f"interventions, {scope}: repeat {repeat + 1} of {len(passes)}")
             start, stores = time.perf_counter(), Stores.of(store)
-            with run_interventions(of_scope, folder, stores, model, dataset.prompts) as stage:
+            with run_interventions(one_scope, folder, stores, model, dataset.prompts) as stage:
                 n_runs = stage.plan.pairs["run"].n_unique() * len(stage.plan.variants)
             rates.append(n_runs / (time.perf_counter() - start))
         rows += [

@@ -109,10 +109,7 @@ class StoreWriter:
 
     def append_row(self, table: str, row: Mapping[str, Any]) -> None:
         """Append one row; mappings and sequences are stored as JSON."""
-        is_json = {name: isinstance(value, Mapping | list | tuple) for name, value in row.items()}
-        self.append(
-            table, {name: [json.dumps(v) if is_json[name] else v] for name, v in row.items()}
-        )
+        self.append(table, {name: [_encode_json(value)] for name, value in row.items()})
 
 
 @contextmanager
@@ -284,6 +281,10 @@ def _decode_words(name: str) -> str:
     """Return SQL that maps the codes of a column to its words, without a cast of each row."""
     words = (f"WHEN {code} THEN '{word}'::store.{name}" for code, word in enumerate(_WORDS[name]))
     return f"CASE {name} {' '.join(words)} END AS {name}"
+
+
+def _encode_json(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, Mapping | list | tuple) else value
 
 
 def _arrow_array(values: Any) -> pa.Array | pa.ChunkedArray:
