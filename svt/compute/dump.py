@@ -3,9 +3,10 @@
 1. The prompts come in batches (batches.py).
 2. A forward pass returns activations and the pairs to store (forward.py, pairs.py).
 3. With dataset.only_correct, prompts that the model answers wrongly are dropped.
-4. The pairs are processed in chunks of bounded memory: slice contributions and signal sets
-   (slices.py); for pairs that are not sampled, the contribution of every upstream component to each
-   side (upstream.py) and the pair's weight without it (removal.py); then their columns (tables.py).
+4. The pairs are processed in chunks of bounded memory, several at once in threads: slice
+   contributions and signal sets (slices.py); for pairs that are not sampled, the contribution of
+   every upstream component to each side (upstream.py) and the pair's weight without it
+   (removal.py); then their columns (tables.py).
 5. Once a batch: logit differences, direct effects (effects.py) and coordinates of the heads of
    dump.coordinates.
 
@@ -14,8 +15,9 @@ first. Batches and padding change no row beyond float32 rounding.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise, product
+from math import ceil
 
 import numpy as np
 import torch
@@ -31,6 +33,7 @@ from svt.compute.pairs import PairCollector, Pairs, select, select_prompt_pairs
 from svt.compute.removal import Removal
 from svt.compute.slices import compute_slices, make_basis
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
+from svt.compute.threads import Threads
 from svt.compute.upstream import Outputs, contributions, readout
 from svt.compute.writers import list_writers
 from svt.config import DumpConfig
@@ -49,30 +52,23 @@ def dump_batches(
     The tables are prompts, head_effects, coordinates, pairs, pair_slices, pair_upstream and sides.
     The parts of a batch must be consumed before the next batch. The prompts must fit the model.
     """
-    worker = _Worker(model, svd, dump, only_correct)
-    for batch in batches:
-        yield worker.parts(*worker.forward(pad_prompts(batch)))
-
-
-@contextmanager
-def _one_thread_less() -> Iterator[None]:
-    """Let torch use one thread less, so that the writing thread does not slow small products."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, n_threads - 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
+    with Threads(model) as threads:
+        worker = _Worker(model, svd, dump, only_correct, threads)
+        for batch in batches:
+            yield worker.parts(*worker.forward(pad_prompts(batch)))
 
 
 class _Worker:
     """The model, the settings and the weights that all batches share."""
 
-    def __init__(self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool) -> None:
+    def __init__(
+        self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool, threads: Threads
+    ) -> None:
         self.model, self.dump, self.only_correct = model, dump, only_correct
+        self.threads, self.share = threads, memory_share(dump) / threads.n
         self.w_o, self.w_u = model.weight("W_O"), model.unembedding[0]
         self.writers = list_writers(model, dump.components)
-        self.outputs = Outputs(model, self.writers, memory_share(dump))
+        self.outputs = Outputs(model, self.writers, self.share)
         self.basis = make_basis(svd, model)
         self.removal = Removal(model, self.basis, self.writers) if dump.effects else None
         self.contrast = model.scoring if dump.score == "contrast" else None
@@ -97,8 +93,9 @@ class _Worker:
             batch, acts = select_prompts(batch, acts, correct)
             pairs = select_prompt_pairs(pairs, correct)
         tables = {"prompts": prompts} | self.batch_tables(batch, acts)  # 5
-        for chunk in self.chunks(pairs):  # 4
-            yield tables | self.pair_tables(batch, acts, chunk)
+        compute = partial(self.pair_tables, batch, acts)
+        for columns in self.threads.run(compute, self.chunks(pairs)):  # 4
+            yield tables | columns
             tables = {}
         if tables:  # no pairs
             yield tables
@@ -114,17 +111,23 @@ class _Worker:
         return tables
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
-        """Yield consecutive pairs, as many as their share of the memory holds with their probes."""
+        """Yield consecutive pairs of like cost, as many as a thread's memory holds with probes.
+
+        The number of chunks is a multiple of the number of threads, so that all end together.
+        """
         model, n_kinds = self.model, 1 + self.dump.all_slices + self.dump.effects
         upstream = NUMBER_BYTES * pairs.layer * model.n_heads
         probe = model.d_model * model.work_dtype.itemsize
         of_upstream = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
         cost = of_upstream + SLICE_BYTES * model.d_head
-        first = np.flatnonzero(np.diff(np.cumsum(cost) // memory_share(self.dump), prepend=-1))
+        total = cost.sum()
+        n_chunks = ceil(total / self.share / self.threads.n) * self.threads.n
+        chunk = (np.cumsum(cost) - cost) * n_chunks // total
+        first = np.flatnonzero(np.diff(chunk, prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
             yield select(pairs, slice(start, stop))
 
-    @_one_thread_less()
+    @torch.inference_mode()
     def pair_tables(self, batch: Layout, acts: Activations, pairs: Pairs) -> Batch:
         """Return pairs, pair_slices, pair_upstream and sides of a chunk (step 4)."""
         start = batch.starts[pairs.row]

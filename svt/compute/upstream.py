@@ -49,9 +49,10 @@ class Outputs:
     def at(
         self, acts: Activations, token: Int[np.ndarray, " token"], layer: Int[np.ndarray, " token"]
     ) -> Float[Tensor, "writer token d_model"]:
-        """Return the outputs of all writers at up to `n_tokens` tokens, valid until the next call.
+        """Return the outputs of all writers at up to `n_tokens` tokens.
 
-        Those of heads at or above a token's `layer`, which must descend, are uninitialised.
+        They are valid until the thread's next call. Those of heads at or above a token's `layer`,
+        which must descend, are uninitialised.
         """
         written = self._written(len(self.writers), len(token), self._w_o.shape[-1])
         index = torch.as_tensor(token, device=self._w_o.device)
@@ -202,7 +203,7 @@ def contributions(
 ) -> Iterator[LayerContributions]:
     """Yield by layer the contributions (step 3) and, with `removal`, the weights without a writer.
 
-    The iterator must be consumed before the next call: both use the same memory.
+    The iterator must be consumed before the thread's next call: both use the same memory.
     """
     by_token = _sort_by_token(pairs, token)
     without = WeightsWithout(removal, acts, pairs, token, by_token.token) if removal else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from threading import local
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -49,15 +50,18 @@ def list_writers(model: Model, components: tuple[str, ...]) -> Writers:
     return Writers(table[:, 0].astype(np.uint8), table[:, 1], table[:, 2])
 
 
-class ScratchBuffer:
-    """Memory that is reused from array to array; allocation costs as much as a product in it."""
+class ScratchBuffer(local):
+    """Memory that a thread reuses from array to array; to allocate it costs as much as a product.
+
+    Every thread has its own.
+    """
 
     def __init__(self, like: Tensor) -> None:
         """Take dtype and device from `like`."""
         self._memory = like.new_empty(0)
 
     def __call__(self, *shape: int) -> Tensor:
-        """Return an uninitialised array of this shape, valid until the next call."""
+        """Return an uninitialised array of this shape, valid until the thread's next call."""
         size = prod(shape)
         if self._memory.numel() < size:
             self._memory = self._memory.new_empty(0)

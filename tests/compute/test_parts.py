@@ -1,6 +1,8 @@
-"""The parts of a dump as they are handed over: their order, and the threads they are made with."""
+"""The parts of a dump as they are handed over: their order, and the threads that compute them."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import torch
 from svt.compute import dump as module
 from svt.compute.decompose import decompose_model
 from svt.compute.model import Model
+from svt.compute.pairs import Pairs
+from svt.errors import ModelError
 from svt.words import COMPONENTS
 from tests.checkpoints import tiny_gpt2
 from tests.compute.runs import loaded, parts, prompts_of
@@ -41,21 +45,62 @@ def test_rows_of_a_part_are_in_order(model: Model) -> None:
         assert_rising(layer, upstream["component"], upstream["pair_id"], upstream["side"])
 
 
-@pytest.mark.parametrize(("there", "taken"), [(3, 2), (1, 1)])
-def test_a_thread_is_left_to_the_writer(
-    model: Model, monkeypatch: pytest.MonkeyPatch, there: int, taken: int
-) -> None:
-    seen, slices, before = set(), module.compute_slices, torch.get_num_threads()
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """Torch has three threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
 
-    def watched(*args: object) -> object:
-        seen.add(torch.get_num_threads())
-        return slices(*args)  # type: ignore[arg-type]
+
+def watch_slices(
+    monkeypatch: pytest.MonkeyPatch, before: Callable[[np.ndarray], object]
+) -> list[int]:
+    """`before` is called with the prompts of each chunk; returns torch's threads there."""
+    n_threads: list[int] = []
+    slices = module.compute_slices
+
+    def watched(basis: object, acts: object, pairs: Pairs, *others: object) -> object:
+        n_threads.append(torch.get_num_threads())
+        before(pairs.row)
+        return slices(basis, acts, pairs, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "compute_slices", watched)
-    torch.set_num_threads(there)
-    try:
-        parts(model, decompose_model(model), PROMPTS[:1], ALL)
-        assert seen == {taken}
-        assert torch.get_num_threads() == there
-    finally:
-        torch.set_num_threads(before)
+    return n_threads
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_chunks_are_computed_at_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Barrier(3, timeout=20)  # raises when not all threads come
+    n_threads = watch_slices(monkeypatch, lambda row: together.wait())
+    found = parts(model, decompose_model(model), PROMPTS[:4], ALL)
+    assert len(found) == len(n_threads) == 3
+    assert set(n_threads) == {1}
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_chunks_that_end_early_keep_their_place(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later_was_computed = Event()
+
+    def let_the_first_wait(row: np.ndarray) -> None:
+        if row.min() == 0:
+            assert later_was_computed.wait(20)
+        else:
+            later_was_computed.set()
+
+    watch_slices(monkeypatch, let_the_first_wait)
+    found = parts(model, decompose_model(model), PROMPTS[:4], ALL)
+    assert_rising(np.concatenate([part["pairs"]["pair_id"] for part in found]))
+
+
+def test_an_error_in_a_chunk_ends_the_dump(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(row: np.ndarray) -> None:
+        raise ModelError("no more")
+
+    watch_slices(monkeypatch, fail)
+    with pytest.raises(ModelError, match="no more"):
+        parts(model, decompose_model(model), PROMPTS, ALL)
