@@ -19,12 +19,15 @@ WITH firing AS (
         AND ($dest_role = 'any' OR d.role = $dest_role)
         AND ($src_role = 'any' OR s.role = $src_role)
 ),
-usage AS (
-    SELECT s.k, count(*) AS n_in_signal
-    FROM slices AS s
+in_signal AS (
+    SELECT unnest(s.signal) AS k
+    FROM pair_slices AS s
     JOIN firing USING (pair_id)
-    WHERE s.in_signal
-    GROUP BY s.k
+),
+usage AS (
+    SELECT k, count(*) AS n_in_signal
+    FROM in_signal
+    GROUP BY k
 ),
 counted AS (
     SELECT count(*) AS n_firings FROM firing
