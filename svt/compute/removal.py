@@ -22,7 +22,6 @@ that side alone: of its query for dest, of its key of that one token for src.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,6 +34,7 @@ from torch import Tensor
 from svt.compute.forward import Activations
 from svt.compute.model import Model
 from svt.compute.pairs import Integers, Pairs
+from svt.compute.readers import Readers, list_readers
 from svt.compute.slices import Basis
 from svt.compute.writers import ScratchBuffer, Writers
 
@@ -66,12 +66,12 @@ class Removal:
             ScratchBuffer(basis.w) for _ in range(5)
         )
 
-    def through_images(self, n_partners: Int[np.ndarray, " reader"]) -> Bool[np.ndarray, " reader"]:
-        """Return whether images, not probes, are cheaper for so many partners, or necessary."""
+    def through_images(self, readers: Readers) -> Bool[np.ndarray, " reader"]:
+        """Return whether images, not probes, are used: where they are necessary, or cheaper."""
         r, d = self.basis.w.shape[-2:]
-        probes = n_partners * (r + self.n_writers) * d
-        images = self.n_writers * r * (d + n_partners)
-        return (probes > images) | self.qk_norm
+        probes = readers.n_partners * (r + self.n_writers) * d
+        images = self.n_writers * r * (d + readers.n_partners)
+        return (probes > images) & (readers.side == 0) | self.qk_norm
 
     def split_readers(self, n_partners: Integers) -> Iterator[slice]:
         """Yield consecutive readers whose partners fit into PIECE_BYTES, or single ones."""
@@ -81,70 +81,6 @@ class Removal:
         first = np.flatnonzero(np.diff(pieces, prepend=-1))
         for start, stop in pairwise([*first.tolist(), len(n_partners)]):
             yield slice(start, stop)
-
-
-@dataclass(frozen=True)
-class _Readers:
-    """The readers of step 1, sorted by the place of their token, side, layer and head."""
-
-    place: Int[np.ndarray, " reader"]  # of the token in the order of processing
-    token: Int[np.ndarray, " reader"]
-    side: Int[np.ndarray, " reader"]
-    layer: Int[np.ndarray, " reader"]
-    head: Int[np.ndarray, " reader"]
-    start: Int[np.ndarray, " reader"]  # first token of the prompt
-    n_partners: Int[np.ndarray, " reader"]
-    images: Bool[np.ndarray, " reader"]  # whether images, not probes, are used
-
-
-class _Entries(NamedTuple):
-    """The (pair, side)s by reader."""
-
-    bounds: Int[np.ndarray, " reader_1"]  # of a reader's entries
-    pair: Int[np.ndarray, " entry"]
-    dest: Int[np.ndarray, " entry"]  # token
-
-    def of(self, readers: slice) -> slice:
-        """Return the span of the entries of these readers."""
-        return slice(*self.bounds[[readers.start, readers.stop]].tolist())
-
-    def counts(self, readers: slice) -> Integers:
-        """Return the number of entries of each of these readers."""
-        return np.diff(self.bounds[readers.start : readers.stop + 1])
-
-
-def _list_readers(
-    removal: Removal,
-    pairs: Pairs,
-    token: Int[np.ndarray, "pair side"],
-    tokens: Int[np.ndarray, " place"],
-) -> tuple[_Readers, _Entries]:
-    """Return the readers of the tokens and their entries, of the layers with writers below.
-
-    tokens: distinct ones, in the order of processing.
-    """
-    n_layers, n_heads = removal.basis.w.shape[1:3]
-    place = np.zeros(tokens.max(initial=0) + 1, np.int64)
-    place[tokens] = np.arange(len(tokens))
-    chosen = np.flatnonzero(removal.has_writers[pairs.layer])
-    key = (place[token[chosen]] * 2 + np.arange(2)) * n_layers + pairs.layer[chosen, None]
-    key = (key * n_heads + pairs.head[chosen, None]).ravel()
-    by_key = np.argsort(key, kind="stable")
-    distinct, first = np.unique(key[by_key], return_index=True)
-    bounds = np.append(first, len(key))
-    pair = chosen[by_key // 2]
-    rest, head = np.divmod(distinct, n_heads)
-    rest, layer = np.divmod(rest, n_layers)
-    at, side = np.divmod(rest, 2)
-    dest, of_reader = token[pair, 0], tokens[at]
-    start = (token[:, 0] - pairs.dest)[pair[first]]
-    n_partners = np.where(side == 0, of_reader - start + 1, np.diff(bounds))
-    images = removal.through_images(n_partners)
-    images &= (side == 0) | removal.qk_norm
-    return (
-        _Readers(at, of_reader, side, layer, head, start, n_partners, images),
-        _Entries(bounds, pair, dest),
-    )
 
 
 class _Streams(NamedTuple):
@@ -227,7 +163,10 @@ class WeightsWithout:
     ) -> None:
         """`tokens` are those of the pairs in the order in which `process` takes them."""
         self._removal, self._acts, self._tokens = removal, acts, tokens
-        self._readers, self._entries = _list_readers(removal, pairs, token, tokens)
+        self._readers, self._entries = list_readers(
+            pairs, token, tokens, removal.has_writers, removal.model.n_heads
+        )
+        self._images = removal.through_images(self._readers)  # or probes
         # [pair, side, writer]: the weight for dest, the change of the logit for src (step 5)
         self._results = removal.results(len(pairs), 2, removal.n_writers)
         self._logit = self._results.new_zeros(len(pairs))
@@ -291,12 +230,12 @@ class WeightsWithout:
         is_query = readers.side[reader] == 0
         entry = self._entries.bounds[reader] + np.where(is_query, 0, nth)
         other = np.where(is_query, readers.start[reader] + nth, self._entries.dest[entry])
-        way = (readers.images * 2 + readers.side) * self._removal.model.n_layers + readers.layer
+        way = (self._images * 2 + readers.side) * self._removal.model.n_layers + readers.layer
         key = (way * n_heads + readers.head)[reader]
         order = np.argsort(key, kind="stable")
         key, reader = key[order], reader[order]
         rotated, score, offset = self._rotate_partners(key // n_heads, reader, other[order])
-        n_probes = np.append(0, np.cumsum(~readers.images[np.repeat(np.arange(start, stop), n)]))
+        n_probes = np.append(0, np.cumsum(np.repeat(~self._images[start:stop], n)))
         probes = self._compute_probes(key[: n_probes[-1]], rotated, n_probes[order[: n_probes[-1]]])
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
@@ -351,7 +290,7 @@ class WeightsWithout:
             for part in (group.partners.score, group.partners.offset)
         )
         rows = group.scores.view(len(layers), -1, removal.n_writers)
-        if readers.images[group.readers.start]:
+        if self._images[group.readers.start]:
             for reader in range(group.readers.start, group.readers.stop):
                 self._score_with_images(reader, group)
         else:

@@ -18,6 +18,7 @@ from svt.compute.intervene import EditMode, Edits
 from svt.compute.model import Model
 from svt.compute.pairs import select
 from svt.compute.projection import Projection
+from svt.compute.readers import Readers
 from svt.compute.removal import STEPS, Removal
 from tests.checkpoints import tiny_gpt2
 from tests.compute.edited import effects, random_edits
@@ -132,7 +133,11 @@ def test_probes_and_images_give_the_same(
     model, prompts = loaded(tiny_model(family, tmp_path), "float64"), prompts_of(7, 2, (6, 10))
     some = replace(EVERYTHING, min_weight=0.1)
     one = dumped(model, prompts, some)["upstream"]["weight_without"]
-    monkeypatch.setattr(Removal, "through_images", lambda self, n: n > 3)
+
+    def is_long_query(self: Removal, readers: Readers) -> np.ndarray:
+        return (readers.n_partners > 3) & (readers.side == 0)
+
+    monkeypatch.setattr(Removal, "through_images", is_long_query)
     monkeypatch.setattr(removal, "PIECE_BYTES", 1)
     other = dumped(model, prompts, some)["upstream"]["weight_without"]
     assert len(one) > 1000
