@@ -4,6 +4,7 @@ The shapes and dtypes that svt/compute declares are checked at every call while 
 for removal.py: with its many small calls a small dump would take about twice as long.
 """
 
+import atexit
 import os
 import shutil
 import sys
@@ -30,6 +31,13 @@ install_import_hook(
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each of two workers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let workers end at once: DuckDB's binding lists all objects that torch keeps alive."""
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)
+
 
 SMALL = ("dataset.n_prompts=16", "chart.format=[json]")
 
