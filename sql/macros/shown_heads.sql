@@ -8,8 +8,7 @@ WITH ends AS (
     UNION ALL
     SELECT up_layer, up_head, n, 0, 1, false FROM query_table(edges_table) WHERE component = 'head'
     UNION ALL
-    SELECT r[1], r[2], NULL, 0, 0, true
-    FROM (SELECT unnest(roots::INTEGER[][]) AS r FROM query_table(run_table))
+    SELECT layer, head, NULL, 0, 0, true FROM root_heads(run_table)
     UNION ALL
     SELECT layer, head, NULL, 0, 0, false FROM query_table(heads_table)
 )

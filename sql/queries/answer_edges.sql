@@ -16,13 +16,9 @@ WITH means AS (
 ),
 shares AS (
     SELECT *, mean / nullif(sum(greatest(mean, 0) ORDER BY layer, head) OVER (), 0) AS share FROM means
-),
-root_heads AS (
-    SELECT DISTINCT root[1] AS layer, root[2] AS head
-    FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)
 )
 SELECT s.layer, s.head, r.layer IS NOT NULL AS is_root, s.n_prompts, s.n_positive, s.mean, s.share
 FROM shares AS s
-LEFT JOIN root_heads AS r ON r.layer = s.layer AND r.head = s.head
+LEFT JOIN root_heads('run') AS r ON r.layer = s.layer AND r.head = s.head
 WHERE r.layer IS NOT NULL OR abs(s.share) >= $min_share
 ORDER BY s.mean DESC, s.layer, s.head;

@@ -5,28 +5,11 @@
 -- grain: [head of a shown edge, root, or head of an imported circuit without edges]
 -- columns: layer, head, is_root, n_prompts, n_firings, n_in, n_out, in_reference, class
 -- `n_in` and `n_out` are numbers of shown edges; `n_prompts` and `n_firings` are null for an imported circuit.
-WITH root_heads AS (
-    SELECT DISTINCT root[1] AS layer, root[2] AS head
-    FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)
-),
-shown AS (
-    SELECT layer, head, up_layer, up_head, component
-    FROM graph_edges
-    WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
-),
-ends AS (
-    SELECT layer, head, 1 AS edge_in, 0 AS edge_out FROM shown
-    UNION ALL
-    SELECT up_layer, up_head, 0, 1 FROM shown WHERE component = 'head'
-    UNION ALL
-    SELECT layer, head, 0, 0 FROM root_heads
-    UNION ALL
-    SELECT layer, head, 0, 0 FROM imported_heads
+WITH shown AS (
+    FROM frequent_edges('graph_edges', 'run', $count, $min_share, $min_count)
 ),
 heads AS (
-    SELECT layer, head, sum(edge_in)::BIGINT AS n_in, sum(edge_out)::BIGINT AS n_out
-    FROM ends
-    GROUP BY layer, head
+    FROM shown_heads('shown', 'run', 'imported_heads')
 ),
 fired AS (
     SELECT
@@ -42,7 +25,7 @@ known AS (
 )
 SELECT
     h.layer, h.head,
-    r.layer IS NOT NULL AS is_root,
+    h.is_root,
     coalesce(f.n_prompts, CASE WHEN traced.has_pairs THEN 0 END) AS n_prompts,
     coalesce(f.n_firings, CASE WHEN traced.has_pairs THEN 0 END) AS n_firings,
     h.n_in, h.n_out,
@@ -50,7 +33,6 @@ SELECT
     k.class
 FROM heads AS h
 CROSS JOIN (SELECT count(*) > 0 AS has_pairs FROM trace_pairs) AS traced
-LEFT JOIN root_heads AS r USING (layer, head)
 LEFT JOIN fired AS f USING (layer, head)
 LEFT JOIN known AS k USING (layer, head)
 ORDER BY h.layer, h.head;

@@ -2,11 +2,7 @@
 -- params: none
 -- grain: [head]
 -- columns: layer, head, is_root, in_reference, class
-WITH root_heads AS (
-    SELECT DISTINCT root[1] AS layer, root[2] AS head
-    FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)
-),
-named AS (
+WITH named AS (
     SELECT layer, head, min(class) AS class FROM reference_heads GROUP BY layer, head
 )
 SELECT
@@ -14,6 +10,6 @@ SELECT
     r.layer IS NOT NULL AS is_root,
     n.layer IS NOT NULL AS in_reference,
     n.class
-FROM root_heads AS r
+FROM root_heads('run') AS r
 FULL JOIN named AS n USING (layer, head)
 ORDER BY layer, head;

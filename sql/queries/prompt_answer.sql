@@ -19,14 +19,10 @@ shares AS (
         / nullif(sum(greatest(logit_diff_effect, 0) ORDER BY layer, head) OVER (), 0) AS share
     FROM head_effects
     WHERE prompt_id = $prompt_id
-),
-root_heads AS (
-    SELECT DISTINCT root[1] AS layer, root[2] AS head
-    FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)
 )
 SELECT s.layer, s.head, r.layer IS NOT NULL AS is_root, e.pos, s.effect, s.share
 FROM shares AS s
 CROSS JOIN ends AS e
-LEFT JOIN root_heads AS r ON r.layer = s.layer AND r.head = s.head
+LEFT JOIN root_heads('run') AS r ON r.layer = s.layer AND r.head = s.head
 WHERE r.layer IS NOT NULL OR abs(s.share) >= $min_share
 ORDER BY s.effect DESC, s.layer, s.head;

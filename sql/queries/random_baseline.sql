@@ -13,22 +13,13 @@
 -- least the traced value. A draw is the first n_heads of the heads in the order of a hash of (seed, draw, head), so a
 -- seed gives the same sets on every machine.
 WITH root_heads AS (
-    SELECT DISTINCT root[1] AS layer, root[2] AS head
-    FROM (SELECT unnest(roots::INTEGER[][]) AS root FROM run)
+    FROM root_heads('run')
 ),
 shown AS (
-    SELECT layer, head, up_layer, up_head, component
-    FROM graph_edges
-    WHERE count_of($count, n_prompts, n_firings, n_visits) >= shown_count($min_share, $min_count)
+    FROM frequent_edges('graph_edges', 'run', $count, $min_share, $min_count)
 ),
 circuit AS (
-    SELECT layer, head FROM root_heads
-    UNION
-    SELECT layer, head FROM shown
-    UNION
-    SELECT up_layer, up_head FROM shown WHERE component = 'head'
-    UNION
-    SELECT layer, head FROM imported_heads
+    SELECT layer, head FROM shown_heads('shown', 'run', 'imported_heads')
 ),
 candidates AS (
     SELECT layer, head

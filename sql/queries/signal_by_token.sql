@@ -7,9 +7,11 @@
 --         firing_weight DOUBLE smallest attention weight of a firing [= trace.firing_weight]
 -- grain: [token text], by descending mean; no row if the store lacks the coordinates of the head
 -- columns: token, is_name, n, mean_size, n_consensus, consensus_from, n_firings
--- The size in a token is |P x~|, with P the projector onto the v_k of the consensus slices; src_coord is sqrt(sigma_k)
--- v_k . x~. The consensus is the slices that are in the signal of at least min_firings firings, or of half of them if
--- none is; `consensus_from` is the number applied. `is_name` is whether the text is IO, S1 or S2 in any prompt.
+-- The size in a token is the root of the sum of src_coord^2 / sigma over the consensus slices: |P x~|, with P the
+-- projector onto their v_k, as src_coord is sqrt(sigma_k) v_k . x~. Where the model rotates keys, the size depends on the
+-- token's position, so it compares tokens at like positions only. The consensus is the slices that are in the signal of
+-- at least min_firings firings, or of half of them if none is; `consensus_from` is the number applied. `is_name` is
+-- whether the text is IO, S1 or S2 in any prompt.
 WITH firing AS (
     SELECT p.pair_id
     FROM pairs AS p

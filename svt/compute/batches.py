@@ -4,7 +4,8 @@
    dump.batch_size of them, and no more tokens, padding included, than fit into its share of
    dump.memory_gb.
 2. A third of that memory is for activations and the pairs chosen from them, one for the writers'
-   outputs, one for the columns before they are stored and the probes of their pairs.
+   outputs, one for the columns before they are stored and the probes of their pairs. Threads share
+   the last two.
 
 Batches follow from the prompts and the settings alone, so a resumed dump has the same ones.
 """
@@ -17,7 +18,7 @@ from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
 
 SLICE_BYTES = 200  # of a slice of a pair while its signal and probe are computed
-NUMBER_BYTES = 40  # of a contribution, computed and then written
+NUMBER_BYTES = 20  # of a contribution, computed and then written
 _PAIR_BYTES = 64  # of a pair, from the forward pass to its columns
 _DRAWING_BYTES = 80  # of a candidate of one head while dump.sample draws
 _COPIES_OF_ATTENTION = 4  # scores and weights, on the device and as NumPy

@@ -14,7 +14,7 @@ A chunk's rows are sorted by pair_id, then side; those of pair_upstream by layer
 first. Batches and padding change no row beyond float32 rounding.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise, product
 from math import ceil
@@ -33,7 +33,7 @@ from svt.compute.pairs import PairCollector, Pairs, select, select_prompt_pairs
 from svt.compute.removal import Removal
 from svt.compute.slices import compute_slices, make_basis
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
-from svt.compute.threads import Threads
+from svt.compute.threads import ThreadPool
 from svt.compute.upstream import Outputs, contributions, readout
 from svt.compute.writers import list_writers
 from svt.config import DumpConfig
@@ -46,13 +46,13 @@ def dump_batches(
     batches: Iterable[Sequence[Prompt]],
     dump: DumpConfig,
     only_correct: bool = False,
-) -> Iterator[Iterator[Batch]]:
+) -> Generator[Iterator[Batch]]:
     """Yield for each batch its rows of the tables in one or more parts, every row once.
 
     The tables are prompts, head_effects, coordinates, pairs, pair_slices, pair_upstream and sides.
     The parts of a batch must be consumed before the next batch. The prompts must fit the model.
     """
-    with Threads(model) as threads:
+    with ThreadPool(model) as threads:
         worker = _Worker(model, svd, dump, only_correct, threads)
         for batch in batches:
             yield worker.parts(*worker.forward(pad_prompts(batch)))
@@ -62,15 +62,16 @@ class _Worker:
     """The model, the settings and the weights that all batches share."""
 
     def __init__(
-        self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool, threads: Threads
+        self, model: Model, svd: HeadSVD, dump: DumpConfig, only_correct: bool, threads: ThreadPool
     ) -> None:
         self.model, self.dump, self.only_correct = model, dump, only_correct
-        self.threads, self.share = threads, memory_share(dump) / threads.n
+        self.threads, self.share = threads, memory_share(dump) / threads.n_threads
         self.w_o, self.w_u = model.weight("W_O"), model.unembedding[0]
         self.writers = list_writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, self.share)
         self.basis = make_basis(svd, model)
-        self.removal = Removal(model, self.basis, self.writers) if dump.effects else None
+        removal = Removal(model, self.basis, self.writers, self.share)
+        self.removal = removal if dump.effects else None
         self.contrast = model.scoring if dump.score == "contrast" else None
         self.coordinate_heads = _coordinate_heads(model, dump)
 
@@ -111,18 +112,21 @@ class _Worker:
         return tables
 
     def chunks(self, pairs: Pairs) -> Iterator[Pairs]:
-        """Yield consecutive pairs of like cost, as many as a thread's memory holds with probes.
+        """Yield chunks of consecutive pairs of about equal cost, for each thread as many.
 
-        The number of chunks is a multiple of the number of threads, so that all end together.
+        A prompt is cut only where its own pairs exceed a thread's share of the memory, since the
+        writers' outputs at its tokens are computed once a chunk.
         """
         model, n_kinds = self.model, 1 + self.dump.all_slices + self.dump.effects
         upstream = NUMBER_BYTES * pairs.layer * model.n_heads
         probe = model.d_model * model.work_dtype.itemsize
         of_upstream = np.where(pairs.sampled, 0, 2 * n_kinds * (upstream + probe))
         cost = of_upstream + SLICE_BYTES * model.d_head
-        total = cost.sum()
-        n_chunks = ceil(total / self.share / self.threads.n) * self.threads.n
-        chunk = (np.cumsum(cost) - cost) * n_chunks // total
+        before, total, of_prompt = np.cumsum(cost) - cost, cost.sum(), np.bincount(pairs.row, cost)
+        first_of_prompt = np.searchsorted(pairs.row, pairs.row)  # rows ascend with pair_id
+        is_whole = of_prompt[pairs.row] <= self.share
+        n_chunks = ceil(total / memory_share(self.dump)) * self.threads.n_threads
+        chunk = np.where(is_whole, before[first_of_prompt], before) * n_chunks // total
         first = np.flatnonzero(np.diff(chunk, prepend=-1))
         for start, stop in pairwise([*first, len(pairs)]):
             yield select(pairs, slice(start, stop))

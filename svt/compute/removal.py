@@ -40,14 +40,16 @@ from svt.compute.writers import ScratchBuffer, Writers
 
 STEPS = 65535  # of step 6
 BANDS = 5  # of layers; a band's readers are multiplied with all writers below its last layer
-PIECE_BYTES = 2**26  # of the partners that are processed at once
+PIECE_BYTES = 2**26  # of the partners that are processed at once, at most
 SMALL = 0.05  # |resid - o|^2 / |resid|^2 below which the difference is small (step 3)
 
 
 class Removal:
-    """A model's weights, its writers and the memory that all chunks of a dump share."""
+    """A model's weights, its writers and scratch buffers, one set for each thread."""
 
-    def __init__(self, model: Model, basis: Basis, writers: Writers) -> None:
+    def __init__(self, model: Model, basis: Basis, writers: Writers, n_bytes: float) -> None:
+        """n_bytes: memory of a thread, a quarter of it for partners."""
+        self.piece_bytes = min(PIECE_BYTES, n_bytes / 4)
         self.model, self.basis, self.n_writers = model, basis, len(writers)
         layers = range(model.n_layers)
         self.spans = [writers.spans_below(layer) for layer in layers]  # [layer]
@@ -74,10 +76,10 @@ class Removal:
         return (probes > images) & (readers.side == 0) | self.qk_norm
 
     def split_readers(self, n_partners: Integers) -> Iterator[slice]:
-        """Yield consecutive readers whose partners fit into PIECE_BYTES, or single ones."""
+        """Yield consecutive readers whose partners fit into `piece_bytes`, or single ones."""
         r, d = self.basis.w.shape[-2:]
         partner_bytes = (8 * r + 2 * d + self.n_writers) * self.basis.w.element_size()
-        pieces = np.cumsum(n_partners) * partner_bytes // PIECE_BYTES
+        pieces = np.cumsum(n_partners) * partner_bytes // self.piece_bytes
         first = np.flatnonzero(np.diff(pieces, prepend=-1))
         for start, stop in pairwise([*first.tolist(), len(n_partners)]):
             yield slice(start, stop)

@@ -31,7 +31,7 @@ class Writers:
         return int((below & head).sum()), np.flatnonzero(below & ~head)
 
     def spans_below(self, layer: int) -> list[slice]:
-        """Return the nonempty ones of two spans: heads below a layer, and all other writers."""
+        """Return the index ranges of heads below a layer and of all other writers, none empty."""
         n_heads = int((self.component == HEAD).sum())
         spans = [slice(0, self.below(layer)[0]), slice(n_heads, len(self))]
         return [span for span in spans if span.start < span.stop]
@@ -51,10 +51,7 @@ def list_writers(model: Model, components: tuple[str, ...]) -> Writers:
 
 
 class ScratchBuffer(local):
-    """Memory that a thread reuses from array to array; to allocate it costs as much as a product.
-
-    Every thread has its own.
-    """
+    """Memory of a thread, reused for temporary arrays, since to allocate them is slow."""
 
     def __init__(self, like: Tensor) -> None:
         """Take dtype and device from `like`."""

@@ -36,7 +36,7 @@ def paper_tables(ask: Ask, n_prompts: int, model: ModelConfig, all_slices: bool)
     weights = model.path or f"{model.name} on the Hugging Face hub"
     scaled = f" Thresholds of {PROMPTS} prompts are scaled to the {n_prompts:,} of this run."
     comparison = Table(
-        "The paper's numbers comparison this run's",
+        "The paper's numbers beside this run's",
         numbers,
         "What Franco and Crovella state of GPT-2 small, in numbers or words, and what was "
         f"measured here, with the weights of {weights}; a dash where a stage did not run or a "

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -129,6 +129,7 @@ def _append_batches(
     )
     start = time.perf_counter()
     with (
+        closing(computed),
         Progress("dump", sum(sizes), "prompts", done) as progress,
         ThreadPoolExecutor(max_workers=1) as thread,
     ):

@@ -15,5 +15,5 @@ COMMENT ON COLUMN coordinates.pos IS 'position, from 0';
 COMMENT ON COLUMN coordinates.layer IS 'layer of the head, from 0';
 COMMENT ON COLUMN coordinates.head IS 'head within its layer, from 0';
 COMMENT ON COLUMN coordinates.k IS 'slice of the head''s Omega, from 0 by descending singular value';
-COMMENT ON COLUMN coordinates.dest_coord IS 'sqrt(sigma_k) u_k . x~ (up to the sign shared with src_coord)';
-COMMENT ON COLUMN coordinates.src_coord IS 'sqrt(sigma_k) v_k . x~ (up to the sign shared with dest_coord)';
+COMMENT ON COLUMN coordinates.dest_coord IS 'coordinate of the query along slice k, up to the sign shared with src_coord: sqrt(sigma_k) u_k . x~ where the model neither rotates nor normalises queries';
+COMMENT ON COLUMN coordinates.src_coord IS 'coordinate of the key along slice k, up to the sign shared with dest_coord: sqrt(sigma_k) v_k . x~ where the model neither rotates nor normalises keys';

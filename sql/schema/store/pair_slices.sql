@@ -8,6 +8,6 @@ CREATE TABLE pair_slices (
 );
 COMMENT ON TABLE pair_slices IS 'the slices of a pair as lists; slices is the view with a row for each; grain: [pair]';
 COMMENT ON COLUMN pair_slices.pair_id IS 'attention pair, as in pairs';
-COMMENT ON COLUMN pair_slices.dest_coords IS 'sqrt(sigma_k) u_k . x~ at dest by k (up to the sign shared with src_coords)';
-COMMENT ON COLUMN pair_slices.src_coords IS 'sqrt(sigma_k) v_k . x~ at src by k (up to the sign shared with dest_coords); with dump.score=contrast minus its mean over the other sources';
+COMMENT ON COLUMN pair_slices.dest_coords IS 'coordinates of the query at dest along the slices by k, as in coordinates';
+COMMENT ON COLUMN pair_slices.src_coords IS 'coordinates of the key at src along the slices by k, as in coordinates; with dump.score=contrast minus its mean over the other sources';
 COMMENT ON COLUMN pair_slices.signal IS 'the k of the signal set S in the order of the signal rule';

@@ -36,7 +36,7 @@ COMMENT ON VIEW slices IS 'contribution of each orthogonal slice to a pair''s sc
 COMMENT ON COLUMN slices.pair_id IS 'attention pair, as in pairs';
 COMMENT ON COLUMN slices.k IS 'slice of the head''s Omega, from 0 by descending singular value';
 COMMENT ON COLUMN slices.contribution IS 'contribution to omega_score: dest_coord * src_coord';
-COMMENT ON COLUMN slices.dest_coord IS 'sqrt(sigma_k) u_k . x~ at dest (up to the sign shared with src_coord)';
-COMMENT ON COLUMN slices.src_coord IS 'sqrt(sigma_k) v_k . x~ at src (up to the sign shared with dest_coord); with dump.score=contrast minus its mean over the other sources';
+COMMENT ON COLUMN slices.dest_coord IS 'coordinate of the query at dest along the slice, as in coordinates';
+COMMENT ON COLUMN slices.src_coord IS 'coordinate of the key at src along the slice, as in coordinates; with dump.score=contrast minus its mean over the other sources';
 COMMENT ON COLUMN slices.rank IS 'position from 1 in the order of the signal rule: descending contribution, ascending for a negative score';
 COMMENT ON COLUMN slices.in_signal IS 'whether the slice is in the signal set S, a prefix of that order';
