@@ -4,6 +4,7 @@
 tests/test_planted.py, and the paper's numbers of literal rows in tests/sql/test_paper_queries.py.
 """
 
+import html
 import json
 import re
 from pathlib import Path
@@ -130,6 +131,7 @@ def test_the_report_sets_the_papers_numbers_beside_them(done: Finished) -> None:
     assert measured["heads at 170"] == ["21", "10"]
     assert measured["precision at 170"] == ["0.52", "0.7"]
     assert measured["prompts"] == ["256", str(N_PROMPTS)]
+    assert "The paper's numbers beside this run's" in html.unescape(section)
     assert "65 (1 of 2) and 170 (2 of 2)" in section
     assert f"with the weights of {done.cwd / 'model'};" in section
     assert "scaled to the 2 of this run" in section

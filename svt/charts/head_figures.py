@@ -198,8 +198,8 @@ HEAD_FIGURES = {
     "slice_contributions": FigureSpec(
         "The slices of a firing",
         "Each bar is one singular vector pair of the head; the coloured ones carry the attention "
-        "score and the sum of the others does not raise it: at the left where the head fires, at "
-        "the right where it does not.",
+        "score and the sum of the others does not raise it: where the head fires and, if the store "
+        "holds such pairs, where it does not.",
         _draw_slice_contributions,
         needs=("pairs",),
     ),

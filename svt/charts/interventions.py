@@ -49,7 +49,7 @@ def discoveries(rows: pl.DataFrame) -> str:
     if 1 / (repeats + 1) > DISCOVERIES:
         enough = round(1 / DISCOVERIES) - 1
         return (
-            f"with {plural(repeats, 'control')} a change no p-value is below "
+            f"with {plural(repeats, 'control')} a change the smallest possible p-value is "
             f"{1 / (repeats + 1):.2f}, and a discovery needs intervene.repeats={enough} or more"
         )
     counted = int((tested["q_value"] <= DISCOVERIES).sum())

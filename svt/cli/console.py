@@ -21,7 +21,7 @@ import duckdb
 from svt.errors import SvtError
 from svt.system.text import first_line, make_visible
 
-STOPPED = "stopped; what was finished is kept, nothing half-written was left"
+STOPPED = "stopped; what was finished is kept"
 
 
 def make_parser(prog: str, description: str | None, epilog: str) -> argparse.ArgumentParser:

@@ -36,6 +36,7 @@ from svt.stages.intervene import FINISHED
 from svt.stages.run import preview, run_stages
 from svt.system.atomic import take_lock
 from svt.system.shell import find_command, format_override
+from svt.version import VERSION
 
 DRY_RUN = "--dry-run"
 _WITHOUT_KEY = re.compile(r"[+~]*[=@]")  # makes Hydra's parser fail
@@ -49,6 +50,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["compare"]:
         compare.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["--version"]:
+        write(f"svt {VERSION}\n")
         return
     run: Callable[[DictConfig], None] = task
     if DRY_RUN in sys.argv:

@@ -21,7 +21,7 @@ from svt.db.catalog import insert_rows
 from svt.db.stores import Stores
 from svt.errors import DataError, SvtError
 from svt.importing.circuit import Circuit, Edge, merge_edges
-from svt.query.evaluate import evaluate, find_reference, read_model_shape
+from svt.query.evaluate import evaluate, find_named, read_model_shape
 from svt.query.refusals import check_heads
 from svt.store.results import NAME, create_results, open_results
 from svt.version import VERSION
@@ -37,7 +37,7 @@ def write_circuit(
     DataError when the folder holds a run, or the circuit a head that the reference's model lacks.
     """
     _check_folder(folder)
-    known = find_reference(reference, name)
+    known = find_named(reference, name)
     if known is not None and (shape := read_model_shape(known)) is not None:
         where = f"{file}: a circuit of another model than --reference {reference} is of"
         check_heads(where, sorted(circuit.heads | {*circuit.roots}), shape)

@@ -18,6 +18,7 @@ from svt.errors import ConfigError
 from svt.paths import conf_dir
 from svt.query.csv_rows import read_rows
 from svt.query.named import list_queries, load_query, query_names, run
+from svt.query.views import make_views
 from svt.system.text import first_line
 
 _SQL = re.compile(r"\s*(select|with|from)(?=[\s*(])", re.IGNORECASE)
@@ -60,13 +61,15 @@ def read_edge_rows(
 def _read_sql(
     con: duckdb.DuckDBPyConnection, text: str, key: str, needed: Sequence[str]
 ) -> list[Row]:
+    reasons = make_views(con, text)
     con.execute("BEGIN TRANSACTION READ ONLY")
     try:
         result = con.execute(text)
         names = [column[0] for column in result.description or ()]
         rows = result.fetchall()
     except duckdb.Error as error:
-        raise ConfigError(f"{key}: {first_line(error)}; correct the SQL") from error
+        reason = "; ".join([first_line(error), *reasons])
+        raise ConfigError(f"{key}: {reason}; correct the SQL") from error
     finally:
         con.execute("ROLLBACK")
     missing = [name for name in needed if name not in names]

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from svt.config import Head
+from svt.config import Config, Head
 from svt.db.catalog import register_tables
 from svt.errors import ConfigError, DataError, suggestion
 from svt.paths import conf_dir, read_sql
@@ -52,8 +52,20 @@ def list_references() -> dict[str, Path]:
     return {file.stem: file for file in sorted((conf_dir() / "evaluate").glob("*.csv"))}
 
 
-def find_reference(reference: str, model_name: str) -> Path | None:
-    """Return the file that `evaluate.reference` selects for this model, None for no evaluation.
+def find_reference(config: Config) -> Path | None:
+    """Return the file that `evaluate.reference` selects, None for no evaluation.
+
+    The models' own references are heads of the task `ioi`, so `auto` selects none for others.
+    ConfigError as `find_named`.
+    """
+    reference = config.evaluate.reference
+    if reference == "auto" and config.dataset.name != "ioi":
+        return None
+    return find_named(reference, config.model.name)
+
+
+def find_named(reference: str, model_name: str) -> Path | None:
+    """Return the file of a reference for a model, None for `none` and where `auto` finds none.
 
     ConfigError when it is neither `auto`, `none`, a named reference nor an existing CSV file.
     """

@@ -118,7 +118,8 @@ def _append_batches(
 
     left = [number for number in range(len(batches)) if number not in store.finished]
     sizes = [len(batch) for batch in batches]
-    done = sum(sizes) - sum(sizes[number] for number in left)
+    n_left = sum(sizes[number] for number in left)
+    done = sum(sizes) - n_left
     if done:
         logger.info(
             f"{done} of {sum(sizes)} prompts were finished by a run that was stopped; going on"
@@ -127,7 +128,7 @@ def _append_batches(
     computed = dump_batches(
         model, svd, [batches[number] for number in left], config.dump, only_correct
     )
-    start = time.perf_counter()
+    start, bytes_before = time.perf_counter(), unfinished_bytes(path)
     with (
         closing(computed),
         Progress("dump", sum(sizes), "prompts", done) as progress,
@@ -146,12 +147,12 @@ def _append_batches(
             written = thread.submit(store.commit_batch, number)
             progress.advance(sizes[number])
             if number == left[0]:
-                share = sum(sizes) / sizes[number]
+                share = n_left / sizes[number]
                 took = share * (time.perf_counter() - start)
                 if took > LONG:
                     written.result()
-                    size = share * unfinished_bytes(path)
-                    text = _format_estimate(took, size, sum(sizes), path.parent)
+                    size = share * (unfinished_bytes(path) - bytes_before)
+                    text = _format_estimate(took, size, n_left, path.parent)
                     logger.info(f"dump: {text}; what is finished is kept when it is stopped")
         with seconds.measure("waiting for the disk"):
             written.result()

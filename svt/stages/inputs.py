@@ -21,6 +21,7 @@ from svt.db.identity import Identity, identify
 from svt.db.stores import Stores
 from svt.db.union import has_all_shards, hash_identities
 from svt.defaults import whole_dataset
+from svt.errors import DataError
 from svt.model.files import CONFIG, find_weight_files, localise
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class Inputs:
 
     def _identity(self, dataset: DatasetConfig) -> Identity:
         config, files = self._config, list_dataset_files(dataset)
+        for file in files:
+            if not file.is_file():
+                raise DataError(
+                    f"dataset={dataset.name}: cannot read {file}: No such file in {Path.cwd()}; "
+                    "name another or, for a run that was made in another folder, run svt there"
+                )
         return identify(
             config.model,
             dataset,

@@ -3,7 +3,7 @@
 1. Choose edges, and sets of edges to be changed together (svt/query/edges.py). An intervention
    changes one of them in one scope and kind, by its signal or, as a control, by random slices.
 2. Group prompts so that the activations kept of their undisturbed runs stay below `MEMORY` bytes.
-   Within a group, about `UNIT_RUNS` changed runs form a unit of work.
+   Within a group, about `UNIT_RUNS` changed runs, in all variants, form a unit of work.
 3. Compute each unit (svt/compute/intervene.py) and add it to the file of finished units
    (svt/store/resumable.py), from which a stage that was killed resumes.
 4. When all units are finished, write them into the run's results.
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 FINISHED = "interventions.partial.duckdb"
 NOT_CHANGED = "Sets of edges that were not changed:"
 MEMORY = 1_000_000_000  # bytes
-UNIT_RUNS = 2_048  # changed runs, each measured in every variant
+UNIT_RUNS = 8_192
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,11 @@ def run_interventions(
             left = [unit for unit in work if unit.number not in units.done]
             svd = decompose_model(model)
             n_runs = sum(unit.n_runs for unit in left) * len(plan.variants)
+            logger.info(
+                f"interventions: {n_runs:,} changed runs in {len(left):,} parts, from "
+                f"{len(plan.changes):,} edges and sets in {len(plan.variants)} variants each; "
+                "finished parts are kept when the stage is stopped"
+            )
             with (
                 _log_kept_when_stopped(units, len(work)),
                 Progress("interventions", n_runs, "changed runs") as bar,
@@ -208,11 +213,11 @@ def _group_prompts(
 
 def _divide_units(plan: Plan, groups: Sequence[Sequence[Prompt]]) -> Iterator[Unit]:
     """Yield units of about `UNIT_RUNS` complete runs of a group (step 2)."""
-    number = 0
+    number, size = 0, -(-UNIT_RUNS // len(plan.variants))
     for g, group in enumerate(groups):
         ids = [prompt.prompt_id for prompt in group]
         group_pairs = plan.pairs.filter(pl.col("prompt_id").is_in(ids))
-        part = (pl.col("run").rle_id() // UNIT_RUNS).alias("part")
+        part = (pl.col("run").rle_id() // size).alias("part")
         for (_,), pairs in group_pairs.group_by(part, maintain_order=True):
             yield Unit(number, g, pairs)
             number += 1

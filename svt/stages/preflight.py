@@ -34,7 +34,7 @@ _DRAWING = {"chart", "report"}
 
 def check_requests(config: Config, folder: Path) -> None:
     """Raise SvtError for an impossible configuration of a run in `folder` (step 1)."""
-    reference = find_reference(config.evaluate.reference, config.model.name)
+    reference = find_reference(config)
     if reference is not None:
         load_reference(reference)
     check_figures(config.chart.figures)
@@ -119,7 +119,7 @@ def check_inputs(config: Config, dataset: Dataset, model: Path) -> None:
             "trace.roots=auto needs prompts with an answer and a distractor; "
             'give the roots: "trace.roots=[[LAYER,HEAD],...]"'
         )
-    reference = find_reference(config.evaluate.reference, config.model.name)
+    reference = find_reference(config)
     if reference is not None and "evaluate" in config.stages:
         heads = load_reference(reference)
         check_heads(

@@ -144,6 +144,8 @@ class Work:
         if {"trace", "intervene"} <= stages:  # interventions read a trace from the results
             self._write({"trace"}, None)
             stages.remove("trace")
+        elif "intervene" in stages and has_interventions(self.folder):
+            logger.info("the new interventions replace those of the run when they are finished")
         with ExitStack() as stack:
             changed = None
             if "intervene" in stages:
@@ -181,7 +183,7 @@ class Work:
                     measure_faithfulness(con, config, self.inputs.model, self.prompts)
             if "evaluate" in stages:
                 with seconds.measure("evaluate"):
-                    reference = find_reference(config.evaluate.reference, config.model.name)
+                    reference = find_reference(config)
                     evaluate(con, reference, [tuple(root) for root in roots], config.evaluate.edges)
             self._insert_run(con, roots, warnings)
             con.execute("CHECKPOINT results")  # a full disk fails here, with the pictures intact

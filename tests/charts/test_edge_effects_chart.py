@@ -76,8 +76,8 @@ def test_what_lies_beyond_the_control_is_filled_and_counted(effects):
     assert subtitle(spec) == (
         "2 edges, the largest weight on top; in brackets the number of prompts. Filled points lie "
         "beyond random slices: the edge helps or hinders the answer. Ablation: global 1 of 2 "
-        "(1 help). local: q or k 1 of 2 (1 help). With 5 controls a change no p-value is below "
-        "0.17, and a discovery needs intervene.repeats=19 or more."
+        "(1 help). local: q or k 1 of 2 (1 help). With 5 controls a change the smallest possible "
+        "p-value is 0.17, and a discovery needs intervene.repeats=19 or more."
     )
 
 

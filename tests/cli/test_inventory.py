@@ -1,12 +1,15 @@
 """`svt list` and `svt clean`: what there is, and that only what is named and svt's goes."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from svt.cli.inventory import clean, list_entries
+from svt.cli.main import main
 from svt.errors import SvtError
+from svt.version import VERSION
 from tests.conftest import Finished, svt_in
 
 FEW = ("dataset.n_prompts=2", "dump.min_weight=0.5", "dump.sample=0", "trace.roots=[[5,0]]")
@@ -19,6 +22,14 @@ def outputs(finished: Finished, tmp_path: Path) -> Path:
     shutil.copytree(finished.cwd / "outputs" / "stores", tmp_path / "outputs" / "stores")
     (tmp_path / "outputs" / "stores" / ".x.duckdb.partial").write_bytes(b"1234")
     return tmp_path / "outputs"
+
+
+def test_the_version_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["svt", "--version"])
+    main()
+    assert capsys.readouterr().out == f"svt {VERSION}\n"
 
 
 def test_the_list_has_runs_and_stores(finished: Finished) -> None:

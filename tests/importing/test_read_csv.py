@@ -7,7 +7,7 @@ import pytest
 from svt.errors import SvtError
 from svt.importing.circuit import merge_edges
 from svt.importing.csv_file import read_csv
-from svt.query.evaluate import find_reference
+from svt.query.evaluate import find_named
 
 
 def written(folder: Path, text: str) -> Path:
@@ -24,7 +24,7 @@ def test_heads(tmp_path: Path) -> None:
 
 
 def test_a_reference_is_a_circuit() -> None:
-    file = find_reference("wang2023", "any")
+    file = find_named("wang2023", "any")
     assert file is not None
     assert len(read_csv(file, None).alone) == 26
 

@@ -12,7 +12,7 @@ import svt.ioi_mini
 from svt.ioi_mini.language import Language
 from svt.ioi_mini.train import measure
 from svt.paths import conf_dir
-from svt.query.evaluate import find_reference, load_reference
+from svt.query.evaluate import find_named, load_reference
 
 FOLDER = Path(svt.ioi_mini.__file__).parent
 SEEDS = sorted(int(folder.name.removeprefix("model-")) for folder in FOLDER.glob("model-[0-9]*"))
@@ -46,7 +46,7 @@ def test_it_has_a_config_and_a_reference_of_its_own(seed: int) -> None:
     text = (conf_dir() / "model" / f"ioi-mini-{seed}.yaml").read_text()
     assert f"name: ioi-mini-{seed}\n" in text
     assert f"ioi_mini/model-{seed}}}" in text
-    file = find_reference("auto", f"ioi-mini-{seed}")
+    file = find_named("auto", f"ioi-mini-{seed}")
     assert file is not None
     assert file.stem == f"ioi-mini-{seed}"
     assert load_reference(file)

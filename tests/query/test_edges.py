@@ -108,6 +108,10 @@ def test_sql(con: duckdb.DuckDBPyConnection, start: str) -> None:
     assert choose_edges(con, text) == (other, A_C, A_B)
 
 
+def test_sql_may_name_a_query(con: duckdb.DuckDBPyConnection) -> None:
+    assert choose_edges(con, "select * from shown_edges") == choose_edges(con, "shown_edges")
+
+
 def test_sql_may_name_what_the_columns_are(con: duckdb.DuckDBPyConnection) -> None:
     """Rows that are given twice count once; a null head is no head."""
     text = (

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svt.config import Head
+from svt.config import Head, from_mapping
 from svt.errors import SvtError
 from svt.paths import conf_dir
 from svt.query.evaluate import (
     evaluate,
+    find_named,
     find_reference,
     list_references,
     load_reference,
@@ -21,6 +22,7 @@ from svt.query.evaluate import (
 from svt.query.named import run
 from svt.query.refusals import check_heads
 from tests.marks import examples
+from tests.settings import composed
 from tests.store_rows import InterventionRows, connection, insert
 
 PAPER_ROOTS = [(9, 6), (9, 9), (10, 0)]
@@ -84,7 +86,7 @@ def reference(folder: Path, text: str) -> Path:
 def test_the_published_graph() -> None:
     """At 170 occurrences: 31 edges, 22 heads, 10 hits; with the third root 23 and 11."""
     heads = {head for up, down, *_ in PUBLISHED for head in (up, down)}
-    file = find_reference("wang2023", "any")
+    file = find_named("wang2023", "any")
     assert file is not None
     known = {(row.layer, row.head) for row in load_reference(file)}
     assert (len(PUBLISHED), len(heads), len(heads & known), len(known)) == (31, 22, 10, 26)
@@ -305,17 +307,27 @@ def test_against_plain_sets(
 def test_references_by_name() -> None:
     assert "wang2023" in list_references()
     for model in ("gpt2", "openai-community/gpt2"):
-        assert find_reference("auto", model) == find_reference("wang2023", "x")
-    assert find_reference("auto", "gpt2-medium") is None
+        assert find_named("auto", model) == find_named("wang2023", "x")
+    assert find_named("auto", "gpt2-medium") is None
     for model in ("ioi-mini", "ioi-mini-1"):  # of their own name
-        assert find_reference("auto", model) == find_reference(model, "x")
-    assert find_reference("none", "gpt2") is None
+        assert find_named("auto", model) == find_named(model, "x")
+    assert find_named("none", "gpt2") is None
     with pytest.raises(SvtError, match=r"evaluate.reference=wang: no such .*none, .*wang2023"):
-        find_reference("wang", "gpt2")
+        find_named("wang", "gpt2")
+
+
+def test_a_models_own_reference_is_of_its_task() -> None:
+    for overrides, name in [
+        ((), "ioi-mini"),
+        (("dataset=text",), None),
+        (("dataset=text", "evaluate.reference=ioi-mini"), "ioi-mini"),
+    ]:
+        file = find_reference(from_mapping(composed(*overrides)))
+        assert (file.stem if file else None) == name
 
 
 def test_wang2023_by_class() -> None:
-    file = find_reference("wang2023", "x")
+    file = find_named("wang2023", "x")
     assert file is not None
     sizes: dict[str | None, int] = {}
     for row in load_reference(file):
@@ -337,7 +349,7 @@ def test_a_file_may_hold_remarks_and_more_columns(tmp_path: Path) -> None:
         (1, 3, None, 4),
         (1, 4, None, 6),
     ]
-    assert find_reference(str(file), "x") == file
+    assert find_named(str(file), "x") == file
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_the_fact_is_of_global_ablation(edges):
     assert (fact.label, fact.value) == ("causal edges", "1 of 2 (1 help)")
     change, controls = fact.note.split("; ")
     assert change == "beyond random slices, global ablation"
-    assert controls.startswith("with 5 controls a change no p-value is below 0.17")
+    assert controls.startswith("with 5 controls a change the smallest possible p-value is 0.17")
     assert controls.endswith("a discovery needs intervene.repeats=19 or more")
 
 

@@ -167,6 +167,27 @@ def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_pa
     assert not (tmp_path / "store.duckdb").exists()
 
 
+def test_a_resumed_dump_says_what_is_left(
+    config: Config,
+    dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 2)
+        dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
+    caplog.set_level(logging.INFO, "svt")
+    monkeypatch.setattr(stage, "LONG", 0.0)
+    kept = stage.unfinished_bytes(tmp_path / "long.duckdb")
+    sizes: list[float] = []
+    monkeypatch.setattr(stage, "_format_estimate", lambda *args: sizes.append(args[1]) or "about")
+    dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
+    (size,) = sizes
+    assert "8 of 12 prompts were finished" in caplog.text
+    assert 0 <= size < kept  # of a third of the prompts
+
+
 def test_a_long_dump_says_what_it_will_take(
     config: Config,
     dataset: Dataset,

@@ -11,10 +11,13 @@ import duckdb
 import polars as pl
 import pytest
 
-from svt.errors import SvtError
+from svt.config import from_mapping
+from svt.errors import DataError, SvtError
+from svt.stages.inputs import Inputs
 from svt.system.shell import format_override
 from tests.answers import answer
 from tests.conftest import SMALL, Finished, Svt, svt_in
+from tests.settings import composed
 
 ALL = "dump.components=[head,mlp,embed,pos_embed,bias]"
 
@@ -194,6 +197,12 @@ def test_a_folder_may_be_called_like_an_interpolation(traced: Path) -> None:
     (word,) = shlex.split(format_override("run.path", run.relative_to(cwd)))
     assert svt_in(cwd, word, "stages=[evaluate]").code == 0
     assert answer(run, "from evaluation", []).height > 0
+
+
+def test_a_prompt_file_that_is_gone_is_named() -> None:
+    config = from_mapping(composed("dataset=file", "dataset.path=none.jsonl"))
+    with pytest.raises(DataError, match=r"cannot read none\.jsonl: No such file in /.*run svt th"):
+        _ = Inputs(config).identity
 
 
 def test_a_silent_root_is_a_warning_and_only_silent_an_error(

@@ -117,7 +117,11 @@ def test_a_new_trace_says_that_interventions_go(
     assert svt(*again).code == 0
     assert "interventions" not in capfd.readouterr().err
     one = (*FEW, "intervene.scopes=[local_qk]")
-    assert svt(f"run.path={traced}", *one, "stages=[intervene]").code == 0
+    for n_before in range(2):
+        assert svt(f"run.path={traced}", *one, "stages=[intervene]").code == 0
+        err = capfd.readouterr().err
+        assert "changed runs in" in err
+        assert ("the new interventions replace those" in err) == bool(n_before)
     assert svt(*again).code == 0
     assert "a new trace replaces" in capfd.readouterr().err
     assert count(traced, "interventions") == 0
