@@ -392,7 +392,7 @@ def _describe_type(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) is tuple:
-        return f"a list, each {_describe_type(get_args(hint)[0])}"
+        return f"a list in brackets, each {_describe_type(get_args(hint)[0])}"
     simple = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
     if hint in simple:
         return simple[hint]

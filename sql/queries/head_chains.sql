@@ -23,7 +23,7 @@ named AS (
         m.layer, m.head, m.dest_role,
         concat(
             m.layer, '.', m.head, ' ' || min(p.name),
-            ' (', m.dest_role, ' -> ', coalesce(m.src_role, '?'), ')'
+            ' (', m.dest_role, ' -> ', coalesce(m.src_role, 'no role'), ')'
         ) AS label
     FROM mainly AS m
     LEFT JOIN head_patterns AS p USING (dest_role, src_role)

@@ -1,6 +1,5 @@
 """Explain errors of libraries to users of the command line."""
 
-from pathlib import Path
 from textwrap import shorten
 from traceback import walk_tb
 
@@ -14,6 +13,11 @@ from svt.system.text import first_line
 _LAUNCHERS = ("joblib.", "submitit.", "ray.")  # they raise errors about processes that died
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # in torch's errors
 _HYDRA_ADVICE = ("full_key:", "object_type=", "Set the environment")
+
+_HOW_TO_WRITE = (
+    "write key=value, and quote a value with spaces, commas or brackets: "
+    """"trace.roots=[[9,6]]", "dataset.text='Hi, you'\""""
+)
 
 
 def explain_refusal(error: Exception) -> str | None:
@@ -60,12 +64,17 @@ def to_one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(_HYDRA_ADVICE))
     if isinstance(error, OverrideParseException):
-        text = f"{error.override}: {text}"
+        text = f"{error.override}: {_HOW_TO_WRITE}"
+    elif text.startswith("Ambiguous value for argument"):
+        text = f"{text.split(chr(39))[1]}: more than one value; {_HOW_TO_WRITE}, or sweep: svt -m"
     unknown = error.__cause__
     if isinstance(unknown, ConfigKeyError | ConfigAttributeError):
         known = ", ".join(str(key) for key in unknown.parent_node or () if key != "hydra")
         near = suggestion(str(unknown.key), unknown.parent_node or ())
         text = f"unknown key {unknown.full_key}; known here: {known}{near}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
-        text += suggestion(Path(error.missing_cfg_file).name, error.options or ())
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        options = error.options or ()
+        near = suggestion(name, options)
+        text = f"{group}={name}: no such choice; known: {', '.join(options)}{near}"
     return text or type(error).__name__

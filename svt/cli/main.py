@@ -71,6 +71,8 @@ def main() -> None:
     except KeyboardInterrupt:
         say(STOPPED)
         sys.exit(130)
+    except BrokenPipeError:  # of Hydra's help; svt's own output is in console.py
+        pass
     except Exception as error:
         failure = explain_refusal(error)
         if failure is None:

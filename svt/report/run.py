@@ -169,14 +169,18 @@ def _left_out(
     all_slices: bool,
 ) -> list[str]:
     row = ask("left_out").to_dicts()[0]
-    sentences = [
-        *json.loads(run_row["warnings"]),
-        *json.loads(dump_row["notes"] or "[]"),
-        f"{row['rare_edges']:,} edges of the graph are below the threshold of counts.",
-        f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write into "
-        "tokens without a role; they are in trace_edges, not in the graph (trace.unlabelled).",
-        _without_upstream(json.loads(dump_row["config"])["dump"]),
-    ]
+    sentences = [*json.loads(run_row["warnings"]), *json.loads(dump_row["notes"] or "[]")]
+    if row["rare_edges"]:
+        sentences.append(
+            f"{plural(row['rare_edges'], 'edge')} of the graph below the threshold of counts."
+        )
+    if row["trace_edges_without_role"]:
+        sentences.append(
+            f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write "
+            "into tokens without a role; they are in trace_edges, not in the graph "
+            "(trace.unlabelled)."
+        )
+    sentences.append(_without_upstream(json.loads(dump_row["config"])["dump"]))
     if not evaluated:
         sentences.append("No reference was set for this model, so nothing was evaluated.")
     if not all_slices:

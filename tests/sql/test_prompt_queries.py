@@ -209,4 +209,4 @@ def test_head_chains(named: duckdb.DuckDBPyConnection) -> None:
 
 def test_a_step_of_head_chains_has_a_least_strength(named: duckdb.DuckDBPyConnection) -> None:
     mover = run(named, "head_chains", min_count=1, min_effect=0.15).to_dicts()[0]
-    assert mover["chain"] == "2.1 (end -> ?) > 3.0 name mover (end -> IO)"
+    assert mover["chain"] == "2.1 (end -> no role) > 3.0 name mover (end -> IO)"
