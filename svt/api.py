@@ -68,13 +68,13 @@ class Run:
         from svt.charts import draw
         from svt.charts.style import for_notebook
         from svt.cli.compose import load_run_config
-        from svt.stages.chart import make_ask, make_context
+        from svt.stages.chart import cache_queries, make_context
 
         chosen = load_run_config(self._run_folder(), **settings)
         with ExitStack() as stack:
             other = chosen.chart.compare_store
             compare = stack.enter_context(open_target(Path(other))) if other else None
-            figure = draw(name, make_ask(self._con), make_context(self._con, chosen, compare))
+            figure = draw(name, cache_queries(self._con), make_context(self._con, chosen, compare))
         return for_notebook(figure.chart)
 
     def queries(self) -> pl.DataFrame:

@@ -94,7 +94,11 @@ def test_a_chart_displays_itself_and_takes_settings(run: Run) -> None:
     [
         ("nothing", {}, "no figure 'nothing'; known: graph, "),
         ("graph", {"colour": "red"}, r"chart\.colour: no such setting; known: figures, edges, "),
-        ("graph", {"heads": [[5]]}, r"chart\.heads=.*must be a list in brackets, each a pair of integers"),
+        (
+            "graph",
+            {"heads": [[5]]},
+            r"chart\.heads=.*must be a list in brackets, each a pair of integers",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(

@@ -38,7 +38,11 @@ def test_a_config_survives_its_own_mapping(default: dict[str, Any]) -> None:
         ("trace.coverage", 1.5, "trace.coverage=1.5: must lie in [0, 1]"),
         ("trace.coverage", float("nan"), "trace.coverage=nan: must lie in [0, 1]"),
         ("trace.firing_weight", 0, "trace.firing_weight=0: must lie in (0, 1]"),
-        ("trace.roots", [9.10], "trace.roots=[9.1]: must be auto, or a list, each a pair"),
+        (
+            "trace.roots",
+            [9.10],
+            "trace.roots=[9.1]: must be auto, or a list in brackets, each a pair",
+        ),
         ("trace.roots", [[9, 6, 1]], "each a pair of integers such as [9,6]"),
         ("trace.roots", [], "trace.roots=[]: must not be empty"),
         ("trace.count", "edges", "must be prompts or firings or visits"),

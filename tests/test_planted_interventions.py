@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD, decompose_model
-from svt.compute.intervene import EditMode, Edits, intervene, random_slices
+from svt.compute.intervene import EditMode, Edits, draw_random_slices, intervene
 from svt.compute.model import Model
 from svt.compute.runner import Runner
 from svt.compute.single_heads import SingleHeads
@@ -83,7 +83,7 @@ class Bench:
         variants = [
             EditMode(scope, strength, signal)
             if seed is None
-            else EditMode(scope, strength, random_slices(signal, edits.pair_id, seed))
+            else EditMode(scope, strength, draw_random_slices(signal, edits.pair_id, seed))
             for strength, seed in ways
         ]
         settings: Any = {"homogeneous": True, "local_base": base, "batch_size": 64}

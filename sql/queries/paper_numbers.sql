@@ -160,7 +160,9 @@ expected AS (
     GROUP BY scope, kind
 ),
 ranked AS (
-    SELECT rank() OVER (ORDER BY weight) AS by_weight, rank() OVER (ORDER BY abs(effect)) AS by_size
+    SELECT
+        rank() OVER (ORDER BY weight) + count(*) OVER (PARTITION BY weight) / 2 AS by_weight,
+        rank() OVER (ORDER BY abs(effect)) + count(*) OVER (PARTITION BY abs(effect)) / 2 AS by_size
     FROM edges
     WHERE scope = 'global' AND kind = 'ablate' AND weight IS NOT NULL AND effect IS NOT NULL
 ),

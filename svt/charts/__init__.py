@@ -8,7 +8,7 @@ records them, so that the report can show the SQL:
 """
 
 from svt.charts.export import Look, export
-from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, Figure, QueryCall
+from svt.charts.figure import ALL_SLICES, EFFECTS, Context, Figure, QueryCall, RunQuery
 from svt.charts.registry import FIGURES, check_figures, choose_figures, draw
 from svt.charts.sweep import sweep
 
@@ -16,11 +16,11 @@ __all__ = [
     "ALL_SLICES",
     "EFFECTS",
     "FIGURES",
-    "Ask",
     "Context",
     "Figure",
     "Look",
     "QueryCall",
+    "RunQuery",
     "check_figures",
     "choose_figures",
     "draw",

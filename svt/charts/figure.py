@@ -23,7 +23,7 @@ LINE = 110
 """The most characters in a line below the title."""
 
 
-class Ask(Protocol):
+class RunQuery(Protocol):
     """A function that runs a named query of sql/queries with bound parameters."""
 
     def __call__(self, query: str, **params: Any) -> pl.DataFrame: ...
@@ -38,7 +38,7 @@ class Context:
     """(layer, head), the strongest first; at least one, unless the circuit was imported."""
     n_prompts: int
     chart: ChartConfig
-    compare: Ask | None = None
+    compare: RunQuery | None = None
     """Runs queries on chart.compare_store."""
     imported: str | None = None
     """The name of an imported circuit; None for a trace."""
@@ -84,9 +84,11 @@ def _format_value(value: Any) -> str:
 
 
 class Recorder:
-    """An `Ask` that records its calls."""
+    """A `RunQuery` that records its calls."""
 
-    def __init__(self, ask: Ask, target: str = "RUN", calls: list[QueryCall] | None = None) -> None:
+    def __init__(
+        self, ask: RunQuery, target: str = "RUN", calls: list[QueryCall] | None = None
+    ) -> None:
         self._ask = ask
         self._target = target
         self.calls: list[QueryCall] = [] if calls is None else calls
@@ -95,7 +97,7 @@ class Recorder:
         self.calls.append(QueryCall(query, params, self._target))
         return self._ask(query, **params)
 
-    def for_target(self, ask: Ask, target: str) -> Ask:
+    def for_target(self, ask: RunQuery, target: str) -> RunQuery:
         """Return a recorder of `ask`, which queries another store, with the same list of calls."""
         return Recorder(ask, target, self.calls)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svt.charts.figure import Ask, Context, FigureSpec, Recorder
+from svt.charts.figure import Context, FigureSpec, Recorder, RunQuery
 from svt.charts.head_card import Card, head_card
 from svt.charts.signal_by_token import signal_by_token
 from svt.charts.slice_contributions import PairSlices, slice_contributions
@@ -62,7 +62,7 @@ def select_heads(
     )
 
 
-def _draw_slice_contributions(ask: Ask, context: Context) -> Chart:
+def _draw_slice_contributions(ask: RunQuery, context: Context) -> Chart:
     selection = select_heads(context)
     prompt = _drop_none(prompt_id=context.chart.prompt_id)
     pairs = {}
@@ -74,14 +74,14 @@ def _draw_slice_contributions(ask: Ask, context: Context) -> Chart:
     return slice_contributions(pairs, notes=[*selection.notes, _prompt_note(context)])
 
 
-def _query_pair(ask: Ask, query: str, **params: Any) -> PairSlices | None:
+def _query_pair(ask: RunQuery, query: str, **params: Any) -> PairSlices | None:
     """Return the pair that the query selects, with its slices; None if there is none."""
     for pair in ask(query, **params).to_dicts():
         return PairSlices(pair, ask("firing_slices", pair_id=pair["pair_id"]))
     return None
 
 
-def _draw_slice_usage(ask: Ask, context: Context) -> Chart:
+def _draw_slice_usage(ask: RunQuery, context: Context) -> Chart:
     selection = select_heads(context)
     usage = {
         (layer, head): tuple(
@@ -106,7 +106,7 @@ def _draw_slice_counts(ask: Recorder, context: Context) -> Chart:
     )
 
 
-def _draw_signal_by_token(ask: Ask, context: Context) -> Chart:
+def _draw_signal_by_token(ask: RunQuery, context: Context) -> Chart:
     """Draw heads whose coordinates are stored: roots, or others where no root has coordinates.
 
     The consensus is that of all firings of a head.
@@ -129,7 +129,7 @@ def _draw_signal_by_token(ask: Ask, context: Context) -> Chart:
     )
 
 
-def _draw_upstream_heatmap(ask: Ask, context: Context) -> Chart:
+def _draw_upstream_heatmap(ask: RunQuery, context: Context) -> Chart:
     selection = select_heads(context)
     params = selection.roles | _drop_none(prompt_id=context.chart.prompt_id)
     upstream = {
@@ -162,7 +162,7 @@ def _draw_head_card(ask: Recorder, context: Context) -> Chart:
     return head_card(cards, notes=notes)
 
 
-def _list_asks(ask: Recorder, context: Context) -> dict[str, Ask]:
+def _list_asks(ask: Recorder, context: Context) -> dict[str, RunQuery]:
     """Return what asks the run's store and, if it is set, chart.compare_store, by dataset."""
     other = context.chart.compare_store
     if context.compare is None or other is None:

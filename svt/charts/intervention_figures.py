@@ -4,12 +4,12 @@ from svt.charts.disturbance import disturbance
 from svt.charts.edge_effects import edge_effects
 from svt.charts.effect_vs_weight import effect_vs_weight
 from svt.charts.faithfulness import faithfulness
-from svt.charts.figure import Ask, Context, FigureSpec
+from svt.charts.figure import Context, FigureSpec, RunQuery
 from svt.charts.set_effects import set_effects
 from svt.charts.style import Chart
 
 
-def _draw_edge_effects(ask: Ask, context: Context) -> Chart:
+def _draw_edge_effects(ask: RunQuery, context: Context) -> Chart:
     """Draw the edges into chart.heads, or all edges if no heads are set."""
     edges, heads = ask("edge_effects"), context.chart.heads
     if heads is not None:

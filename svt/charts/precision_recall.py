@@ -69,7 +69,7 @@ def precision_recall(
 
 
 def _has_values(metric: str, of: pl.DataFrame) -> bool:
-    """Whether a reference has the metric (step 3)."""
+    """Return whether a reference has the metric (step 3)."""
     same = metric == "recall_reachable" and of[metric].equals(of["recall"], null_equal=True)
     return not same and of[metric].count() > 0
 

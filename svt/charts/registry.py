@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from altair.utils.schemapi import debug_mode
 
-from svt.charts.figure import Ask, Context, Figure, Recorder
+from svt.charts.figure import Context, Figure, Recorder, RunQuery
 from svt.charts.head_figures import HEAD_FIGURES
 from svt.charts.intervention_figures import INTERVENTION_FIGURES
 from svt.charts.trace_figures import TRACE_FIGURES
@@ -13,7 +13,7 @@ from svt.errors import ConfigError, suggestion
 FIGURES = TRACE_FIGURES | HEAD_FIGURES | INTERVENTION_FIGURES
 
 
-def draw(name: str, ask: Ask, context: Context) -> Figure:
+def draw(name: str, ask: RunQuery, context: Context) -> Figure:
     """Draw the figure `name` of a run; ConfigError for an unknown name."""
     check_figures((name,))
     spec = FIGURES[name]

@@ -93,7 +93,7 @@ def _draw_panel(values: pl.DataFrame, x: str, measure: str, coloured: bool) -> a
 
 
 def _is_number(values: pl.Series) -> bool:
-    """Whether all values are numbers."""
+    """Return whether all values are numbers."""
     return values.dtype.is_numeric() and values.null_count() == 0
 
 

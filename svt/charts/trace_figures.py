@@ -3,7 +3,7 @@
 import polars as pl
 
 from svt.charts.contribution_vs_effect import contribution_vs_effect
-from svt.charts.figure import ALL_SLICES, EFFECTS, Ask, Context, FigureSpec
+from svt.charts.figure import ALL_SLICES, EFFECTS, Context, FigureSpec, RunQuery
 from svt.charts.firing_rates import KINDS, firing_rates
 from svt.charts.graph import graph, select_top_layers, with_roles, with_verdicts
 from svt.charts.graph_strength import DECIMALS, with_effects
@@ -17,7 +17,9 @@ MOST_PROMPTS = 8
 """The most prompts in the menu of prompt_graph: a page with 256 prompts is too large to open."""
 
 
-def _draw_graph(ask: Ask, context: Context, *, frequent: bool = False, top: bool = False) -> Chart:
+def _draw_graph(
+    ask: RunQuery, context: Context, *, frequent: bool = False, top: bool = False
+) -> Chart:
     """Draw the traced graph, its `frequent` edges alone, or its `top` layers alone."""
     edges, left_out = with_verdicts(ask("graph_links", min_count=0), ask("validated_edges")), ""
     nodes = with_roles(ask("graph_nodes", min_count=0), ask("head_roles", min_share=0.0))
@@ -48,7 +50,7 @@ def _draw_graph(ask: Ask, context: Context, *, frequent: bool = False, top: bool
     )
 
 
-def _draw_all_slices(ask: Ask, context: Context) -> Chart:
+def _draw_all_slices(ask: RunQuery, context: Context) -> Chart:
     return graph(
         ask("graph_links_all_slices", min_count=0),
         ask("known_heads"),
@@ -86,7 +88,7 @@ def _describe_rule(context: Context) -> str:
     return f"Traced by {trace.rule}: {kept}. Edges are ordered by {order}."
 
 
-def _draw_prompts(ask: Ask, context: Context) -> Chart:
+def _draw_prompts(ask: RunQuery, context: Context) -> Chart:
     """Draw the graphs of at most `MOST_PROMPTS` prompts, chart.prompt_id first."""
     traced = ask("traced_prompts")
     first = context.chart.prompt_id
@@ -98,7 +100,7 @@ def _draw_prompts(ask: Ask, context: Context) -> Chart:
     return prompt_graph(prompts, traced.height, by_effect=context.chart.edges != "coverage")
 
 
-def _draw_firing_rates(ask: Ask, context: Context) -> Chart:
+def _draw_firing_rates(ask: RunQuery, context: Context) -> Chart:
     """Draw the traced firings between tokens with roles, from context.min_share of a group on."""
     share = context.min_share
     rates = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from svt.cli.console import console, make_parser, write
 from svt.db.target import open_target
-from svt.query.viewer_graphs import circuit_document, prompt_document, source_of
+from svt.query.viewer_graphs import circuit_document, load_graph_source, prompt_document
 from svt.store.export import README, export, new_folder
 from svt.system.memory import size
 from svt.version import VERSION
@@ -74,7 +74,7 @@ def export_graphs(target: Path, folder: Path, prompt_ids: Sequence[int | None]) 
     target without prompts and for a prompt without a trace.
     """
     with open_target(target) as con:
-        source = source_of(con)
+        source = load_graph_source(con)
         graphs = [prompt_document(source, prompt_id) for prompt_id in prompt_ids]
         graphs.append(circuit_document(source))
     files = {f"{graph['metadata']['slug']}.json": graph for graph in graphs}

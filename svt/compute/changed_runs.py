@@ -155,7 +155,7 @@ class ChangedRuns:
         self._update_out(layer, state)
         vector, changed = added[at].to(work), None
         if state.change is not None:
-            vector = vector + self._projection.changes(layer, state.out, *state.change)
+            vector = vector + self._projection.compute_changes(layer, state.out, *state.change)
             changed = added.index_put(at, vector.to(added.dtype))
         state.measured.vector.append(vector)
         state.measured.resid.append(resid[at].to(work) + vector)
@@ -227,7 +227,7 @@ class ChangedRuns:
             return
         if self._base == "clean":
             inputs = self._clean[layer]
-        added = self._projection.changes(layer, state.out, *change)
+        added = self._projection.compute_changes(layer, state.out, *change)
         scaled = added / inputs.scale
         state.measured.vector.append(inputs.x + scaled)
         state.measured.resid.append(inputs.resid + added)

@@ -34,7 +34,7 @@ from svt.compute.removal import Removal
 from svt.compute.slices import compute_slices, make_basis
 from svt.compute.tables import coordinate_columns, pair_columns, slice_columns, upstream_tables
 from svt.compute.threads import ThreadPool
-from svt.compute.upstream import Outputs, contributions, readout
+from svt.compute.upstream import Outputs, compute_contributions, compute_readout
 from svt.compute.writers import list_writers
 from svt.config import DumpConfig
 from svt.dataset.prompt import Prompt
@@ -137,7 +137,7 @@ class _Worker:
         start = batch.starts[pairs.row]
         token = np.stack([start + pairs.dest, start + pairs.src], axis=1)  # [pair, side]
         slices = compute_slices(self.basis, acts, pairs, token, self.contrast)
-        read = readout(self.basis, acts, pairs, slices, token, self.dump.all_slices)
+        read = compute_readout(self.basis, acts, pairs, slices, token, self.dump.all_slices)
         scaling = np.array([scoring.scale for scoring in self.model.scoring])[pairs.layer]
         tables = {
             "pairs": pair_columns(batch, pairs, slices, read, scaling),
@@ -145,7 +145,7 @@ class _Worker:
         }
         strong = ~pairs.sampled
         pairs, read = select(pairs, strong), select(read, strong)
-        by_layer = contributions(
+        by_layer = compute_contributions(
             self.basis, acts, pairs, read, self.outputs, token[strong], self.removal
         )
         closed = self.model.writing <= set(self.dump.components)

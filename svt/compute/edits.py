@@ -78,7 +78,7 @@ class Batch:
         return slice(*np.searchsorted(self.changed_layer, (layer, layer + 1)).tolist())
 
 
-def random_slices(
+def draw_random_slices(
     in_signal: Bool[np.ndarray, "entry slice"], pair_id: Int[np.ndarray, " entry"], seed: int
 ) -> Bool[np.ndarray, "entry slice"]:
     """Return as many random slices outside the signal as it has, or all if there are fewer.
@@ -93,7 +93,7 @@ def random_slices(
     return chosen
 
 
-def batches(
+def split_into_batches(
     edits: Edits, scope: Scope, lengths: Int[np.ndarray, " prompt"], n_heads: int, batch_size: int
 ) -> Iterator[Batch]:
     """Yield the batches of step 3, of at most `batch_size` runs."""

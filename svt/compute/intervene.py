@@ -19,11 +19,11 @@ from torch import Tensor
 from svt.compute.changed_runs import Change, ChangedRuns, Measurements
 from svt.compute.columns import Columns
 from svt.compute.decompose import HeadSVD
-from svt.compute.edits import Batch, EditMode, Edits, batches, random_slices
+from svt.compute.edits import Batch, EditMode, Edits, draw_random_slices, split_into_batches
 from svt.compute.runner import Runner
 from svt.words import Base
 
-__all__ = ["EditMode", "Edits", "intervene", "random_slices"]
+__all__ = ["EditMode", "Edits", "draw_random_slices", "intervene"]
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def intervene(
     for scope, group in groupby(modes, key=lambda mode: mode.scope):
         of_scope = list(group)
         parts: list[list[Columns]] = [[] for _ in of_scope]
-        for batch in batches(edits, scope, lengths, n_heads, batch_size):  # 1
+        for batch in split_into_batches(edits, scope, lengths, n_heads, batch_size):  # 1
             runs = ChangedRuns(runner, svd, batch, scope, homogeneous, local_base)
             for mode, part in zip(of_scope, parts, strict=True):  # 2
                 slices = mode.slices[batch.index]

@@ -90,7 +90,7 @@ class Projection:
             if up_layer == layer:
                 out[edits] = z[edits, head] @ self._w_o[layer, head]
 
-    def changes(
+    def compute_changes(
         self,
         layer: int,
         out: Float[Tensor, "edit d_model"],

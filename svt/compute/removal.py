@@ -68,7 +68,7 @@ class Removal:
             ScratchBuffer(basis.w) for _ in range(5)
         )
 
-    def through_images(self, readers: Readers) -> Bool[np.ndarray, " reader"]:
+    def choose_images(self, readers: Readers) -> Bool[np.ndarray, " reader"]:
         """Return whether images, not probes, are used: where they are necessary, or cheaper."""
         r, d = self.basis.w.shape[-2:]
         probes = readers.n_partners * (r + self.n_writers) * d
@@ -108,7 +108,7 @@ class _Streams(NamedTuple):
 class _Partners(NamedTuple):
     """The partners of consecutive readers.
 
-    `place` orders them by way of step 3, side, layer, head and reader.
+    `place` orders them by method of step 3, side, layer, head and reader.
     """
 
     start: int  # the first reader
@@ -168,7 +168,7 @@ class WeightsWithout:
         self._readers, self._entries = list_readers(
             pairs, token, tokens, removal.has_writers, removal.model.n_heads
         )
-        self._images = removal.through_images(self._readers)  # or probes
+        self._images = removal.choose_images(self._readers)  # or probes
         # [pair, side, writer]: the weight for dest, the change of the logit for src (step 5)
         self._results = removal.results(len(pairs), 2, removal.n_writers)
         self._logit = self._results.new_zeros(len(pairs))
@@ -232,8 +232,8 @@ class WeightsWithout:
         is_query = readers.side[reader] == 0
         entry = self._entries.bounds[reader] + np.where(is_query, 0, nth)
         other = np.where(is_query, readers.start[reader] + nth, self._entries.dest[entry])
-        way = (self._images * 2 + readers.side) * self._removal.model.n_layers + readers.layer
-        key = (way * n_heads + readers.head)[reader]
+        method = (self._images * 2 + readers.side) * self._removal.model.n_layers + readers.layer
+        key = (method * n_heads + readers.head)[reader]
         order = np.argsort(key, kind="stable")
         key, reader = key[order], reader[order]
         rotated, score, offset = self._rotate_partners(key // n_heads, reader, other[order])

@@ -88,7 +88,7 @@ class Readout:
     readings: Float64[np.ndarray, "pair side"]  # residual stream times probe (step 4), kind 0
 
 
-def readout(
+def compute_readout(
     basis: Basis,
     acts: Activations,
     pairs: Pairs,
@@ -137,7 +137,7 @@ def _to_doubles(values: Tensor) -> Doubles:
     return array
 
 
-def probes(
+def compute_probes(
     basis: Basis,
     pairs: Pairs,
     read: Readout,
@@ -192,7 +192,7 @@ def _sort_by_token(pairs: Pairs, token: Int[np.ndarray, "pair side"]) -> _ByToke
     return _ByToken(entry.reshape(-1, 2), present[descending], layer[descending], entries)
 
 
-def contributions(
+def compute_contributions(
     basis: Basis,
     acts: Activations,
     pairs: Pairs,
@@ -207,7 +207,7 @@ def contributions(
     """
     by_token = _sort_by_token(pairs, token)
     without = WeightsWithout(removal, acts, pairs, token, by_token.token) if removal else None
-    directions = probes(basis, pairs, read, by_token.entry, outputs.probes)
+    directions = compute_probes(basis, pairs, read, by_token.entry, outputs.probes)
     result = outputs.contributions(*directions.shape[:2], len(outputs.writers))
     spans = [outputs.writers.spans_below(layer) for layer in range(basis.w.shape[1])]
     for start in range(0, len(by_token.token), outputs.n_tokens):

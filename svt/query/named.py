@@ -142,7 +142,7 @@ def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str
     needs |= {"dump.all_slices"} if bound.get("slices") == "all" else set()
     needs |= {"dump.effects"} if bound.get("rule") == "effect" else set()
     for setting in sorted(needs):
-        check_stored(f"query {query.name}", setting, _is_stored(con, setting))
+        check_stored(f"query {query.name}", setting, is_stored(con, setting))
 
 
 def explain_missing(con: duckdb.DuckDBPyConnection) -> str:
@@ -160,17 +160,7 @@ def explain_missing(con: duckdb.DuckDBPyConnection) -> str:
     return "there is no store beside these results; give a run folder"
 
 
-def has_all_slices(con: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether the store holds contributions through all slices; True without a store."""
-    return _is_stored(con, "dump.all_slices")
-
-
-def has_effects(con: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether the store holds the effect of removing each writer; True without a store."""
-    return _is_stored(con, "dump.effects")
-
-
-def _is_stored(con: duckdb.DuckDBPyConnection, setting: str) -> bool:
+def is_stored(con: duckdb.DuckDBPyConnection, setting: str) -> bool:
     """Return whether the store was dumped with a setting of OPTIONAL; True without a store."""
     if not has_table(con, "store", "dump"):
         return True

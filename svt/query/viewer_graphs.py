@@ -75,7 +75,7 @@ class Source:
         return to_document(graph, name, self.model, text, columns, self.trace, about)
 
 
-def source_of(con: duckdb.DuckDBPyConnection) -> Source:
+def load_graph_source(con: duckdb.DuckDBPyConnection) -> Source:
     """Return what the graphs share; QueryError for a target that is no run with prompts."""
     n_jobs = count_jobs(con)
     if n_jobs > 1:

@@ -1,1 +1,1 @@
-"""What the report of a run says: its numbers, tables and figures, and the page they stand on."""
+"""The contents of a run's report, its numbers, tables and figures, and its HTML page."""

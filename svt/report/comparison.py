@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from svt.charts import Ask, Context, Figure
+from svt.charts import Context, Figure, RunQuery
 from svt.charts.style import head_names, plural, ratio
 from svt.config import Config
 from svt.report.interventions import intervention_facts
@@ -36,7 +36,7 @@ class Compared:
     config: Config
     settings: Mapping[str, Any]
     context: Context
-    ask: Ask
+    ask: RunQuery
     graph: Figure
 
     @property
@@ -44,8 +44,8 @@ class Compared:
         return self.config.model.name
 
 
-def make_comparison(one: Compared, other: Compared, both: Ask) -> Report:
-    """Return the page; `both`: asks of the first run, with the second as the other circuit."""
+def make_comparison(one: Compared, other: Compared, both: RunQuery) -> Report:
+    """Return the page; `both` runs queries with the second run attached as `other`."""
     imported = (one.context.imported, other.context.imported) != (None, None)
     same_model = imported or one.model == other.model  # an import names no model
     facts: Sequence[Fact] = ()

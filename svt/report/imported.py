@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from svt.charts import Ask, Context, Figure
+from svt.charts import Context, Figure, RunQuery
 from svt.charts.style import counted, head_names, plural
 from svt.config import Config
 from svt.query.named import load_query
@@ -20,7 +20,7 @@ from svt.report.run import precision_facts
 
 def make_import_report(
     con: duckdb.DuckDBPyConnection,
-    ask: Ask,
+    ask: RunQuery,
     config: Config,
     context: Context,
     figures: Sequence[Figure],

@@ -21,7 +21,7 @@ HEAVIEST = 12
 
 
 def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
-    """Headline numbers from the rows of `edge_effects`; none where nothing could be decided."""
+    """Return the main numbers of the rows of `edge_effects`; none if nothing was decided."""
     tested = edges.drop_nulls("random_low")
     if tested.is_empty():
         return []
@@ -32,7 +32,7 @@ def intervention_facts(edges: pl.DataFrame) -> list[Fact]:
 
 
 def intervention_tables(edges: pl.DataFrame, sets: pl.DataFrame) -> list[Table]:
-    """Counts, the heaviest edges and the sets, from the rows of `edge_effects` and `additivity`."""
+    """Return tables of the rows of `edge_effects` and `additivity`: counts, edges, sets."""
     tables = [] if edges.is_empty() else [_count_table(edges), _heaviest_table(edges)]
     return tables if sets.is_empty() else [*tables, _set_table(sets)]
 

@@ -87,7 +87,7 @@ class Report:
     """What the words of the page mean, said before they are used."""
     facts: Sequence[Fact] = ()
     headline: Sequence[str] = ()
-    """Sentences on what the facts amount to."""
+    """Sentences that interpret the facts."""
     ran: Mapping[str, str] = field(default_factory=dict)
     """Short descriptions of the run: model, data, thresholds, versions, time."""
     left_out: Sequence[str] = ()
@@ -110,7 +110,7 @@ class Report:
 
 
 def check_report(path: Path) -> None:
-    """StoreError for a file at `path` that is no page of svt, so that it is never replaced."""
+    """Raise StoreError for a file at `path` that svt did not write, so that it is not replaced."""
     if path.exists() and not is_report(path):
         raise StoreError(
             f"{path}: svt did not write this file; move it, or leave out the stage report"
@@ -118,7 +118,7 @@ def check_report(path: Path) -> None:
 
 
 def is_report(path: Path) -> bool:
-    """Return whether a file is a report that svt wrote, by what stands at its head."""
+    """Return whether a file is a report that svt wrote, by the mark at its beginning."""
     try:
         with path.open("rb") as file:
             head = file.read(1_000)

@@ -10,7 +10,7 @@ from math import ceil
 import duckdb
 import polars as pl
 
-from svt.charts import Ask
+from svt.charts import RunQuery
 from svt.config import Head, ModelConfig
 from svt.report.page import Table
 
@@ -24,7 +24,9 @@ def is_papers_experiment(con: duckdb.DuckDBPyConnection, roots: Sequence[Head]) 
     return set(roots) == ROOTS and bool(rows)
 
 
-def paper_tables(ask: Ask, n_prompts: int, model: ModelConfig, all_slices: bool) -> list[Table]:
+def paper_tables(
+    ask: RunQuery, n_prompts: int, model: ModelConfig, all_slices: bool
+) -> list[Table]:
     """Return the paper's numbers beside the run's, and the evaluation at the paper's thresholds.
 
     The second table needs contributions through all slices. The first names the source of the
@@ -46,7 +48,7 @@ def paper_tables(ask: Ask, n_prompts: int, model: ModelConfig, all_slices: bool)
     return [comparison, _threshold_table(ask, n_prompts)] if all_slices else [comparison]
 
 
-def _threshold_table(ask: Ask, n_prompts: int) -> Table:
+def _threshold_table(ask: RunQuery, n_prompts: int) -> Table:
     counts = {n: ceil(n_prompts * n / PROMPTS) for n in THRESHOLDS}
     thresholds = " and ".join(f"{n} ({count} of {n_prompts:,})" for n, count in counts.items())
     return Table(

@@ -12,14 +12,14 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from svt.charts import Ask, Context, Figure
+from svt.charts import Context, Figure, RunQuery
 from svt.charts.head_figures import HEAD_FIGURES
 from svt.charts.intervention_figures import INTERVENTION_FIGURES
 from svt.charts.style import counted, head_name, head_names, plural, ratio
 from svt.charts.trace_figures import TRACE_FIGURES
 from svt.config import Config
 from svt.db.stores import Stores
-from svt.query.named import has_all_slices, load_query
+from svt.query.named import is_stored, load_query
 from svt.report.interventions import intervention_facts, intervention_tables
 from svt.report.page import Fact, Report, Section, Table
 from svt.report.paper import is_papers_experiment, paper_tables
@@ -30,7 +30,7 @@ EVALUATION_FIGURES = ("precision_recall", "sweep")
 
 def make_report(
     con: duckdb.DuckDBPyConnection,
-    ask: Ask,
+    ask: RunQuery,
     config: Config,
     context: Context,
     figures: Sequence[Figure],
@@ -41,7 +41,7 @@ def make_report(
     summary = ask("summary").to_dicts()[0]
     edges, sets = ask("edge_effects"), ask("additivity")
     evaluated = bool(con.execute("SELECT 1 FROM evaluation LIMIT 1").fetchall())
-    all_slices = has_all_slices(con)
+    all_slices = is_stored(con, "dump.all_slices")
     return Report(
         title=f"svt: {summary['model']} on {config.dataset.name}",
         lead=f"A circuit traced through singular vectors over {summary['prompts']:,} prompts, from "
@@ -86,7 +86,7 @@ def _select(figures: Sequence[Figure], names: Any) -> list[Figure]:
     return [figure for figure in figures if figure.name in names]
 
 
-def _facts(ask: Ask, context: Context, summary: Mapping[str, Any]) -> list[Fact]:
+def _facts(ask: RunQuery, context: Context, summary: Mapping[str, Any]) -> list[Fact]:
     """Return the headline numbers of the store, the trace and its evaluation."""
     nodes, edges, share = ask("graph_nodes"), ask("shown_edges"), summary["accuracy"]
     deepest = max(ask("trace_summary")["deepest"].to_list())
@@ -107,7 +107,7 @@ def _facts(ask: Ask, context: Context, summary: Mapping[str, Any]) -> list[Fact]
     return facts + precision_facts(rows)
 
 
-def _headline(con: duckdb.DuckDBPyConnection, ask: Ask, context: Context) -> list[str]:
+def _headline(con: duckdb.DuckDBPyConnection, ask: RunQuery, context: Context) -> list[str]:
     rows = ask("precision_recall", count=context.trace.count, min_count=context.min_count)
     n_known = con.execute("SELECT reference, count(*) FROM reference_heads GROUP BY 1").fetchall()
     sentences = precision_sentences(rows, dict(n_known), ask("random_baseline"))
@@ -161,7 +161,7 @@ def _describe_run(
 
 
 def _left_out(
-    ask: Ask,
+    ask: RunQuery,
     run_row: Mapping[str, Any],
     dump_row: Mapping[str, Any],
     evaluated: bool,
@@ -203,7 +203,7 @@ def _without_upstream(dump: Mapping[str, Any]) -> str:
     return f"Pairs {weak} have no upstream contributions in the store."
 
 
-def _evaluation(ask: Ask, all_slices: bool) -> list[Table]:
+def _evaluation(ask: RunQuery, all_slices: bool) -> list[Table]:
     random = [
         Table(
             "Beside random head sets",
@@ -228,7 +228,7 @@ def _evaluation(ask: Ask, all_slices: bool) -> list[Table]:
     return [baseline, *random]
 
 
-def _roles(ask: Ask) -> list[Table]:
+def _roles(ask: RunQuery) -> list[Table]:
     """Return the roles of the traced heads, in the names of the field, and the strongest chains."""
     chains = ask("head_chains").filter(pl.col("n_heads") > 1)
     roles = Table(

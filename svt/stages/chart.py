@@ -21,10 +21,10 @@ from svt.charts import (
     ALL_SLICES,
     EFFECTS,
     FIGURES,
-    Ask,
     Context,
     Figure,
     Look,
+    RunQuery,
     choose_figures,
     draw,
     export,
@@ -35,7 +35,7 @@ from svt.db.connect import connect
 from svt.db.stores import Stores
 from svt.db.target import open_target
 from svt.query.graphml import write_graphml
-from svt.query.named import has_all_slices, has_effects, run
+from svt.query.named import is_stored, run
 from svt.query.refusals import check_drawn_edges
 from svt.report.imported import make_import_report
 from svt.report.page import is_report, write_report
@@ -64,7 +64,7 @@ def draw_figures(config: Config, folder: Path, stores: Stores) -> None:
         con = stack.enter_context(connect(stores, folder / NAME))
         compare = stack.enter_context(open_target(Path(other))) if other else None
         context = make_context(con, config, compare)
-        ask = make_ask(con)
+        ask = cache_queries(con)
         filled = list_filled(con)
         names: Sequence[str] = choose_figures(config.chart.figures, filled)
         if context.imported is not None:
@@ -109,7 +109,7 @@ def _drop_without_data(names: Sequence[str], filled: Collection[str]) -> tuple[s
     return tuple(name for name in names if name not in lacking)
 
 
-def make_ask(con: duckdb.DuckDBPyConnection) -> Ask:
+def cache_queries(con: duckdb.DuckDBPyConnection) -> RunQuery:
     """Return a function that runs named queries over `con` and caches their rows."""
     cache: dict[str, pl.DataFrame] = {}
 
@@ -129,13 +129,13 @@ def make_context(
 ) -> Context:
     ((roots, n_prompts),) = con.execute("SELECT roots, n_prompts FROM run").fetchall()
     imported = [name for (name,) in con.execute("SELECT name FROM imported").fetchall()]
-    check_drawn_edges(config.chart.edges, has_effects(con), *imported)
+    check_drawn_edges(config.chart.edges, is_stored(con, "dump.effects"), *imported)
     return Context(
         config.trace,
         [(layer, head) for layer, head in json.loads(roots)],
         n_prompts or 0,
         config.chart,
-        make_ask(compare) if compare is not None else None,
+        cache_queries(compare) if compare is not None else None,
         imported[0] if imported else None,
     )
 
@@ -145,6 +145,6 @@ def list_filled(con: duckdb.DuckDBPyConnection) -> set[str]:
     names = list_tables(con, "results") | list_tables(con, "store")
     filled = {name for name in names if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall()}
     if "pair_upstream" in filled:
-        filled |= {ALL_SLICES} if has_all_slices(con) else set()
-        filled |= {EFFECTS} if has_effects(con) else set()
+        filled |= {ALL_SLICES} if is_stored(con, "dump.all_slices") else set()
+        filled |= {EFFECTS} if is_stored(con, "dump.effects") else set()
     return filled

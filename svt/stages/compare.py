@@ -1,7 +1,7 @@
 """Compare two runs on one page (`svt compare`).
 
 1. Open each run with its store, and the first with the second beside it.
-2. Draw the traced graph of each: that of the strongest edges; an imported circuit has its whole.
+2. Draw the traced graph of each: its strongest edges, or the whole of an imported circuit.
 3. Write the page (svt/report/comparison.py).
 """
 
@@ -15,7 +15,7 @@ from svt.db.connect import connect
 from svt.db.target import open_target
 from svt.report.comparison import Compared, make_comparison
 from svt.report.page import check_report, write_report
-from svt.stages.chart import list_filled, make_ask, make_context
+from svt.stages.chart import cache_queries, list_filled, make_context
 from svt.store.results import NAME, check_tables, load_config, load_stores
 
 SKELETON = "graph_skeleton"
@@ -32,7 +32,7 @@ def compare_runs(one: Path, other: Path, configs: tuple[Config, Config], out: Pa
     with ExitStack() as stack:
         this, that = map(stack.enter_context, map(open_run, (one, other), configs))  # 1
         con = stack.enter_context(open_target(one, other=other))
-        return write_report(out, make_comparison(this, that, make_ask(con)))  # 3
+        return write_report(out, make_comparison(this, that, cache_queries(con)))  # 3
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def open_run(folder: Path, config: Config) -> Iterator[Compared]:
     settings, stores = load_config(folder), load_stores(folder)
     check_tables(folder)
     with connect(stores, folder / NAME) as con:
-        context, ask = make_context(con, config), make_ask(con)
+        context, ask = make_context(con, config), cache_queries(con)
         drawable = set(FIGURES[SKELETON].needs) <= list_filled(con)
         graph = draw(SKELETON if drawable else "graph", ask, context)
         yield Compared(folder.resolve().name, config, settings, context, ask, graph)

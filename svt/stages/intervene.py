@@ -253,7 +253,7 @@ def _measure_effects(
             strength=config.strength if variant.kind == "boost" else -config.strength,
             slices=signal
             if variant.seed is None
-            else engine.random_slices(signal, edits.pair_id, variant.seed),
+            else engine.draw_random_slices(signal, edits.pair_id, variant.seed),
         )
         for variant in plan.variants
     ]

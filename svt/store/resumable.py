@@ -70,7 +70,7 @@ def _has_request(path: Path, request: str, table: str) -> bool:
     try:
         with _open(path) as con:
             con.execute(f"SELECT count(hash(t)) FROM {table} AS t").fetchall()  # raises if damaged
-            return con.execute("SELECT what FROM asked_for").fetchall() == [(request,)]
+            return con.execute("SELECT what FROM request").fetchall() == [(request,)]
     except duckdb.Error:
         return False
 
@@ -81,7 +81,7 @@ def _create(path: Path, request: str, table: str) -> None:
         for name in ("_types", table):
             run_script(con, sql_dir() / "schema" / "results" / f"{name}.sql")
         con.execute("CREATE TABLE done (unit INTEGER PRIMARY KEY)")
-        con.execute("CREATE TABLE asked_for AS SELECT ?::VARCHAR AS what", [request])
+        con.execute("CREATE TABLE request AS SELECT ?::VARCHAR AS what", [request])
         con.commit()
 
 

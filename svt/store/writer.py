@@ -184,7 +184,7 @@ def _open(partial: Path, request: str) -> duckdb.DuckDBPyConnection:
             con = _attach(partial)
             with ExitStack() as unless_returned:
                 unless_returned.callback(con.close)
-                if con.execute("FROM store.unfinished.asked_for").fetchall() == [(request,)]:
+                if con.execute("FROM store.unfinished.request").fetchall() == [(request,)]:
                     unless_returned.pop_all()
                     return con
         _remove(partial)
@@ -206,7 +206,7 @@ def _create(partial: Path, request: str) -> duckdb.DuckDBPyConnection:
             "CREATE TABLE store.unfinished.answered "
             "(prompt_id INTEGER, logit_diff FLOAT, correct BOOLEAN)"
         )
-        con.execute("CREATE TABLE store.unfinished.asked_for AS SELECT $1 AS what", [request])
+        con.execute("CREATE TABLE store.unfinished.request AS SELECT $1 AS what", [request])
         con.commit()
     except BaseException:
         con.close()

@@ -16,8 +16,8 @@ from svt.compute import edits as edits_module
 from svt.compute.changed_runs import ChangedRuns
 from svt.compute.columns import Columns
 from svt.compute.decompose import decompose_model
-from svt.compute.edits import batches
-from svt.compute.intervene import EditMode, Edits, random_slices
+from svt.compute.edits import split_into_batches
+from svt.compute.intervene import EditMode, Edits, draw_random_slices
 from svt.compute.model import Model
 from svt.compute.pairs import select
 from svt.compute.single_heads import SingleHeads
@@ -235,7 +235,7 @@ def test_a_run_begins_where_it_changes(model: Model, prompts: tuple, scope: str)
     """Every run once, at its lowest changed layer and first changed token, and no batch too big."""
     edits = random_edits(model, prompts, 1, n_runs=60, most=3)
     lengths = np.array([len(prompt.tokens) for prompt in prompts])
-    found = list(batches(edits, scope, lengths, model.n_heads, batch_size=8))  # type: ignore[arg-type]
+    found = list(split_into_batches(edits, scope, lengths, model.n_heads, batch_size=8))  # type: ignore[arg-type]
     assert sorted(run for batch in found for run in batch.run) == list(range(60))
     assert sum(len(batch.run) == 8 for batch in found) > 3
     for batch in found:
@@ -350,12 +350,12 @@ def test_random_slices(data: st.DataObject) -> None:
     in_signal = np.array(data.draw(bits)).reshape(n, r)
     pair_id = np.array(data.draw(st.lists(st.integers(0, 2**50), min_size=n, max_size=n)))
     seed = data.draw(st.integers(0, 2**40))
-    drawn = random_slices(in_signal, pair_id, seed)
+    drawn = draw_random_slices(in_signal, pair_id, seed)
     assert not (drawn & in_signal).any()
     size = in_signal.sum(1)
     assert drawn.sum(1).tolist() == np.minimum(size, r - size).tolist()
     order = np.array(data.draw(st.permutations(range(n))))
-    again = random_slices(in_signal[order], pair_id[order], seed)
+    again = draw_random_slices(in_signal[order], pair_id[order], seed)
     assert (again == drawn[order]).all()
 
 
@@ -364,7 +364,7 @@ def test_random_slices_are_drawn_evenly() -> None:
     n = 3000
     in_signal = np.zeros((n, 12), bool)
     in_signal[:, [0, 5, 11]] = True
-    seeds = [random_slices(in_signal, np.arange(n), seed) for seed in range(3)]
+    seeds = [draw_random_slices(in_signal, np.arange(n), seed) for seed in range(3)]
     free = [k for k in range(12) if k not in (0, 5, 11)]
     for drawn in seeds:
         shares = drawn.mean(0)

@@ -45,7 +45,7 @@ def test_the_intervention_engine_agrees(
     edits = random_edits(model, prompts, seed=1, n_runs=60)
     edits = select(edits, np.array([key in stored for key in _keys(edits)]))
     assert len(edits) > 30
-    monkeypatch.setattr(Projection, "changes", _without_whole_output)
+    monkeypatch.setattr(Projection, "compute_changes", _without_whole_output)
     every = np.ones((len(edits), model.d_head), bool)
     (rows,) = effects(model, prompts, edits, [EditMode("local_qk", -1.0, every)])
     by_run = np.argsort(edits.run, kind="stable")
@@ -57,7 +57,7 @@ def test_the_intervention_engine_agrees(
 def _without_whole_output(
     self: Projection, layer: int, out: Tensor, strength: float, slices: Tensor
 ) -> Tensor:
-    """Stands for Projection.changes: the change of the normalised residual, unscaled."""
+    """Stands for Projection.compute_changes: the change of the normalised residual, unscaled."""
     runner, mine = self._runner, self._batch.at(layer)
     edits = select(self._batch.edits, mine)
     token = torch.as_tensor(runner.layout.starts[edits.prompt] + edits.token)
@@ -137,7 +137,7 @@ def test_probes_and_images_give_the_same(
     def is_long_query(self: Removal, readers: Readers) -> np.ndarray:
         return (readers.n_partners > 3) & (readers.side == 0)
 
-    monkeypatch.setattr(Removal, "through_images", is_long_query)
+    monkeypatch.setattr(Removal, "choose_images", is_long_query)
     monkeypatch.setattr(removal, "PIECE_BYTES", 1)
     other = dumped(model, prompts, some)["upstream"]["weight_without"]
     assert len(one) > 1000

@@ -11,7 +11,7 @@ import svt.ioi_mini
 from svt.ioi_mini.language import Language
 from svt.ioi_mini.train import measure
 from svt.paths import conf_dir
-from svt.query.evaluate import find_reference, load_reference
+from svt.query.evaluate import find_named, load_reference
 from tests.answers import answer
 from tests.compute.runs import loaded
 from tests.conftest import Finished, svt_in
@@ -93,7 +93,7 @@ def test_without_mlps_it_has_a_config_and_reference() -> None:
     text = (conf_dir() / "model" / f"{NAME}.yaml").read_text()
     assert f"name: {NAME}\n" in text
     assert "ioi_mini/model-attn}" in text
-    file = find_reference("auto", NAME)
+    file = find_named("auto", NAME)
     assert file is not None
     assert file.stem == NAME
     assert load_reference(file)

@@ -15,7 +15,7 @@ from svt.cli.import_circuit import main as import_circuit
 from svt.db.target import open_target
 from svt.errors import SvtError
 from svt.query.viewer import Document, Graph, to_document
-from svt.query.viewer_graphs import Source, circuit_document, prompt_document, source_of
+from svt.query.viewer_graphs import Source, circuit_document, load_graph_source, prompt_document
 from tests.conftest import Finished
 from tests.importing.samples import published
 
@@ -38,7 +38,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def source(finished: Finished) -> Iterator[Source]:
     with open_target(finished.runs[0]) as con:
-        yield source_of(con)
+        yield load_graph_source(con)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,7 @@ def test_the_command_writes_what_a_viewer_serves(
 def test_the_command_takes_the_fullest_prompt(finished: Finished, tmp_path: Path) -> None:
     main([str(finished.runs[0]), str(tmp_path / "graphs"), "--format", "viewer"])
     with open_target(finished.runs[0]) as con:
-        fullest = source_of(con).rows("prompt_graph")[0]["prompt_id"]
+        fullest = load_graph_source(con).rows("prompt_graph")[0]["prompt_id"]
     assert (tmp_path / "graphs" / f"ioi-mini-ioi-prompt-{fullest}.json").is_file()
 
 

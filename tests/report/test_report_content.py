@@ -9,7 +9,7 @@ from svt.charts import FIGURES
 from svt.db.target import open_target
 from svt.query.named import load_query
 from svt.report import run as run_report
-from svt.stages.chart import make_ask
+from svt.stages.chart import cache_queries
 from tests.conftest import Finished
 
 
@@ -73,7 +73,7 @@ def test_the_page_names_what_was_not_computed(page: str) -> None:
 
 def test_a_query_runs_once(finished: Finished) -> None:
     with open_target(finished.runs[0]) as con:
-        ask = make_ask(con)
+        ask = cache_queries(con)
         first = ask("shown_edges", min_count=1)
         assert ask("shown_edges", min_count=1) is first
         assert ask("shown_edges", min_count=9).height < first.height

@@ -12,7 +12,7 @@ from svt.cli.compose import load_run_config
 from svt.db.target import open_target
 from svt.report.comparison import make_comparison
 from svt.stages import compare
-from svt.stages.chart import make_ask
+from svt.stages.chart import cache_queries
 from svt.stages.compare import open_run
 from tests.answers import answer
 from tests.conftest import Finished, Svt, svt_in
@@ -50,9 +50,9 @@ def test_two_models_are_compared_by_role_alone(
         open_run(narrower, load_run_config(narrower)) as other,
         open_target(finished.runs[0], other=narrower) as both,
     ):
-        alike = make_comparison(one, other, make_ask(both))
+        alike = make_comparison(one, other, cache_queries(both))
         config = replace(other.config, model=replace(other.config.model, name="another"))
-        apart = make_comparison(one, replace(other, config=config), make_ask(both))
+        apart = make_comparison(one, replace(other, config=config), cache_queries(both))
     titles = [[section.title for section in page.sections] for page in (alike, apart)]
     assert titles == [["Graphs", "Runs", "Roles", "Differences"], ["Graphs", "Runs", "Roles"]]
     assert alike.left_out == () and "compared by role alone" in apart.left_out[0]
