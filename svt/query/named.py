@@ -110,8 +110,9 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     """Return the rows of a named query, with enumerations as text.
 
     `values` are its parameters, typed or as text. QueryError for an unknown query, an unknown or
-    missing parameter, a value of another type, a catalog that the connection lacks, or a sweep of
-    more than one job, which only the queries `sweep...` support, as they support nothing else.
+    missing parameter, a value of another type, a head that the model lacks, a catalog that the
+    connection lacks, or a sweep of more than one job, which only the queries `sweep...` support, as
+    they support nothing else.
     """
     query = load_query(name)
     n_jobs = count_jobs(con)
@@ -127,6 +128,7 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     _check_other(con, query)
     bound = bind(con, query, values)
     check_needs(con, query, bound)
+    _check_head(con, name, bound)
     try:
         return fetch_frame(con, query.text, bound)
     except duckdb.CatalogException as error:
@@ -134,6 +136,17 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
     except duckdb.Error as error:
         check_damage(error, list_attached_files(con))
         raise QueryError(f"query {name}: {first_line(error)}") from error
+
+
+def _check_head(con: duckdb.DuckDBPyConnection, name: str, bound: Mapping[str, Any]) -> None:
+    """Raise QueryError for a layer or head that the model does not have."""
+    if not has_table(con, "store", "dump"):
+        return
+    rows = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
+    for what, n in (pair for row in rows for pair in zip(("layer", "head"), row, strict=True)):
+        value = bound.get(what)
+        if value is not None and not 0 <= value < n:
+            raise QueryError(f"query {name}: {what}={value}: there are {what}s 0 to {n - 1}")
 
 
 def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str, Any]) -> None:

@@ -166,3 +166,11 @@ def test_a_choice_that_is_not_known_is_named() -> None:
     insert(con, "results.run", [{"config": '{"trace": {"count": "often"}}'}])
     with pytest.raises(SvtError, match="count=often must be prompts, firings or visits"):
         run(con, "shown_edges")
+
+
+def test_a_head_that_the_model_lacks_is_refused() -> None:
+    con = StoreRows(n_layers=4, n_heads=2).connect()
+    with pytest.raises(SvtError, match="query upstream_of: layer=4: there are layers 0 to 3"):
+        run(con, "upstream_of", layer=4, head=0, side="dest")
+    with pytest.raises(SvtError, match="query upstream_of: head=2: there are heads 0 to 1"):
+        run(con, "upstream_of", layer="0", head="2", side="dest")
