@@ -138,7 +138,7 @@ TRACE_FIGURES = {
     "graph_skeleton": FigureSpec(
         "The frequent skeleton",
         "The same graph, its frequent edges alone: those in two thirds of the prompts or, by "
-        "effect, those whose mean effect is at least two thirds of trace.min_effect.",
+        "effect, those whose mean effect is at least two thirds of the smallest that counts.",
         lambda ask, context: _draw_graph(ask, context, frequent=True),
         needs=("graph_edges", "prompts"),
     ),
