@@ -70,8 +70,9 @@ class _Worker:
         self.writers = list_writers(model, dump.components)
         self.outputs = Outputs(model, self.writers, self.share)
         self.basis = make_basis(svd, model)
-        removal = Removal(model, self.basis, self.writers, self.share)
-        self.removal = removal if dump.effects else None
+        self.removal = (
+            Removal(model, self.basis, self.writers, self.share) if dump.effects else None
+        )
         self.contrast = model.scoring if dump.score == "contrast" else None
         self.coordinate_heads = _coordinate_heads(model, dump)
 

@@ -65,8 +65,8 @@ def list_readers(
     rest, head = np.divmod(distinct, n_heads)
     rest, layer = np.divmod(rest, n_layers)
     at, side = np.divmod(rest, 2)
-    dest, of_reader = token[pair, 0], tokens[at]
+    dest, reader_token = token[pair, 0], tokens[at]
     start = (token[:, 0] - pairs.dest)[pair[first]]
-    n_partners = np.where(side == 0, of_reader - start + 1, np.diff(bounds))
-    readers = Readers(at, of_reader, side, layer, head, start, n_partners)
+    n_partners = np.where(side == 0, reader_token - start + 1, np.diff(bounds))
+    readers = Readers(at, reader_token, side, layer, head, start, n_partners)
     return readers, Entries(bounds, pair, dest)

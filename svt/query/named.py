@@ -140,13 +140,15 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **values: Any) -> pl.DataFram
 
 def _check_head(con: duckdb.DuckDBPyConnection, name: str, bound: Mapping[str, Any]) -> None:
     """Raise QueryError for a layer or head that the model does not have."""
-    if not has_table(con, "store", "dump"):
+    place = {what: bound[what] for what in ("layer", "head") if bound.get(what) is not None}
+    if not place or not has_table(con, "store", "dump"):
         return
-    rows = con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall()
-    for what, n in (pair for row in rows for pair in zip(("layer", "head"), row, strict=True)):
-        value = bound.get(what)
-        if value is not None and not 0 <= value < n:
-            raise QueryError(f"query {name}: {what}={value}: there are {what}s 0 to {n - 1}")
+    for shape in con.execute("SELECT n_layers, n_heads FROM store.dump").fetchall():
+        for what, n in zip(("layer", "head"), shape, strict=True):
+            if what in place and not 0 <= place[what] < n:
+                raise QueryError(
+                    f"query {name}: {what}={place[what]}: there are {what}s 0 to {n - 1}"
+                )
 
 
 def check_needs(con: duckdb.DuckDBPyConnection, query: Query, bound: Mapping[str, Any]) -> None:

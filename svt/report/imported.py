@@ -16,6 +16,7 @@ from svt.config import Config
 from svt.query.named import load_query
 from svt.report.page import Fact, Report, Section, Table
 from svt.report.run import precision_facts
+from svt.report.words import rare_edges_sentences
 
 
 def make_import_report(
@@ -37,8 +38,7 @@ def make_import_report(
     facts += precision_facts(evaluation)
     left_out = [f"{text[0].upper()}{text[1:]}." for text in json.loads(imported["left_out"])]
     left_out.append("There is no store, so there are no prompts, firings and slices.")
-    if rare:
-        left_out.append(f"{plural(rare, 'edge')} of the graph below the threshold of counts.")
+    left_out += rare_edges_sentences(rare)
     if evaluation.is_empty():
         left_out.append("No reference was set, so nothing was evaluated.")
     return Report(

@@ -23,7 +23,7 @@ from svt.query.named import is_stored, load_query
 from svt.report.interventions import intervention_facts, intervention_tables
 from svt.report.page import Fact, Report, Section, Table
 from svt.report.paper import is_papers_experiment, paper_tables
-from svt.report.words import precision_sentences, terms
+from svt.report.words import precision_sentences, rare_edges_sentences, terms
 
 EVALUATION_FIGURES = ("precision_recall", "sweep")
 
@@ -170,10 +170,7 @@ def _left_out(
 ) -> list[str]:
     row = ask("left_out").to_dicts()[0]
     sentences = [*json.loads(run_row["warnings"]), *json.loads(dump_row["notes"] or "[]")]
-    if row["rare_edges"]:
-        sentences.append(
-            f"{plural(row['rare_edges'], 'edge')} of the graph below the threshold of counts."
-        )
+    sentences += rare_edges_sentences(row["rare_edges"])
     if row["trace_edges_without_role"]:
         sentences.append(
             f"{row['trace_edges_without_role']:,} of {row['trace_edges']:,} traced edges write "

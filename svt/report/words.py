@@ -36,6 +36,11 @@ def precision_sentences(
     return sentences
 
 
+def rare_edges_sentences(n: int) -> list[str]:
+    """Return a sentence on `n` edges of the graph that are not shown, none without such edges."""
+    return [f"{plural(n, 'edge')} of the graph below the threshold of counts."] if n else []
+
+
 def terms(firing_weight: float, roots: Sequence[str]) -> dict[str, str]:
     """Return what the words of a report mean, in the order in which one needs the other."""
     return {

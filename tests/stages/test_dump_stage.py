@@ -167,24 +167,32 @@ def test_no_right_answer_at_all_is_said(config: Config, dataset: Dataset, tmp_pa
     assert not (tmp_path / "store.duckdb").exists()
 
 
+@pytest.fixture
+def long_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> pytest.LogCaptureFixture:
+    """The log, in which every dump counts as long."""
+    caplog.set_level(logging.INFO, "svt")
+    monkeypatch.setattr(stage, "LONG", 0.0)
+    return caplog
+
+
 def test_a_resumed_dump_says_what_is_left(
     config: Config,
     dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    long_log: pytest.LogCaptureFixture,
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(patch, 2)
         dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
-    caplog.set_level(logging.INFO, "svt")
-    monkeypatch.setattr(stage, "LONG", 0.0)
     kept = stage.unfinished_bytes(tmp_path / "long.duckdb")
     sizes: list[float] = []
     monkeypatch.setattr(stage, "_format_estimate", lambda *args: sizes.append(args[1]) or "about")
     dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
     (size,) = sizes
-    assert "8 of 12 prompts were finished" in caplog.text
+    assert "8 of 12 prompts were finished" in long_log.text
     assert 0 <= size < kept  # of a third of the prompts
 
 
@@ -193,13 +201,11 @@ def test_a_long_dump_says_what_it_will_take(
     dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    long_log: pytest.LogCaptureFixture,
 ) -> None:
     """After the first of its batches."""
-    caplog.set_level(logging.INFO, "svt")
-    monkeypatch.setattr(stage, "LONG", 0.0)
     dump(config, dataset, IDENTITY, tmp_path / "long.duckdb")
-    message = caplog.text
+    message = long_log.text
     assert re.search(r"dump: about \d+ s and \d+\.\d [MG]B for 12 prompts; what is fini", message)
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
     assert "; only 0.0 MB are free in" in stage._format_estimate(1.0, 1e6, 16, tmp_path)
